@@ -1,0 +1,1 @@
+"""How variants are compared: data, training, honest measurement, records, tables and plots."""

@@ -1,0 +1,63 @@
+"""Terms: every tensor the ELBO is made of. The only thing that leaves a model."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+from torch.distributions import Distribution
+
+from variants.core.kl import closed_form_kl
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What one pass of a batch through a model yields, for K posterior samples of each of B examples.
+
+    Everything is in nats, summed over data and latent dimensions, per example. What is derived is computed when first
+    asked for, so that an objective which needs only the closed-form KL does not pay for log-densities.
+
+    Attributes:
+        x: the batch, `[B, *shape]`.
+        z: samples z_k ~ q(z|x), `[K, B, D]`, reparameterised where q allows it.
+        q: the approximate posterior q(z|x), batch shape `[B]`, event shape `[D]`.
+        p: the prior p(z), batch shape `[]` or `[B]`, event shape `[D]`.
+        log_px_z: log p(x|z_k), fully normalised, `[K, B]`.
+    """
+
+    x: Tensor
+    z: Tensor
+    q: Distribution
+    p: Distribution
+    log_px_z: Tensor
+
+    @cached_property
+    def log_pz(self) -> Tensor:
+        """log p(z_k), `[K, B]`."""
+        return self.p.log_prob(self.z)
+
+    @cached_property
+    def log_qz_x(self) -> Tensor:
+        """log q(z_k|x), `[K, B]`."""
+        return self.q.log_prob(self.z)
+
+    @cached_property
+    def log_weights(self) -> Tensor:
+        """log w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x), `[K, B]`: its mean is the ELBO, its logsumexp the IWAE."""
+        return self.log_px_z + self.log_pz - self.log_qz_x
+
+    @cached_property
+    def _closed_form_kl(self) -> Tensor | None:
+        return closed_form_kl(self.q, self.p)
+
+    @property
+    def kl_method(self) -> Literal["closed_form", "monte_carlo"]:
+        """How `kl` was obtained."""
+        return "monte_carlo" if self._closed_form_kl is None else "closed_form"
+
+    @cached_property
+    def kl(self) -> Tensor:
+        """KL(q(z|x) || p(z)), `[B]`: in closed form where one is known, else the mean of log q - log p over the K samples."""
+        if self._closed_form_kl is not None:
+            return self._closed_form_kl
+        return (self.log_qz_x - self.log_pz).mean(0)

@@ -1,0 +1,68 @@
+"""The latent-variable model p(z) p(x|z) with its amortised posterior q(z|x)."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from variants.core.terms import Terms
+
+
+class VAE(nn.Module):
+    """A variational autoencoder is a visible choice of six parts. Final: variants choose parts, they do not subclass.
+
+    Args:
+        encoder: module, x `[B, *shape]` -> features h `[B, H]`.
+        posterior: module, h -> q(z|x), batch shape `[B]`, event shape `[D]`; its `has_density` says whether q has one.
+        prior: module, () -> p(z), event shape `[D]`.
+        decoder: module, z `[..., D]` -> `[..., *shape]`.
+        likelihood: module, decoder output -> p(x|z), event shape `shape`.
+        objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        posterior: nn.Module,
+        prior: nn.Module,
+        decoder: nn.Module,
+        likelihood: nn.Module,
+        objective: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.posterior = posterior
+        self.prior = prior
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.objective = objective
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing."""
+        return bool(self.posterior.has_density)
+
+    def infer(self, x: Tensor) -> Distribution:
+        """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
+        return self.posterior(self.encoder(x))
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) of latents `[..., D]`: batch shape `[...]`, event shape `shape`."""
+        return self.likelihood(self.decoder(z))
+
+    def terms(self, x: Tensor, samples: int = 1) -> Terms:
+        """Everything the ELBO of a batch `[B, *shape]` is made of, with `samples` draws of z per example."""
+        q = self.infer(x)
+        z = q.rsample(torch.Size([samples]))
+        return Terms(x=x, z=z, q=q, p=self.prior(), log_px_z=self.likelihood.log_prob(self.decoder(z), x))
+
+    def loss(self, x: Tensor, epoch: float = 0.0) -> Tensor:
+        """What training minimises for a batch `[B, *shape]` after `epoch` passes over the data, `[B]`."""
+        return self.objective(self.terms(x, self.objective.samples), epoch)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Mean of p(x|z) at the posterior mean, `[B, *shape]`."""
+        return self.decode(self.infer(x).mean).mean
+
+    def sample(self, n: int) -> Tensor:
+        """Means of p(x|z) for `n` draws z ~ p(z), `[n, *shape]`."""
+        return self.decode(self.prior().sample(torch.Size([n]))).mean

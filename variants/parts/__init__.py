@@ -1,0 +1,140 @@
+"""The parts that a variant is a choice of, and the one function that puts them together."""
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from variants.core.vae import VAE
+from variants.data_spec import DataSpec
+from variants.parts import likelihoods, networks, objectives, posteriors, priors
+from variants.parts.checks import at_least
+
+Choice = str | Callable[..., Any]
+
+# What a name means in each role. A variant outside this package passes its own class or function instead of a name.
+PARTS: dict[str, dict[str, Callable[..., Any]]] = {
+    "network": {"mlp": networks.mlp, "conv": networks.conv, "linear": networks.linear},
+    "posterior": {
+        "diagonal": posteriors.Diagonal,
+        "full": posteriors.Full,
+        "low_rank": posteriors.LowRank,
+        "deterministic": posteriors.Deterministic,
+    },
+    "prior": {"standard_normal": priors.StandardNormal},
+    "likelihood": {
+        "bernoulli": likelihoods.Bernoulli,
+        "continuous_bernoulli": likelihoods.ContinuousBernoulli,
+        "gaussian": likelihoods.Gaussian,
+    },
+    "objective": {
+        "elbo": objectives.Elbo,
+        "beta": objectives.Beta,
+        "iwae": objectives.Iwae,
+        "reconstruction": objectives.Reconstruction,
+    },
+}
+
+NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian"}
+
+
+class OptionError(TypeError):
+    """An option that none of the chosen parts takes."""
+
+
+def options_of(part: Callable[..., Any]) -> dict[str, Any]:
+    """The hyper-parameters of a part: its keyword-only arguments and their defaults."""
+    parameters = inspect.signature(part).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def part_name(part: object) -> str:
+    """The name under which results list a part: its class in snake case, `LowRank` -> `low_rank`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
+
+
+def part_names(model: VAE) -> dict[str, str]:
+    """What a model is a choice of: network, posterior, prior, likelihood, objective -> name."""
+    roles = ("posterior", "prior", "likelihood", "objective")
+    network = getattr(model.encoder, "network", part_name(model.encoder))
+    return {"network": network} | {role: part_name(getattr(model, role)) for role in roles}
+
+
+def _resolve(role: str, choice: Choice) -> Callable[..., Any]:
+    if callable(choice):
+        return choice
+    known = PARTS[role]
+    if not isinstance(choice, str) or choice not in known:
+        near = difflib.get_close_matches(str(choice), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{role} must be one of {', '.join(known)}, got {choice!r}{hint}")
+    return known[choice]
+
+
+def assemble(
+    data: DataSpec,
+    *,
+    latent: int = 20,
+    network: Choice = "mlp",
+    posterior: Choice = "diagonal",
+    prior: Choice = "standard_normal",
+    likelihood: Choice = "auto",
+    objective: Choice = "elbo",
+    **options: Any,
+) -> VAE:
+    """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
+
+    Every part is initialised from a random stream of its own, so two variants with one seed that share a part start with
+    the same weights in it: what differs between them is the part that differs.
+
+    Args:
+        data: shape and kind of one example.
+        latent: D, number of latent dimensions.
+        network: a name in `PARTS`, or a function `(data, latent, **options) -> (encoder, decoder)`.
+        posterior: a name, or a class taking `(features, latent, **options)`.
+        prior: a name, or a class taking `(latent, **options)`.
+        likelihood: a name, `"auto"` (the density that fits the data's kind), or a class taking `(data, **options)`.
+        objective: a name, or a class taking `(**options)`.
+        **options: keyword options of the chosen parts, such as `hidden`, `rank`, `sigma`, `beta`, `samples`.
+
+    Raises:
+        OptionError: an option that no chosen part takes.
+        ValueError: an unknown part, or a value out of range.
+    """
+    at_least("latent", latent, 1)
+    if likelihood == "auto":
+        likelihood = NATURAL_LIKELIHOOD[data.kind]
+    choices = {
+        "network": network,
+        "posterior": posterior,
+        "prior": prior,
+        "likelihood": likelihood,
+        "objective": objective,
+    }
+    parts = {role: _resolve(role, choice) for role, choice in choices.items()}
+    takes = {role: options_of(part) for role, part in parts.items()}
+    known = {name for names in takes.values() for name in names}
+    for name in options:
+        if name not in known:
+            raise OptionError(
+                f"no chosen part takes the option {name!r}; these do: {', '.join(sorted(known)) or 'none'}"
+            )
+    seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
+
+    def make(role: str, *args: Any) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds[role])
+            return parts[role](*args, **{name: options[name] for name in takes[role] if name in options})
+
+    encoder, decoder = make("network", data, latent)
+    return VAE(
+        encoder=encoder,
+        posterior=make("posterior", encoder.features, latent),
+        prior=make("prior", latent),
+        decoder=decoder,
+        likelihood=make("likelihood", data),
+        objective=make("objective"),
+    )

@@ -1,0 +1,202 @@
+"""Likelihoods p(x|z): modules from the decoder's output `[..., *shape]` to a distribution with event `shape`.
+
+Each names the support it is a density on. Nats on different supports are different quantities, so rows with different
+supports are never ranked together, and a likelihood refuses data that it is no density for.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli as BernoulliDistribution
+from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.nn import functional
+
+from variants.data_spec import DataSpec, Kind
+from variants.parts.checks import flag, positive
+
+
+class Likelihood(nn.Module, ABC):
+    """Abstract. A subclass takes `(data)` and its own keyword options.
+
+    Attributes:
+        support: what its density is on: `"binary"`, `"unit"` or `"real"`.
+    """
+
+    support: Kind
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Decoder output `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+
+    @abstractmethod
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) in nats, summed over all dimensions: h `[K, B, *shape]`, x `[B, *shape]` -> `[K, B]`."""
+
+
+class Bernoulli(Likelihood):
+    """Independent Bernoulli pixels with logits h. For binary data only: on grey pixels it is not a density.
+
+    Source: Kingma and Welling 2014, arXiv:1312.6114, appendix C.1.
+    """
+
+    support: Kind = "binary"
+
+    def __init__(self, data: DataSpec) -> None:
+        super().__init__()
+        if data.kind != "binary":
+            raise ValueError(
+                f"a Bernoulli likelihood needs binary data, not {data.kind!r}: binarise, or choose continuous_bernoulli"
+            )
+        self.dims = len(data.shape)
+
+    def forward(self, h: Tensor) -> Independent:
+        """Logits `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        return Independent(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), `[K, B]`."""
+        return self(h).log_prob(x)
+
+
+class ContinuousBernoulliDistribution(Distribution):
+    """Density C(l) l^x (1 - l)^(1 - x) on [0, 1] with l = sigmoid(logits), exact for all logits: nothing is clamped.
+
+    Source: Loaiza-Ganem and Cunningham 2019, arXiv:1907.06845.
+
+    Args:
+        logits: `[...]`; batch shape `[...]`, event shape `[]`.
+    """
+
+    arg_constraints = {"logits": constraints.real}  # noqa: RUF012 - torch reads this class attribute
+    support = constraints.unit_interval
+    has_rsample = True
+    # Below this |logit| the closed forms are near 0/0 and their series, whose next term is under 1e-12, take over.
+    _series_below = 0.1
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        super().__init__(logits.shape, validate_args=False)
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        near_zero = self.logits.abs() < self._series_below
+        # The unused branch must stay finite as well, or its gradient turns the used one into NaN.
+        return near_zero, torch.where(near_zero, torch.ones_like(self.logits), self.logits)
+
+    @property
+    def log_normaliser(self) -> Tensor:
+        """log C, `[...]`: log(a / tanh(a / 2)) in terms of the logit a."""
+        near_zero, a = self._split()
+        series = math.log(2) + self.logits**2 / 12 - 7 * self.logits**4 / 1440 + 31 * self.logits**6 / 90720
+        return torch.where(near_zero, series, (a / torch.tanh(a / 2)).log())
+
+    @property
+    def mean(self) -> Tensor:
+        """Expected value, `[...]`: 1 / (1 - exp(-a)) - 1 / a."""
+        near_zero, a = self._split()
+        series = 0.5 + self.logits / 12 - self.logits**3 / 720 + self.logits**5 / 30240
+        return torch.where(near_zero, series, -1 / torch.expm1(-a) - 1 / a)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log density at `value` in [0, 1], `[...]`."""
+        return value * self.logits - functional.softplus(self.logits) + self.log_normaliser
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 - torch's own signature
+        """Samples by the inverse distribution function, `[*sample_shape, ...]`."""
+        shape = self._extended_shape(sample_shape)
+        u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
+        near_zero, a = self._split()
+        # For a > 0 the mirrored form avoids exp(a): x = 1 + log(u + (1 - u) exp(-a)) / a.
+        positive_a = a.abs()
+        x = 1 + torch.log(u + (1 - u) * torch.exp(-positive_a)) / positive_a
+        return torch.where(near_zero, u + self.logits * u * (1 - u) / 2, torch.where(a > 0, x, 1 - x))
+
+
+class ContinuousBernoulli(Likelihood):
+    """Independent continuous-Bernoulli pixels: the density that makes grey pixels in [0, 1] right.
+
+    Source: Loaiza-Ganem and Cunningham 2019, arXiv:1907.06845.
+    """
+
+    support: Kind = "unit"
+
+    def __init__(self, data: DataSpec) -> None:
+        super().__init__()
+        if data.kind != "unit":
+            raise ValueError(f"a continuous-Bernoulli likelihood needs data in [0, 1], not {data.kind!r}")
+        self.dims = len(data.shape)
+
+    def forward(self, h: Tensor) -> Independent:
+        """Logits `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        return Independent(ContinuousBernoulliDistribution(h), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), `[K, B]`."""
+        return self(h).log_prob(x)
+
+
+class Gaussian(Likelihood):
+    """p(x|z) = N(m(z), sigma^2 I) with its variance and its constant, one sigma for all pixels.
+
+    With `sigma="optimal"` a training batch is scored at the sigma that maximises its likelihood, sigma^2 = mean squared
+    error, and a running average of that variance is kept; in evaluation mode the kept variance is used, because a sigma
+    fitted to the data that it scores would be no density.
+
+    Source: Rybkin, Daniilidis and Levine 2021, arXiv:2006.13202 (learned and optimal sigma).
+
+    Args:
+        data: any kind.
+        sigma: a number above 0 (fixed), `"learned"` (one parameter, starting at 1) or `"optimal"`.
+        squash: pass the mean through a sigmoid; by default wherever the data lie in [0, 1].
+    """
+
+    support: Kind = "real"
+    # Weight of the newest batch in the running variance: an average over about the last hundred batches.
+    _momentum = 0.01
+
+    variance: Tensor
+
+    def __init__(
+        self,
+        data: DataSpec,
+        *,
+        sigma: float | Literal["learned", "optimal"] = "learned",
+        squash: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.dims = len(data.shape)
+        self.squash = data.kind != "real" if squash is None else flag("squash", squash)
+        self.optimal = sigma == "optimal"
+        if sigma == "learned":
+            self.log_sigma = nn.Parameter(torch.zeros(()))
+        else:
+            if isinstance(sigma, str) and not self.optimal:
+                raise ValueError(f"sigma must be a number above 0, 'learned' or 'optimal', got {sigma!r}")
+            value = 1.0 if self.optimal else positive("sigma", sigma)
+            self.register_parameter("log_sigma", None)
+            self.register_buffer("variance", torch.tensor(value**2))
+
+    @property
+    def sigma(self) -> Tensor:
+        """Standard deviation of every pixel, a scalar."""
+        return self.variance.sqrt() if self.log_sigma is None else self.log_sigma.exp()
+
+    def _mean(self, h: Tensor) -> Tensor:
+        return torch.sigmoid(h) if self.squash else h
+
+    def forward(self, h: Tensor) -> Independent:
+        """Decoder output `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        return Independent(Normal(self._mean(h), self.sigma, validate_args=False), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), `[K, B]`."""
+        if not (self.optimal and self.training):
+            return self(h).log_prob(x)
+        mean = self._mean(h)
+        variance = (x - mean).square().mean()
+        with torch.no_grad():
+            self.variance.lerp_(variance, self._momentum)
+        normal = Normal(mean, variance.sqrt(), validate_args=False)
+        return Independent(normal, self.dims, validate_args=False).log_prob(x)

@@ -1,0 +1,135 @@
+"""Networks: functions from the data's spec and the latent size to an encoder and its mirrored decoder.
+
+An encoder maps x `[B, *shape]` to features `[B, H]` and carries `features` (H); a decoder maps z `[..., D]` to
+`[..., *shape]`. Each network's keyword options are its hyper-parameters.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from variants.data_spec import DataSpec
+from variants.parts.checks import at_least, sizes
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+def _activation(name: str) -> type[nn.Module]:
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]
+
+
+class Encoder(nn.Module):
+    """x `[B, *shape]` -> features `[B, features]`. `network` is the name under which results list the pair."""
+
+    def __init__(self, network: str, body: nn.Module, features: int) -> None:
+        super().__init__()
+        self.network = network
+        self.body = body
+        self.features = features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x `[B, *shape]` -> `[B, features]`."""
+        return self.body(x)
+
+
+class Decoder(nn.Module):
+    """z `[..., D]` -> `[..., *shape]`: the leading axes are folded into one batch for the body and unfolded after it."""
+
+    def __init__(self, body: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = body
+        self.shape = shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z `[..., D]` -> `[..., *shape]`."""
+        return self.body(z.flatten(0, -2)).reshape(*z.shape[:-1], *self.shape)
+
+
+def _dense(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
+    return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), activation())]
+
+
+def mlp(
+    data: DataSpec, latent: int, *, hidden: tuple[int, ...] = (400,), activation: str = "relu"
+) -> tuple[Encoder, Decoder]:
+    """Fully connected layers.
+
+    Args:
+        data: any shape.
+        latent: D.
+        hidden: widths from the data to the latents; the decoder mirrors them.
+        activation: one of `ACTIVATIONS`.
+    """
+    widths, act = list(sizes("hidden", hidden)), _activation(activation)
+    encoder = nn.Sequential(nn.Flatten(), *_dense([data.dims, *widths], act))
+    decoder = nn.Sequential(*_dense([latent, *reversed(widths)], act), nn.Linear(widths[0], data.dims))
+    return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, data.shape)
+
+
+def conv(
+    data: DataSpec,
+    latent: int,
+    *,
+    channels: tuple[int, ...] = (16, 32),
+    width: int = 128,
+    activation: str = "relu",
+) -> tuple[Encoder, Decoder]:
+    """Strided 4x4 convolutions that halve the image (rounding up), then one dense layer; the decoder mirrors them.
+
+    Args:
+        data: an image, shape `(C, H, W)` of any size.
+        latent: D.
+        channels: channels after each halving.
+        width: H, units of the dense layer.
+        activation: one of `ACTIVATIONS`.
+
+    Raises:
+        ValueError: if the data are no images.
+    """
+    if len(data.shape) != 3:
+        raise ValueError(f"a conv network needs images (C, H, W), not data of shape {data.shape}")
+    depths, act = [data.shape[0], *sizes("channels", channels)], _activation(activation)
+    width = at_least("width", width, 1)
+    images = [data.shape[1:]]
+    for _ in depths[1:]:
+        images.append(tuple((side + 1) // 2 for side in images[-1]))
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    for (a, b), (large, small) in zip(pairwise(depths), pairwise(images), strict=True):
+        # An odd side needs one more row of padding to halve upwards, and one row less when it is doubled back.
+        odd = [side % 2 for side in large]
+        if any(odd):
+            down.append(nn.ZeroPad2d((0, odd[1], 0, odd[0])))
+        down += [nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1), act()]
+        doubled = [nn.ConvTranspose2d(b, a, kernel_size=4, stride=2, padding=1)]
+        if any(odd):
+            doubled.append(nn.ZeroPad2d((0, -odd[1], 0, -odd[0])))
+        assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
+        up = [*doubled, act(), *up]
+    volume = depths[-1] * images[-1][0] * images[-1][1]
+    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(volume, width), act())
+    decoder = nn.Sequential(
+        *_dense([latent, width, volume], act),
+        nn.Unflatten(-1, (depths[-1], *images[-1])),
+        *up[:-1],  # the last layer gives the likelihood's parameters, without an activation
+    )
+    return Encoder("conv", encoder, width), Decoder(decoder, data.shape)
+
+
+def linear(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
+    """No hidden layer: the posterior's heads are linear in x, and the decoder is W z + m. Probabilistic PCA's network.
+
+    Args:
+        data: any shape.
+        latent: D.
+    """
+    return Encoder("linear", nn.Flatten(), data.dims), Decoder(nn.Linear(latent, data.dims), data.shape)

@@ -1,0 +1,172 @@
+"""Approximate posteriors q(z|x): modules from features `[B, H]` to a distribution with batch `[B]`, event `[D]`."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import (
+    Distribution,
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+    constraints,
+)
+
+from variants.parts.checks import at_least, flag
+
+
+class Posterior(nn.Module, ABC):
+    """Abstract. A subclass takes `(features, latent)` and its own keyword options, and implements `forward`."""
+
+    has_density: bool = True
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+
+
+class Constant(nn.Module):
+    """A head that ignores its input: one free vector, shared by all examples."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(size))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Features `[B, H]` -> `[B, size]`."""
+        return self.value.expand(h.shape[0], -1)
+
+
+def scale_head(features: int, size: int, shared: bool) -> nn.Module:
+    """A head for what describes the covariance: a function of the features, or one vector for every x."""
+    return Constant(size) if shared else nn.Linear(features, size)
+
+
+class Diagonal(Posterior):
+    """q(z|x) = N(mu(x), diag(sigma(x)^2)), with a log-sigma head.
+
+    Source: Kingma and Welling 2014, arXiv:1312.6114, appendix C.2.
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D.
+        shared_covariance: one sigma for all x instead of sigma(x), as in the exact posterior of a linear model.
+    """
+
+    def __init__(self, features: int, latent: int, *, shared_covariance: bool = False) -> None:
+        super().__init__()
+        self.shared_covariance = flag("shared_covariance", shared_covariance)
+        self.loc = nn.Linear(features, latent)
+        self.log_scale = scale_head(features, latent, shared_covariance)
+
+    def forward(self, h: Tensor) -> Independent:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        return Independent(Normal(self.loc(h), self.log_scale(h).exp(), validate_args=False), 1, validate_args=False)
+
+
+class Full(Posterior):
+    """q(z|x) = N(mu(x), L(x) L(x)^T): every entry of the d x d covariance, by its Cholesky factor.
+
+    L has exp(log-scale) on the diagonal, so it is a valid factor for any head output. The entries below the diagonal
+    start at zero: with one seed this posterior starts at exactly the same q as `Diagonal`.
+
+    Source: Kingma and Welling 2019, arXiv:1906.02691, section 2.5.1.
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D; the head has D (D + 3) / 2 outputs.
+        shared_covariance: one L for all x instead of L(x).
+    """
+
+    below: Tensor
+
+    def __init__(self, features: int, latent: int, *, shared_covariance: bool = False) -> None:
+        super().__init__()
+        self.shared_covariance = flag("shared_covariance", shared_covariance)
+        self.loc = nn.Linear(features, latent)
+        self.log_scale = scale_head(features, latent, shared_covariance)
+        self.register_buffer("below", torch.tril_indices(latent, latent, offset=-1), persistent=False)
+        self.off_diagonal = scale_head(features, latent * (latent - 1) // 2, shared_covariance)
+        for parameter in self.off_diagonal.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, h: Tensor) -> MultivariateNormal:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        scale_tril = self.log_scale(h).exp().diag_embed()
+        scale_tril[:, self.below[0], self.below[1]] = self.off_diagonal(h)
+        return MultivariateNormal(self.loc(h), scale_tril=scale_tril, validate_args=False)
+
+
+class LowRank(Posterior):
+    """q(z|x) = N(mu(x), W(x) W(x)^T + diag(sigma(x)^2)), W of `rank` columns: between diagonal and full.
+
+    Source: Rezende, Mohamed and Wierstra 2014, arXiv:1401.4082, section 4.3 (rank one).
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D.
+        rank: columns of W, at most D.
+    """
+
+    def __init__(self, features: int, latent: int, *, rank: int = 2) -> None:
+        super().__init__()
+        if at_least("rank", rank, 1) > latent:
+            raise ValueError(f"rank must be at most the latent size {latent}, got {rank}")
+        self.rank = rank
+        self.loc = nn.Linear(features, latent)
+        self.log_scale = nn.Linear(features, latent)
+        self.factor = nn.Linear(features, latent * rank)
+
+    def forward(self, h: Tensor) -> LowRankMultivariateNormal:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        factor = self.factor(h).unflatten(-1, (-1, self.rank))
+        variance = (2 * self.log_scale(h)).exp()
+        return LowRankMultivariateNormal(self.loc(h), factor, variance, validate_args=False)
+
+
+class Delta(Distribution):
+    """All mass at one point. It can be sampled but has no density, so `log_prob` refuses.
+
+    Args:
+        loc: the point, `[B, D]`; batch shape `[B]`, event shape `[D]`.
+    """
+
+    arg_constraints = {"loc": constraints.real_vector}  # noqa: RUF012 - torch reads this class attribute
+    has_rsample = True
+
+    def __init__(self, loc: Tensor) -> None:
+        self.loc = loc
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The point itself, `[B, D]`."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """Zero, `[B, D]`."""
+        return torch.zeros_like(self.loc)
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 - torch's own signature
+        """`sample_shape` copies of the point, `[*sample_shape, B, D]`."""
+        return self.loc.expand(self._extended_shape(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Raises NotImplementedError: a point mass has no density."""
+        raise NotImplementedError("a deterministic encoder has no density q(z|x), hence no ELBO")
+
+
+class Deterministic(Posterior):
+    """z = mu(x), the plain autoencoder's map: no distribution, hence no bound."""
+
+    has_density = False
+
+    def __init__(self, features: int, latent: int) -> None:
+        super().__init__()
+        self.loc = nn.Linear(features, latent)
+
+    def forward(self, h: Tensor) -> Delta:
+        """Features `[B, H]` -> a point mass, batch shape `[B]`, event shape `[D]`."""
+        return Delta(self.loc(h))

@@ -1,0 +1,182 @@
+"""Names -> recipes. Built-ins are the files in `zoo/`; others come through the entry-point group `vaebench.variants`.
+
+Nothing is imported until a recipe is used: names, claims and summaries of built-ins are read from their source text, so
+that listing them needs no torch.
+"""
+
+import ast
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from variants.core.vae import VAE
+    from variants.data_spec import DataSpec
+
+R = TypeVar("R", bound=Callable[..., Any])
+
+GROUP = "vaebench.variants"
+ZOO = Path(__file__).parent / "zoo"
+BUILT_IN = "vaebench"
+
+
+class RegistryError(LookupError):
+    """A variant that is unknown, defined twice, or cannot be loaded. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a recipe says of itself.
+
+    Attributes:
+        base: the variant it is an ablation of, if any.
+        changes: the parts in which it differs from `base`; all others are equal, which the tests check.
+        paper: source of the variant.
+    """
+
+    base: str | None = None
+    changes: tuple[str, ...] = ()
+    paper: str = ""
+
+
+def register(
+    *, base: str | None = None, changes: str | tuple[str, ...] = (), paper: str = ""
+) -> Callable[[R], R]:
+    """Decorator of a recipe function `(data: DataSpec, **hyper_parameters) -> VAE`; its name is the variant's name.
+
+    Args:
+        base: the variant it is an ablation of.
+        changes: the part or parts in which it differs from `base`.
+        paper: authors, year and identifier of the source.
+    """
+    claim = Claim(base, (changes,) if isinstance(changes, str) else tuple(changes), paper)
+
+    def mark(recipe: R) -> R:
+        recipe.claim = claim  # type: ignore[attr-defined]
+        return recipe
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named variant: known by name and source, imported when first used.
+
+    Attributes:
+        name: the registered name.
+        sources: who defines it; more than one is a collision, which refuses to load.
+        target: where the function is, `module:function`.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    target: str
+
+    def load(self) -> Callable[..., "VAE"]:
+        """The recipe function. RegistryError if it is defined twice, fails to import, or is no function."""
+        if len(self.sources) > 1:
+            raise RegistryError(
+                f"variant {self.name!r} is defined twice, by {' and by '.join(self.sources)}: "
+                "uninstall one or ask its author to rename it"
+            )
+        try:
+            recipe = EntryPoint(self.name, self.target, GROUP).load()
+        except (Exception, SystemExit) as error:
+            raise RegistryError(
+                f"variant {self.name!r} from {self.sources[0]} cannot be loaded: {_one_line(error)}"
+            ) from error
+        if not callable(recipe):
+            raise RegistryError(f"variant {self.name!r} from {self.sources[0]} is not a function: {self.target}")
+        return recipe
+
+    def describe(self) -> dict[str, Any]:
+        """Name, source, claim, one-line summary, and whether it is available and if not why. Built-ins are not imported."""
+        row: dict[str, Any] = {"name": self.name, "source": " and ".join(self.sources)}
+        try:
+            claim, summary = _read_built_in(self.name) if self.sources == (BUILT_IN,) else _read_plugin(self.load())
+        except RegistryError as error:
+            return row | {"available": False, "reason": str(error), **vars(Claim()), "summary": ""}
+        return row | {"available": True, "reason": None, **vars(claim), "summary": summary}
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().split("\n")[0]
+
+
+def _read_plugin(recipe: Callable[..., "VAE"]) -> tuple[Claim, str]:
+    return getattr(recipe, "claim", Claim()), _first_line(inspect.getdoc(recipe))
+
+
+def _read_built_in(name: str) -> tuple[Claim, str]:
+    tree = ast.parse((ZOO / f"{name}.py").read_text(encoding="utf-8"))
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    for call in function.decorator_list:
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == register.__name__:
+            values = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+            return register(**values)(lambda: None).claim, _first_line(ast.get_docstring(function))  # type: ignore[attr-defined]
+    raise RegistryError(f"zoo/{name}.py does not mark its recipe with @register(...)")
+
+
+@cache
+def recipes() -> dict[str, Recipe]:
+    """Every recipe by name, sorted; nothing is imported."""
+    found: dict[str, Recipe] = {
+        path.stem: Recipe(path.stem, (BUILT_IN,), f"variants.zoo.{path.stem}:{path.stem}")
+        for path in ZOO.glob("*.py")
+        if not path.stem.startswith("_")
+    }
+    for point in entry_points(group=GROUP):
+        source = point.dist.name if point.dist else point.value
+        known = found.get(point.name)
+        sources = (*known.sources, f"{source} ({point.value})") if known else (f"{source} ({point.value})",)
+        found[point.name] = Recipe(point.name, sources, known.target if known else point.value)
+    return dict(sorted(found.items()))
+
+
+def names() -> list[str]:
+    """Names of all variants, sorted, the unavailable ones included."""
+    return list(recipes())
+
+
+def get(name: str) -> Recipe:
+    """The recipe of that name; RegistryError with the nearest name if there is none."""
+    if name not in recipes():
+        near = difflib.get_close_matches(name, recipes(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`vaebench list` shows all"
+        raise RegistryError(f"unknown variant {name!r}: {hint}")
+    return recipes()[name]
+
+
+def build(name: str, data: "DataSpec", **overrides: Any) -> "VAE":
+    """A fresh model of a variant.
+
+    Args:
+        name: a registered name.
+        data: shape and kind of one example.
+        **overrides: keywords of the recipe and of its parts.
+
+    Raises:
+        RegistryError: an unknown, doubly defined or broken variant.
+        TypeError: a keyword that the recipe does not take.
+        ValueError: a value out of range.
+    """
+    return get(name).load()(data, **overrides)
+
+
+def seeded(name: str, data: "DataSpec", seed: int, **overrides: Any) -> "VAE":
+    """`build` with the weights of `seed`, leaving the caller's random state as it was."""
+    torch = import_module("torch")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(name, data, **overrides)

@@ -1,0 +1,1 @@
+"""One recipe a file: file name = function name = registered name."""

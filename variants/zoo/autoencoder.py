@@ -1,0 +1,24 @@
+from functools import partial
+from typing import Any
+
+from variants import DataSpec, register
+from variants.core import VAE
+from variants.parts import Choice, assemble
+from variants.parts.likelihoods import Gaussian
+
+
+@register(
+    base="vanilla",
+    changes=("posterior", "likelihood", "objective"),
+    paper="Hinton and Salakhutdinov 2006, Science 313:504",
+)
+def autoencoder(
+    data: DataSpec,
+    *,
+    posterior: Choice = "deterministic",
+    likelihood: Choice = partial(Gaussian, sigma=1.0),  # its -log p(x|z) is half the squared error, plus a constant
+    objective: Choice = "reconstruction",
+    **parts: Any,
+) -> VAE:
+    """Plain autoencoder: z = f(x), trained on the squared error. It has no density q(z|x), hence no ELBO."""
+    return assemble(data, posterior=posterior, likelihood=likelihood, objective=objective, **parts)

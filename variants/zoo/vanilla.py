@@ -1,0 +1,11 @@
+from typing import Any
+
+from variants import DataSpec, register
+from variants.core import VAE
+from variants.parts import assemble
+
+
+@register(paper="Kingma and Welling 2014, arXiv:1312.6114")
+def vanilla(data: DataSpec, **parts: Any) -> VAE:
+    """VAE: diagonal Gaussian posterior, N(0, I) prior, trained on the ELBO E_q log p(x|z) - KL(q(z|x) || p(z))."""
+    return assemble(data, **parts)
