@@ -45,9 +45,7 @@ class Claim:
     paper: str = ""
 
 
-def register(
-    *, base: str | None = None, changes: str | tuple[str, ...] = (), paper: str = ""
-) -> Callable[[R], R]:
+def register(*, base: str | None = None, changes: str | tuple[str, ...] = (), paper: str = "") -> Callable[[R], R]:
     """Decorator of a recipe function `(data: DataSpec, **hyper_parameters) -> VAE`; its name is the variant's name.
 
     Args:
@@ -86,7 +84,7 @@ class Recipe:
                 "uninstall one or ask its author to rename it"
             )
         try:
-            recipe = EntryPoint(self.name, self.target, GROUP).load()
+            recipe: Callable[..., VAE] = EntryPoint(self.name, self.target, GROUP).load()
         except (Exception, SystemExit) as error:
             raise RegistryError(
                 f"variant {self.name!r} from {self.sources[0]} cannot be loaded: {_one_line(error)}"
@@ -96,7 +94,7 @@ class Recipe:
         return recipe
 
     def describe(self) -> dict[str, Any]:
-        """Name, source, claim, one-line summary, and whether it is available and if not why. Built-ins are not imported."""
+        """Name, source, claim, summary, and whether it is available and if not why. Built-ins are not imported."""
         row: dict[str, Any] = {"name": self.name, "source": " and ".join(self.sources)}
         try:
             claim, summary = _read_built_in(self.name) if self.sources == (BUILT_IN,) else _read_plugin(self.load())
@@ -178,5 +176,6 @@ def seeded(name: str, data: "DataSpec", seed: int, **overrides: Any) -> "VAE":
     """`build` with the weights of `seed`, leaving the caller's random state as it was."""
     torch = import_module("torch")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # The CPU's stream only: torch.manual_seed would reseed the GPUs', and nothing here would put them back.
+        torch.default_generator.manual_seed(seed)
         return build(name, data, **overrides)

@@ -28,26 +28,27 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return None
 
 
-def _diagonal_normal(p: Independent) -> Normal:
+def _diagonal_normal(p: Independent[Normal]) -> Normal:
     base = p.base_dist
     if not isinstance(base, Normal) or p.reinterpreted_batch_ndims != 1:
         raise NotImplementedError
     return base
 
 
-@register_kl(MultivariateNormal, Independent)
-@register_kl(LowRankMultivariateNormal, Independent)
-def _kl_gaussian_diagonal(q: MultivariateNormal | LowRankMultivariateNormal, p: Independent) -> Tensor:
+@register_kl(MultivariateNormal, Independent)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_kl(LowRankMultivariateNormal, Independent)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_gaussian_diagonal(q: MultivariateNormal | LowRankMultivariateNormal, p: Independent[Normal]) -> Tensor:
     # KL = -H(q) - E_q log p, and for a diagonal p the expectation sees only the mean and the variances of q:
     # E_q log p(z) = log p(mu) - 1/2 sum_i var_i / s_i^2.
     normal = _diagonal_normal(p)
-    expected_log_p = p.log_prob(q.mean) - 0.5 * (q.variance / normal.variance).sum(-1)
-    return -q.entropy() - expected_log_p
+    expected_log_p: Tensor = (normal.log_prob(q.mean) - 0.5 * q.variance / normal.variance).sum(-1)  # type: ignore[no-untyped-call]
+    entropy: Tensor = q.entropy()  # type: ignore[no-untyped-call]
+    return -entropy - expected_log_p
 
 
-@register_kl(Independent, MultivariateNormal)
-@register_kl(Independent, LowRankMultivariateNormal)
-def _kl_diagonal_gaussian(q: Independent, p: MultivariateNormal | LowRankMultivariateNormal) -> Tensor:
+@register_kl(Independent, MultivariateNormal)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_kl(Independent, LowRankMultivariateNormal)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_diagonal_gaussian(q: Independent[Normal], p: MultivariateNormal | LowRankMultivariateNormal) -> Tensor:
     normal = _diagonal_normal(q)
     full = MultivariateNormal(normal.loc, scale_tril=normal.scale.diag_embed(), validate_args=False)
     return kl_divergence(full, p)

@@ -43,7 +43,7 @@ class Terms:
 
     @cached_property
     def log_weights(self) -> Tensor:
-        """log w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x), `[K, B]`: its mean is the ELBO, its logsumexp the IWAE."""
+        """log w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x), `[K, B]`: its mean is the ELBO, its logsumexp IWAE."""
         return self.log_px_z + self.log_pz - self.log_qz_x
 
     @cached_property
@@ -57,7 +57,7 @@ class Terms:
 
     @cached_property
     def kl(self) -> Tensor:
-        """KL(q(z|x) || p(z)), `[B]`: in closed form where one is known, else the mean of log q - log p over the K samples."""
+        """KL(q(z|x) || p(z)), `[B]`: in closed form where one is known, else the mean of log q - log p over samples."""
         if self._closed_form_kl is not None:
             return self._closed_form_kl
         return (self.log_qz_x - self.log_pz).mean(0)

@@ -1,5 +1,7 @@
 """The latent-variable model p(z) p(x|z) with its amortised posterior q(z|x)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -18,6 +20,11 @@ class VAE(nn.Module):
         likelihood: module, decoder output -> p(x|z), event shape `shape`.
         objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it.
     """
+
+    # The core knows parts by what they offer, not by their classes, for it imports none of them.
+    posterior: Any
+    likelihood: Any
+    objective: Any
 
     def __init__(
         self,
@@ -43,11 +50,13 @@ class VAE(nn.Module):
 
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
-        return self.posterior(self.encoder(x))
+        q: Distribution = self.posterior(self.encoder(x))
+        return q
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of latents `[..., D]`: batch shape `[...]`, event shape `shape`."""
-        return self.likelihood(self.decoder(z))
+        p: Distribution = self.likelihood(self.decoder(z))
+        return p
 
     def terms(self, x: Tensor, samples: int = 1) -> Terms:
         """Everything the ELBO of a batch `[B, *shape]` is made of, with `samples` draws of z per example."""
@@ -57,7 +66,8 @@ class VAE(nn.Module):
 
     def loss(self, x: Tensor, epoch: float = 0.0) -> Tensor:
         """What training minimises for a batch `[B, *shape]` after `epoch` passes over the data, `[B]`."""
-        return self.objective(self.terms(x, self.objective.samples), epoch)
+        loss: Tensor = self.objective(self.terms(x, self.objective.samples), epoch)
+        return loss
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Mean of p(x|z) at the posterior mean, `[B, *shape]`."""

@@ -87,8 +87,8 @@ def assemble(
 ) -> VAE:
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
 
-    Every part is initialised from a random stream of its own, so two variants with one seed that share a part start with
-    the same weights in it: what differs between them is the part that differs.
+    Every part is initialised from a random stream of its own, so two variants with one seed that share a part start
+    with the same weights in it: what differs between them is the part that differs.
 
     Args:
         data: shape and kind of one example.
@@ -126,7 +126,7 @@ def assemble(
 
     def make(role: str, *args: Any) -> Any:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds[role])
+            torch.default_generator.manual_seed(seeds[role])
             return parts[role](*args, **{name: options[name] for name in takes[role] if name in options})
 
     encoder, decoder = make("network", data, latent)

@@ -1,5 +1,6 @@
 """Range checks shared by the parts, so that a bad value is named in one line."""
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 
@@ -13,14 +14,14 @@ def at_least(name: str, value: object, low: int) -> int:
 
 def positive(name: str, value: object) -> float:
     """`value` as a finite number above zero; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise ValueError(f"{name} must be a number above 0, got {value!r}")
     return float(value)
 
 
 def not_negative(name: str, value: object) -> float:
     """`value` as a finite number of at least zero; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
         raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
     return float(value)
 

@@ -6,6 +6,7 @@ supports are never ranked together, and a likelihood refuses data that it is no 
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -52,13 +53,13 @@ class Bernoulli(Likelihood):
             )
         self.dims = len(data.shape)
 
-    def forward(self, h: Tensor) -> Independent:
+    def forward(self, h: Tensor) -> Distribution:
         """Logits `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
         return Independent(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         """log p(x|z), `[K, B]`."""
-        return self(h).log_prob(x)
+        return self.forward(h).log_prob(x)
 
 
 class ContinuousBernoulliDistribution(Distribution):
@@ -94,24 +95,27 @@ class ContinuousBernoulliDistribution(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Expected value, `[...]`: 1 / (1 - exp(-a)) - 1 / a."""
+        """Expected value, `[...]`: 1 / (1 - exp(-a)) - 1 / a = (1 + 1 / tanh(a / 2)) / 2 - 1 / a."""
         near_zero, a = self._split()
         series = 0.5 + self.logits / 12 - self.logits**3 / 720 + self.logits**5 / 30240
-        return torch.where(near_zero, series, -1 / torch.expm1(-a) - 1 / a)
+        return torch.where(near_zero, series, 0.5 + 0.5 / torch.tanh(a / 2) - 1 / a)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log density at `value` in [0, 1], `[...]`."""
         return value * self.logits - functional.softplus(self.logits) + self.log_normaliser
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 - torch's own signature
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Samples by the inverse distribution function, `[*sample_shape, ...]`."""
-        shape = self._extended_shape(sample_shape)
+        shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         near_zero, a = self._split()
         # For a > 0 the mirrored form avoids exp(a): x = 1 + log(u + (1 - u) exp(-a)) / a.
         positive_a = a.abs()
-        x = 1 + torch.log(u + (1 - u) * torch.exp(-positive_a)) / positive_a
-        return torch.where(near_zero, u + self.logits * u * (1 - u) / 2, torch.where(a > 0, x, 1 - x))
+        x = 1 + torch.logaddexp(u.log(), torch.log1p(-u) - positive_a) / positive_a
+        # a x = log(1 - u + u exp(a)) is the cumulant function of a coin that shows 1 with probability u.
+        v, b = u * (1 - u), self.logits
+        series = u + b * v / 2 + b**2 * v * (1 - 2 * u) / 6 + b**3 * v * (1 - 6 * v) / 24
+        return torch.where(near_zero, series, torch.where(a > 0, x, 1 - x))
 
 
 class ContinuousBernoulli(Likelihood):
@@ -128,13 +132,13 @@ class ContinuousBernoulli(Likelihood):
             raise ValueError(f"a continuous-Bernoulli likelihood needs data in [0, 1], not {data.kind!r}")
         self.dims = len(data.shape)
 
-    def forward(self, h: Tensor) -> Independent:
+    def forward(self, h: Tensor) -> Distribution:
         """Logits `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
         return Independent(ContinuousBernoulliDistribution(h), self.dims, validate_args=False)
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         """log p(x|z), `[K, B]`."""
-        return self(h).log_prob(x)
+        return self.forward(h).log_prob(x)
 
 
 class Gaussian(Likelihood):
@@ -186,17 +190,19 @@ class Gaussian(Likelihood):
     def _mean(self, h: Tensor) -> Tensor:
         return torch.sigmoid(h) if self.squash else h
 
-    def forward(self, h: Tensor) -> Independent:
+    def _density(self, mean: Tensor, sigma: Tensor) -> Distribution:
+        return Independent(Normal(mean, sigma, validate_args=False), self.dims, validate_args=False)
+
+    def forward(self, h: Tensor) -> Distribution:
         """Decoder output `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
-        return Independent(Normal(self._mean(h), self.sigma, validate_args=False), self.dims, validate_args=False)
+        return self._density(self._mean(h), self.sigma)
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         """log p(x|z), `[K, B]`."""
         if not (self.optimal and self.training):
-            return self(h).log_prob(x)
+            return self.forward(h).log_prob(x)
         mean = self._mean(h)
         variance = (x - mean).square().mean()
         with torch.no_grad():
             self.variance.lerp_(variance, self._momentum)
-        normal = Normal(mean, variance.sqrt(), validate_args=False)
-        return Independent(normal, self.dims, validate_args=False).log_prob(x)
+        return self._density(mean, variance.sqrt()).log_prob(x)

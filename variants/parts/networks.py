@@ -6,6 +6,7 @@ An encoder maps x `[B, *shape]` to features `[B, H]` and carries `features` (H);
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from variants.data_spec import DataSpec
@@ -38,11 +39,12 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x `[B, *shape]` -> `[B, features]`."""
-        return self.body(x)
+        h: Tensor = self.body(x)
+        return h
 
 
 class Decoder(nn.Module):
-    """z `[..., D]` -> `[..., *shape]`: the leading axes are folded into one batch for the body and unfolded after it."""
+    """z `[..., D]` -> `[..., *shape]`: the leading axes are folded into one batch for the body, then unfolded."""
 
     def __init__(self, body: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -51,11 +53,20 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """z `[..., D]` -> `[..., *shape]`."""
-        return self.body(z.flatten(0, -2)).reshape(*z.shape[:-1], *self.shape)
+        h: Tensor = self.body(z.reshape(-1, z.shape[-1]))
+        return h.reshape(*z.shape[:-1], *self.shape)
 
 
 def _dense(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
     return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), activation())]
+
+
+class ChannelsLast(nn.Module):
+    """Lays images out channels-last: the same numbers, and half again as fast through narrow convolutions on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` -> the same, in another memory order."""
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 def mlp(
@@ -99,7 +110,7 @@ def conv(
         raise ValueError(f"a conv network needs images (C, H, W), not data of shape {data.shape}")
     depths, act = [data.shape[0], *sizes("channels", channels)], _activation(activation)
     width = at_least("width", width, 1)
-    images = [data.shape[1:]]
+    images: list[tuple[int, ...]] = [data.shape[1:]]
     for _ in depths[1:]:
         images.append(tuple((side + 1) // 2 for side in images[-1]))
     down: list[nn.Module] = []
@@ -110,18 +121,21 @@ def conv(
         if any(odd):
             down.append(nn.ZeroPad2d((0, odd[1], 0, odd[0])))
         down += [nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1), act()]
-        doubled = [nn.ConvTranspose2d(b, a, kernel_size=4, stride=2, padding=1)]
+        doubled: list[nn.Module] = [nn.ConvTranspose2d(b, a, kernel_size=4, stride=2, padding=1)]
         if any(odd):
             doubled.append(nn.ZeroPad2d((0, -odd[1], 0, -odd[0])))
         assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
         up = [*doubled, act(), *up]
     volume = depths[-1] * images[-1][0] * images[-1][1]
-    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(volume, width), act())
+    encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten(), nn.Linear(volume, width), act())
     decoder = nn.Sequential(
         *_dense([latent, width, volume], act),
         nn.Unflatten(-1, (depths[-1], *images[-1])),
+        ChannelsLast(),
         *up[:-1],  # the last layer gives the likelihood's parameters, without an activation
     )
+    for body in (encoder, decoder):
+        body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Encoder("conv", encoder, width), Decoder(decoder, data.shape)
 
 

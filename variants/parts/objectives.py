@@ -98,6 +98,6 @@ class Reconstruction(Objective):
     Source: Hinton and Salakhutdinov 2006, Science 313:504.
     """
 
-    def forward(self, terms: Terms, epoch: float) -> Tensor:
+    def forward(self, terms: Terms, epoch: float) -> Tensor:  # noqa: ARG002 - every objective is called alike
         """Loss per example, `[B]`."""
         return -terms.log_px_z.mean(0)

@@ -1,6 +1,7 @@
 """Approximate posteriors q(z|x): modules from features `[B, H]` to a distribution with batch `[B]`, event `[D]`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class Constant(nn.Module):
 
 def scale_head(features: int, size: int, shared: bool) -> nn.Module:
     """A head for what describes the covariance: a function of the features, or one vector for every x."""
-    return Constant(size) if shared else nn.Linear(features, size)
+    return Constant(size) if shared or size == 0 else nn.Linear(features, size)
 
 
 class Diagonal(Posterior):
@@ -60,7 +61,7 @@ class Diagonal(Posterior):
         self.loc = nn.Linear(features, latent)
         self.log_scale = scale_head(features, latent, shared_covariance)
 
-    def forward(self, h: Tensor) -> Independent:
+    def forward(self, h: Tensor) -> Independent[Normal]:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
         return Independent(Normal(self.loc(h), self.log_scale(h).exp(), validate_args=False), 1, validate_args=False)
 
@@ -149,9 +150,9 @@ class Delta(Distribution):
         """Zero, `[B, D]`."""
         return torch.zeros_like(self.loc)
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008 - torch's own signature
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """`sample_shape` copies of the point, `[*sample_shape, B, D]`."""
-        return self.loc.expand(self._extended_shape(sample_shape))
+        return self.loc.expand(self._extended_shape(torch.Size(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Raises NotImplementedError: a point mass has no density."""

@@ -30,6 +30,6 @@ class StandardNormal(Prior):
         self.register_buffer("loc", torch.zeros(latent), persistent=False)
         self.register_buffer("scale", torch.ones(latent), persistent=False)
 
-    def forward(self) -> Independent:
+    def forward(self) -> Independent[Normal]:
         """p(z), batch shape `[]`, event shape `[D]`."""
         return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)

@@ -6,6 +6,9 @@ from variants.core import VAE
 from variants.parts import Choice, assemble
 from variants.parts.likelihoods import Gaussian
 
+# Its -log p(x|z) is half the squared error, plus a constant.
+UNIT_GAUSSIAN = partial(Gaussian, sigma=1.0)
+
 
 @register(
     base="vanilla",
@@ -16,7 +19,7 @@ def autoencoder(
     data: DataSpec,
     *,
     posterior: Choice = "deterministic",
-    likelihood: Choice = partial(Gaussian, sigma=1.0),  # its -log p(x|z) is half the squared error, plus a constant
+    likelihood: Choice = UNIT_GAUSSIAN,
     objective: Choice = "reconstruction",
     **parts: Any,
 ) -> VAE:

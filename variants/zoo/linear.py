@@ -7,6 +7,10 @@ from variants.parts import Choice, assemble
 from variants.parts.likelihoods import Gaussian
 from variants.parts.posteriors import Diagonal
 
+# The exact posterior of a linear model has one covariance for all x, and its mean of x is not squashed.
+SHARED_DIAGONAL = partial(Diagonal, shared_covariance=True)
+LINEAR_GAUSSIAN = partial(Gaussian, squash=False)
+
 
 @register(
     base="vanilla",
@@ -17,9 +21,9 @@ def linear(
     data: DataSpec,
     *,
     network: Choice = "linear",
-    posterior: Choice = partial(Diagonal, shared_covariance=True),  # the exact posterior's covariance is the same for all x
-    likelihood: Choice = partial(Gaussian, squash=False),
+    posterior: Choice = SHARED_DIAGONAL,
+    likelihood: Choice = LINEAR_GAUSSIAN,
     **parts: Any,
 ) -> VAE:
-    """Linear VAE = probabilistic PCA, x = W z + m + sigma eps: its optimum and its log p(x) are known in closed form."""
+    """Linear VAE = probabilistic PCA, x = W z + m + sigma eps: its optimum and log p(x) are known in closed form."""
     return assemble(data, network=network, posterior=posterior, likelihood=likelihood, **parts)

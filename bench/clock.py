@@ -1,0 +1,97 @@
+"""Throughput: how many examples a second a device trains, evaluates and samples, measured with the device to itself.
+
+Every figure is a median over repeated blocks with its quartiles, after a warm-up, and the device is synchronised at the
+ends of each block."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from bench import device as devices
+from bench import seeds
+from bench.data.batches import Data
+from bench.suite import Budget, Clock
+from bench.train import endless, optimiser, step
+from variants.core import VAE, elbo
+
+
+def time_blocks(call: Callable[[], object], clock: Clock, device: str) -> list[float]:
+    """Seconds per call in each block, after a warm-up of at least one block's length.
+
+    Returns:
+        `clock.blocks` figures.
+    """
+
+    def block(calls: int) -> float:
+        devices.synchronise(device)
+        start = time.perf_counter()
+        for _ in range(calls):
+            call()
+        devices.synchronise(device)
+        return time.perf_counter() - start
+
+    calls = 1
+    while (seconds := block(calls)) < clock.block_s:
+        calls = max(calls + 1, min(10 * calls, round(1.2 * calls * clock.block_s / seconds)))
+    return [block(calls) / calls for _ in range(clock.blocks)]
+
+
+def _summary(values: list[float]) -> dict[str, Any]:
+    q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
+    return {"median": median, "q1": q1, "q3": q3, "blocks": values}
+
+
+def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) -> dict[str, Any]:
+    """Time a model's training step, evaluation (encode + decode, one ELBO sample), prior sampling and batch-1 latency.
+
+    Args:
+        model: on `device`; it is trained on, so its weights change.
+        data: on `device`. Training includes fetching and binarising the batch.
+        clock: blocks and batch size.
+        seed: for the order of the data.
+        device: device type.
+
+    Returns:
+        `train_samples_per_s`, `eval_samples_per_s`, `sample_samples_per_s`, `latency_b1_ms` (encode + decode of one
+        example), each with `median`, `q1`, `q3` and `blocks`; `peak_memory_mb` (allocated on an accelerator, resident
+        in the process on the CPU); `parameters`.
+    """
+    size = clock.batch_size
+    order, noise = seeds.generator(seed, "order"), seeds.generator(seed, "binarise", device)
+    batches = endless(lambda: data.train_batches(size, order=order, noise=noise))
+    optim = optimiser(model, Budget.lr)
+    x = next(batches)
+    one = x[:1]
+
+    def per_second(call: Callable[[], object], examples: int) -> dict[str, Any]:
+        return _summary([examples / seconds for seconds in time_blocks(call, clock, device)])
+
+    def evaluate() -> None:
+        if model.has_bound:
+            elbo(model.terms(x))
+        else:
+            model.reconstruct(x)
+
+    model.train()
+    figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(model, optim, next(batches), 0.0), size)}
+    model.eval()
+    with torch.no_grad():
+        figures["eval_samples_per_s"] = per_second(evaluate, len(x))
+        figures["sample_samples_per_s"] = per_second(lambda: model.sample(size), size)
+        latency = time_blocks(lambda: model.reconstruct(one), clock, device)
+    figures["latency_b1_ms"] = _summary([1e3 * seconds for seconds in latency])
+    figures["peak_memory_mb"] = _peak_memory_mb(device)
+    figures["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return figures
+
+
+def _peak_memory_mb(device: str) -> float:
+    if device != "cpu":
+        return torch.accelerator.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,195 @@
+"""Named data sets: fixed splits, checked bytes, stated binarisation.
+
+| name | shape | train | valid | test | splits made of | binarise |
+| --- | --- | --- | --- | --- | --- | --- |
+| mnist | 1 x 28 x 28 | 50,000 | 10,000 | 10,000 | train file in a row; test file | dynamic |
+| fashion_mnist | 1 x 28 x 28 | 50,000 | 10,000 | 10,000 | as mnist | dynamic |
+| kmnist | 1 x 28 x 28 | 50,000 | 10,000 | 10,000 | as mnist | dynamic |
+| omniglot | 1 x 28 x 28 | 22,722 | 1,623 | 8,115 | drawers 1-14, 15 and 16-20 of each character | dynamic |
+| digits | 1 x 8 x 8 | 1,297 | 250 | 250 | in a row | dynamic |
+| cifar10 | 3 x 32 x 32 | 45,000 | 5,000 | 10,000 | training batches in a row; test batch | none |
+| svhn | 3 x 32 x 32 | 65,257 | 8,000 | 26,032 | train file in a row; test file; no extra | none |
+| celeba | 3 x 64 x 64 | 162,770 | 19,867 | 19,962 | the authors' partition | none |
+| linear_gaussian | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
+
+Omniglot is not the 28 x 28 matrix of Burda et al. (2016), and its numbers do not compare with theirs:
+pages are shrunk by area average and ink is white. CelebA's aligned faces are cropped to the middle 148 x
+148 and resized to 64 x 64; it is streamed from its archive, everything else lies on the device.
+`linear_gaussian` takes the options d, k, noise (a variance), orthogonal and n, and comes with its exact
+density (`Data.truth`).
+
+Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
+the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey
+value of one half; "none" keeps grey values in [0, 1].
+
+Your own images: a name that ends in .npz is the path of a file with an array `train` and, if you like,
+`valid`, `test`, `train_labels`, `valid_labels`, `test_labels`. Images are `[N, H, W]` or `[N, C, H, W]`,
+uint8 or floats in [0, 1]. Without `test` the last tenth of `train` is held out for it, without `valid` as
+many of those before. They stay grey unless a binarisation is asked for.
+
+Files lie under the data root in a folder of the data set's name: $VAEBENCH_DATA, else `vaebench` in the
+XDG cache folder. What is missing is downloaded there. Files are checked when they are read, by the sha256
+of the unpacked bytes where it is known, else by the md5 of the archive that torchvision states.
+`Data.checksum` is the sha256 over images then labels (int64) of train, valid and test; for celeba over
+the sha256 digests of its two files.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.data.files import fetch as _fetch
+from bench.data.files import folder_of, missing
+from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file
+from bench.errors import DataError
+from variants.data_spec import DataSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.data.batches import Data
+    from bench.data.gaussian import LinearGaussian
+    from bench.data.readers import Raw
+
+__all__ = ["default_binarise", "describe", "fetch", "load", "names", "spec", "verify"]
+
+
+def names() -> list[str]:
+    """The names of the data sets."""
+    return list(SETS)
+
+
+def default_binarise(name: str) -> str:
+    """The binarisation that a data set has unless another is asked for.
+
+    Raises:
+        UsageError: if there is no such data set.
+    """
+    return "none" if is_user_file(name) else find(name).binarise
+
+
+def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
+    """Shape and kind of one example, without loading or fetching a named data set; a user's file is read.
+
+    Raises:
+        UsageError: on an unknown name, binarisation or option.
+        DataError: if a user's file cannot be read.
+    """
+    how, resolved = _resolve(name, binarise, options)
+    if is_user_file(name):
+        return _spec(name, how, _read(name, resolved, None)[0].images["train"][0].shape)
+    return _spec(name, how, (int(resolved["d"]),) if name == "linear_gaussian" else find(name).shape)
+
+
+def load(
+    name: str,
+    *,
+    binarise: str | None = None,
+    train_size: int | None = None,
+    device: "str | torch.device" = "cpu",
+    root: str | Path | None = None,
+    **options: object,
+) -> "Data":
+    """Load a data set, fetching it if it is not here.
+
+    Args:
+        name: one of `names()`, or the path of a .npz file.
+        binarise: "dynamic", "fixed", "threshold" or "none"; by default the data set's own.
+        train_size: use only the first so many examples of the training split.
+        device: where batches are to be.
+        root: the data root, instead of $VAEBENCH_DATA or the cache folder.
+        options: options of the data set.
+
+    Raises:
+        UsageError: on an unknown name, binarisation or option, or a `train_size` out of range.
+        DataError: if the data cannot be had, or is not what it should be.
+        MachineError: if a package is missing or the data root cannot be written.
+    """
+    from bench.data.batches import Data
+
+    how, resolved = _resolve(name, binarise, options)
+    raw, truth = _read(name, resolved, root)
+    shape = raw.images["train"][0].shape
+    return Data(name, how, resolved, _spec(name, how, shape), raw, train_size, device, truth)
+
+
+def describe(root: str | Path | None = None) -> list[dict[str, Any]]:
+    """One row a data set, loading nothing.
+
+    Returns:
+        Dicts of name, shape, splits, rule (what these are made of), binarise (the default), source, present
+        (whether it is here, not whether it is whole), licence and options.
+    """
+    return [
+        {
+            "name": dataset.name,
+            "shape": dataset.shape,
+            "splits": dict(dataset.splits),
+            "rule": dataset.rule,
+            "binarise": dataset.binarise,
+            "source": dataset.source,
+            "present": not missing(dataset, folder_of(dataset, root))
+            and (dataset.package is None or importlib.util.find_spec(dataset.package) is not None),
+            "licence": dataset.licence,
+            "options": dict(dataset.options),
+        }
+        for dataset in SETS.values()
+    ]
+
+
+def verify(name: str, root: str | Path | None = None) -> str:
+    """Read and check a data set that is here, fetching nothing.
+
+    Returns:
+        Its checksum.
+
+    Raises:
+        UsageError: if there is no such data set.
+        DataError: if it is not here, or is not what it should be.
+        MachineError: if a package that its reader needs is not installed.
+    """
+    return _read(name, check_options(name, {}), root, may_fetch=False)[0].checksum
+
+
+def fetch(name: str, root: str | Path | None = None) -> None:
+    """Download a data set if it is not here, and check it.
+
+    Raises:
+        UsageError: if there is no such data set.
+        DataError: if it cannot be had, or is not what it should be.
+        MachineError: if a package is missing or the data root cannot be written.
+    """
+    _read(name, check_options(name, {}), root)
+
+
+def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tuple[str, dict[str, bool | int | float]]:
+    how = default_binarise(name) if binarise is None else binarise
+    check_binarise(name, how)
+    return how, check_options(name, options)
+
+
+def _spec(name: str, binarise: str, shape: tuple[int, ...]) -> DataSpec:
+    if binarise != "none":
+        return DataSpec(shape, "binary")
+    return DataSpec(shape, "real" if name == "linear_gaussian" else "unit")
+
+
+def _read(
+    name: str, options: dict[str, Any], root: str | Path | None, may_fetch: bool = True
+) -> "tuple[Raw, LinearGaussian | None]":
+    if is_user_file(name):
+        from bench.data import user_file
+
+        return user_file.read(Path(name).expanduser()), None
+    if name == "linear_gaussian":
+        from bench.data import gaussian
+
+        return gaussian.make(**options)
+    from bench.data import readers
+
+    folder = folder_of(find(name), root)
+    if may_fetch:
+        _fetch(find(name), folder)
+    elif absent := missing(find(name), folder):
+        raise DataError(f"{name}: {absent[0].name} is not in {folder}; fetch it, or put it there")
+    return readers.read(name, folder), None

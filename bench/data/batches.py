@@ -1,0 +1,197 @@
+"""Data: the splits of one data set, and the two ways to walk through them."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from bench.data import binarise as to_binary
+from bench.data.gaussian import LinearGaussian
+from bench.data.readers import Photos, Raw
+from bench.data.sets import SPLITS, did_you_mean
+from bench.errors import UsageError
+from variants.data_spec import DataSpec
+
+
+class _Store(Protocol):
+    """One split, prepared: hands out examples by their places."""
+
+    def batches(self, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each `[B]` of places, examples `[B, *shape]` as held and labels `[B]`, on the device."""
+        ...
+
+
+class _Resident:
+    """A split that fits: it lies on the device and is indexed there."""
+
+    def __init__(self, images: NDArray[Any], labels: NDArray[np.int64], device: torch.device) -> None:
+        self.images = torch.from_numpy(images).to(device)
+        self.labels = torch.from_numpy(labels).to(device)
+
+    def batches(self, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        for chunk in places:
+            here = chunk.to(self.images.device)
+            yield self.images[here], self.labels[here]
+
+
+class _Streamed(Dataset[tuple[Tensor, int]]):
+    """A split too large to hold: workers read and prepare its examples, one at a time."""
+
+    def __init__(
+        self,
+        images: Photos,
+        labels: NDArray[np.int64],
+        prepare: Callable[[NDArray[Any], int], NDArray[Any]],
+        device: torch.device,
+    ) -> None:
+        self.images, self.labels, self.prepare, self.device = images, labels, prepare, device
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        image = self.prepare(self.images[place][None], place)[0]
+        return torch.from_numpy(image), int(self.labels[place])
+
+    def batches(self, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = DataLoader(
+            self,
+            batch_sampler=[chunk.tolist() for chunk in places],
+            num_workers=min(4, os.cpu_count() or 1),
+            pin_memory=self.device.type == "cuda",
+            # Else the loader draws from torch's global generator, and would change the noise of a run.
+            generator=torch.Generator(),
+        )
+        for images, labels in loader:
+            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+class Data:
+    """One data set, split, prepared and ready to be walked through. Made by `bench.data.load`.
+
+    Attributes:
+        name: the name it was asked for by.
+        binarise: one of "dynamic", "fixed", "threshold", "none".
+        options: the data set's options, defaults included.
+        spec: shape and kind of one example.
+        checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
+        splits: number of examples in use, by split.
+        streamed: whether examples are read from disk as they are needed.
+        truth: the exact distribution of the data, for `linear_gaussian`, else None.
+        device: where batches are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        binarise: str,
+        options: Mapping[str, bool | int | float],
+        spec: DataSpec,
+        raw: Raw,
+        train_size: int | None,
+        device: str | torch.device,
+        truth: LinearGaussian | None = None,
+    ) -> None:
+        self.name = name
+        self.binarise = binarise
+        self.options = dict(options)
+        self.spec = spec
+        self.checksum = raw.checksum
+        self.splits = {split: len(raw.images[split]) for split in SPLITS}
+        if train_size is not None:
+            _check_count("train_size", train_size)
+            if train_size > self.splits["train"]:
+                most = self.splits["train"]
+                raise UsageError(f"train_size {train_size} is more than {name} has to train on ({most})")
+            self.splits["train"] = train_size
+        self.streamed = not isinstance(raw.images["train"], np.ndarray)
+        self.truth = truth
+        self.device = torch.device(device)
+        self.raw = raw
+        self._stores: dict[tuple[str, str], _Store] = {}
+
+    def train_batches(self, batch_size: int, *, order: torch.Generator, noise: torch.Generator) -> Iterator[Tensor]:
+        """One pass over the training split in a fresh order; the last batch may be smaller.
+
+        Args:
+            batch_size: number of examples B.
+            order: generator on the CPU that shuffles.
+            noise: generator on the device; dynamic binarisation draws from it afresh for every batch.
+
+        Yields:
+            `[B, *shape]`, float32, on the device.
+
+        Raises:
+            UsageError: if `batch_size` is not a whole number of at least one.
+        """
+        _check_count("batch_size", batch_size)
+        places = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)
+        if self.binarise != "dynamic":
+            return (x for x, _ in self._read("train", self.binarise, places))
+        batches = self._store("train", "none").batches(places)
+        return (to_binary.dynamic(images, self.raw.levels, noise) for images, _ in batches)
+
+    def eval_batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over a split in a fixed order, with nothing dropped.
+
+        Under dynamic binarisation the images are those of "fixed": drawn once, the same for everybody, every
+        batch size and every limit.
+
+        Args:
+            split: "train", "valid" or "test".
+            batch_size: number of examples B.
+            limit: take this many of the N examples, evenly spaced at places floor(i N / limit).
+
+        Yields:
+            `(x, y)` on the device: `[B, *shape]` float32, and `[B]` int64 labels, zeros where there are none.
+
+        Raises:
+            UsageError: on an unknown split, or if a number is not a whole number of at least one.
+        """
+        if split not in self.splits:
+            raise UsageError(f"unknown split {split!r}{did_you_mean(split, SPLITS)}; choose one of {', '.join(SPLITS)}")
+        _check_count("batch_size", batch_size)
+        n = self.splits[split]
+        if limit is not None:
+            _check_count("limit", limit)
+        count = n if limit is None else min(limit, n)
+        places = torch.split(torch.arange(count) * n // count, batch_size)
+        return self._read(split, "fixed" if self.binarise == "dynamic" else self.binarise, places)
+
+    def _read(self, split: str, how: str, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        levels = self.raw.levels if how == "none" else 1
+        for images, labels in self._store(split, how).batches(places):
+            yield images.float() / levels, labels
+
+    def _store(self, split: str, how: str) -> _Store:
+        """The split as held under a binarisation, prepared at its first use."""
+        if (split, how) not in self._stores:
+            images, labels = self.raw.images[split], self.raw.labels[split]
+            prepare = partial(_prepare, levels=self.raw.levels, split=split, how=how)
+            n = self.splits[split]
+            self._stores[split, how] = (
+                _Resident(prepare(images[:n], 0), labels[:n], self.device)
+                if isinstance(images, np.ndarray)
+                else _Streamed(images, labels, prepare, self.device)
+            )
+        return self._stores[split, how]
+
+
+def _prepare(images: NDArray[Any], first: int, *, levels: int, split: str, how: str) -> NDArray[Any]:
+    """Images `[N, *shape]` as they are held: as they are for "none", else uint8 zeros and ones."""
+    if how == "fixed":
+        return to_binary.fixed(images, levels, split, first)
+    if how == "threshold":
+        return to_binary.threshold(images, levels)
+    return images
+
+
+def _check_count(what: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{what} must be a whole number of at least 1, got {value!r}")

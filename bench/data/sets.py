@@ -1,0 +1,330 @@
+"""The data sets by name: one entry each, and everything that can be said of them without loading one."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import UsageError
+
+SPLITS = ("train", "valid", "test")
+BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set, as it lies on disk.
+
+    Args:
+        name: file name inside the data set's folder.
+        sha256: checksum of the unpacked bytes, where we have seen the true file.
+        md5: checksum of the published archive, as torchvision states it. Where it stands alone we have not
+            seen the true file, and a sha256 would be invented; `Data.checksum` reports it after loading.
+        url: where it is published; None where it cannot be fetched (it comes with a package).
+    """
+
+    name: str
+    sha256: str | None = None
+    md5: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One named data set.
+
+    Args:
+        name: what the user types.
+        shape: shape of one example.
+        splits: number of examples in train, valid and test.
+        rule: which examples the splits are made of.
+        binarise: the default binarisation.
+        source: where it comes from.
+        licence: its licence, or what is known of it.
+        files: the files it is read from.
+        places: folders looked in before the data root.
+        package: the Python module that carries the data, if one does.
+        options: the options it takes, with their defaults.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    splits: Mapping[str, int]
+    rule: str
+    binarise: str
+    source: str
+    licence: str
+    files: tuple[File, ...] = ()
+    places: tuple[Path, ...] = ()
+    package: str | None = None
+    options: Mapping[str, bool | int | float] = field(default_factory=dict)
+
+
+def tenths(n: int) -> dict[str, int]:
+    """Sizes of the splits of `n` examples in a row: the last tenth is test, the tenth before it valid."""
+    return {"train": n - 2 * (n // 10), "valid": n // 10, "test": n // 10}
+
+
+def _splits(train: int, valid: int, test: int) -> dict[str, int]:
+    return {"train": train, "valid": valid, "test": test}
+
+
+def _idx_files(ending: str, checksums: Iterable[dict[str, str]], mirror: str | None = None) -> tuple[File, ...]:
+    """The four files of an MNIST-like set, in the order that the reader expects."""
+    stems = (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
+    return tuple(
+        File(stem + ending, url=None if mirror is None else f"{mirror}{stem}{ending}", **checksum)
+        for stem, checksum in zip(stems, checksums, strict=True)
+    )
+
+
+_ALL = (
+    DataSet(
+        name="mnist",
+        shape=(1, 28, 28),
+        splits=_splits(50_000, 10_000, 10_000),
+        rule="train file: first 50,000 train, last 10,000 valid; test file: test",
+        binarise="dynamic",
+        source="comes with this package",
+        licence="CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)",
+        files=_idx_files(
+            ".xz",
+            [
+                {"sha256": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"},
+                {"sha256": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"},
+                {"sha256": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"},
+                {"sha256": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"},
+            ],
+        ),
+        places=(Path(__file__).parent / "mnist",),
+    ),
+    DataSet(
+        name="fashion_mnist",
+        shape=(1, 28, 28),
+        splits=_splits(50_000, 10_000, 10_000),
+        rule="train file: first 50,000 train, last 10,000 valid; test file: test",
+        binarise="dynamic",
+        source="Debian's dataset-fashion-mnist, or download",
+        licence="MIT (Zalando SE)",
+        files=_idx_files(
+            ".gz",
+            # Debian packs the files anew: its copies have this sha256 when unpacked, but not the published md5.
+            [
+                {
+                    "sha256": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                    "md5": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                },
+                {
+                    "sha256": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                    "md5": "25c81989df183df01b3e8a0aad5dffbe",
+                },
+                {
+                    "sha256": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                    "md5": "bef4ecab320f06d8554ea6380940ec79",
+                },
+                {
+                    "sha256": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+                    "md5": "bb300cfdad3c16e7a12a480ee83cd310",
+                },
+            ],
+            mirror="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
+        places=(Path("/usr/share/datasets/fashion-mnist"),),
+    ),
+    DataSet(
+        name="kmnist",
+        shape=(1, 28, 28),
+        splits=_splits(50_000, 10_000, 10_000),
+        rule="train file: first 50,000 train, last 10,000 valid; test file: test",
+        binarise="dynamic",
+        source="download",
+        licence="CC BY-SA 4.0 (Clanuwat et al. 2018)",
+        files=_idx_files(
+            ".gz",
+            [
+                {"md5": "bdb82020997e1d708af4cf47b453dcf7"},
+                {"md5": "e144d726b3acfaa3e44228e80efcd344"},
+                {"md5": "5c965bf0a639b31b8f53240b1b52f4d7"},
+                {"md5": "7320c461ea6c1c855c0b718fb2a4b134"},
+            ],
+            mirror="http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        ),
+    ),
+    DataSet(
+        name="omniglot",
+        shape=(1, 28, 28),
+        splits=_splits(22_722, 1_623, 8_115),
+        rule="by drawer of each character: 1-14 train, 15 valid, 16-20 test",
+        binarise="dynamic",
+        source="download",
+        licence="MIT (Lake, Salakhutdinov and Tenenbaum 2015)",
+        files=(
+            File(
+                "images_background.zip",
+                md5="68d2efa1b9178cc56df9314c21c6e718",
+                url="https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_background.zip",
+            ),
+            File(
+                "images_evaluation.zip",
+                md5="6b91aef0f799c5bb55b94e3f2daec811",
+                url="https://raw.githubusercontent.com/brendenlake/omniglot/master/python/images_evaluation.zip",
+            ),
+        ),
+    ),
+    DataSet(
+        name="digits",
+        shape=(1, 8, 8),
+        splits=_splits(1_297, 250, 250),
+        rule="first 1,297 train, next 250 valid, last 250 test",
+        binarise="dynamic",
+        source="comes with scikit-learn",
+        licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
+        package="sklearn",
+    ),
+    DataSet(
+        name="cifar10",
+        shape=(3, 32, 32),
+        splits=_splits(45_000, 5_000, 10_000),
+        rule="training batches: first 45,000 train, last 5,000 valid; test batch: test",
+        binarise="none",
+        source="download",
+        licence="none stated (Krizhevsky 2009)",
+        files=(
+            File(
+                "cifar-10-python.tar.gz",
+                md5="c58f30108f718f92721af3b95e74349a",
+                url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            ),
+        ),
+    ),
+    DataSet(
+        name="svhn",
+        shape=(3, 32, 32),
+        splits=_splits(65_257, 8_000, 26_032),
+        rule="train file: first 65,257 train, last 8,000 valid; test file: test; the extra file is not used",
+        binarise="none",
+        source="download",
+        licence="non-commercial use only (Netzer et al. 2011)",
+        files=(
+            File(
+                "train_32x32.mat",
+                md5="e26dedcc434d2e4c54c9b2d4a06d8373",
+                url="http://ufldl.stanford.edu/housenumbers/train_32x32.mat",
+            ),
+            File(
+                "test_32x32.mat",
+                md5="eb5a983be6a315427106f1b164d9cef3",
+                url="http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
+            ),
+        ),
+    ),
+    DataSet(
+        name="celeba",
+        shape=(3, 64, 64),
+        splits=_splits(162_770, 19_867, 19_962),
+        rule="the authors' partition; aligned faces, centre crop 148 x 148, resized to 64 x 64",
+        binarise="none",
+        source="download (needs gdown)",
+        licence="non-commercial research only (Liu et al. 2015)",
+        files=(
+            File(
+                "img_align_celeba.zip",
+                md5="00d2c5bc6d35e252742224ab0c1e8fcb",
+                url="https://drive.google.com/file/d/0B7EVK8r0v71pZjFTYXZWM3FlRnM/view",
+            ),
+            File(
+                "list_eval_partition.txt",
+                md5="d32c9cbf5e040fd4025c592c306e6668",
+                url="https://drive.google.com/file/d/0B7EVK8r0v71pY0NSMzRuSXJEVkk/view",
+            ),
+        ),
+    ),
+    DataSet(
+        name="linear_gaussian",
+        shape=(16,),
+        splits=tenths(10_000),
+        rule="of n examples the last tenth test, the tenth before it valid",
+        binarise="none",
+        source="generated: x = Wz + mean + N(0, noise I)",
+        licence="none needed",
+        options={"d": 16, "k": 4, "noise": 0.1, "orthogonal": False, "n": 10_000},
+    ),
+)
+SETS = {dataset.name: dataset for dataset in _ALL}
+
+
+def is_user_file(name: str) -> bool:
+    """Whether `name` is the path of a user's own file rather than a named data set."""
+    return isinstance(name, str) and name.endswith(".npz")
+
+
+def find(name: str) -> DataSet:
+    """The entry of a named data set.
+
+    Raises:
+        UsageError: if there is none of that name.
+    """
+    if name not in SETS:
+        raise UsageError(
+            f"unknown data set {name!r}{did_you_mean(name, SETS)}; known: {', '.join(SETS)}, or a .npz file"
+        )
+    return SETS[name]
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`", did you mean 'x'?"`, or nothing if no known word is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def check_binarise(name: str, binarise: str) -> None:
+    """Refuse a binarisation that does not exist, or that the data cannot have.
+
+    Raises:
+        UsageError: in both cases.
+    """
+    if binarise not in BINARISATIONS:
+        hint = did_you_mean(binarise, BINARISATIONS)
+        raise UsageError(f"unknown binarisation {binarise!r}{hint}; choose one of {', '.join(BINARISATIONS)}")
+    if name == "linear_gaussian" and binarise != "none":
+        raise UsageError(f"{name} is real-valued and cannot be binarised; use binarise='none', not {binarise!r}")
+
+
+def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | int | float]:
+    """The options of a data set, completed with its defaults.
+
+    Raises:
+        UsageError: on an unknown option, a value of the wrong type or out of range.
+    """
+    defaults = {} if is_user_file(name) else find(name).options
+    resolved = dict(defaults)
+    for key, value in options.items():
+        if key not in defaults:
+            known = f"it takes {', '.join(defaults)}" if defaults else "it takes none"
+            raise UsageError(f"{name}: unknown option {key!r}{did_you_mean(key, defaults)}; {known}")
+        wanted = type(defaults[key])
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
+            raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
+        resolved[key] = value
+    if name == "linear_gaussian":
+        _check_linear_gaussian(resolved)
+    return resolved
+
+
+def _check_linear_gaussian(options: Mapping[str, bool | int | float]) -> None:
+    if options["d"] < 1:
+        raise UsageError(f"linear_gaussian: option d must be at least 1, got {options['d']}")
+    if not 1 <= options["k"] <= options["d"]:
+        raise UsageError(f"linear_gaussian: option k must be from 1 to d = {options['d']}, got {options['k']}")
+    if not (options["noise"] > 0 and math.isfinite(options["noise"])):
+        raise UsageError(f"linear_gaussian: option noise (a variance) must be above 0, got {options['noise']}")
+    if options["n"] < 10:
+        raise UsageError(f"linear_gaussian: option n must be at least 10, got {options['n']}")

@@ -1,0 +1,60 @@
+"""What a person sees while cells run: one bar on a terminal, plain lines otherwise. Always on standard error."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from bench.record import Record
+
+
+class Progress:
+    """Counts epochs on a bar and says one line per finished cell.
+
+    Args:
+        cells: number of cells to run.
+        epochs: epochs of all of them together.
+    """
+
+    def __init__(self, cells: int, epochs: int) -> None:
+        self.cells = cells
+        self.done = 0
+        self.terminal = sys.stderr.isatty()
+        self.bar: tqdm[Any] = tqdm(total=epochs, unit="epoch", disable=not self.terminal, dynamic_ncols=True)
+
+    def epochs(self, n: int) -> None:
+        """Note `n` further epochs."""
+        self.bar.update(n)
+
+    def record(self, record: Record, seconds: float) -> None:
+        """Say what a cell gave."""
+        self.done += 1
+        width = len(str(self.cells))
+        self.say(f"[{self.done:{width}}/{self.cells}] {_name(record)}: {_result(record)} ({seconds:.1f} s)")
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Leave the terminal tidy."""
+        self.bar.close()
+
+
+def _name(record: Record) -> str:
+    cell = record["cell"]
+    overrides = "".join(f" {key}={value}" for key, value in cell["overrides"].items())
+    run = f"seed {cell['seed']}" if record["kind"] == "quality" else f"throughput on {cell['device']}"
+    return f"{cell['dataset']} {cell['variant']}{overrides} {run}"
+
+
+def _result(record: Record) -> str:
+    if record["status"] != "ok":
+        return f"{record['status'].upper()}, {record['reason']}"
+    metrics = record["metrics"]
+    if record["kind"] == "throughput":
+        return f"trains {metrics['train_samples_per_s']['median']:,.0f} samples/s"
+    if metrics["elbo_nats"] is None:
+        return f"no ELBO, squared error {metrics['mse_per_pixel']:.4f} per pixel"
+    return f"ELBO {metrics['elbo_nats']:.2f} nats"

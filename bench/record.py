@@ -1,0 +1,132 @@
+"""One run = one Record: a JSON file with the full configuration, the figures and where they came from."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.errors import MachineError
+
+SCHEMA = 1
+# Results compare only within one protocol. Raise it when the same configuration would give other numbers.
+PROTOCOL = "1.0"
+STATUSES = ("ok", "diverged", "error", "timeout", "interrupted")
+
+Record = dict[str, Any]
+Cell = dict[str, Any]
+
+
+def record_id(kind: str, cell: Cell) -> str:
+    """Name of a cell's record: readable, and unique by a hash of the whole configuration and the protocol."""
+    text = json.dumps([PROTOCOL, kind, cell], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    data = Path(cell["dataset"]).stem
+    middle = f"s{cell['seed']}" if kind == "quality" else f"throughput-{cell['device']}"
+    return f"{data}-{cell['binarise']}_{cell['variant']}_{middle}_{digest}"
+
+
+def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
+    """A record with nothing measured yet."""
+    return {
+        "schema": SCHEMA,
+        "protocol": PROTOCOL,
+        "kind": kind,
+        "id": record_id(kind, cell),
+        "status": "error",
+        "reason": None,
+        "cell": cell,
+        "model": {},
+        "metrics": {},
+        "curve": [],
+        "timing": {},
+        "provenance": provenance | {"started": datetime.now(UTC).isoformat(timespec="seconds")},
+    }
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` in one step, so that no reader and no crash ever sees half a file. MachineError if it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
+
+
+def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
+    """Write a record, and its artefacts before it, into `out/runs`."""
+    if artefacts is not None:
+        write_bytes(out / "runs" / f"{record['id']}.npz", artefacts)
+    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    write_bytes(out / "runs" / f"{record['id']}.json", text.encode())
+
+
+def read(path: Path) -> Record:
+    """One record. ValueError with a one-line reason if it is no record of a schema that this version knows."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path.name} is unreadable ({error})") from error
+    if not isinstance(record, dict) or not {"schema", "kind", "id", "status", "cell", "metrics"} <= record.keys():
+        raise ValueError(f"{path.name} is not a record")
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"{path.name} has schema {record['schema']}, this version reads {SCHEMA}")
+    return record
+
+
+def read_all(out: Path) -> tuple[list[Record], list[str]]:
+    """All records of a results folder in a stable order, and a one-line warning for each file that is none."""
+    records, warnings = [], []
+    for path in sorted((out / "runs").glob("*.json")):
+        try:
+            records.append(read(path))
+        except ValueError as error:
+            warnings.append(str(error))
+    return records, warnings
+
+
+def is_finished(out: Path, identifier: str) -> bool:
+    """Whether a cell needs no further run: it gave figures, or diverged, which it would do again."""
+    try:
+        return read(out / "runs" / f"{identifier}.json")["status"] in ("ok", "diverged")
+    except ValueError:
+        return False
+
+
+def provenance() -> dict[str, Any]:
+    """Where this code and its libraries come from: git commit and dirty flag (None outside a checkout), versions."""
+    packages = ("vaebench", "torch", "torchvision", "numpy")
+    return {
+        **_git(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def _git() -> dict[str, Any]:
+    def git(*words: str) -> str:
+        here = Path(__file__).parent
+        return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        # The files that make the numbers: what a run wrote, or a page about it, makes no checkout dirty.
+        changed = git("status", "--porcelain", "--", ":/bench", ":/variants", ":/pyproject.toml")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}

@@ -1,0 +1,227 @@
+"""A folder of runs -> tables, plots and a page that explains them. Everything here is generated; nothing is edited."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import stats, table
+from bench.errors import UsageError
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `write` made.
+
+    Args:
+        out: the results folder.
+        files: every file written, in order.
+        warnings: one line each: unreadable files, mixed commits, repeated cells, non-finite values.
+        terminal: the tables as compact text, for printing.
+    """
+
+    out: Path
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+    terminal: str
+
+
+def write(out: Path, *, reference: Path | None = None) -> Report:
+    """Read OUT/runs and write OUT/tables, OUT/plots and OUT/README.md; each file is replaced in one step.
+
+    Args:
+        out: results folder, as `vaebench run --out` leaves it.
+        reference: another results folder to show the ELBO beside, for example committed results; may be missing.
+
+    Raises:
+        UsageError: if OUT holds no records.
+        MachineError: if a file cannot be written.
+    """
+    from bench import plot
+    from bench.record import read_all, write_bytes
+
+    records, warnings = read_all(out)
+    if not records:
+        raise UsageError(f"no records in {out}; run `vaebench run --out {out}` first")
+    artefacts, unreadable = plot.load_artefacts(out / "runs", records)
+    warnings = [*warnings, *unreadable, *table.problems(records)]
+    files: list[Path] = []
+
+    def save(path: Path, content: bytes) -> None:
+        write_bytes(path, content)
+        files.append(path)
+
+    for dataset in table.datasets(records):
+        own = [record for record in records if table.dataset_slug(record["cell"]) == dataset]
+        save(out / "tables" / f"{dataset}.csv", table.csv(own).encode())
+        save(out / "tables" / f"{dataset}.md", table.markdown(records, dataset).encode())
+        save(out / "tables" / f"{dataset}.tex", table.latex(records, dataset).encode())
+    plots: dict[str, list[str]] = {}
+    for dataset, name, figure in plot.all_figures(records, artefacts):
+        save(out / "plots" / f"{name}.png", plot.png(figure))
+        save(out / "plots" / f"{name}.svg", plot.svg(figure))
+        plots.setdefault(dataset, []).append(name)
+
+    grid: table.Grid = ([], [])
+    notes: list[str] = []
+    if reference is not None and reference.is_dir():
+        others, unreadable = read_all(reference)
+        warnings += [f"reference: {line}" for line in unreadable]
+        if others:
+            grid, notes = beside(records, others)
+        else:
+            warnings.append(f"the reference {reference.name} holds no records, so nothing is shown beside it")
+    save(out / "README.md", _page(records, plots, warnings, grid, notes).encode())
+
+    terminal = table.terminal(records)
+    if grid[1]:
+        terminal += f"\nTest ELBO (nats) beside the reference {reference}:\n{table.text_grid(grid)}\n"
+    terminal += "".join(f"\n{note}\n" for note in notes)
+    if warnings:
+        terminal += "\n" + "\n".join(f"warning: {line}" for line in warnings) + "\n"
+    return Report(out, tuple(files), tuple(warnings), terminal)
+
+
+def beside(records: Sequence[Record], reference: Sequence[Record]) -> tuple[table.Grid, list[str]]:
+    """Our mean test ELBO, the reference's and the difference of the means, row by row.
+
+    Groups are matched on every setting; the device may differ. Where the reference holds no group with the same
+    settings no difference is formed, and a note says in which settings the nearest one differs.
+
+    Returns:
+        Headers and cells, and the notes.
+    """
+    theirs = {table.canonical(group.settings): group for group in table.groups(reference)}
+    lines, notes = [], []
+    for group in table.groups(records):
+        if not any(row.values("elbo_nats") for row in group.rows):
+            continue
+        match = theirs.get(table.canonical(group.settings))
+        if match is None:
+            notes.append(
+                f"{group.dataset}, {group.settings['support']} likelihood: {_nearest(group, theirs.values())}."
+            )
+            continue
+        for row in group.rows:
+            twins = [other for other in match.rows if (other.variant, other.overrides) == (row.variant, row.overrides)]
+            twin = next((other for other in twins if other.device == row.device), twins[0] if twins else None)
+            mine, yours = row.summary("elbo_nats"), twin.summary("elbo_nats") if twin else None
+            difference = f"{mine.mean - yours.mean:+.2f}" if mine and yours else table.DASH
+            cells = [group.dataset, row.label, _elbo(row, mine), _elbo(twin, yours), difference]
+            lines.append([table.Cell(cell) for cell in cells])
+    return (["data", "variant", "here", "reference", "here - reference"], lines), notes
+
+
+def _elbo(row: table.Row | None, summary: stats.Summary | None) -> str:
+    """`"-101.20 ± 0.35, 5 seeds, cpu"`; a dash without a row or a value."""
+    if row is None or summary is None:
+        return table.DASH
+    return f"{table.spread(summary, 2)}, {summary.n} seed{'s' if summary.n > 1 else ''}, {row.device}"
+
+
+def _nearest(group: table.Group, others: Iterable[table.Group]) -> str:
+    """Why nothing compares: the fewest settings in which any group of the reference's same data differs."""
+    found = [_differences(group.settings, other.settings) for other in others if other.dataset == group.dataset]
+    if not found:
+        return "the reference has no runs on this data"
+    _, fewest = min((len(differences), differences) for differences in found)
+    return f"not comparable with the reference, which differs in {', '.join(fewest)}"
+
+
+def _differences(ours: Record, theirs: Record, prefix: str = "") -> list[str]:
+    """`["budget.epochs (2 here, 10 there)", ...]`."""
+    lines = []
+    for key in sorted({*ours, *theirs}):
+        here, there = ours.get(key), theirs.get(key)
+        if isinstance(here, dict) and isinstance(there, dict):
+            lines += _differences(here, there, f"{prefix}{key}.")
+        elif here != there:
+            lines.append(f"{prefix}{key} ({here} here, {there} there)")
+    return lines
+
+
+def _page(
+    records: Sequence[Record],
+    plots: dict[str, list[str]],
+    warnings: Sequence[str],
+    grid: table.Grid,
+    notes: Sequence[str],
+) -> str:
+    blocks = ["# Results", "Generated by `vaebench report` from the records in [`runs/`](runs). Do not edit."]
+    failed = table.failures(records)
+    quality = sum(record["kind"] == "quality" for record in records)
+    blocks.append(
+        f"{quality} quality runs and {len(records) - quality} throughput runs, {len(failed)} of them not ok"
+        + (" (each is listed with its reason below its data set's tables)." if failed else ".")
+    )
+    if warnings:
+        blocks += ["## Warnings", _list(map(table.markdown_text, warnings))]
+    blocks += ["## How to read this", _list(_reading(records))]
+    for dataset in table.datasets(records):
+        links = ", ".join(f"[{form}](tables/{dataset}.{end})" for form, end in _FORMS)
+        blocks += [f"## {dataset}", f"The same tables as {links}.", table.markdown(records, dataset).rstrip()]
+        for name in plots.get(dataset, []):
+            title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
+            blocks.append(f"![{dataset}: {title}](plots/{name}.png)")
+    if grid[1] or notes:
+        blocks += [
+            "## Beside the reference",
+            "Test ELBO in nats per example; the settings are equal, the device may differ.",
+        ]
+        blocks += [table.markdown_grid(grid)] if grid[1] else []
+        blocks += [_list(map(table.markdown_text, notes))] if notes else []
+    blocks += ["## Where the numbers come from", _list(_provenance(records))]
+    return "\n\n".join(blocks) + "\n"
+
+
+_FORMS = (("CSV at full precision", "csv"), ("Markdown", "md"), ("LaTeX", "tex"))
+
+
+def _reading(records: Sequence[Record]) -> list[str]:
+    used = stats.ordered(name for group in table.groups(records) for name in group.metrics)
+    if any(record["kind"] == "throughput" for record in records):
+        used = stats.ordered([*used, *(name for r in records if r["kind"] == "throughput" for name in r["metrics"])])
+    entries = [stats.metric(name) for name in used]
+    return [
+        "Each table is one comparison group: same data, binarisation, likelihood support, budget, measurement and "
+        "precision. Nothing is ranked across tables.",
+        f"{table.SPREAD_LEGEND} {table.DASH} means not applicable, or too few seeds.",
+        table.MARK_LEGEND,
+        *(f"**{table.markdown_text(entry.header)}**: {table.markdown_text(entry.definition)}." for entry in entries),
+    ]
+
+
+def _provenance(records: Sequence[Record]) -> list[str]:
+    sources = [record.get("provenance") or {} for record in records]
+    commits = {
+        f"`{str(source.get('commit') or 'unknown')[:12]}`"
+        + (" with uncommitted changes" if source.get("dirty") else "")
+        for source in sources
+    }
+    versions = {f"{name} {value}" for source in sources for name, value in (source.get("versions") or {}).items()}
+    devices = {
+        f"{record['cell']['device']} ({source.get('device_name') or 'unnamed'}, "
+        f"threads {record['cell'].get('threads')}, {record['cell'].get('precision')})"
+        for record, source in zip(records, sources, strict=True)
+    }
+    seeds = {record["cell"]["seed"] for record in records if "seed" in record["cell"]}
+    days = sorted({str(source["started"])[:10] for source in sources if source.get("started")})
+    sums = {
+        f"{table.dataset_slug(record['cell'])} `{source['data_sha256'][:12]}`"
+        for record, source in zip(records, sources, strict=True)
+        if source.get("data_sha256")
+    }
+    lines = [
+        f"commit: {', '.join(sorted(commits))}",
+        f"versions: {', '.join(sorted(versions)) or 'unknown'}",
+        f"devices: {'; '.join(sorted(devices))}",
+        f"seeds: {', '.join(map(str, sorted(seeds))) or 'none'}",
+        f"data (SHA-256): {', '.join(sorted(sums)) or 'unknown'}",
+    ]
+    return [*lines, f"run: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")] if days else lines
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

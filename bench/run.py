@@ -1,0 +1,145 @@
+"""One cell of a suite -> one Record: JSON in, JSON out. It knows no suite, no engine and no other cell."""
+
+import io
+import math
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import clock, data, measure, record, seeds
+from bench import device as devices
+from bench.data.batches import Data
+from bench.errors import BenchError
+from bench.record import Cell, Record
+from bench.suite import Budget, Clock, Measure
+from bench.train import Diverged, train
+from variants import registry
+from variants.core import VAE
+from variants.parts import part_names
+
+# Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane.
+SHOWN, DRAWN, PLACED = 8, 32, 500
+
+
+def run_cell(
+    kind: str, cell: Cell, provenance: dict[str, Any], on_epoch: Callable[[int], None] = lambda _: None
+) -> tuple[Record, bytes | None]:
+    """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
+
+    Args:
+        kind: `"quality"` (train and measure) or `"throughput"`.
+        cell: its configuration, see `bench.suite.Suite`.
+        provenance: where the code comes from, kept in the record.
+        on_epoch: told the number of finished epochs after each.
+
+    Returns:
+        The record, and the artefacts (an npz archive of pictures and latent points) of a suite's first seed.
+    """
+    result = record.new(kind, cell, provenance)
+    artefacts = None
+    try:
+        if kind == "throughput":
+            _throughput(cell, result)
+        else:
+            artefacts = _quality(cell, result, on_epoch)
+        result["status"] = "ok"
+    except Diverged as error:
+        result |= {"status": "diverged", "reason": str(error)}
+    except (BenchError, registry.RegistryError) as error:
+        result |= {"status": "error", "reason": str(error)}
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split()) or "no message"
+        result |= {"status": "error", "reason": f"{type(error).__name__}: {text[:300]}"}
+        result["traceback"] = traceback.format_exc()
+    return result, artefacts
+
+
+def _prepare(cell: Cell, result: Record, seed: int, train_size: int | None) -> tuple[VAE, Data]:
+    torch.set_num_threads(cell["threads"])
+    device = cell["device"]
+    result["provenance"] |= {
+        "device_name": devices.describe(device),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    loaded = data.load(
+        cell["dataset"],
+        binarise=cell["binarise"],
+        train_size=train_size,
+        device=device,
+        **cell["data_options"],
+    )
+    result["provenance"]["data_sha256"] = loaded.checksum
+    model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
+    if not isinstance(model, VAE):
+        raise TypeError(f"the recipe returned {type(model).__name__}, not a VAE")
+    result["model"] = part_names(model) | {
+        "support": model.likelihood.support,
+        "has_bound": model.has_bound,
+        "kl_method": None,
+        "latent": None,
+        "data_dims": loaded.spec.dims,
+    }
+    return model.to(device), loaded
+
+
+def _quality(cell: Cell, result: Record, on_epoch: Callable[[int], None]) -> bytes | None:
+    seed, budget, how = cell["seed"], Budget(**cell["budget"]), Measure(**cell["measure"])
+    model, loaded = _prepare(cell, result, seed, budget.train_size)
+    started = time.perf_counter()
+    result["curve"] = train(model, loaded, budget, seed=seed, device=cell["device"], on_epoch=on_epoch)
+    trained = time.perf_counter()
+    metrics, kl_method = measure.evaluate(model, loaded, how, seed=seed)
+    result["timing"] = {"train_s": trained - started, "measure_s": time.perf_counter() - trained}
+    result["model"]["kl_method"] = kl_method
+    broken = [name for name, value in metrics.items() if value is not None and not math.isfinite(value)]
+    if broken:
+        raise Diverged(f"not finite at evaluation: {', '.join(broken)}")
+    result["metrics"] = metrics
+    with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
+        x, _ = next(loaded.eval_batches("test", 1, limit=1))
+        result["model"]["latent"] = model.infer(x).event_shape.numel()
+        return _artefacts(model, loaded) if seed == 0 else None
+
+
+def _throughput(cell: Cell, result: Record) -> None:
+    model, loaded = _prepare(cell, result, 0, None)
+    how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
+    with seeds.stream(0, "throughput", cell["device"]):
+        result["metrics"] = clock.throughput(model, loaded, how, seed=0, device=cell["device"])
+
+
+def _artefacts(model: VAE, loaded: Data) -> bytes:
+    """Reconstructions, prior samples, and the two most active latent axes with each posterior's covariance on them."""
+    model.eval()
+    points, labels = next(loaded.eval_batches("test", PLACED, limit=min(PLACED, loaded.splits["test"])))
+    shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
+    q = model.infer(points)
+    mean = q.mean
+    axes = mean.var(0).topk(min(2, mean.shape[-1])).indices
+    matrix = getattr(q, "covariance_matrix", None)
+    covariance = q.variance.diag_embed() if matrix is None else matrix
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        inputs=_pixels(shown),
+        reconstructions=_pixels(model.reconstruct(shown)),
+        samples=_pixels(model.sample(DRAWN)),
+        latent_mean=_numbers(mean[:, axes]),
+        latent_cov=_numbers(covariance[:, axes][:, :, axes]),
+        latent_axes=axes.cpu().numpy(),
+        labels=labels.cpu().numpy(),
+    )
+    return buffer.getvalue()
+
+
+def _pixels(x: Tensor) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    return (x.clamp(0, 1) * 255).round().to("cpu", torch.uint8).numpy()
+
+
+def _numbers(x: Tensor) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    return x.to("cpu", torch.float32).numpy()

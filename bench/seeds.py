@@ -1,0 +1,28 @@
+"""One seed, several independent random streams: initialisation, data order, training noise and evaluation are paired
+across variants, because each axis has a stream that no other axis can disturb."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, axis: str) -> int:
+    """A 63-bit seed for one axis (`"init"`, `"order"`, `"binarise"`, `"noise"`, `"evaluate"` ...) of a run."""
+    return int.from_bytes(hashlib.sha256(f"{axis}:{seed}".encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, axis: str, device: str = "cpu") -> torch.Generator:
+    """A generator of its own for one axis, on `device`."""
+    return torch.Generator(device).manual_seed(derive(seed, axis))
+
+
+@contextmanager
+def stream(seed: int, axis: str, device: str) -> Iterator[None]:
+    """Draws inside come from the stream of that axis; the surrounding stream goes on afterwards as if nothing was drawn."""
+    kind = torch.device(device).type
+    devices = [] if kind == "cpu" else [torch.accelerator.current_device_index()]
+    with torch.random.fork_rng(devices=devices, device_type="cuda" if kind == "cpu" else kind):
+        torch.manual_seed(derive(seed, axis))
+        yield

@@ -1,0 +1,295 @@
+"""A suite is a TOML file: which variants on which data with how many seeds, the budget, and how finely to measure.
+
+This module reads and checks it and lists its cells. It needs no torch."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import variants
+from bench import data
+from bench.errors import UsageError
+from bench.record import Cell
+
+SHIPPED = Path(__file__).parent / "suites"
+
+Settings = TypeVar("Settings")
+
+
+def _require(holds: bool, key: str, value: object, words: str) -> None:
+    if not holds:
+        raise UsageError(f"{key} must be {words}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every variant of a comparison gets for training.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: examples per step; the last, smaller batch of a pass is kept.
+        lr: Adam's step size at the start.
+        schedule: `"cosine"` lets it fall to zero over the whole run, `"constant"` keeps it.
+        train_size: the first so many training examples; None for all.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 3e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    train_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(0 < self.lr < float("inf"), "lr", self.lr, "above 0")
+        _require(self.train_size is None or self.train_size >= 1, "train_size", self.train_size, "at least 1")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How finely a trained model is measured, on the test split.
+
+    Attributes:
+        elbo_samples: posterior draws per example for the ELBO and the reconstruction.
+        nll_samples: K importance samples per example for log p(x), up to 5,000; 0 to leave it out.
+        nll_points: evenly spaced test examples that the importance sampling runs over; None for all.
+    """
+
+    elbo_samples: int = 10
+    nll_samples: int = 500
+    nll_points: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.elbo_samples >= 1, "elbo_samples", self.elbo_samples, "at least 1")
+        _require(0 <= self.nll_samples <= 5000, "nll_samples", self.nll_samples, "between 0 and 5000")
+        _require(self.nll_points is None or self.nll_points >= 1, "nll_points", self.nll_points, "at least 1")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How throughput is measured.
+
+    Attributes:
+        blocks: timed blocks per figure; 0 leaves throughput out.
+        block_s: seconds that a block should last at least; calls per block are calibrated to it.
+        batch_size: examples per call.
+    """
+
+    blocks: int = 7
+    block_s: float = 0.2
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        _require(self.blocks == 0 or self.blocks >= 3, "throughput.blocks", self.blocks, "0, or at least 3")
+        _require(0 < self.block_s <= 60, "throughput.block_s", self.block_s, "above 0 and at most 60")
+        _require(self.batch_size >= 1, "throughput.batch_size", self.batch_size, "at least 1")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of a suite: its registered name, keywords that differ from the recipe's, and seeds if not the suite's."""
+
+    name: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+    seeds: int | None = None
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set of a suite: its name, binarisation and options."""
+
+    name: str
+    binarise: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Variants x data sets x seeds under one budget."""
+
+    name: str
+    description: str
+    variants: tuple[Variant, ...]
+    datasets: tuple[DataChoice, ...]
+    seeds: int = 3
+    timeout_min: float = 240
+    budget: Budget = Budget()
+    measure: Measure = Measure()
+    throughput: Clock = Clock()
+
+    def cells(self, device: str) -> list[Cell]:
+        """The configurations of all runs: seed by seed, so that an unfinished suite has every variant."""
+        most = max(v.seeds or self.seeds for v in self.variants)
+        return [
+            {
+                "variant": v.name,
+                "overrides": v.overrides,
+                "dataset": d.name,
+                "data_options": d.options,
+                "binarise": d.binarise,
+                "seed": seed,
+                "budget": dataclasses.asdict(self.budget),
+                "measure": dataclasses.asdict(self.measure),
+                "device": device,
+                "threads": 1,
+                "precision": "fp32",
+            }
+            for seed in range(most)
+            for d in self.datasets
+            for v in self.variants
+            if seed < (v.seeds or self.seeds)
+        ]
+
+    def throughput_cells(self, devices: Iterable[str], threads: int) -> list[Cell]:
+        """The configurations of all throughput measurements, each with the device to itself."""
+        if not self.throughput.blocks:
+            return []
+        return [
+            {
+                "variant": v.name,
+                "overrides": v.overrides,
+                "dataset": d.name,
+                "data_options": d.options,
+                "binarise": d.binarise,
+                **dataclasses.asdict(self.throughput),
+                "device": device,
+                "threads": threads,
+                "precision": "fp32",
+            }
+            for device in devices
+            for d in self.datasets
+            for v in self.variants
+        ]
+
+
+def names() -> list[str]:
+    """The suites that ship with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or the suite in a TOML file by path. UsageError if it cannot be read or is wrong."""
+    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(f"unknown suite {name!r}: {_hint(name, names())}, or give the path of a .toml file")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"suite {path} cannot be read: {error}") from error
+    try:
+        return parse(path.stem, table)
+    except UsageError as error:
+        raise UsageError(f"suite {path.name}: {error}") from error
+
+
+def parse(name: str, table: Mapping[str, Any]) -> Suite:
+    """A suite from the content of its TOML file. UsageError for a wrong key, type or range."""
+    sections = {"budget": Budget, "measure": Measure, "throughput": Clock}
+    fields = {f.name for f in dataclasses.fields(Suite)} - {"name"}
+    for key in table:
+        if key not in fields:
+            raise UsageError(f"unknown key {key!r}: {_hint(key, fields)}")
+    scalars = {key: table[key] for key in ("seeds", "timeout_min") if key in table}
+    suite = Suite(
+        name=name,
+        description=str(table.get("description", "")),
+        variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
+        datasets=tuple(_dataset(entry) for entry in _entries(table, "datasets")),
+        **{key: typed(Suite, key, value) for key, value in scalars.items()},
+        **{key: _section(kind, key, table.get(key, {})) for key, kind in sections.items()},
+    )
+    _require(suite.seeds >= 1, "seeds", suite.seeds, "at least 1")
+    _require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")
+    return suite
+
+
+def check_variant_name(name: str) -> str:
+    """`name` if it is registered; UsageError with the nearest name otherwise."""
+    try:
+        return variants.get(name).name
+    except variants.RegistryError as error:
+        raise UsageError(str(error)) from error
+
+
+def typed(kind: type, key: str, value: object) -> Any:
+    """`value` if it fits the type of the dataclass field `key`; UsageError otherwise. A whole number fits a float."""
+    wanted = typing.get_type_hints(kind)[key]
+    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            if value in typing.get_args(option):
+                return value
+        elif option is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        elif isinstance(value, option) and not (isinstance(value, bool) and option is not bool):
+            return value
+    words = " or ".join(
+        " or ".join(map(repr, typing.get_args(o)))
+        if typing.get_origin(o) is Literal
+        else {int: "a whole number", float: "a number", str: "a text", types.NoneType: "nothing"}[o]
+        for o in options
+        if o is not types.NoneType
+    )
+    raise UsageError(f"{key} must be {words}, got {value!r}")
+
+
+def _section(kind: type[Settings], name: str, table: object) -> Settings:
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{name} must be a table, got {table!r}")
+    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            raise UsageError(f"unknown key {name}.{key}: {_hint(key, known)}")
+    return kind(**{key: typed(kind, key, value) for key, value in table.items()})
+
+
+def _entries(table: Mapping[str, Any], key: str) -> list[Any]:
+    entries = table.get(key)
+    if not isinstance(entries, list) or not entries:
+        raise UsageError(f"{key} must be a list with at least one entry")
+    return entries
+
+
+def _fields(entry: object, what: str, allowed: dict[str, type]) -> dict[str, Any]:
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if not isinstance(entry, Mapping) or "name" not in entry:
+        raise UsageError(f"each entry of {what} is a name, or a table with a name; got {entry!r}")
+    for key, value in entry.items():
+        if key not in allowed:
+            raise UsageError(f"unknown key {key!r} in {what}: {_hint(key, allowed)}")
+        if not isinstance(value, allowed[key]) or isinstance(value, bool):
+            raise UsageError(f"{key} in {what} has the wrong type: {value!r}")
+    return dict(entry)
+
+
+def _variant(entry: object) -> Variant:
+    values = _fields(entry, "variants", {"name": str, "set": dict, "seeds": int})
+    if "seeds" in values:
+        _require(values["seeds"] >= 1, "seeds in variants", values["seeds"], "at least 1")
+    return Variant(check_variant_name(values["name"]), values.get("set", {}), values.get("seeds"))
+
+
+def _dataset(entry: object) -> DataChoice:
+    values = _fields(entry, "datasets", {"name": str, "binarise": str, "options": dict})
+    return dataset(values["name"], values.get("binarise"), values.get("options", {}))
+
+
+def dataset(name: str, binarise: str | None = None, options: Mapping[str, Any] | None = None) -> DataChoice:
+    """A checked choice of a data set, its own binarisation if none is given. UsageError if there is no such thing."""
+    options = dict(options or {})
+    chosen = binarise or data.default_binarise(name)
+    data.spec(name, chosen, **options)
+    return DataChoice(name, chosen, options)
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"

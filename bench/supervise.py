@@ -1,0 +1,131 @@
+"""Runs cells side by side, one process each, and writes what they return. Only this process writes results."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from bench import record
+from bench.record import Cell, Record
+
+
+@dataclass
+class _Running:
+    kind: str
+    cell: Cell
+    provenance: dict[str, Any]
+    process: BaseProcess
+    pipe: Connection
+    started: float
+    epochs: int = 0
+
+
+def run_cells(
+    kind: str,
+    cells: list[Cell],
+    out: Path,
+    *,
+    jobs: int,
+    timeout_s: float,
+    provenance: dict[str, Any],
+    on_epoch: Callable[[int], None],
+    on_record: Callable[[Record, float], None],
+) -> None:
+    """Run every cell in a process of its own, at most `jobs` at a time, and write a record for each, whatever happens.
+
+    Args:
+        kind: `"quality"` or `"throughput"`.
+        cells: configurations.
+        out: results folder.
+        jobs: processes side by side.
+        timeout_s: seconds after which a cell is ended with status `timeout`.
+        provenance: kept in every record.
+        on_epoch: told how many further epochs have been done since its last call.
+        on_record: told every written record and its wall time in seconds.
+
+    Raises:
+        MachineError: a record cannot be written.
+        KeyboardInterrupt: after the cells in flight have been ended; what was written stays.
+    """
+    # A fork server imports torch once; a cell then starts in milliseconds with a clean copy of it. Where forking is not
+    # safe, every cell starts from nothing.
+    method = "forkserver" if sys.platform == "linux" else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["bench.run"])
+    waiting, running = list(reversed(cells)), list[_Running]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_start(context, kind, waiting.pop(), provenance))
+            ready = wait([r.pipe for r in running], timeout=1.0)
+            for r in list(running):
+                outcome = _receive(r, on_epoch) if r.pipe in ready else None
+                if outcome is None and time.monotonic() - r.started > timeout_s:
+                    outcome = _failed(r, "timeout", f"not finished after {timeout_s / 60:g} minutes"), None
+                if outcome is not None:
+                    _end(r)
+                    running.remove(r)
+                    record.write(out, *outcome)
+                    on_record(outcome[0], time.monotonic() - r.started)
+    finally:
+        for r in running:
+            _end(r)
+
+
+def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any]) -> _Running:
+    ours, theirs = context.Pipe()
+    request = json.dumps([kind, cell, provenance])
+    process = context.Process(target=_work, args=(theirs, request), daemon=True)
+    process.start()
+    theirs.close()
+    return _Running(kind, cell, provenance, process, ours, time.monotonic())
+
+
+def _work(pipe: Connection, request: str) -> None:
+    """In the cell's process: run it and send the record back."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    os.dup2(2, 1)  # standard output belongs to the command; what a variant prints goes to standard error
+    from bench.run import run_cell
+
+    kind, cell, provenance = json.loads(request)
+    result, artefacts = run_cell(kind, cell, provenance, on_epoch=lambda epoch: pipe.send(("epoch", epoch)))
+    pipe.send(("record", json.dumps(result, allow_nan=False), artefacts))
+
+
+def _receive(r: _Running, on_epoch: Callable[[int], None]) -> tuple[Record, bytes | None] | None:
+    try:
+        message = r.pipe.recv()
+    except (EOFError, ConnectionError):
+        r.process.join(5)
+        code = r.process.exitcode
+        how = f"was killed by signal {-code}" if code and code < 0 else f"exited with code {code}"
+        return _failed(r, "error", f"the cell's process {how} without a result"), None
+    if message[0] == "epoch":
+        on_epoch(message[1] - r.epochs)
+        r.epochs = message[1]
+        return None
+    result: Record = json.loads(message[1])
+    on_epoch(r.cell.get("budget", {}).get("epochs", 0) - r.epochs)
+    return result, message[2]
+
+
+def _failed(r: _Running, status: str, reason: str) -> Record:
+    return record.new(r.kind, r.cell, r.provenance) | {"status": status, "reason": reason}
+
+
+def _end(r: _Running) -> None:
+    if r.process.is_alive():
+        r.process.join(1)
+    if r.process.is_alive():
+        r.process.kill()
+    r.process.join()
+    r.pipe.close()

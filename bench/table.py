@@ -1,0 +1,712 @@
+"""Records -> comparison groups and rows -> CSV, Markdown, LaTeX and terminal tables.
+
+A comparison group holds the runs that may be compared: same data set and options, binarisation, likelihood support,
+protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the seeds.
+Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import stats
+
+if TYPE_CHECKING:
+    import pandas
+
+Record = dict[str, Any]
+
+DASH = "\N{EN DASH}"
+UNKNOWN = "unknown"
+MARK_LEGEND = (
+    "Marked values: the best mean of the column and every row not distinguishable from it (95 % Student-t interval of "
+    "the difference paired by seed, not corrected for the number of rows). Nothing is marked where no row is "
+    "distinguishably worse, nor a row with fewer than 3 ok seeds."
+)
+SPREAD_LEGEND = (
+    "± is half the two-sided 95 % Student-t interval over seeds; it needs 3 seeds. Means are over the ok seeds only, "
+    "so read the count of ok runs first."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The runs of one variant, with one set of overrides, on one device type, in one group.
+
+    Args:
+        label: what the row is called; distinct within its group.
+        name: the label without the device.
+        variant: registered name.
+        overrides: canonical JSON of the overrides.
+        device: device type, `"cpu"` or `"cuda"`.
+        records: one record per seed, sorted by seed.
+        superseded: ids of earlier runs of the same cells, which are not used.
+    """
+
+    label: str
+    name: str
+    variant: str
+    overrides: str
+    device: str
+    records: tuple[Record, ...]
+    superseded: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> list[Record]:
+        """The records whose status is ok, sorted by seed."""
+        return [record for record in self.records if record["status"] == "ok"]
+
+    @property
+    def failed(self) -> list[Record]:
+        """All other records, sorted by seed."""
+        return [record for record in self.records if record["status"] != "ok"]
+
+    @property
+    def model(self) -> Record:
+        """The first non-empty description of the model, empty if every run failed before there was one."""
+        return next((record["model"] for record in self.records if record.get("model")), {})
+
+    @property
+    def count(self) -> str:
+        """`"5/5 ok"`, or `"3/5 ok (1 diverged, 1 timeout)"`."""
+        text = f"{len(self.ok)}/{len(self.records)} ok"
+        statuses = Counter(record["status"] for record in self.failed)
+        return text + (f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})" if statuses else "")
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Seed -> value over the ok runs; null and non-finite values are left out (`problems` names the latter)."""
+        found = {record["cell"]["seed"]: _value(record, metric) for record in self.ok}
+        return {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
+
+    def summary(self, metric: str) -> stats.Summary | None:
+        """Mean and interval over the ok seeds, None where the metric does not apply."""
+        values = self.values(metric)
+        return stats.summarise(list(values.values())) if values else None
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs that may be compared with each other.
+
+    Args:
+        settings: dataset, data_options, binarise, support, protocol, budget, measure, precision.
+        rows: best ELBO first, rows without a bound last, then by label.
+    """
+
+    settings: Record
+    rows: tuple[Row, ...]
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits that stand for the settings."""
+        return digest(self.settings)
+
+    @property
+    def dataset(self) -> str:
+        """`"mnist-dynamic"`: what names the files."""
+        return dataset_slug(self.settings)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every seed that any row was run with."""
+        return sorted({record["cell"]["seed"] for row in self.rows for record in row.records})
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that any run of the group reports, also where it is null, in the order of `stats.METRICS`."""
+        return stats.ordered(
+            name
+            for row in self.rows
+            for record in row.ok
+            for name, value in record["metrics"].items()
+            if value is None or isinstance(value, int | float)
+        )
+
+    @property
+    def title(self) -> str:
+        """One line that says what the group is."""
+        return f"{describe(self.settings)}; {_seed_text(self.seeds)}"
+
+    @cached_property
+    def best(self) -> dict[str, set[str]]:
+        """Metric -> labels of the rows that may be marked, by the rule of `stats.best_rows`."""
+        marks = {}
+        for name in self.metrics:
+            entry = stats.metric(name)
+            if entry.direction and not entry.cost:
+                rows = {row.label: row.values(name) for row in self.rows}
+                marks[name] = stats.best_rows(rows, entry.direction == "higher")
+        return marks
+
+
+def groups(records: Iterable[Record]) -> list[Group]:
+    """Sort quality records into comparison groups, in a stable order (groups with a bound first in a data set).
+
+    A run that failed before its model was built does not know its likelihood's support. It takes that of another run
+    of the same variant, overrides and data; where there is none, its support is `"unknown"`, a group of its own.
+    """
+    quality = [record for record in records if record["kind"] == "quality"]
+    known = {
+        _model_key(record): record["model"]["support"]
+        for record in quality
+        if (record.get("model") or {}).get("support")
+    }
+    settings: dict[str, Record] = {}
+    members: dict[str, list[Record]] = {}
+    for record in quality:
+        support = known.get(_model_key(record), UNKNOWN)
+        found = _settings(record, support)
+        members.setdefault(canonical(found), []).append(record)
+        settings[canonical(found)] = found
+    result = [Group(settings[key], _rows(members[key])) for key in members]
+    return sorted(
+        result,
+        key=lambda group: (
+            group.dataset,
+            group.settings["support"] == UNKNOWN,
+            not any(row.values("elbo_nats") for row in group.rows),
+            canonical(group.settings),
+        ),
+    )
+
+
+def _settings(record: Record, support: str) -> Record:
+    cell = record["cell"]
+    return {
+        "dataset": cell["dataset"],
+        "data_options": cell.get("data_options") or {},
+        "binarise": cell["binarise"],
+        "support": support,
+        "protocol": record.get("protocol"),
+        "budget": cell["budget"],
+        "measure": cell["measure"],
+        "precision": cell["precision"],
+    }
+
+
+def _rows(records: list[Record]) -> tuple[Row, ...]:
+    devices = {device_type(record) for record in records}
+    parts: dict[tuple[str, str, str], dict[int, Record]] = {}
+    superseded: dict[tuple[str, str, str], list[str]] = {}
+    for record in sorted(records, key=_age):
+        cell = record["cell"]
+        key = (cell["variant"], canonical(cell.get("overrides") or {}), device_type(record))
+        seeds = parts.setdefault(key, {})
+        # The latest run of a cell stands, whatever its status: taking the ok one would be choosing by result.
+        if cell["seed"] in seeds:
+            superseded.setdefault(key, []).append(seeds[cell["seed"]]["id"])
+        seeds[cell["seed"]] = record
+    rows = []
+    for key, seeds in parts.items():
+        variant, overrides, device = key
+        name = row_name(variant, json.loads(overrides))
+        label = f"{name} [{device}]" if len(devices) > 1 else name
+        runs = tuple(seeds[seed] for seed in sorted(seeds))
+        rows.append(Row(label, name, variant, overrides, device, runs, tuple(superseded.get(key, ()))))
+
+    def place(row: Row) -> tuple[bool, float, str]:
+        elbo = row.summary("elbo_nats")
+        return elbo is None, -elbo.mean if elbo else 0.0, row.label
+
+    return tuple(sorted(rows, key=place))
+
+
+def row_name(variant: str, overrides: Record) -> str:
+    """`"vanilla"`, or `"vanilla (latent=50, network=conv)"`."""
+    if not overrides:
+        return variant
+    return f"{variant} ({', '.join(f'{key}={value}' for key, value in sorted(overrides.items()))})"
+
+
+def device_type(record: Record) -> str:
+    """`"cuda"` for `"cuda:0"`."""
+    return str(record["cell"]["device"]).split(":")[0]
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys: equal settings give equal text."""
+    return json.dumps(value, sort_keys=True)
+
+
+def digest(value: Any) -> str:
+    """Eight hexadecimal digits of the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
+def dataset_slug(cell: Record) -> str:
+    """`"mnist-dynamic"`; data options follow as `-key=value`. Safe as part of a file name."""
+    # A data set may be a file of the user's: its path is no part of a name.
+    stem = Path(cell["dataset"]).stem
+    parts = [stem, str(cell["binarise"])] if cell.get("binarise") else [stem]
+    parts += [f"{key}={value}" for key, value in sorted((cell.get("data_options") or {}).items())]
+    return re.sub(r"[^\w.=-]+", "_", "-".join(parts))
+
+
+def describe(settings: Record) -> str:
+    """A group's settings in one line of plain words."""
+    budget, measure = dict(settings["budget"]), dict(settings["measure"])
+    epochs = budget.pop("epochs", None)
+    train_size = budget.pop("train_size", None)
+    schedule = budget.pop("schedule", None)
+    options = ", ".join(f"{key}={value}" for key, value in sorted(settings["data_options"].items()))
+    parts = [Path(settings["dataset"]).stem + (f" ({options})" if options else "")]
+    parts.append(f"binarisation {settings['binarise'] or 'none'}")
+    parts.append(
+        "likelihood support unknown (every run failed before its model was built)"
+        if settings["support"] == UNKNOWN
+        else f"likelihood support {settings['support']}"
+    )
+    if epochs is not None:
+        parts.append(f"{epochs:,} epoch{'s' if epochs != 1 else ''}")
+    parts.append("the whole training split" if train_size is None else f"{train_size:,} training examples")
+    if (batch := budget.pop("batch_size", None)) is not None:
+        parts.append(f"batch {batch}")
+    if (rate := budget.pop("lr", None)) is not None:
+        parts.append(f"learning rate {rate:g}" + (f" ({schedule})" if schedule else ""))
+    parts += [f"{key} {value}" for key, value in sorted(budget.items()) if value is not None]
+    if (draws := measure.pop("elbo_samples", None)) is not None:
+        parts.append(f"ELBO from {draws:,} draw{'s' if draws != 1 else ''} of z")
+    draws, points = measure.pop("nll_samples", None), measure.pop("nll_points", None)
+    if draws:
+        parts.append(f"NLL from K = {draws:,} importance samples" + (f" on {points:,} test examples" if points else ""))
+    parts += [f"{key} {value}" for key, value in sorted(measure.items()) if value is not None]
+    parts += [settings["precision"], f"protocol {settings['protocol']}"]
+    return ", ".join(str(part) for part in parts)
+
+
+def failures(records: Iterable[Record]) -> list[str]:
+    """One line for every run that is not ok, quality and throughput alike: what, which seed, status and reason."""
+    lines = []
+    for record in sorted(records, key=lambda record: str(record["id"])):
+        if record["status"] != "ok":
+            cell = record["cell"]
+            name = row_name(cell["variant"], cell.get("overrides") or {})
+            seed = f" seed {cell['seed']}" if "seed" in cell else " throughput"
+            reason = " ".join(str(record.get("reason") or "no reason recorded").split())
+            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record['status']}: {reason}")
+    return lines
+
+
+def problems(records: Sequence[Record]) -> list[str]:
+    """What a reader should doubt: repeated cells, mixed commits or data, non-finite values. One line each."""
+    lines = []
+    for group in groups(records):
+        for row in group.rows:
+            lines += [
+                f"{name} is superseded by a later run of the same cell and is not used" for name in row.superseded
+            ]
+            for record in row.ok:
+                for name in record["metrics"]:
+                    value = _value(record, name)
+                    if value is not None and not math.isfinite(value):
+                        lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
+    commits = {
+        str(record.get("provenance", {}).get("commit")) + ("+" if record.get("provenance", {}).get("dirty") else "")
+        for record in records
+    }
+    if len(commits) > 1:
+        lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(c[:12] for c in commits))}")
+    sums: dict[str, set[str]] = {}
+    for record in records:
+        if found := record.get("provenance", {}).get("data_sha256"):
+            sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
+    lines += [
+        f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
+        for name, found in sorted(sums.items())
+        if len(found) > 1
+    ]
+    return lines
+
+
+def _age(record: Record) -> tuple[str, str]:
+    return str(record.get("provenance", {}).get("started") or ""), str(record["id"])
+
+
+def _model_key(record: Record) -> str:
+    cell = record["cell"]
+    options = cell.get("data_options") or {}
+    return canonical([cell["variant"], cell.get("overrides") or {}, cell["dataset"], options, cell["binarise"]])
+
+
+def _value(record: Record, metric: str) -> float | None:
+    value = (record.get("timing") or {}).get(metric) if metric == "train_s" else record["metrics"].get(metric)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _seed_text(seeds: list[int]) -> str:
+    if not seeds:
+        return "no seeds"
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """The latest throughput record of every (variant, overrides) of one data set, by measuring conditions.
+
+    Args:
+        columns: condition label -> {row name -> record}. The label is the device type, with batch size, precision
+            and threads added only where the records of that device differ in them.
+    """
+
+    columns: dict[str, dict[str, Record]]
+
+    @property
+    def names(self) -> list[str]:
+        """Every row name that was timed, by alphabet."""
+        return sorted({name for column in self.columns.values() for name in column})
+
+
+def throughput(records: Iterable[Record], dataset: str) -> Throughput:
+    """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
+    found = [record for record in records if record["kind"] == "throughput" and dataset_slug(record["cell"]) == dataset]
+    columns: dict[str, dict[str, Record]] = {}
+    for record in sorted(found, key=_age):
+        cell, device = record["cell"], device_type(record)
+        same = [other["cell"] for other in found if device_type(other) == device]
+        label = device
+        for key, form in (("batch_size", "batch {}"), ("precision", "{}"), ("threads", "{} threads")):
+            if len({canonical(other.get(key)) for other in same}) > 1:
+                label += ", " + form.format(cell.get(key))
+        columns.setdefault(label, {})[row_name(cell["variant"], cell.get("overrides") or {})] = record
+    return Throughput({label: columns[label] for label in sorted(columns)})
+
+
+def datasets(records: Iterable[Record]) -> list[str]:
+    """`["mnist-dynamic", ...]`: one page of tables each."""
+    return sorted({dataset_slug(record["cell"]) for record in records})
+
+
+def frame(records: Sequence[Record]) -> "pandas.DataFrame":
+    """One line per row with plain numbers: what the CSV holds.
+
+    Columns: what the row is; runs ok and in total, with the statuses of the rest; for every metric `_mean`, `_std`,
+    `_low`, `_high` (95 % interval over seeds), `_n` (seeds) and, where the metric has a direction, `_best` (marked);
+    for every throughput metric and measuring condition `_median`, `_q1`, `_q3` over blocks. A cell that does not apply
+    is empty. Variants that were only timed follow with an empty group.
+    """
+    import pandas
+
+    found = groups(records)
+    metrics = [*stats.ordered(name for group in found for name in group.metrics), "train_s"]
+    lines: list[Record] = []
+    for group in found:
+        timed = throughput(records, group.dataset)
+        for row in group.rows:
+            line: Record = {"group": group.id}
+            line |= {key: canonical(v) if isinstance(v, dict) else v for key, v in group.settings.items()}
+            line |= {
+                "label": row.label,
+                "variant": row.variant,
+                "overrides": row.overrides,
+                "device": row.device,
+            }
+            line |= {key: row.model.get(key) for key in ("network", "posterior", "prior", "likelihood", "objective")}
+            line |= {"ok": len(row.ok), "total": len(row.records), "count": row.count}
+            line |= {"seeds": " ".join(str(record["cell"]["seed"]) for record in row.records)}
+            for name in metrics:
+                summary = row.summary(name)
+                line[f"{name}_mean"] = summary.mean if summary else None
+                line[f"{name}_std"] = summary.std if summary else None
+                line[f"{name}_low"] = summary.low if summary else None
+                line[f"{name}_high"] = summary.high if summary else None
+                line[f"{name}_n"] = summary.n if summary else 0
+                if stats.metric(name).direction and not stats.metric(name).cost:
+                    line[f"{name}_best"] = row.label in group.best.get(name, set())
+            lines.append(line | _timings(timed, row.name))
+    for dataset in datasets(records):
+        timed = throughput(records, dataset)
+        seen = {row.name for group in found if group.dataset == dataset for row in group.rows}
+        for name in timed.names:
+            if name not in seen:
+                cell = next(column[name] for column in timed.columns.values() if name in column)["cell"]
+                keys = ("dataset", "binarise", "variant")
+                only: Record = {key: cell[key] for key in keys}
+                only |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}
+                only |= {"label": name, "ok": 0, "total": 0, "count": "only timed"}
+                lines.append(only | _timings(timed, name))
+    return pandas.DataFrame(lines)
+
+
+def _timings(timed: Throughput, name: str) -> Record:
+    line: Record = {}
+    for condition, column in timed.columns.items():
+        slug = re.sub(r"\W+", "_", condition)
+        record = column.get(name)
+        if record is None:
+            continue
+        line[f"throughput_status_{slug}"] = record["status"]
+        for metric, value in record["metrics"].items():
+            if isinstance(value, dict):
+                line |= {f"{metric}_{slug}_{part}": value.get(part) for part in ("median", "q1", "q3")}
+            elif metric != "parameters":
+                line[f"{metric}_{slug}"] = value
+    return line
+
+
+def csv(records: Sequence[Record]) -> str:
+    """`frame` as comma-separated text at full precision."""
+    return str(frame(records).to_csv(index=False, lineterminator="\n"))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed cell; `best` if it is to be marked."""
+
+    text: str
+    best: bool = False
+
+
+Grid = tuple[list[str], list[list[Cell]]]
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with thousands separators and fixed decimals; a dash for None."""
+    return DASH if value is None else f"{value:,.{digits}f}"
+
+
+def spread(summary: stats.Summary | None, digits: int) -> str:
+    """`"-101.20 ± 0.35"`; a dash for the half-width with fewer than 3 seeds, for all without a value."""
+    if summary is None:
+        return DASH
+    return f"{number(summary.mean, digits)} ± {number(summary.half_width, digits)}"
+
+
+def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
+    """Headers and cells of a group's quality table. `metrics` picks and orders the columns, by default all."""
+    names = [name for name in (group.metrics if metrics is None else metrics) if not stats.metric(name).cost]
+    headers = ["variant", "runs", *(stats.metric(name).header for name in names)]
+    lines = []
+    for row in group.rows:
+        line = [Cell(row.label), Cell(row.count)]
+        for name in names:
+            summary = row.summary(name)
+            text = spread(summary, stats.metric(name).digits)
+            if summary and summary.n < len(row.ok):
+                text += f" (n={summary.n})"
+            line.append(Cell(text, row.label in group.best.get(name, set())))
+        lines.append(line)
+    return headers, lines
+
+
+def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
+    """Headers and cells of a data set's cost table, by alphabet and never marked; None if nothing is known."""
+    timed = throughput(records, dataset)
+    names = [
+        "train_samples_per_s",
+        "eval_samples_per_s",
+        "sample_samples_per_s",
+        "latency_b1_ms",
+        "peak_memory_mb",
+    ]
+    sizes: dict[str, float] = {}
+    for record in sorted(records, key=_age):
+        if dataset_slug(record["cell"]) == dataset and (size := record["metrics"].get("parameters")) is not None:
+            sizes[row_name(record["cell"]["variant"], record["cell"].get("overrides") or {})] = size
+    rows = sorted({*sizes, *timed.names})
+    if not rows:
+        return None
+    headers = ["variant", "parameters"]
+    headers += [f"{stats.metric(name).header}, {label}" for label in timed.columns for name in names]
+    lines = []
+    for row in rows:
+        line = [Cell(row), Cell(number(sizes.get(row), 0))]
+        for column in timed.columns.values():
+            timing = column.get(row)
+            if timing is not None and timing["status"] != "ok":
+                line += [Cell(str(timing["status"]))] * len(names)
+            else:
+                metrics = timing["metrics"] if timing else {}
+                line += [Cell(_block_text(metrics.get(name), stats.metric(name).digits)) for name in names]
+        lines.append(line)
+    return headers, lines
+
+
+def _block_text(value: Any, digits: int) -> str:
+    """`"9,120 [9,001, 9,300]"`: median and quartiles over blocks; slow things keep two decimals."""
+    if isinstance(value, dict) and value.get("median") is not None:
+        digits = 2 if abs(value["median"]) < 10 else digits
+        text = number(value["median"], digits)
+        if value.get("q1") is None or value.get("q3") is None:
+            return text
+        return f"{text} [{number(value['q1'], digits)}, {number(value['q3'], digits)}]"
+    return number(value if isinstance(value, int | float) else None, digits)
+
+
+def comparisons(group: Group, baseline: str = "vanilla") -> list[str]:
+    """One sentence per row: its ELBO against the baseline variant's, without overrides, on the same device type."""
+    against = {row.device: row for row in group.rows if row.variant == baseline and row.overrides == "{}"}
+    lines = []
+    for row in group.rows:
+        base = against.get(row.device)
+        if base is not None and row is not base and row.values("elbo_nats") and base.values("elbo_nats"):
+            comparison = stats.paired(row.values("elbo_nats"), base.values("elbo_nats"), higher_better=True)
+            lines.append(stats.sentence(comparison, row.label, base.label, group.dataset))
+    return lines
+
+
+def markdown(records: Sequence[Record], dataset: str) -> str:
+    """The tables of one data set: every group with its line, its comparisons and failures; then what things cost."""
+    records = [record for record in records if dataset_slug(record["cell"]) == dataset]
+    blocks = []
+    for group in groups(records):
+        blocks += [f"**{group.title}.**", markdown_grid(quality_grid(group))]
+        if sentences := comparisons(group):
+            blocks.append("\n".join(f"- {markdown_text(line)}" for line in sentences))
+    if failed := failures(records):
+        blocks.append("Runs that failed:")
+        blocks.append("\n".join(f"- {markdown_text(line)}" for line in failed))
+    if grid := cost_grid(records, dataset):
+        blocks.append("**What each variant costs** (median [quartiles] over timed blocks; by name, not ranked).")
+        blocks.append(markdown_grid(grid))
+    return "\n\n".join(blocks) + "\n"
+
+
+def markdown_grid(grid: Grid) -> str:
+    """A Markdown table, marked cells in bold."""
+    headers, lines = grid
+    rows = [headers, ["---", *["---:"] * (len(headers) - 1)]]
+    rows += [[f"**{markdown_text(c.text)}**" if c.best else markdown_text(c.text) for c in line] for line in lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def markdown_text(text: str) -> str:
+    """Escape what Markdown would read as markup."""
+    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+
+def latex(records: Sequence[Record], dataset: str) -> str:
+    """The tables of one data set for a paper: needs the packages booktabs and graphicx, and UTF-8 input."""
+    records = [record for record in records if dataset_slug(record["cell"]) == dataset]
+    blocks = ["% Needs \\usepackage{booktabs,graphicx}."]
+    blocks += [
+        _latex_grid(quality_grid(group), f"{group.title}. {SPREAD_LEGEND} {MARK_LEGEND}") for group in groups(records)
+    ]
+    if grid := cost_grid(records, dataset):
+        blocks.append(_latex_grid(grid, f"What each variant costs on {dataset}: median [quartiles] over timed blocks."))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _latex_grid(grid: Grid, caption: str) -> str:
+    headers, lines = grid
+    body = [
+        " & ".join(f"\\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text) for c in line) + r" \\"
+        for line in lines
+    ]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_text(caption)}}}",
+            r"\resizebox{\linewidth}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
+            r"\toprule",
+            " & ".join(latex_text(header) for header in headers) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    DASH: "--",
+}
+
+
+def latex_text(text: str) -> str:
+    """Escape what LaTeX would read as markup, and set a leading minus as a minus."""
+    escaped = "".join(_LATEX.get(letter, letter) for letter in text)
+    return re.sub(r"(?<![\w.-])-(?=\d)", r"$-$", escaped)
+
+
+TERMINAL_WIDTH = 120
+_TERMINAL = ("elbo_nats", "nll_is*_nats", "kl_nats", "mse_per_pixel")
+
+
+def terminal(records: Sequence[Record], width: int = TERMINAL_WIDTH) -> str:
+    """A compact table per group for printing; columns that do not fit are left to the files."""
+    blocks = []
+    for group in groups(records):
+        names = [name for name in group.metrics if _pattern(name) in _TERMINAL]
+        headers, lines = quality_grid(group, names)
+        headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
+        for row, line in zip(group.rows, lines, strict=True):
+            line[1] = Cell(f"{len(row.ok)}/{len(row.records)} ok")
+        for label, column in throughput(records, group.dataset).columns.items():
+            headers.append(f"train/s ↑ {label}")
+            for row, line in zip(group.rows, lines, strict=True):
+                record = column.get(row.name)
+                found = record["metrics"].get("train_samples_per_s") if record else None
+                line.append(Cell(number(found["median"], 0) if isinstance(found, dict) else DASH))
+        blocks.append(f"{_wrap(group.title, width)}\n{text_grid((headers, lines), width)}")
+    only = [name for dataset in datasets(records) for name in _only_timed(records, dataset)]
+    if only:
+        blocks.append(_wrap("Only timed: " + "; ".join(only), width))
+    if failed := failures(records):
+        blocks.append("\n".join(["Runs that failed:", *(f"  {line}" for line in failed)]))
+    if any(marks for group in groups(records) for marks in group.best.values()):
+        blocks.append(_wrap("* " + MARK_LEGEND, width))
+    return "\n\n".join(blocks) + "\n"
+
+
+def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:
+    """A plain-text table, marked cells with a star; last columns that do not fit are left out, all but three."""
+    headers, lines = grid
+    cells = [[_clip(cell.text, 40) + ("*" if cell.best else " ") for cell in line] for line in lines]
+    sizes = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    while len(sizes) > 3 and sum(sizes) + 2 * (len(sizes) - 1) > width:
+        sizes.pop()
+    rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
+    return "\n".join([_line(headers, sizes), rule, *(_line(line, sizes) for line in cells)])
+
+
+def _only_timed(records: Sequence[Record], dataset: str) -> list[str]:
+    seen = {row.name for group in groups(records) if group.dataset == dataset for row in group.rows}
+    lines = []
+    for label, column in throughput(records, dataset).columns.items():
+        for name, record in sorted(column.items()):
+            value = record["metrics"].get("train_samples_per_s")
+            if name not in seen and isinstance(value, dict):
+                lines.append(f"{name} on {dataset}, {label}: training {number(value['median'], 0)} samples/s")
+    return lines
+
+
+def _pattern(name: str) -> str:
+    return re.sub(r"\d+", "*", name)
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _wrap(text: str, width: int) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    first = cells[0].ljust(sizes[0])
+    rest = [cell.rjust(size) for cell, size in zip(cells[1:], sizes[1:], strict=False)]
+    return "  ".join([first, *rest]).rstrip()

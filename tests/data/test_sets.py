@@ -1,0 +1,99 @@
+"""What is said of the data sets without loading one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench.data as data
+from bench.data import readers, sets
+from bench.errors import UsageError
+from variants.data_spec import DataSpec
+
+
+def test_nothing_heavy_is_imported_before_a_data_set_is_loaded() -> None:
+    code = (
+        "import sys, bench.data as data; data.describe()\n"
+        "for name in data.names(): data.spec(name), data.default_binarise(name)\n"
+        "print([m for m in ('torch', 'torchvision', 'sklearn', 'numpy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_data_set_can_be_read_and_is_documented() -> None:
+    assert set(readers._READERS) | {"linear_gaussian"} == set(data.names())
+    for row in data.describe():
+        numbers = " | ".join(f"{row['splits'][split]:,}" for split in sets.SPLITS)
+        shape = " x ".join(map(str, row["shape"]))
+        assert f"| {row['name']} | {shape} | {numbers} |" in (data.__doc__ or "")
+        assert data.spec(row["name"], "none").shape == row["shape"]
+
+
+def test_present_follows_the_files(tmp_path: Path) -> None:
+    present = {row["name"]: row["present"] for row in data.describe(root=tmp_path)}
+    assert [present[name] for name in ("mnist", "linear_gaussian", "digits", "svhn")] == [True, True, True, False]
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn" / "train_32x32.mat").touch()
+    assert not {row["name"]: row["present"] for row in data.describe(root=tmp_path)}["svhn"]
+    (tmp_path / "svhn" / "test_32x32.mat").touch()
+    assert {row["name"]: row["present"] for row in data.describe(root=tmp_path)}["svhn"]
+
+
+def test_published_checksums_are_those_of_torchvision() -> None:
+    datasets = pytest.importorskip("torchvision.datasets")
+    ours = {name: {file.name: file.md5 for file in sets.find(name).files} for name in data.names()}
+    assert ours["fashion_mnist"] == dict(datasets.FashionMNIST.resources)
+    assert ours["kmnist"] == dict(datasets.KMNIST.resources)
+    assert ours["omniglot"] == {f"{stem}.zip": md5 for stem, md5 in datasets.Omniglot.zips_md5.items()}
+    assert ours["cifar10"] == {datasets.CIFAR10.filename: datasets.CIFAR10.tgz_md5}
+    assert ours["svhn"] == {file: md5 for _, file, md5 in map(datasets.SVHN.split_list.get, ("train", "test"))}
+    celeba = {name: (md5, drive) for drive, md5, name in datasets.CelebA.file_list}
+    for file in sets.find("celeba").files:
+        md5, drive = celeba[file.name]
+        assert (file.md5, drive) == (md5, (file.url or "").split("/")[5])
+
+
+def test_embedded_checksums_are_those_of_the_list_beside_the_files() -> None:
+    mnist = sets.find("mnist")
+    lines = (mnist.places[0] / "SHA256SUMS").read_text().splitlines()
+    listed = {name: checksum for checksum, name in map(str.split, lines)}
+    assert listed == {file.name.removesuffix(".xz"): file.sha256 for file in mnist.files}
+
+
+def test_spec_says_shape_and_kind() -> None:
+    assert data.spec("mnist") == DataSpec((1, 28, 28), "binary")
+    assert data.spec("mnist", "none") == DataSpec((1, 28, 28), "unit")
+    assert data.spec("cifar10") == DataSpec((3, 32, 32), "unit")
+    assert data.spec("linear_gaussian", d=5, k=2) == DataSpec((5,), "real")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("fashion-mnist", {}, "did you mean 'fashion_mnist'"),
+        ("mnist", {"binarise": "dynamik"}, "did you mean 'dynamic'"),
+        ("mnist", {"size": 3}, "unknown option 'size'"),
+        ("linear_gaussian", {"noize": 0.1}, "did you mean 'noise'"),
+        ("linear_gaussian", {"binarise": "fixed"}, "cannot be binarised"),
+        ("linear_gaussian", {"d": 4.0}, "must be of type int"),
+        ("linear_gaussian", {"d": True}, "must be of type int"),
+        ("linear_gaussian", {"orthogonal": 1}, "must be of type bool"),
+        ("linear_gaussian", {"noise": "0.1"}, "must be of type float"),
+        ("linear_gaussian", {"noise": 0.0}, "above 0"),
+        ("linear_gaussian", {"noise": float("nan")}, "above 0"),
+        ("linear_gaussian", {"d": 3, "k": 4}, "from 1 to d"),
+        ("linear_gaussian", {"d": 0}, "at least 1"),
+        ("linear_gaussian", {"n": 9}, "at least 10"),
+    ],
+)
+def test_what_cannot_be_asked_for(name: str, arguments: dict[str, object], says: str) -> None:
+    for ask in (data.spec, data.load):
+        with pytest.raises(UsageError, match=says) as refusal:
+            ask(name, **arguments)  # type: ignore[operator]
+        assert "\n" not in str(refusal.value)
+
+
+def test_a_whole_number_is_a_fine_noise() -> None:
+    assert data.load("linear_gaussian", noise=1, n=10).options["noise"] == 1.0
