@@ -72,7 +72,9 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
                 kl.append(terms.kl)
                 bound.append(elbo(terms))
                 method = terms.kl_method
-    return Scores(recon=torch.cat(recon).to("cpu", torch.float64), kl=_collect(kl), elbo=_collect(bound), kl_method=method)
+    return Scores(
+        recon=torch.cat(recon).to("cpu", torch.float64), kl=_collect(kl), elbo=_collect(bound), kl_method=method
+    )
 
 
 @torch.no_grad()
@@ -132,7 +134,9 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
     return {"mse_per_pixel": squared / count, "active_units": active if model.has_bound else None}
 
 
-def evaluate(model: VAE, data: Data, measure: Measure, *, seed: int) -> tuple[dict[str, float | int | None], str | None]:
+def evaluate(
+    model: VAE, data: Data, measure: Measure, *, seed: int
+) -> tuple[dict[str, float | int | None], str | None]:
     """All metrics of a trained model on the test split, and how its KL was obtained.
 
     Returns:

@@ -42,6 +42,8 @@ INK = "#333333"
 QUIET = "#8a8a8a"
 # Ellipses of more examples than this hide each other.
 SHOWN = 250
+# More names than this cannot stand beside their points without covering others: a legend takes their place.
+MOST_LABELS = 10
 
 Artefacts = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -172,7 +174,7 @@ def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
     width = max(upper) - min(upper)
     # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
     zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 4 * width
-    near = [row for row in rows if summaries[row].mean >= min(upper) - width / 2]
+    near = [row for row in rows if summaries[row].mean >= min(upper) - width]
     edges = [
         value for row in near for value in (*values[row], summaries[row].low, summaries[row].high) if value is not None
     ]
@@ -181,7 +183,8 @@ def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
         axes = figure.subplots(1, 2 if zoom else 1, sharey=True, squeeze=False)[0]
         for axis in axes:
             for place, row in enumerate(rows):
-                _elbo_row(axis, place, row, looks[row.name])
+                if axis is axes[0] or row in near:
+                    _elbo_row(axis, place, row, looks[row.name])
             axis.set_yticks(range(len(rows)), [_seeds_label(row) for row in rows])
             axis.set_ylim(len(rows) - 0.5, -0.5)
             axis.set_xlabel("test ELBO (nats per example), higher is better →")
@@ -267,6 +270,7 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
                 alpha=0.75,
                 linewidth=0,
                 zorder=3,
+                label=row.label,
             )
         axis.set_xlabel("distortion: -log p(x|z) (nats per example), lower is better ←")
         axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
@@ -276,8 +280,11 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
             "Each point is one seed on the test split. Grey lines join equal ELBO = -(rate + distortion); a line "
             "further to the lower left is better, and along one line a model only trades rate for distortion.",
         )
-        names = {row.label: (place.mean(0), looks[row.name].colour) for row, place in points.items()}
-        _label_points(figure, axis, names, everything)
+        if len(points) > MOST_LABELS:
+            axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title="best ELBO first")
+        else:
+            names = {row.label: (place.mean(0), looks[row.name].colour) for row, place in points.items()}
+            _label_points(figure, axis, names, everything)
     return figure
 
 

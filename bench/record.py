@@ -50,7 +50,7 @@ def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` in one step, so that no reader and no crash ever sees half a file. MachineError if it cannot be."""
+    """Replace `path` in one step, so that nobody ever sees half a file. MachineError if it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

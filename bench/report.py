@@ -77,7 +77,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
 
     terminal = table.terminal(records)
     if grid[1]:
-        terminal += f"\nTest ELBO (nats) beside the reference {reference}:\n{table.text_grid(grid)}\n"
+        terminal += f"\nTest ELBO (nats) beside the reference {reference}:\n{table.text_grid(grid, width=200)}\n"
     terminal += "".join(f"\n{note}\n" for note in notes)
     if warnings:
         terminal += "\n" + "\n".join(f"warning: {line}" for line in warnings) + "\n"

@@ -84,7 +84,31 @@ def _prepare(cell: Cell, result: Record, seed: int, train_size: int | None) -> t
         "latent": None,
         "data_dims": loaded.spec.dims,
     }
-    return model.to(device), loaded
+    model.to(device)
+    with torch.no_grad(), seeds.stream(seed, "check", device):
+        _check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
+    return model, loaded
+
+
+def _check_shapes(model: VAE, x: Tensor) -> None:
+    """Refuse what broadcasting would let pass: a wrong shape gives numbers, but not the ones that they are called."""
+    terms, k, b = model.terms(x, 3), 3, len(x)
+    latent = terms.q.event_shape
+    expected = {
+        "z": (terms.z, (k, b, *latent)),
+        "log p(x|z)": (terms.log_px_z, (k, b)),
+        "the mean of p(x|z)": (model.decode(terms.z).mean, (k, *x.shape)),
+        "the loss": (model.loss(x), (b,)),
+    }
+    if model.has_bound:
+        expected |= {
+            "log p(z)": (terms.log_pz, (k, b)),
+            "log q(z|x)": (terms.log_qz_x, (k, b)),
+            "the KL": (terms.kl, (b,)),
+        }
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)} where {shape} belongs (K = {k}, B = {b})")
 
 
 def _quality(cell: Cell, result: Record, on_epoch: Callable[[int], None]) -> bytes | None:

@@ -20,7 +20,7 @@ def generator(seed: int, axis: str, device: str = "cpu") -> torch.Generator:
 
 @contextmanager
 def stream(seed: int, axis: str, device: str) -> Iterator[None]:
-    """Draws inside come from the stream of that axis; the surrounding stream goes on afterwards as if nothing was drawn."""
+    """Draws inside come from the stream of that axis; the surrounding stream then goes on undisturbed."""
     kind = torch.device(device).type
     devices = [] if kind == "cpu" else [torch.accelerator.current_device_index()]
     with torch.random.fork_rng(devices=devices, device_type="cuda" if kind == "cpu" else kind):

@@ -22,6 +22,12 @@ SHIPPED = Path(__file__).parent / "suites"
 Settings = TypeVar("Settings")
 
 
+def hint(word: str, known: Iterable[str]) -> str:
+    """Ends an error line: the known word nearest to `word`, or all of them."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"
+
+
 def _require(holds: bool, key: str, value: object, words: str) -> None:
     if not holds:
         raise UsageError(f"{key} must be {words}, got {value!r}")
@@ -94,7 +100,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant of a suite: its registered name, keywords that differ from the recipe's, and seeds if not the suite's."""
+    """A variant of a suite: its registered name, changed keywords, and its number of seeds if not the suite's."""
 
     name: str
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -178,7 +184,7 @@ def load(name: str) -> Suite:
     """A shipped suite by name, or the suite in a TOML file by path. UsageError if it cannot be read or is wrong."""
     path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not path.is_file():
-        raise UsageError(f"unknown suite {name!r}: {_hint(name, names())}, or give the path of a .toml file")
+        raise UsageError(f"unknown suite {name!r}: {hint(name, names())}, or give the path of a .toml file")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -195,7 +201,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     fields = {f.name for f in dataclasses.fields(Suite)} - {"name"}
     for key in table:
         if key not in fields:
-            raise UsageError(f"unknown key {key!r}: {_hint(key, fields)}")
+            raise UsageError(f"unknown key {key!r}: {hint(key, fields)}")
     scalars = {key: table[key] for key in ("seeds", "timeout_min") if key in table}
     suite = Suite(
         name=name,
@@ -246,7 +252,7 @@ def _section(kind: type[Settings], name: str, table: object) -> Settings:
     known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            raise UsageError(f"unknown key {name}.{key}: {_hint(key, known)}")
+            raise UsageError(f"unknown key {name}.{key}: {hint(key, known)}")
     return kind(**{key: typed(kind, key, value) for key, value in table.items()})
 
 
@@ -264,7 +270,7 @@ def _fields(entry: object, what: str, allowed: dict[str, type]) -> dict[str, Any
         raise UsageError(f"each entry of {what} is a name, or a table with a name; got {entry!r}")
     for key, value in entry.items():
         if key not in allowed:
-            raise UsageError(f"unknown key {key!r} in {what}: {_hint(key, allowed)}")
+            raise UsageError(f"unknown key {key!r} in {what}: {hint(key, allowed)}")
         if not isinstance(value, allowed[key]) or isinstance(value, bool):
             raise UsageError(f"{key} in {what} has the wrong type: {value!r}")
     return dict(entry)
@@ -288,8 +294,3 @@ def dataset(name: str, binarise: str | None = None, options: Mapping[str, Any] |
     chosen = binarise or data.default_binarise(name)
     data.spec(name, chosen, **options)
     return DataChoice(name, chosen, options)
-
-
-def _hint(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(known))}"

@@ -97,8 +97,11 @@ def _work(pipe: Connection, request: str) -> None:
     from bench.run import run_cell
 
     kind, cell, provenance = json.loads(request)
-    result, artefacts = run_cell(kind, cell, provenance, on_epoch=lambda epoch: pipe.send(("epoch", epoch)))
-    pipe.send(("record", json.dumps(result, allow_nan=False), artefacts))
+    try:
+        result, artefacts = run_cell(kind, cell, provenance, on_epoch=lambda epoch: pipe.send(("epoch", epoch)))
+        pipe.send(("record", json.dumps(result, allow_nan=False), artefacts))
+    except BrokenPipeError:
+        os._exit(1)  # the supervisor is gone, and nobody is left to report to
 
 
 def _receive(r: _Running, on_epoch: Callable[[int], None]) -> tuple[Record, bytes | None] | None:

@@ -307,15 +307,15 @@ def problems(records: Sequence[Record]) -> list[str]:
                     value = _value(record, name)
                     if value is not None and not math.isfinite(value):
                         lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
-    commits = {
-        str(record.get("provenance", {}).get("commit")) + ("+" if record.get("provenance", {}).get("dirty") else "")
-        for record in records
-    }
+    sources = [record.get("provenance") or {} for record in records]
+    commits = {str(source.get("commit") or UNKNOWN)[:12] for source in sources}
     if len(commits) > 1:
-        lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(c[:12] for c in commits))}")
+        lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
+    if dirty := sum(bool(source.get("dirty")) for source in sources):
+        lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
     sums: dict[str, set[str]] = {}
-    for record in records:
-        if found := record.get("provenance", {}).get("data_sha256"):
+    for record, source in zip(records, sources, strict=True):
+        if found := source.get("data_sha256"):
             sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
     lines += [
         f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
@@ -326,7 +326,7 @@ def problems(records: Sequence[Record]) -> list[str]:
 
 
 def _age(record: Record) -> tuple[str, str]:
-    return str(record.get("provenance", {}).get("started") or ""), str(record["id"])
+    return str((record.get("provenance") or {}).get("started") or ""), str(record["id"])
 
 
 def _model_key(record: Record) -> str:

@@ -1,0 +1,59 @@
+# Two commands matter: `make bench` and `make test`. Each sets up what it needs first.
+PYTHON ?= python3
+VENV ?= .venv
+# Words for pip, for example an index with CPU-only wheels of torch: make bench PIP_ARGS="--index-url ..."
+PIP_ARGS ?=
+SUITE ?= quick
+VARIANTS ?=
+DATASETS ?=
+SEEDS ?=
+DEVICE ?= auto
+SET ?=
+OUT ?=
+# Words for `vaebench`, in common to bench and compare
+OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)")
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install bench compare report test lint types bench-micro clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
+
+install: $(READY) ## make the virtual environment
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "vaebench needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 4; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	@touch $@
+
+bench: $(READY) ## run a suite and write its tables and plots (SUITE=quick)
+	@$(BIN)/vaebench run $(SUITE) $(if $(VARIANTS),--variants $(VARIANTS)) $(OPTIONS)
+
+compare: $(READY) ## paired differences between variants (VARIANTS="vanilla full_covariance")
+	@$(BIN)/vaebench compare $(VARIANTS) --suite $(SUITE) $(OPTIONS)
+
+report: $(READY) ## write the tables and plots of results/$(SUITE) again, or of OUT
+	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(SUITE))"
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy
+	@$(BIN)/mypy
+
+bench-micro: $(READY) ## time the core steps of every variant; nothing is asserted
+	@$(BIN)/python -m pytest tests/bench_micro.py --benchmark-only --benchmark-sort=name
+
+clean: ## remove the virtual environment and caches; results are never deleted
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	find bench variants tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

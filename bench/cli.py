@@ -1,0 +1,315 @@
+"""The command line: a thin door. Results go to standard output; progress, warnings and errors to standard error."""
+
+import dataclasses
+import json as jsonlib
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from bench import data, suite
+from bench.errors import BenchError, UsageError
+
+if TYPE_CHECKING:
+    from bench.execute import Outcome
+
+OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+HELP = """Compare variational autoencoders: one ELBO core, one judge, every part swappable.
+
+Exit codes: 0 all cells ok; 1 finished, with failed cells; 2 wrong usage; 3 data missing or wrong; 4 the machine lacks
+something (a device, a writable folder); 130 interrupted, finished cells are kept.
+"""
+
+app = App(name="vaebench", help=HELP, version=lambda: version("vaebench"), help_format="plaintext")
+data_app = App(name="data", help="Data sets: list, verify, fetch.", help_format="plaintext")
+app.command(data_app)
+
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
+Settings = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="")]
+Json = Annotated[bool, Parameter(negative="", help="Print JSON, and nothing else, on standard output.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps or xpu; a device that is not there is an error.")]
+Out = Annotated[Path | None, Parameter(help="Results folder; by default results/SUITE.")]
+Jobs = Annotated[int | None, Parameter(help="Cells side by side; by default one a CPU core.")]
+Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, instead of the suite's number.")]
+
+
+@app.command(name="list")
+def list_(*, json: Json = False) -> int:
+    """List all variants: built in and from installed plugins."""
+    import variants
+
+    rows = [variants.get(name).describe() for name in variants.names()]
+    if json:
+        _print_json(rows)
+        return OK
+    for row in rows:
+        if not row["available"]:
+            _print_row(row["name"], f"unavailable: {row['reason']}")
+            continue
+        origin = "" if row["source"] == variants.registry.BUILT_IN else f" [{row['source']}]"
+        change = f" ({row['base']} with another {', '.join(row['changes'])})" if row["base"] else ""
+        _print_row(row["name"], f"{row['summary']}{change}{origin}")
+    return OK
+
+
+@app.command
+def run(
+    suite_name: Annotated[str, Parameter(name="SUITE", help="quick, standard, or a .toml file.")] = "quick",
+    /,
+    *,
+    variants: Words = (),
+    datasets: Words = (),
+    seeds: Seeds = None,
+    device: Device = "auto",
+    settings: Settings = (),
+    out: Out = None,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> int:
+    """Run what is missing of a suite, then write and print its tables and plots.
+
+    Parameters
+    ----------
+    variants
+        Only these variants, instead of the suite's.
+    datasets
+        Only these data sets, by name or as a path to an .npz file.
+    settings
+        key=value ...: budget keys (epochs, batch_size, lr, schedule, train_size), measurement keys (elbo_samples,
+        nll_samples, nll_points) and keywords of the variants (latent, posterior, network, hidden, beta ...).
+    """
+    chosen = _suite(suite_name, variants, datasets, seeds, settings)
+    outcome = _execute(chosen, out, device=device, jobs=jobs)
+    return _finish(outcome, json)
+
+
+@app.command
+def compare(
+    *names: str,
+    suite_name: Annotated[str, Parameter(name="--suite", help="quick, standard, or a .toml file.")] = "quick",
+    datasets: Words = (),
+    seeds: Seeds = None,
+    device: Device = "auto",
+    settings: Settings = (),
+    out: Out = None,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> int:
+    """Compare variants with the first one named: run what is missing, then show paired differences over seeds.
+
+    Parameters
+    ----------
+    names
+        Two or more variants.
+    datasets
+        Only these data sets, by name or as a path to an .npz file.
+    settings
+        key=value ..., as for `run`.
+    """
+    from bench.compare import differences
+
+    names = _split(names)
+    if len(dict.fromkeys(names)) < 2:
+        raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
+    chosen = _suite(suite_name, names, datasets, seeds, settings)
+    chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    outcome = _execute(chosen, out, device=device, jobs=jobs)
+    found = differences(outcome.records, names[0])
+    if json:
+        _print_json([dataclasses.asdict(difference) for difference in found])
+    else:
+        print("\n".join(difference.sentence for difference in found))
+    _warn(outcome)
+    return FAILED_CELLS if outcome.failed else OK
+
+
+@app.command
+def throughput(
+    suite_name: Annotated[str, Parameter(name="SUITE", help="quick, standard, or a .toml file.")] = "quick",
+    /,
+    *,
+    variants: Words = (),
+    datasets: Words = (),
+    device: Device = "auto",
+    settings: Settings = (),
+    out: Out = None,
+    json: Json = False,
+) -> int:
+    """Measure training, evaluation and sampling speed again, each variant with the device to itself.
+
+    Parameters
+    ----------
+    variants
+        Only these variants, instead of the suite's.
+    datasets
+        Only these data sets, by name or as a path to an .npz file.
+    settings
+        key=value ...: blocks, block_s, batch_size, and keywords of the variants.
+    """
+    chosen = _suite(suite_name, variants, datasets, None, settings)
+    outcome = _execute(chosen, out, device=device, quality=False, again=True)
+    return _finish(outcome, json)
+
+
+@app.command(name="report")
+def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = False) -> int:
+    """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
+    from bench import report
+
+    written = report.write(folder)
+    if json:
+        _print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
+    else:
+        print(written.terminal)
+    return OK
+
+
+@data_app.command(name="list")
+def data_list(*, json: Json = False) -> int:
+    """List the data sets: shape, splits, binarisation, and whether they are here."""
+    rows = data.describe()
+    if json:
+        _print_json(rows)
+        return OK
+    for row in rows:
+        shape, splits = "x".join(map(str, row["shape"])), " / ".join(f"{n:,}" for n in row["splits"].values())
+        here = "here" if row["present"] else "not here"
+        _print_row(
+            row["name"], f"{here}; {shape}; {splits} train / valid / test; binarise {row['binarise']}; {row['source']}"
+        )
+    return OK
+
+
+@data_app.command(name="verify")
+def data_verify(*names: str) -> int:
+    """Read data sets and check their bytes; by default all that are here."""
+    for name in names or [row["name"] for row in data.describe() if row["present"]]:
+        _print_row(name, f"ok, sha256 {data.verify(name)}")
+    return OK
+
+
+@data_app.command(name="fetch")
+def data_fetch(*names: str) -> int:
+    """Download data sets that are not here, and check them."""
+    if not names:
+        raise UsageError(f"fetch needs names of data sets: {', '.join(data.names())}")
+    for name in names:
+        data.fetch(name)
+        _print_row(name, "ok")
+    return OK
+
+
+@app.command
+def env(*, json: Json = False) -> int:
+    """Show versions, devices and folders: what to paste into a bug report."""
+    from bench import device, execute, record
+    from bench.data.files import data_root
+
+    facts = record.provenance() | {
+        "processor": device.describe("cpu"),
+        "cores": execute.cores(),
+        "accelerator": device.accelerator(),
+        "data_root": str(data_root()),
+        "protocol": record.PROTOCOL,
+    }
+    if json:
+        _print_json(facts)
+        return OK
+    for key, value in facts.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        _print_row(key, str(text))
+    return OK
+
+
+def _suite(
+    name: str, variants: Sequence[str], datasets: Sequence[str], seeds: int | None, settings: Sequence[str]
+) -> suite.Suite:
+    from bench.execute import configure, parse_settings
+
+    chosen = suite.load(name)
+    known = {variant.name: variant for variant in chosen.variants}
+    if wanted := dict.fromkeys(_split(variants)):
+        own = tuple(known.get(v) or suite.Variant(suite.check_variant_name(v)) for v in wanted)
+        chosen = dataclasses.replace(chosen, variants=own)
+    given = {choice.name: choice for choice in chosen.datasets}
+    if wanted := dict.fromkeys(_split(datasets)):
+        chosen = dataclasses.replace(chosen, datasets=tuple(given.get(d) or suite.dataset(d) for d in wanted))
+    if seeds is not None:
+        if seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, got {seeds}")
+        own = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
+        chosen = dataclasses.replace(chosen, seeds=seeds, variants=own)
+    return configure(chosen, parse_settings(settings))
+
+
+def _execute(chosen: suite.Suite, out: Path | None, *, jobs: int | None = None, **how: Any) -> "Outcome":
+    from bench.execute import execute
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {jobs}")
+    return execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
+
+
+def _finish(outcome: "Outcome", json: bool) -> int:
+    if json:
+        from bench import table
+
+        rows = jsonlib.loads(table.frame(outcome.records).to_json(orient="records"))
+        _print_json(
+            {
+                "out": str(outcome.out),
+                "ran": outcome.ran,
+                "skipped": outcome.skipped,
+                "failed": outcome.failed,
+                "rows": rows,
+            }
+        )
+    else:
+        print(outcome.report.terminal)
+        print(f"Tables, plots and a page that explains them: {outcome.out / 'README.md'}")
+    _warn(outcome)
+    return FAILED_CELLS if outcome.failed else OK
+
+
+def _warn(outcome: "Outcome") -> None:
+    for line in outcome.failed:
+        print(f"vaebench: failed: {line}", file=sys.stderr)
+
+
+def _split(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for word in words for name in word.replace(",", " ").split())
+
+
+def _print_row(name: str, text: str) -> None:
+    print(f"{name:22} {text}")
+
+
+def _print_json(value: object) -> None:
+    print(jsonlib.dumps(value, indent=1, default=list))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with a documented exit code. An expected error is one line."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value") or OK
+        sys.stdout.flush()
+    except (BenchError, CycloptsError) as error:
+        line = " ".join(str(error).split())
+        print(f"vaebench: {line}", file=sys.stderr)
+        code = error.exit_code if isinstance(error, BenchError) else USAGE
+    except KeyboardInterrupt:
+        resume = shlex.join(["vaebench", *words])
+        print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left (`vaebench list | head`); nothing is wrong, and nobody reads the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    sys.exit(code)

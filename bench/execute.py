@@ -1,0 +1,203 @@
+"""A suite, end to end: check it, run what is missing, time each variant alone on its device, write the report."""
+
+import dataclasses
+import inspect
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import data, record, report, supervise
+from bench import device as devices
+from bench.errors import MachineError, UsageError
+from bench.progress import Progress
+from bench.record import Record
+from bench.suite import Budget, Clock, DataChoice, Measure, Suite, Variant, hint, typed
+from variants import RegistryError, registry
+from variants.parts import OptionError
+
+REFERENCE = Path(__file__).parents[1] / "results" / "reference"
+
+SECTIONS = {"budget": Budget, "measure": Measure, "throughput": Clock}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What running a suite did.
+
+    Attributes:
+        out: the results folder.
+        ran: cells that were run now.
+        skipped: cells that were finished before.
+        records: the records of the suite's cells, in the order of its cells.
+        report: what was written, and the text for the terminal.
+    """
+
+    out: Path
+    ran: int
+    skipped: int
+    records: list[Record]
+    report: report.Report
+
+    @property
+    def failed(self) -> list[str]:
+        """`"name: status, reason"` of every cell of the suite that has no figures."""
+        return [f"{r['id']}: {r['status']}, {r['reason']}" for r in self.records if r["status"] != "ok"]
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, Any]:
+    """`key=value` words as a dictionary; a value is read as TOML (`50`, `1e-3`, `true`, `[400, 200]`), else as text."""
+    settings = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip() or not text.strip():
+            raise UsageError(f"settings have the form key=value, got {word!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        settings[key.strip()] = value
+    return settings
+
+
+def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
+    """A suite with settings changed: keys of the budget, the measurement and the clock, and keywords of its variants.
+
+    A variant's keyword goes to every variant of the suite that takes it. UsageError if none does, or for a wrong value.
+    """
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    keywords: dict[str, Any] = {}
+    for key, value in settings.items():
+        homes = [name for name, kind in SECTIONS.items() if key in {f.name for f in dataclasses.fields(kind)}]
+        for name in homes:
+            sections[name][key] = typed(SECTIONS[name], key, value)
+        if not homes:
+            keywords[key] = value
+    suite = dataclasses.replace(
+        suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
+    )
+    configured = [_with_keywords(variant, keywords, suite.datasets) for variant in suite.variants]
+    for key in keywords:
+        if not any(key in variant.overrides for variant in configured):
+            known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)}
+            names = ", ".join(variant.name for variant in suite.variants)
+            raise UsageError(
+                f"unknown setting {key!r}: no budget key, and none of {names} takes it; {hint(key, known)}"
+            )
+    return dataclasses.replace(suite, variants=tuple(configured))
+
+
+def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant:
+    """The variant with those keywords that it takes. UsageError if the suite's or the user's are wrong for it."""
+    overrides = {**variant.overrides, **keywords}
+    if not overrides:
+        return variant
+    try:
+        recipe = registry.get(variant.name).load()
+    except RegistryError:
+        return variant  # its cells will say so
+    parameters = inspect.signature(recipe).parameters
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        overrides = {key: value for key, value in overrides.items() if key in parameters or key in variant.overrides}
+    for choice in datasets:
+        spec = data.spec(choice.name, choice.binarise, **choice.options)
+        while True:
+            try:
+                recipe(spec, **overrides)
+            except OptionError as error:
+                if error.option not in keywords:
+                    raise UsageError(f"{variant.name}: {error}") from error
+                del overrides[error.option]
+                continue
+            except (TypeError, ValueError) as error:
+                if _builds(recipe, spec):
+                    raise UsageError(f"{variant.name}: {error}") from error
+            except Exception:
+                pass  # a broken variant: its cells will say so
+            break
+    return dataclasses.replace(variant, overrides=overrides)
+
+
+def _builds(recipe: Any, spec: Any) -> bool:
+    try:
+        recipe(spec)
+    except Exception:
+        return False
+    return True
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute(
+    suite: Suite, out: Path, *, device: str = "auto", jobs: int | None = None, quality: bool = True, again: bool = False
+) -> Outcome:
+    """Run what is missing of a suite and write its report.
+
+    Args:
+        suite: a configured suite.
+        out: results folder; finished cells in it are kept and not run again.
+        device: `auto` or a device type. Cells run there; throughput is measured there and on the CPU.
+        jobs: cells side by side; by default one a core on the CPU, and one at a time on an accelerator.
+        quality: train and measure; False measures throughput alone.
+        again: measure throughput even where a record has it.
+
+    Raises:
+        UsageError, DataError, MachineError: before any cell is run.
+        KeyboardInterrupt: what finished stays.
+    """
+    device = devices.resolve(device)
+    where = ["cpu"] if device == "cpu" else ["cpu", device]
+    trained = suite.cells(device) if quality else []
+    timed = suite.throughput_cells(where, threads=cores())
+    if not quality and not timed:
+        raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
+    missing = [cell for cell in trained if not record.is_finished(out, record.record_id("quality", cell))]
+    untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
+    skipped = len(trained) + len(timed) - len(missing) - len(untimed)
+    if missing or untimed:
+        _check_writable(out)
+        for choice in suite.datasets:
+            data.fetch(choice.name)
+    progress = Progress(len(missing) + len(untimed), sum(cell["budget"]["epochs"] for cell in missing))
+    if skipped:
+        progress.say(f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and are not run again")
+    try:
+        for kind, cells, side_by_side in (
+            ("quality", missing, jobs or (cores() if device == "cpu" else 1)),
+            ("throughput", untimed, 1),
+        ):
+            supervise.run_cells(
+                kind,
+                cells,
+                out,
+                jobs=side_by_side,
+                timeout_s=60 * suite.timeout_min,
+                provenance=record.provenance(),
+                on_epoch=progress.epochs,
+                on_record=progress.record,
+            )
+    finally:
+        progress.close()
+    identifiers = [record.record_id("quality", c) for c in trained] + [record.record_id("throughput", c) for c in timed]
+    reference = REFERENCE / suite.name
+    return Outcome(
+        out=out,
+        ran=len(missing) + len(untimed),
+        skipped=skipped,
+        records=[record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers],
+        report=report.write(out, reference=reference if reference.is_dir() and reference != out.resolve() else None),
+    )
+
+
+def _check_writable(out: Path) -> None:
+    probe = out / "runs" / ".writable"
+    record.write_bytes(probe, b"")
+    try:
+        probe.unlink()
+    except OSError as error:
+        raise MachineError(f"cannot write in {out}: {error.strerror}") from error
