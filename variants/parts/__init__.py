@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -42,7 +42,12 @@ NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "re
 
 
 class OptionError(TypeError):
-    """An option that none of the chosen parts takes."""
+    """An option that none of the chosen parts takes; `option` is its name."""
+
+    def __init__(self, option: str, known: Iterable[str]) -> None:
+        self.option = option
+        known = ", ".join(sorted(known))
+        super().__init__(f"no chosen part takes the option {option!r}; these are taken: {known or 'none'}")
 
 
 def options_of(part: Callable[..., Any]) -> dict[str, Any]:
@@ -119,9 +124,7 @@ def assemble(
     known = {name for names in takes.values() for name in names}
     for name in options:
         if name not in known:
-            raise OptionError(
-                f"no chosen part takes the option {name!r}; these do: {', '.join(sorted(known)) or 'none'}"
-            )
+            raise OptionError(name, known)
     seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
 
     def make(role: str, *args: Any) -> Any:

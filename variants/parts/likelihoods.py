@@ -109,12 +109,12 @@ class ContinuousBernoulliDistribution(Distribution):
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         near_zero, a = self._split()
-        # For a > 0 the mirrored form avoids exp(a): x = 1 + log(u + (1 - u) exp(-a)) / a.
-        positive_a = a.abs()
-        x = 1 + torch.logaddexp(u.log(), torch.log1p(-u) - positive_a) / positive_a
+        # For a > 0 x = 1 + log(u + (1 - u) exp(-a)) / a; for a < 0 its mirror image. Neither needs exp(|a|).
+        size, v = a.abs(), torch.where(a > 0, u, 1 - u)
+        x = 1 + torch.logaddexp(v.log(), torch.log1p(-v) - size) / size
         # a x = log(1 - u + u exp(a)) is the cumulant function of a coin that shows 1 with probability u.
-        v, b = u * (1 - u), self.logits
-        series = u + b * v / 2 + b**2 * v * (1 - 2 * u) / 6 + b**3 * v * (1 - 6 * v) / 24
+        w, b = u * (1 - u), self.logits
+        series = u + b * w / 2 + b**2 * w * (1 - 2 * u) / 6 + b**3 * w * (1 - 6 * w) / 24
         return torch.where(near_zero, series, torch.where(a > 0, x, 1 - x))
 
 

@@ -69,10 +69,11 @@ class Diagonal(Posterior):
 class Full(Posterior):
     """q(z|x) = N(mu(x), L(x) L(x)^T): every entry of the d x d covariance, by its Cholesky factor.
 
-    L has exp(log-scale) on the diagonal, so it is a valid factor for any head output. The entries below the diagonal
-    start at zero: with one seed this posterior starts at exactly the same q as `Diagonal`.
+    L = diag(sigma) (I + N) with N strictly lower triangular, which is every Cholesky factor once. Scaling the rows by
+    sigma lets the correlated noise shrink with the posterior; docs/decisions/cholesky.md has what that buys. N starts at
+    zero: with one seed this posterior starts at exactly the same q as `Diagonal`.
 
-    Source: Kingma and Welling 2019, arXiv:1906.02691, section 2.5.1.
+    Source: Kingma and Welling 2019, arXiv:1906.02691, section 2.5.1 (there L = diag(sigma) + N).
 
     Args:
         features: H, width of the encoder's output.
@@ -94,20 +95,24 @@ class Full(Posterior):
 
     def forward(self, h: Tensor) -> MultivariateNormal:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
-        scale_tril = self.log_scale(h).exp().diag_embed()
-        scale_tril[:, self.below[0], self.below[1]] = self.off_diagonal(h)
-        return MultivariateNormal(self.loc(h), scale_tril=scale_tril, validate_args=False)
+        scale = self.log_scale(h).exp()
+        unit = torch.ones_like(scale).diag_embed()
+        unit[:, self.below[0], self.below[1]] = self.off_diagonal(h)
+        return MultivariateNormal(self.loc(h), scale_tril=scale.unsqueeze(-1) * unit, validate_args=False)
 
 
 class LowRank(Posterior):
-    """q(z|x) = N(mu(x), W(x) W(x)^T + diag(sigma(x)^2)), W of `rank` columns: between diagonal and full.
+    """q(z|x) = N(mu(x), diag(sigma) (I + V V^T) diag(sigma)), V of `rank` columns: between diagonal and full.
+
+    That is W W^T + diag(sigma^2) with W = diag(sigma) V. The small matrix to factorise is then I + V^T V, which single
+    precision can hold; with a free W it is I + W^T diag(sigma^-2) W, which fails once some sigma is small.
 
     Source: Rezende, Mohamed and Wierstra 2014, arXiv:1401.4082, section 4.3 (rank one).
 
     Args:
         features: H, width of the encoder's output.
         latent: D.
-        rank: columns of W, at most D.
+        rank: columns of V, at most D.
     """
 
     def __init__(self, features: int, latent: int, *, rank: int = 2) -> None:
@@ -121,9 +126,9 @@ class LowRank(Posterior):
 
     def forward(self, h: Tensor) -> LowRankMultivariateNormal:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
-        factor = self.factor(h).unflatten(-1, (-1, self.rank))
-        variance = (2 * self.log_scale(h)).exp()
-        return LowRankMultivariateNormal(self.loc(h), factor, variance, validate_args=False)
+        scale = self.log_scale(h).exp()
+        factor = scale.unsqueeze(-1) * self.factor(h).unflatten(-1, (-1, self.rank))
+        return LowRankMultivariateNormal(self.loc(h), factor, scale.square(), validate_args=False)
 
 
 class Delta(Distribution):
