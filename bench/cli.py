@@ -1,6 +1,7 @@
 """The command line: a thin door. Results go to standard output; progress, warnings and errors to standard error."""
 
 import dataclasses
+import itertools
 import json as jsonlib
 import os
 import shlex
@@ -233,18 +234,21 @@ def _suite(
     from bench.execute import configure, parse_settings
 
     chosen = suite.load(name)
-    known = {variant.name: variant for variant in chosen.variants}
+    # A suite may have a variant more than once, with other keywords, and a data set with other options.
     if wanted := dict.fromkeys(_split(variants)):
-        own = tuple(known.get(v) or suite.Variant(suite.check_variant_name(v)) for v in wanted)
-        chosen = dataclasses.replace(chosen, variants=own)
-    given = {choice.name: choice for choice in chosen.datasets}
+        own = [
+            [v for v in chosen.variants if v.name == name] or [suite.Variant(suite.check_variant_name(name))]
+            for name in wanted
+        ]
+        chosen = dataclasses.replace(chosen, variants=tuple(itertools.chain(*own)))
     if wanted := dict.fromkeys(_split(datasets)):
-        chosen = dataclasses.replace(chosen, datasets=tuple(given.get(d) or suite.dataset(d) for d in wanted))
+        given = [[d for d in chosen.datasets if d.name == name] or [suite.dataset(name)] for name in wanted]
+        chosen = dataclasses.replace(chosen, datasets=tuple(itertools.chain(*given)))
     if seeds is not None:
         if seeds < 1:
             raise UsageError(f"--seeds must be at least 1, got {seeds}")
-        own = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
-        chosen = dataclasses.replace(chosen, seeds=seeds, variants=own)
+        evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
+        chosen = dataclasses.replace(chosen, seeds=seeds, variants=evenly)
     return configure(chosen, parse_settings(settings))
 
 

@@ -114,7 +114,7 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
             except (TypeError, ValueError) as error:
                 if _builds(recipe, spec):
                     raise UsageError(f"{variant.name}: {error}") from error
-            except Exception:
+            except (Exception, SystemExit):
                 pass  # a broken variant: its cells will say so
             break
     return dataclasses.replace(variant, overrides=overrides)
@@ -123,7 +123,7 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
 def _builds(recipe: Any, spec: Any) -> bool:
     try:
         recipe(spec)
-    except Exception:
+    except (Exception, SystemExit):
         return False
     return True
 

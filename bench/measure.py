@@ -46,7 +46,7 @@ def _mean(values: Tensor | None) -> float | None:
 
 
 def _collect(parts: list[Tensor]) -> Tensor | None:
-    return torch.cat(parts).to("cpu", torch.float64) if parts else None
+    return torch.cat(parts).cpu().double() if parts else None
 
 
 @torch.no_grad()
@@ -72,9 +72,7 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
                 kl.append(terms.kl)
                 bound.append(elbo(terms))
                 method = terms.kl_method
-    return Scores(
-        recon=torch.cat(recon).to("cpu", torch.float64), kl=_collect(kl), elbo=_collect(bound), kl_method=method
-    )
+    return Scores(recon=torch.cat(recon).cpu().double(), kl=_collect(kl), elbo=_collect(bound), kl_method=method)
 
 
 @torch.no_grad()
@@ -106,16 +104,17 @@ def importance_sampling(
     bound: list[Tensor] = []
     with seeds.stream(seed, "importance", _device(model)):
         for x, _ in data.eval_batches(split, max(1, rows // turn), limit=points):
-            log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
+            # Double precision is the CPU's: not every device has it.
+            log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64)
             lower = torch.zeros_like(log_sum)
             for start in range(0, samples, turn):
                 terms = model.terms(x, min(turn, samples - start))
                 k = len(terms.z)
-                log_sum = torch.logaddexp(log_sum, iwae(terms).double() + math.log(k))
-                lower += elbo(terms).double() * k
+                log_sum = torch.logaddexp(log_sum, iwae(terms).cpu().double() + math.log(k))
+                lower += elbo(terms).cpu().double() * k
             log_px.append(log_sum - math.log(samples))
             bound.append(lower / samples)
-    return torch.cat(log_px).cpu(), torch.cat(bound).cpu()
+    return torch.cat(log_px), torch.cat(bound)
 
 
 @torch.no_grad()
@@ -126,9 +125,9 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
     means: list[Tensor] = []
     for x, _ in data.eval_batches(split, EVAL_BATCH):
         mean = model.infer(x).mean
-        squared += (x - model.decode(mean).mean).double().square().sum().item()
+        squared += (x - model.decode(mean).mean).cpu().double().square().sum().item()
         count += x.numel()
-        means.append(mean.double())
+        means.append(mean.cpu().double())
     active = int((torch.cat(means).var(0) > ACTIVE_VARIANCE).sum().item())
     # The threshold presumes a prior of unit scale, which a model without a density does not have.
     return {"mse_per_pixel": squared / count, "active_units": active if model.has_bound else None}

@@ -125,6 +125,9 @@ def _git() -> dict[str, Any]:
         return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
+        # Installed inside somebody's repository, this package is no part of its history.
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != Path(__file__).resolve().parents[1]:
+            return {"commit": None, "dirty": None}
         # The files that make the numbers: what a run wrote, or a page about it, makes no checkout dirty.
         changed = git("status", "--porcelain", "--", ":/bench", ":/variants", ":/pyproject.toml")
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}

@@ -236,7 +236,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float], higher_better: bool) 
     summary = summarise([a[seed] - b[seed] for seed in seeds])
     verdict: Verdict = "not distinguishable"
     if summary.low is not None and summary.high is not None and not summary.low <= 0 <= summary.high:
-        verdict = "better" if summary.mean > 0 else "worse"
+        verdict = "better" if (summary.mean > 0) == higher_better else "worse"
     return Comparison(summary.n, summary.mean, summary.low, summary.high, verdict)
 
 

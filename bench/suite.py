@@ -202,10 +202,9 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     for key in table:
         if key not in fields:
             raise UsageError(f"unknown key {key!r}: {hint(key, fields)}")
-    scalars = {key: table[key] for key in ("seeds", "timeout_min") if key in table}
+    scalars = {"description": ""} | {key: table[key] for key in ("description", "seeds", "timeout_min") if key in table}
     suite = Suite(
         name=name,
-        description=str(table.get("description", "")),
         variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
         datasets=tuple(_dataset(entry) for entry in _entries(table, "datasets")),
         **{key: typed(Suite, key, value) for key, value in scalars.items()},
@@ -213,6 +212,8 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     )
     _require(suite.seeds >= 1, "seeds", suite.seeds, "at least 1")
     _require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")
+    _refuse_repeats("variants", [(v.name, v.overrides) for v in suite.variants])
+    _refuse_repeats("datasets", [(d.name, d.binarise, d.options) for d in suite.datasets])
     return suite
 
 
@@ -254,6 +255,12 @@ def _section(kind: type[Settings], name: str, table: object) -> Settings:
         if key not in known:
             raise UsageError(f"unknown key {name}.{key}: {hint(key, known)}")
     return kind(**{key: typed(kind, key, value) for key, value in table.items()})
+
+
+def _refuse_repeats(key: str, entries: list[tuple[Any, ...]]) -> None:
+    for i, entry in enumerate(entries):
+        if entry in entries[:i]:
+            raise UsageError(f"{key} has {entry[0]!r} twice with the same settings: remove one")
 
 
 def _entries(table: Mapping[str, Any], key: str) -> list[Any]:

@@ -84,7 +84,8 @@ def run_cells(
 def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any]) -> _Running:
     ours, theirs = context.Pipe()
     request = json.dumps([kind, cell, provenance])
-    process = context.Process(target=_work, args=(theirs, request), daemon=True)
+    # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
+    process = context.Process(target=_work, args=(theirs, request))
     process.start()
     theirs.close()
     return _Running(kind, cell, provenance, process, ours, time.monotonic())

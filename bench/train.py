@@ -27,7 +27,7 @@ def step(model: VAE, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> T
     """One update on a batch `[B, *shape]`; returns the summed loss, detached, on the device."""
     loss = model.loss(x, epoch)
     optim.zero_grad(set_to_none=True)
-    loss.mean().backward()
+    loss.mean().backward()  # type: ignore[no-untyped-call]
     optim.step()
     return loss.detach().sum()
 
@@ -60,7 +60,7 @@ def train(
         `valid_elbo_nats`, `valid_recon_nats`, `valid_kl_nats` (one posterior sample per validation example).
 
     Raises:
-        Diverged: the loss or the validation ELBO is no longer finite.
+        Diverged: the loss or a validation figure is no longer finite.
     """
     order = seeds.generator(seed, "order")
     binarise = seeds.generator(seed, "binarise", device)
@@ -71,19 +71,22 @@ def train(
     with seeds.stream(seed, "noise", device):
         for epoch in range(budget.epochs):
             model.train()
-            total = torch.zeros((), dtype=torch.float64, device=device)
+            losses: list[Tensor] = []
             for i, x in enumerate(data.train_batches(budget.batch_size, order=order, noise=binarise)):
                 done = epoch + i / steps
                 for group in optim.param_groups:
                     group["lr"] = _learning_rate(budget, done / budget.epochs)
-                total += step(model, optim, x, done)
-            loss = total.item() / size
-            # One check per pass: a loss that is not finite stays so in the sum, and a pass needs no device wait for it.
+                losses.append(step(model, optim, x, done))
+            # One look per pass, so that no step waits for the device; in double precision, which not every device has.
+            loss = sum(torch.stack(losses).tolist()) / size
             if not math.isfinite(loss):
                 raise Diverged(f"training loss is {loss} in epoch {epoch + 1}")
             valid = measure.scores(model, data.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seed)
-            row = {"epoch": epoch + 1, "train_loss": loss}
-            curve.append(row | {f"valid_{name}": value for name, value in valid.means().items()})
+            row = {f"valid_{name}": value for name, value in valid.means().items()}
+            for name, value in row.items():
+                if value is not None and not math.isfinite(value):
+                    raise Diverged(f"{name} is {value} after epoch {epoch + 1}")
+            curve.append({"epoch": epoch + 1, "train_loss": loss} | row)
             on_epoch(epoch + 1)
     return curve
 

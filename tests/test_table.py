@@ -1,0 +1,233 @@
+"""Groups and rows: what is compared, what is marked, what is never dropped, and the bytes of the files."""
+
+import csv
+import io
+import json
+import math
+import random
+
+import pandas as pd
+import pytest
+
+from bench import table
+from tests import fake_records as fake
+
+
+def three(variant: str, levels: tuple[float, ...], **settings: object) -> list[fake.Record]:
+    return [fake.quality(variant, seed, elbo=level, **settings) for seed, level in enumerate(levels)]  # type: ignore[arg-type]
+
+
+def labels(records: list[fake.Record]) -> list[list[str]]:
+    return [[row.label for row in group.rows] for group in table.groups(records)]
+
+
+def test_rows_are_sorted_by_elbo_and_rows_without_a_bound_come_last() -> None:
+    records = (
+        three("vanilla", (-100, -101, -102)) + three("linear", (-130, -131, -132)) + three("iwae", (-99, -98, -97))
+    )
+    records += [fake.quality("autoencoder", seed, support="binary") for seed in range(3)]
+    assert labels(records) == [["iwae", "vanilla", "linear", "autoencoder"]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"binarise": "none"}, {"epochs": 3}, {"support": "real"}, {"precision": "bf16"}, {"dataset": "fashion_mnist"}],
+)
+def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
+    records = three("vanilla", (-100, -100.1, -100.2)) + three("linear", (-130, -130.2, -130.1), **other)
+    assert sorted(labels(records)) == [["linear"], ["vanilla"]]
+    assert all(not any(group.best.values()) for group in table.groups(records))
+    assert "*" not in table.terminal(records)
+
+
+def test_device_and_threads_are_no_part_of_the_group() -> None:
+    records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, device="cuda:0"), fake.quality("beta", 0)]
+    records[2]["cell"]["threads"] = 8
+    (group,) = table.groups(records)
+    assert sorted(row.label for row in group.rows) == ["beta [cpu]", "vanilla [cpu]", "vanilla [cuda]"]
+
+
+def test_overrides_make_a_row_of_their_own() -> None:
+    records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, overrides={"network": "conv", "latent": 50})]
+    assert sorted(labels(records)[0]) == ["vanilla", "vanilla (latent=50, network=conv)"]
+
+
+def test_marks_follow_the_paired_interval() -> None:
+    records = three("conv", (-97, -97.3, -97.1)) + three("vanilla", (-100, -100.1, -99.9))
+    (group,) = table.groups(records)
+    assert group.best["elbo_nats"] == {"conv"}
+    assert group.best["nll_is500_nats"] == {"conv"}
+    assert "kl_nats" not in group.best
+    assert "parameters" not in group.best
+    assert "**-97.13 ± 0.38**" in table.markdown(records, "mnist-dynamic")
+    assert r"\textbf{$-$97.13 $\pm$ 0.38}" in table.latex(records, "mnist-dynamic")
+    assert "-97.13 ± 0.38*" in table.terminal(records)
+
+
+def test_failed_runs_stay_in_every_table() -> None:
+    records = three("vanilla", (-100, -100.1, -99.9))
+    records[1] = fake.quality("vanilla", 1, status="diverged", reason="loss is nan at step 7")
+    records += [fake.quality("beta", seed, status="timeout", reason="3600 s") for seed in range(2)]
+    records += [fake.quality("beta", 2, status="error", reason="KeyError: 'x | y'\n in b")]
+    text = table.markdown(records, "mnist-dynamic")
+    assert "2/3 ok (1 diverged)" in text
+    assert "0/3 ok (1 error, 2 timeout)" in text
+    assert "beta seed 2 on cpu: error: KeyError: 'x \\| y' in b" in text
+    assert "0/3 ok" in table.terminal(records)
+    assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in table.terminal(records)
+    assert "0/3 ok (1 error, 2 timeout)" in table.latex(records, "mnist-dynamic")
+    lines = pd.read_csv(io.StringIO(table.csv(records))).set_index("label")
+    assert (lines.loc["beta", "ok"], lines.loc["beta", "total"]) == (0, 3)
+    assert pd.isna(lines.loc["beta", "elbo_nats_mean"])
+    assert lines.loc["vanilla", "elbo_nats_n"] == 2
+    assert pd.isna(lines.loc["vanilla", "elbo_nats_low"])
+
+
+def test_a_failed_run_joins_the_group_of_its_variant() -> None:
+    records = [*three("vanilla", (-100, -100, -100)), fake.quality("vanilla", 3, status="error", reason="x")]
+    (group,) = table.groups(records)
+    assert group.rows[0].count == "3/4 ok (1 error)"
+    assert group.seeds == [0, 1, 2, 3]
+
+
+def test_a_variant_that_never_ran_gets_a_group_that_says_so() -> None:
+    records = [*three("vanilla", (-100, -100, -100)), fake.quality("beta", 0, status="error", reason="x")]
+    first, second = table.groups(records)
+    assert first.settings["support"] == "binary"
+    assert "support unknown" in second.title
+
+
+def test_the_latest_run_of_a_cell_stands_even_if_it_failed() -> None:
+    old, new = fake.quality("vanilla", 0), fake.quality("vanilla", 0, status="error", reason="x")
+    new["id"] += "_again"
+    new["provenance"]["started"] = "2026-02-01T00:00:00Z"
+    (group,) = table.groups([new, old])
+    assert group.rows[0].count == "0/1 ok (1 error)"
+    assert table.problems([new, old]) == [f"{old['id']} is superseded by a later run of the same cell and is not used"]
+
+
+def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:
+    text = table.markdown([fake.quality("autoencoder", 0), fake.quality("autoencoder", 1)], "mnist-dynamic")
+    row = next(line for line in text.splitlines() if line.startswith("| autoencoder"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2] == table.DASH
+    assert cells[4].endswith(f"± {table.DASH}")
+
+
+def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
+    records = three("vanilla", (-100, -101, math.nan))
+    (group,) = table.groups(records)
+    assert group.rows[0].values("elbo_nats") == {0: -100, 1: -101}
+    assert any("elbo_nats is nan" in line for line in table.problems(records))
+    assert f"-100.50 ± {table.DASH} (n=2)" in table.markdown(records, "mnist-dynamic")
+
+
+def test_csv_keeps_full_precision() -> None:
+    levels = (-100.123456789012, -100.2, -100.3)
+    (line,) = csv.DictReader(io.StringIO(table.csv(three("vanilla", levels))))
+    assert float(line["elbo_nats_mean"]) == math.fsum(levels) / 3
+    assert {f"elbo_nats_{part}" for part in ("std", "low", "high", "n", "best")} <= line.keys()
+    assert json.loads(line["budget"])["epochs"] == 10
+
+
+def test_throughput_is_joined_by_device_and_never_lost() -> None:
+    records = [*three("vanilla", (-100, -101, -102)), fake.throughput("vanilla"), fake.throughput("conv")]
+    records += [fake.throughput("vanilla", device="cuda:0"), fake.throughput("vanilla", dataset="fashion_mnist")]
+    found = table.throughput(records, "mnist-dynamic")
+    assert {label: set(column) for label, column in found.columns.items()} == {
+        "cpu": {"vanilla", "conv"},
+        "cuda": {"vanilla"},
+    }
+    lines = table.frame(records).set_index(["dataset", "label"])
+    median = records[3]["metrics"]["train_samples_per_s"]["median"]
+    assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
+    assert lines.loc[("mnist", "conv"), "count"] == "only timed"
+    assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
+    assert "conv on mnist-dynamic, cpu: training" in table.terminal(records)
+
+
+def test_throughput_columns_name_only_what_differs() -> None:
+    first, second = fake.throughput("vanilla"), fake.throughput("vanilla")
+    second["cell"]["batch_size"] = 512
+    assert list(table.throughput([first, second], "mnist-dynamic").columns) == ["cpu, batch 128", "cpu, batch 512"]
+
+
+def test_failed_throughput_shows_its_status() -> None:
+    record = fake.throughput("vanilla") | {"status": "error", "reason": "out of memory", "metrics": {}}
+    text = table.markdown([record], "mnist-dynamic")
+    assert "| error |" in text
+    assert "vanilla throughput on cpu: error: out of memory" in text
+
+
+def test_the_first_line_of_a_group_says_what_it_is() -> None:
+    text = table.markdown(three("vanilla", (-100, -101, -102)), "mnist-dynamic").splitlines()[0]
+    for part in ("mnist", "binarisation dynamic", "support binary", "10 epochs", "batch 128", "whole training split"):
+        assert part in text
+    for part in ("learning rate 0.002 (cosine)", "K = 500", "1,000 test examples", "fp32", "seeds 0 to 2"):
+        assert part in text
+
+
+def test_settings_that_are_not_known_by_name_are_still_shown() -> None:
+    record = fake.quality("vanilla", 0)
+    record["cell"]["budget"]["patience"] = 7
+    record["cell"]["measure"]["chains"] = 3
+    (group,) = table.groups([record])
+    assert "patience 7" in group.title
+    assert "chains 3" in group.title
+
+
+def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None:
+    records = three("vanilla", (-100, -101, -102)) + three("conv", (-97, -98.1, -98.9))
+    records += three("vanilla", (-99, -99, -99), overrides={"latent": 50})
+    (group,) = table.groups(records)
+    first, second = table.comparisons(group)
+    assert first.startswith("conv against vanilla on mnist-dynamic: ELBO +3.00 nats [")
+    assert first.endswith("over 3 paired seeds: better.")
+    assert second.startswith("vanilla (latent=50) against vanilla")
+
+
+def test_latex_escapes_what_it_would_read_as_markup() -> None:
+    assert table.latex_text("a_b & 5 % {c} #1 $x ~ ^ \\") == (
+        r"a\_b \& 5 \% \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert table.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
+    text = table.latex(three("conv_full_covariance", (-97, -97, -97)), "mnist-dynamic")
+    assert r"conv\_full\_covariance" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert "_" not in "".join(body).replace(r"\_", "")
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_the_records() -> None:
+    records = fake.suite(seeds=3, devices=("cpu", "cuda"))
+    shuffled = random.Random(0).sample(records, len(records))
+    for form in (table.csv, table.terminal):
+        assert form(records) == form(shuffled)
+    for page in (table.markdown, table.latex):
+        assert page(records, "mnist-dynamic") == page(shuffled, "mnist-dynamic")
+
+
+def test_the_terminal_table_fits() -> None:
+    records = fake.suite(devices=("cpu", "cuda"))
+    records += three("vanilla", (-1, -2, -3), overrides={"a_rather_long_name": "and_a_long_value", "latent": 50})
+    text = table.terminal(records)
+    assert max(map(len, text.splitlines())) <= 120
+    assert "ELBO ↑ nats" in text
+    assert "NLL (IS-500) ↓ nats" in text
+
+
+def test_mixed_commits_and_mixed_data_are_named() -> None:
+    records = [fake.quality("vanilla", 0), fake.quality("vanilla", 1, commit="fedcba9876543210")]
+    records[1]["provenance"]["data_sha256"] = "cd" * 32
+    records[1]["provenance"]["dirty"] = True
+    first, second, third = table.problems(records)
+    assert "2 commits: 0123456789ab, fedcba987654" in first
+    assert "1 of 2 records were made with uncommitted changes" in second
+    assert "2 different versions of the data" in third
+
+
+def test_a_data_set_file_is_named_without_its_path() -> None:
+    record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
+    record["cell"]["data_options"] = {"k": 2}
+    assert table.datasets([record]) == ["mine-dynamic-k=2"]
+    assert "somewhere" not in table.markdown([record], "mine-dynamic-k=2")
