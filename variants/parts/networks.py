@@ -92,9 +92,11 @@ def conv(
     *,
     channels: tuple[int, ...] = (16, 32),
     width: int = 128,
-    activation: str = "relu",
+    activation: str = "elu",
 ) -> tuple[Encoder, Decoder]:
     """Strided 4x4 convolutions that halve the image (rounding up), then one dense layer; the decoder mirrors them.
+
+    ELU by default: with ReLU the posterior of some seeds collapses, see docs/decisions/activations.md.
 
     Args:
         data: an image, shape `(C, H, W)` of any size.
