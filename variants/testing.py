@@ -85,11 +85,10 @@ def check_variant(recipe: str | Recipe | Callable[..., VAE], **overrides: Any) -
                 except Exception as error:
                     raise case.error("build", _one_line(error)) from error
                 for check in CHECKS:
-                    case.run(check)
-                    for what, was in before.items():
-                        now = _global_state()[what]
-                        if now != was:
-                            raise case.error("global state", f"the {what} was {was} and is now {now}")
+                    try:
+                        case.run(check)
+                    finally:  # first of all, for a changed state can be the cause of any other failure
+                        case.unchanged(before)
     finally:
         torch.set_default_dtype(before["default dtype"])
         torch.set_num_threads(before["number of threads"])
@@ -137,6 +136,12 @@ class _Case:
             raise self.error(title, str(broken)) from None
         except Exception as error:
             raise self.error(title, f"raised {_one_line(error)}") from error
+
+    def unchanged(self, before: dict[str, Any]) -> None:
+        """ConformanceError if torch's global state is not what it was."""
+        for what, now in _global_state().items():
+            if now != before[what]:
+                raise self.error("global state", f"the {what} was {before[what]} and is now {now}")
 
     def error(self, check: str, message: str) -> ConformanceError:
         """The one line."""
@@ -205,31 +210,32 @@ def _parts(case: _Case) -> None:
 
 def _shapes(case: _Case) -> None:
     model, x, shape = case.model().eval(), case.batch(), case.data.shape
-    numbers, q = _numbers(model, x), model.infer(x)
-    _hold(q.batch_shape == (BATCH,), f"q has batch shape {tuple(q.batch_shape)}, should be {(BATCH,)}")
-    _hold(len(q.event_shape) == 1, f"q has event shape {tuple(q.event_shape)}, should be (D,)")
-    latent = q.event_shape[0]
-    expected: dict[str, tuple[int, ...]] = {
-        "z": (3, BATCH, latent),
-        "log_px_z": (3, BATCH),
-        "log_pz": (3, BATCH),
-        "log_qz_x": (3, BATCH),
-        "kl": (BATCH,),
-        "elbo": (BATCH,),
-        "iwae": (BATCH,),
-        "loss": (BATCH,),
-        "reconstruct": (BATCH, *shape),
-        "sample": (5, *shape),
-    }
-    for name, value in numbers.items():
-        _hold(value.shape == expected[name], f"{name} has shape {tuple(value.shape)}, should be {expected[name]}")
-    p = model.prior()
-    _hold(p.event_shape == (latent,), f"the prior has event shape {tuple(p.event_shape)}, should be {(latent,)}")
-    _hold(p.batch_shape in ((), (BATCH,)), f"the prior has batch shape {tuple(p.batch_shape)}, should be ()")
-    for lead in ((6,), (3, BATCH)):
-        density = model.decode(torch.zeros(*lead, latent))
-        got = (tuple(density.batch_shape), tuple(density.event_shape))
-        _hold(got == (lead, shape), f"p(x|z) has batch and event shapes {got}, should be {(lead, shape)}")
+
+    def same(name: str, got: torch.Size, expected: tuple[int, ...]) -> None:
+        _hold(got == expected, f"{name} has shape {tuple(got)}, should be {expected}")
+
+    with torch.no_grad(), _seed(2):
+        terms, p = model.terms(x, 3), model.prior()
+        _hold(len(terms.q.event_shape) == 1, f"q has event shape {tuple(terms.q.event_shape)}, should be (D,)")
+        latent = terms.q.event_shape[0]
+        same("the batch of q", terms.q.batch_shape, (BATCH,))
+        same("the event of the prior", p.event_shape, (latent,))
+        _hold(p.batch_shape in ((), (BATCH,)), f"the prior has batch shape {tuple(p.batch_shape)}, should be ()")
+        same("z", terms.z.shape, (3, BATCH, latent))
+        same("log_px_z", terms.log_px_z.shape, (3, BATCH))
+        same("log_pz", terms.log_pz.shape, (3, BATCH))
+        if model.has_bound:
+            same("log_qz_x", terms.log_qz_x.shape, (3, BATCH))
+            same("kl", terms.kl.shape, (BATCH,))
+            same("the ELBO", elbo(terms).shape, (BATCH,))
+            same("the IWAE bound", iwae(terms).shape, (BATCH,))
+        same("the loss", model.loss(x, LATE).shape, (BATCH,))
+        same("reconstruct(x)", model.reconstruct(x).shape, (BATCH, *shape))
+        same("sample(5)", model.sample(5).shape, (5, *shape))
+        for lead in ((6,), (3, BATCH)):
+            px = model.decode(torch.zeros(*lead, latent))
+            same("the batch of p(x|z)", px.batch_shape, lead)
+            same("the event of p(x|z)", px.event_shape, shape)
 
 
 def _finite_terms(case: _Case) -> None:
@@ -492,6 +498,9 @@ CHECKS: tuple[Callable[[_Case], None], ...] = (
     _parts,
     _shapes,
     _finite_terms,
+    _same_seed,
+    _save_and_load,
+    _evaluation_mode,
     _float64,
     _one_likelihood,
     _densities,
@@ -500,7 +509,4 @@ CHECKS: tuple[Callable[[_Case], None], ...] = (
     _batch_mates,
     _gradients,
     _reparameterised_samples,
-    _same_seed,
-    _save_and_load,
-    _evaluation_mode,
 )

@@ -70,8 +70,8 @@ class Full(Posterior):
     """q(z|x) = N(mu(x), L(x) L(x)^T): every entry of the d x d covariance, by its Cholesky factor.
 
     L = diag(sigma) (I + N) with N strictly lower triangular, which is every Cholesky factor once. Scaling the rows by
-    sigma lets the correlated noise shrink with the posterior; docs/decisions/cholesky.md has what that buys. N starts at
-    zero: with one seed this posterior starts at exactly the same q as `Diagonal`.
+    sigma lets the correlated noise shrink with the posterior; docs/decisions/cholesky.md has what that buys. N starts
+    at zero: with one seed this posterior starts at exactly the same q as `Diagonal`.
 
     Source: Kingma and Welling 2019, arXiv:1906.02691, section 2.5.1 (there L = diag(sigma) + N).
 

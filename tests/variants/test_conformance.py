@@ -1,0 +1,35 @@
+"""Every registered variant, whoever registered it, keeps the rules: the registry is the list."""
+
+import pytest
+import torch
+
+from variants import names
+from variants.testing import check_variant
+
+
+@pytest.mark.parametrize("name", names())
+def test_variant(name: str) -> None:
+    check_variant(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("vanilla", {"likelihood": "gaussian"}),
+        ("vanilla", {"likelihood": "gaussian", "sigma": "optimal"}),
+        ("vanilla", {"likelihood": "gaussian", "sigma": 0.05, "squash": False}),
+        ("vanilla", {"warmup_epochs": 5, "hidden": (32, 16), "activation": "tanh"}),
+        ("linear", {"posterior": "full", "shared_covariance": True, "latent": 3}),
+        ("full_covariance", {"latent": 1}),
+        ("iwae", {"posterior": "full", "network": "conv", "samples": 3}),
+        ("beta", {"posterior": "low_rank", "rank": 1, "latent": 1}),
+    ],
+)
+def test_combinations(name: str, overrides: dict[str, object]) -> None:
+    check_variant(name, **overrides)
+
+
+def test_the_check_leaves_the_random_state() -> None:
+    before = torch.get_rng_state()
+    check_variant("vanilla", latent=2, hidden=(8,))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,179 @@
+"""The registry: lazy, complete, and not to be upset by a plugin. Plugins here are real distributions on sys.path."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from variants import DataSpec, RegistryError, build, get, names
+from variants.registry import BUILT_IN, GROUP, ZOO, recipes
+
+ROOT = Path(__file__).parents[2]
+REAL = DataSpec((4,), "real")
+
+GOOD = '''
+from variants import register
+from variants.parts import assemble
+
+@register(base="vanilla", changes="objective", paper="nobody 2026")
+def halfbeta(data, *, objective="beta", beta=0.5, **parts):
+    """Half a beta."""
+    return assemble(data, objective=objective, beta=beta, **parts)
+'''
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a distribution with entry points on sys.path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(package: str, source: str, **points: str) -> None:
+        module = package.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        lines = "\n".join(f"{name} = {target}" for name, target in points.items())
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}\n")
+        recipes.cache_clear()
+
+    yield install
+    recipes.cache_clear()
+    for module in [m for m, loaded in sys.modules.items() if str(tmp_path) in str(getattr(loaded, "__file__", ""))]:
+        del sys.modules[module]
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", sorted(p for p in ZOO.glob("*.py") if not p.stem.startswith("_")), ids=lambda p: p.stem
+)
+def test_file_name_is_function_name_is_registered_name(path: Path) -> None:
+    recipe = get(path.stem)
+    function = recipe.load()
+    assert recipe.sources == (BUILT_IN,)
+    assert (function.__name__, function.__module__) == (path.stem, f"variants.zoo.{path.stem}")
+
+
+def test_names_are_sorted_and_all_available() -> None:
+    assert names() == sorted(names())
+    assert "vanilla" in names()
+    for name in names():
+        row = get(name).describe()
+        assert row["available"], row["reason"]
+        assert row["summary"]
+
+
+def test_listing_imports_no_torch() -> None:
+    code = """
+import sys, variants
+rows = [variants.get(name).describe() for name in variants.names()]
+assert len(rows) > 5 and all(row["paper"] for row in rows), rows
+assert "torch" not in sys.modules, "listing imported torch"
+print("listed")
+"""
+    assert run_python(code) == "listed\n"
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(RegistryError, match=r"^unknown variant 'vanila': did you mean 'vanilla'\?$"):
+        build("vanila", REAL)
+    with pytest.raises(RegistryError, match=r"^unknown variant 'xyzzy': `vaebench list` shows all$"):
+        get("xyzzy")
+
+
+def test_unknown_keyword() -> None:
+    with pytest.raises(TypeError, match="no chosen part takes the option 'latnt'"):
+        build("vanilla", REAL, latnt=3)
+
+
+def test_plugin_is_listed_and_built(plugins) -> None:
+    plugins("vae-half", GOOD, halfbeta="vae_half:halfbeta")
+    assert "halfbeta" in names()
+    assert names() == sorted(names())
+    row = get("halfbeta").describe()
+    assert row == {
+        "name": "halfbeta",
+        "source": "vae-half (vae_half:halfbeta)",
+        "available": True,
+        "reason": None,
+        "base": "vanilla",
+        "changes": ("objective",),
+        "paper": "nobody 2026",
+        "summary": "Half a beta.",
+    }
+    assert build("halfbeta", REAL, latent=2).objective.beta == 0.5
+
+
+def test_plugin_is_not_imported_by_listing_names(plugins) -> None:
+    plugins("vae-loud", "raise SystemExit('must not be imported')", loud="vae_loud:loud")
+    assert "loud" in names()
+    assert "vae_loud" not in sys.modules
+
+
+def test_collision_of_two_plugins_names_both(plugins) -> None:
+    plugins("vae-half", GOOD, halfbeta="vae_half:halfbeta")
+    plugins("vae-other", GOOD, halfbeta="vae_other:halfbeta")
+    with pytest.raises(RegistryError, match="defined twice") as caught:
+        build("halfbeta", REAL)
+    assert "vae-half" in str(caught.value)
+    assert "vae-other" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    row = get("halfbeta").describe()
+    assert not row["available"]
+    assert "vae-half" in row["source"]
+    assert "vae-other" in row["source"]
+
+
+def test_collision_with_a_built_in_is_refused(plugins) -> None:
+    plugins("vae-usurper", GOOD.replace("halfbeta", "vanilla"), vanilla="vae_usurper:vanilla")
+    with pytest.raises(RegistryError, match=r"'vanilla' is defined twice, by vaebench and by vae-usurper"):
+        build("vanilla", REAL)
+    assert not get("vanilla").describe()["available"]
+    assert build("beta", REAL, latent=2).objective.beta == 4.0
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+        ("raise SystemExit('no licence')", "SystemExit: no licence"),
+        ("raise RuntimeError('one\\ntwo')", "RuntimeError: one two"),
+        ("def broken(:", "SyntaxError"),
+        ("other = 1", "AttributeError"),
+        ("broken = 3", "is not a function"),
+    ],
+)
+def test_broken_plugin_disturbs_nothing(plugins, source: str, reason: str) -> None:
+    plugins("vae-broken", source, broken="vae_broken:broken")
+    plugins("vae-half", GOOD, halfbeta="vae_half:halfbeta")
+    row = get("broken").describe()
+    assert not row["available"]
+    assert reason in row["reason"]
+    assert "vae-broken" in row["reason"]
+    assert "\n" not in row["reason"]
+    assert row["base"] is None
+    with pytest.raises(RegistryError, match="'broken' from vae-broken"):
+        build("broken", REAL)
+    available = [name for name in names() if get(name).describe()["available"]]
+    assert available == [name for name in names() if name != "broken"]
+    assert build("halfbeta", REAL, latent=2).objective.beta == 0.5
+
+
+def test_plugin_without_a_claim_is_listed(plugins) -> None:
+    plugins("vae-plain", "def plain(data):\n    '''Plain.'''", plain="vae_plain:plain")
+    row = get("plain").describe()
+    assert (row["available"], row["base"], row["changes"], row["summary"]) == (True, None, (), "Plain.")
