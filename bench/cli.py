@@ -1,5 +1,6 @@
 """The command line: a thin door. Results go to standard output; progress, warnings and errors to standard error."""
 
+import contextlib
 import dataclasses
 import itertools
 import json as jsonlib
@@ -27,7 +28,13 @@ Exit codes: 0 all cells ok; 1 finished, with failed cells; 2 wrong usage; 3 data
 something (a device, a writable folder); 130 interrupted, finished cells are kept.
 """
 
-app = App(name="vaebench", help=HELP, version=lambda: version("vaebench"), help_format="plaintext")
+app = App(
+    name="vaebench",
+    help=HELP,
+    version=lambda: version("vaebench"),
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # else Ctrl-C leaves without a word
+)
 data_app = App(name="data", help="Data sets: list, verify, fetch.", help_format="plaintext")
 app.command(data_app)
 
@@ -45,7 +52,8 @@ def list_(*, json: Json = False) -> int:
     """List all variants: built in and from installed plugins."""
     import variants
 
-    rows = [variants.get(name).describe() for name in variants.names()]
+    with contextlib.redirect_stdout(sys.stderr):  # a plugin may print as it is imported
+        rows = [variants.get(name).describe() for name in variants.names()]
     if json:
         _print_json(rows)
         return OK

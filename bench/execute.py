@@ -1,8 +1,10 @@
 """A suite, end to end: check it, run what is missing, time each variant alone on its device, write the report."""
 
+import contextlib
 import dataclasses
 import inspect
 import os
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -78,7 +80,8 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     suite = dataclasses.replace(
         suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
     )
-    configured = [_with_keywords(variant, keywords, suite.datasets) for variant in suite.variants]
+    with contextlib.redirect_stdout(sys.stderr):  # what a variant prints is no result
+        configured = [_with_keywords(variant, keywords, suite.datasets) for variant in suite.variants]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
             known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)}
@@ -156,6 +159,7 @@ def execute(
     timed = suite.throughput_cells(where, threads=cores())
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
+    _check_train_size(suite)
     missing = [cell for cell in trained if not record.is_finished(out, record.record_id("quality", cell))]
     untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)
@@ -192,6 +196,15 @@ def execute(
         records=[record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers],
         report=report.write(out, reference=reference if reference.is_dir() and reference != out.resolve() else None),
     )
+
+
+def _check_train_size(suite: Suite) -> None:
+    wanted = suite.budget.train_size
+    sizes = {row["name"]: row["splits"]["train"] for row in data.describe()}
+    for choice in suite.datasets:
+        size = sizes.get(choice.name)
+        if wanted and size and wanted > size and not choice.options:
+            raise UsageError(f"train_size {wanted} is more than the {size} training examples of {choice.name}")
 
 
 def _check_writable(out: Path) -> None:

@@ -60,7 +60,8 @@ def run_cells(
     method = "forkserver" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["bench.run"])
+        # Every optimiser imports dynamo, which takes seconds; once is enough.
+        context.set_forkserver_preload(["bench.run", "torch._dynamo"])
     waiting, running = list(reversed(cells)), list[_Running]()
     try:
         while waiting or running:

@@ -1,0 +1,249 @@
+"""What several test files need: tiny cells, data held in memory, and a plugin whose variants misbehave."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from variants import DataSpec
+from variants.registry import GROUP, recipes
+
+ROOT = Path(__file__).parents[1]
+
+BUDGET = {"epochs": 1, "batch_size": 100, "lr": 3e-3, "schedule": "cosine", "train_size": 200}
+# Simulated: unlike digits it needs no scikit-learn, which every process would import anew.
+SIMULATED = {"name": "linear_gaussian", "options": {"n": 1000}}
+MEASURE = {"elbo_samples": 2, "nll_samples": 5, "nll_points": 20}
+
+# One recipe for each way in which a variant can go wrong, and one that is right.
+MISBEHAVING = '''
+import os
+import signal
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from variants import register
+from variants.parts import assemble
+from variants.parts.objectives import Elbo
+
+
+class Broken(nn.Module):
+    """An encoder, decoder or objective with something added to what it does."""
+
+    def __init__(self, inner, act):
+        super().__init__()
+        self.inner, self.act = inner, act
+        self.features = getattr(inner, "features", None)
+        self.samples = getattr(inner, "samples", None)
+
+    def forward(self, *args):
+        return self.act(self, self.inner(*args))
+
+
+def nan(h):
+    return h * float("nan")
+
+
+def with_encoder(data, act):
+    model = assemble(data, latent=2, hidden=[8])
+    model.encoder = Broken(model.encoder, act)
+    return model
+
+
+def with_objective(data, act):
+    model = assemble(data, latent=2, hidden=[8])
+    model.objective = Broken(model.objective, act)
+    return model
+
+
+def raise_error(words):
+    raise RuntimeError(words)
+
+
+def good(data, *, latent=2):
+    """A plugin's variant."""
+    return assemble(data, latent=latent, hidden=[8])
+
+
+def raises_at_build(data):
+    raise RuntimeError("no way\\nto build this")
+
+
+def raises_at_forward(data):
+    return with_encoder(data, lambda module, h: raise_error("no way forward"))
+
+
+def raises_in_training(data):
+    return with_encoder(data, lambda module, h: raise_error("training broke") if module.training else h)
+
+
+def exits(data):
+    sys.exit("I quit")
+
+
+def wrong_shape(data):
+    return with_objective(data, lambda module, loss: loss.mean())
+
+
+def no_vae(data):
+    return nn.Linear(2, 2)
+
+
+def nan_in_training(data):
+    return with_objective(data, lambda module, loss: nan(loss) if module.training else loss)
+
+
+def nan_in_evaluation(data):
+    return with_encoder(data, lambda module, h: h if module.training else nan(h))
+
+
+def nan_on_the_test_split(data):
+    # After a pass the judge scores the validation split, here one batch, and then at the end the test split.
+    evaluated = []
+
+    def act(module, h):
+        evaluated.clear() if module.training else evaluated.append(len(h))
+        return nan(h) if evaluated.count(250) > 1 else h
+
+    return with_encoder(data, act)
+
+
+def dies(data):
+    os._exit(7)
+
+
+def dies_without_a_code(data):
+    os._exit(0)
+
+
+def killed(data):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs(data):
+    time.sleep(600)
+
+
+def hangs_in_training(data):
+    return with_objective(data, lambda module, loss: time.sleep(600) if module.training else loss)
+
+
+def prints(data):
+    print("a variant's own words")
+    return good(data)
+
+
+def loads_in_workers(data):
+    list(DataLoader(torch.zeros(4), num_workers=1))
+    return good(data)
+'''
+
+
+def misbehaving() -> list[str]:
+    """Names of the recipes in `MISBEHAVING`."""
+    return [
+        line[4 : line.index("(")]
+        for line in MISBEHAVING.splitlines()
+        if line.startswith("def ") and line.partition("(")[2].startswith("data") and ", act" not in line
+    ]
+
+
+def install(folder: Path, package: str, source: str, targets: dict[str, str]) -> None:
+    """A distribution with one module and entry points, as pip would leave it in `folder`.
+
+    Args:
+        folder: to be put on sys.path.
+        package: distribution name.
+        source: of its module, `package` with underscores.
+        targets: variant name -> `module:function`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{package.replace('-', '_')}.py").write_text(source, encoding="utf-8")
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
+    lines = "".join(f"{name} = {target}\n" for name, target in targets.items())
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}", encoding="utf-8")
+
+
+def install_misbehaving(folder: Path) -> None:
+    """The plugin `vae-misbehaving` with every recipe of `MISBEHAVING`."""
+    targets = {name: f"vae_misbehaving:{name}" for name in misbehaving()}
+    install(folder, "vae-misbehaving", MISBEHAVING, targets)
+
+
+def forget_plugins(folder: Path) -> None:
+    """Undo what this process has read from the plugins in `folder`."""
+    recipes.cache_clear()
+    for name, module in list(sys.modules.items()):
+        if str(folder) in str(getattr(module, "__file__", None)):
+            del sys.modules[name]
+
+
+def cell(variant: str = "vanilla", **changes: Any) -> dict[str, Any]:
+    """A quality cell on digits that runs in a fraction of a second; `budget` and `measure` are merged into the tiny
+    ones, other keys replace."""
+    budget = BUDGET | changes.pop("budget", {})
+    measure = MEASURE | changes.pop("measure", {})
+    return {
+        "variant": variant,
+        "overrides": {},
+        "dataset": "digits",
+        "data_options": {},
+        "binarise": "dynamic",
+        "seed": 0,
+        "budget": budget,
+        "measure": measure,
+        "device": "cpu",
+        "threads": 1,
+        "precision": "fp32",
+    } | changes
+
+
+def throughput_cell(variant: str = "vanilla", **changes: Any) -> dict[str, Any]:
+    """A throughput cell on digits with the shortest blocks."""
+    quality = cell(variant)
+    for key in ("budget", "measure", "seed"):
+        del quality[key]
+    return quality | {"batch_size": 100, "blocks": 3, "block_s": 0.001} | changes
+
+
+def simulated(variant: str, kind: str = "quality", **changes: Any) -> dict[str, Any]:
+    """The same cells on `SIMULATED`."""
+    make = cell if kind == "quality" else throughput_cell
+    where = {"dataset": SIMULATED["name"], "data_options": SIMULATED["options"], "binarise": "none"}
+    return make(variant, **where | changes)
+
+
+class Held:
+    """Data in memory, as `bench.data.batches.Data` hands it out; the training split is not to be touched.
+
+    Args:
+        x: `[N, *shape]`, both valid and test.
+        y: `[N]`, by default zeros.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor | None = None, kind: Any = "real") -> None:
+        self.x = x
+        self.y = torch.zeros(len(x), dtype=torch.int64) if y is None else y
+        self.spec = DataSpec(tuple(x.shape[1:]), kind)
+        self.splits = {"train": 1, "valid": len(x), "test": len(x)}
+        self.batch_sizes: list[int] = []
+
+    def train_batches(self, *_: object, **__: object) -> Iterator[Tensor]:
+        raise AssertionError("the judge asked for training data")
+
+    def eval_batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        assert split in ("valid", "test"), f"the judge asked for the {split} split"
+        n = len(self.x)
+        count = n if limit is None else min(limit, n)
+        for places in torch.split(torch.arange(count) * n // count, batch_size):
+            self.batch_sizes.append(len(places))
+            yield self.x[places], self.y[places]

@@ -1,0 +1,200 @@
+"""A suite end to end: where settings go, what is run, what is skipped, and what is run again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import data, execute, record, report, suite
+from bench.errors import UsageError
+from tests.helpers import BUDGET, MEASURE, SIMULATED, forget_plugins, install_misbehaving
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("plugin")
+    install_misbehaving(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        forget_plugins(folder)
+        yield
+    forget_plugins(folder)
+
+
+def make(*variants: Any, datasets: Any = (SIMULATED,), **table: Any) -> suite.Suite:
+    return suite.parse(
+        "mine",
+        {
+            "variants": list(variants),
+            "datasets": list(datasets),
+            "seeds": 1,
+            "budget": BUDGET,
+            "measure": MEASURE,
+            "throughput": {"blocks": 0},
+        }
+        | table,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("a=50", 50),
+        ("a=1e-3", 1e-3),
+        ("a=true", True),
+        ("a=[400, 200]", [400, 200]),
+        ("a=conv", "conv"),
+        ('a="50"', "50"),
+        ("a=b=c", "b=c"),
+        (" a = 3 ", 3),
+        ("a=ü x", "ü x"),
+    ],
+)
+def test_settings_are_toml_or_text(word: str, value: object) -> None:
+    assert execute.parse_settings([word]) == {"a": value}
+    assert type(execute.parse_settings([word])["a"]) is type(value)
+
+
+@pytest.mark.parametrize("word", ["a", "=3", "a=", "", " = 3"])
+def test_settings_without_a_key_or_a_value(word: str) -> None:
+    with pytest.raises(UsageError, match="settings have the form key=value"):
+        execute.parse_settings([word])
+
+
+def overrides(made: suite.Suite) -> dict[str, dict[str, Any]]:
+    return {variant.name: variant.overrides for variant in made.variants}
+
+
+def test_a_keyword_goes_to_the_variants_that_take_it() -> None:
+    made = make(
+        "vanilla",
+        {"name": "low_rank", "set": {"rank": 1}},
+        "beta",
+        "conv",
+        "good",
+        "raises_at_build",
+        datasets=["digits"],
+    )
+    small = execute.configure(made, {"latent": 4, "rank": 3, "hidden": [8]})
+    assert overrides(small) == {
+        "vanilla": {"latent": 4, "hidden": [8]},
+        "low_rank": {"rank": 3, "latent": 4, "hidden": [8]},
+        "beta": {"latent": 4, "hidden": [8]},
+        "conv": {"latent": 4},  # its network has no `hidden`
+        "good": {"latent": 4},  # and this one takes nothing else
+        "raises_at_build": {},
+    }
+    assert overrides(execute.configure(made, {"beta": 2.0})) == {
+        **{name: {} for name in ("vanilla", "conv", "good", "raises_at_build")},
+        "low_rank": {"rank": 1},
+        "beta": {"beta": 2.0},
+    }
+    assert overrides(execute.configure(make("vanilla"), {"posterior": "full"})) == {"vanilla": {"posterior": "full"}}
+    assert execute.configure(made, {}) == made
+
+
+def test_a_key_of_the_budget_the_measurement_and_the_clock_goes_there() -> None:
+    made = execute.configure(
+        make("vanilla"), {"epochs": 7, "lr": 1, "nll_samples": 9, "batch_size": 33, "blocks": 4, "schedule": "constant"}
+    )
+    assert (made.budget.epochs, made.budget.lr, made.budget.schedule) == (7, 1.0, "constant")
+    assert (made.measure.nll_samples, made.throughput.blocks) == (9, 4)
+    assert made.budget.batch_size == made.throughput.batch_size == 33
+    assert made.variants[0].overrides == {}
+
+
+@pytest.mark.parametrize(
+    ("variants", "settings", "words"),
+    [
+        (
+            ["vanilla"],
+            {"epoch": 3},
+            "unknown setting 'epoch': no budget key, and none of vanilla takes it; did you mean",
+        ),
+        (["vanilla", "beta"], {"rank": 3}, "none of vanilla, beta takes it"),
+        (["good"], {"hidden": [3]}, "unknown setting 'hidden'"),
+        (["vanilla"], {"epochs": "many"}, "epochs must be a whole number, got 'many'"),
+        (["vanilla"], {"epochs": 0}, "epochs must be at least 1, got 0"),
+        (["vanilla"], {"lr": 0.0}, "lr must be above 0"),
+        (["vanilla"], {"blocks": 1}, "throughput.blocks must be 0, or at least 3"),
+        (["vanilla"], {"latent": 0}, "vanilla: latent must be a whole number of at least 1, got 0"),
+        (["vanilla"], {"posterior": "ful"}, "vanilla: posterior must be one of"),
+        (["vanilla"], {"hidden": "400,200"}, "vanilla: hidden must be a list of whole numbers"),
+        (["vanilla", "beta"], {"beta": float("nan")}, "beta: beta must be a number of at least 0, got nan"),
+        ([{"name": "vanilla", "set": {"rank": 2}}], {}, "vanilla: no chosen part takes the option 'rank'"),
+        ([{"name": "good", "set": {"rank": 2}}], {}, "good: good() got an unexpected keyword argument 'rank'"),
+        ([{"name": "low_rank", "set": {"rank": 9}}], {"latent": 4}, "low_rank: rank must be at most the latent size 4"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(variants: list[Any], settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        execute.configure(make(*variants), settings)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variant", ["raises_at_build", "exits"])
+def test_a_variant_that_cannot_be_built_is_left_to_its_cells(variant: str) -> None:
+    made = execute.configure(make("vanilla", variant), {"latent": 3})
+    assert overrides(made)["vanilla"] == {"latent": 3}
+
+
+def test_a_network_that_does_not_fit_one_data_set_is_left_to_its_cells() -> None:
+    made = make("vanilla", "conv", datasets=("digits", "linear_gaussian"))
+    assert overrides(execute.configure(made, {"latent": 3})) == {"vanilla": {"latent": 3}, "conv": {"latent": 3}}
+
+
+@pytest.fixture
+def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), "a table"))  # noqa: ARG005
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_finished_cells_are_skipped_and_failed_ones_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(data, "fetch", fetched.append)
+    made = execute.configure(make("good", "nan_in_training", "dies"), {"blocks": 3, "block_s": 0.001})
+    first = execute.execute(made, tmp_path, device="cpu", jobs=2)
+    assert (first.ran, first.skipped, fetched) == (6, 0, ["linear_gaussian"])
+    assert [(r["kind"], r["cell"]["variant"], r["status"]) for r in first.records] == [
+        ("quality", "good", "ok"),
+        ("quality", "nan_in_training", "diverged"),
+        ("quality", "dies", "error"),
+        ("throughput", "good", "ok"),
+        ("throughput", "nan_in_training", "ok"),
+        ("throughput", "dies", "error"),
+    ]
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if line.startswith("[")]) == 6
+    assert any("linear_gaussian good seed 0: ELBO -" in line for line in lines)
+    assert any("linear_gaussian dies seed 0: ERROR, the cell's process exited with code 7" in line for line in lines)
+    assert len(first.failed) == 3
+
+    second = execute.execute(made, tmp_path, device="cpu", jobs=2)
+    assert (second.ran, second.skipped) == (2, 4)  # both cells that died; what diverged would diverge again
+    assert f"4 of 6 cells are finished in {tmp_path} and are not run again" in capsys.readouterr().err
+    assert second.records[0] == first.records[0]
+    assert second.failed == first.failed
+
+    # Other settings are other cells, and the old ones stay.
+    more = execute.execute(make("good", budget=BUDGET | {"epochs": 2}), tmp_path, device="cpu")
+    assert (more.ran, more.skipped, len(record.read_all(tmp_path)[0])) == (1, 0, 7)
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_throughput_alone_and_again(tmp_path: Path) -> None:
+    made = make("good", throughput={"blocks": 3, "block_s": 0.001})
+    for _ in range(2):
+        outcome = execute.execute(made, tmp_path, device="cpu", quality=False, again=True)
+        assert (outcome.ran, outcome.skipped, len(outcome.records)) == (1, 0, 1)
+    with pytest.raises(UsageError, match="mine measures no throughput"):
+        execute.execute(make("good"), tmp_path, device="cpu", quality=False)
+
+
+def test_nothing_is_run_where_something_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown device 'tpu'"):
+        execute.execute(make("good"), tmp_path / "out", device="tpu")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,124 @@
+"""Records on disk: names, replacement in one step, and files that are none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import record
+from bench.errors import MachineError
+from tests.helpers import ROOT, cell, throughput_cell
+
+
+def test_a_name_is_readable_and_is_the_whole_configuration() -> None:
+    name = record.record_id("quality", cell("vanilla", seed=3))
+    assert name.startswith("digits-dynamic_vanilla_s3_")
+    assert record.record_id("throughput", throughput_cell("beta")).startswith("digits-dynamic_beta_throughput-cpu_")
+    assert record.record_id("quality", cell(dataset="/a/b c/ü.npz")).startswith("ü-dynamic_")
+    changes: list[dict[str, Any]] = [
+        {},
+        {"seed": 1},
+        {"overrides": {"latent": 3}},
+        {"budget": {"lr": 0.1}},
+        {"budget": {"train_size": None}},
+        {"measure": {"nll_points": None}},
+        {"device": "cuda"},
+        {"precision": "bf16"},
+        {"data_options": {"d": 3}},
+    ]
+    assert len({record.record_id("quality", cell(**change)) for change in changes}) == len(changes)
+
+
+def test_a_name_does_not_depend_on_the_order_of_keys_but_on_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cell()
+    name = record.record_id("quality", made)
+    assert record.record_id("quality", dict(reversed(made.items()))) == name
+    monkeypatch.setattr(record, "PROTOCOL", "9.9")
+    assert record.record_id("quality", made) != name
+
+
+def finished(out: Path, **changes: Any) -> record.Record:
+    made = record.new("quality", cell(), {"commit": None}) | {"status": "ok"} | changes
+    record.write(out, made)
+    return made
+
+
+def test_write_read_and_replace(tmp_path: Path) -> None:
+    made = finished(tmp_path, reason="é ∞")
+    path = tmp_path / "runs" / f"{made['id']}.json"
+    assert record.read(path) == made
+    finished(tmp_path, reason=None)
+    assert record.read(path)["reason"] is None
+    assert record.read_all(tmp_path) == ([record.read(path)], [])
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_no_nan_is_ever_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        finished(tmp_path, metrics={"elbo_nats": float("nan")})
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "runs" / "a.json"
+    record.write_bytes(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record.os, "fsync", full)
+    with pytest.raises(MachineError, match="No space left on device; choose another folder"):
+        record.write_bytes(path, b"new")
+    assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("a.json", b"old")]
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(MachineError, match=r"cannot write .*out"):
+        finished(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "is unreadable"),
+        (b"\xff\xfe", "is unreadable"),
+        (b"[1]", "is not a record"),
+        (b"{}", "is not a record"),
+        (
+            json.dumps(dict.fromkeys(("schema", "kind", "id", "status", "cell", "metrics"), 2)).encode(),
+            "has schema 2, this version reads 1",
+        ),
+    ],
+)
+def test_what_is_no_record_is_a_warning(tmp_path: Path, content: bytes, words: str) -> None:
+    made = finished(tmp_path)
+    (tmp_path / "runs" / "odd.json").write_bytes(content)
+    records, warnings = record.read_all(tmp_path)
+    assert records == [made]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"odd.json {words}")
+    assert not record.is_finished(tmp_path, "odd")
+
+
+def test_cells_that_failed_are_not_finished(tmp_path: Path) -> None:
+    for status in record.STATUSES:
+        made = finished(tmp_path, status=status)
+        assert record.is_finished(tmp_path, made["id"]) == (status in ("ok", "diverged"))
+    assert not record.is_finished(tmp_path, "none")
+
+
+def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = record.provenance()
+    assert {"python", "vaebench", "torch", "torchvision", "numpy"} == set(facts["versions"])
+    json.dumps(facts, allow_nan=False)
+    if (ROOT / ".git").exists():
+        assert len(facts["commit"]) == 40
+    # Outside a checkout, or inside somebody else's: the commit is unknown, and not theirs.
+    for folder in (tmp_path, ROOT / "bench" / "data"):
+        monkeypatch.setattr(record, "__file__", str(folder / "record.py"))
+        assert record.provenance()["commit"] is None
+    monkeypatch.setenv("PATH", "")
+    assert record.provenance()["dirty"] is None

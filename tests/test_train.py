@@ -1,0 +1,185 @@
+"""The optimiser loop: what it feeds, what it reports, and that nothing but its seed decides what it gives."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import data, measure, seeds, train
+from bench.suite import Budget
+from variants import registry
+from variants.core import VAE
+
+BUDGET = Budget(epochs=2, batch_size=64, lr=0.01, train_size=200)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    return data.load("digits", train_size=200)
+
+
+def model_of(variant: str = "vanilla", seed: int = 0, **options: Any) -> VAE:
+    return registry.seeded(variant, data.spec("digits"), seeds.derive(seed, "init"), latent=2, hidden=[8], **options)
+
+
+class Recorder:
+    """Data that notes every training batch. The places of the examples are drawn as `Data` draws them."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.splits, self.spec = inner, inner.splits, inner.spec
+        self.passes: list[list[Tensor]] = []
+        self.asked: list[str] = []
+
+    def train_batches(self, batch_size: int, **generators: torch.Generator) -> Iterator[Tensor]:
+        self.passes.append([])
+        for x in self.inner.train_batches(batch_size, **generators):
+            self.passes[-1].append(x)
+            yield x
+
+    def eval_batches(self, split: str, *args: Any, **kwargs: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        self.asked.append(split)
+        result: Iterator[tuple[Tensor, Tensor]] = self.inner.eval_batches(split, *args, **kwargs)
+        return result
+
+
+def rows(x: Tensor) -> list[bytes]:
+    return sorted(row.numpy().tobytes() for row in x)
+
+
+def test_cosine_schedule() -> None:
+    rates = [train._learning_rate(Budget(lr=0.2), p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert rates == pytest.approx([0.2, 0.1 * (1 + math.sqrt(0.5)), 0.1, 0.1 * (1 - math.sqrt(0.5)), 0.0], abs=1e-15)
+    assert train._learning_rate(Budget(lr=0.2, schedule="constant"), 0.7) == 0.2
+
+
+def test_every_step_uses_the_rate_of_its_place_in_the_whole_run(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
+    used: list[tuple[float, float]] = []
+    step = train.step
+
+    def spy(model: VAE, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
+        used.append((epoch, optim.param_groups[0]["lr"]))
+        return step(model, optim, x, epoch)
+
+    monkeypatch.setattr(train, "step", spy)
+    train.train(model_of(), digits, BUDGET, seed=0, device="cpu")
+    epochs = [i / 4 for i in range(8)]
+    assert [epoch for epoch, _ in used] == epochs
+    assert [rate for _, rate in used] == pytest.approx([0.005 * (1 + math.cos(math.pi * e / 2)) for e in epochs])
+
+
+def test_every_example_is_seen_once_a_pass_and_the_smaller_last_batch_is_kept() -> None:
+    loaded = data.load("digits", binarise="fixed", train_size=200)
+    recorder = Recorder(loaded)
+    train.train(model_of(), recorder, BUDGET, seed=0, device="cpu")  # type: ignore[arg-type]
+    assert [[len(x) for x in batches] for batches in recorder.passes] == [[64, 64, 64, 8]] * 2
+    expected = rows(torch.cat([x for x, _ in loaded.eval_batches("train", 100)]))
+    first, second = (torch.cat(batches) for batches in recorder.passes)
+    assert rows(first) == rows(second) == expected
+    assert not torch.equal(first, second)
+
+
+def test_the_loss_reported_is_the_mean_over_examples_not_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[Tensor] = []
+    model = model_of()
+    forward = model.objective.forward
+
+    def spy(*args: Any) -> Tensor:
+        loss: Tensor = forward(*args)
+        losses.append(loss.detach())
+        return loss
+
+    monkeypatch.setattr(model.objective, "forward", spy)
+    curve = train.train(model, data.load("digits", train_size=200), BUDGET, seed=0, device="cpu")
+    assert [len(loss) for loss in losses] == [64, 64, 64, 8] * 2
+    for row, first in zip(curve, (0, 4), strict=True):
+        own = losses[first : first + 4]
+        assert row["train_loss"] == pytest.approx(torch.cat(own).double().mean().item(), rel=1e-6)
+        assert row["train_loss"] != pytest.approx(torch.stack([loss.mean() for loss in own]).mean().item(), rel=1e-6)
+
+
+def test_the_curve_is_the_judges_and_comes_from_the_validation_split(digits: Any) -> None:
+    recorder, model, told = Recorder(digits), model_of("beta", beta=50.0), list[int]()
+    budget = Budget(epochs=2, batch_size=64, train_size=200)
+    curve = train.train(model, recorder, budget, seed=4, device="cpu", on_epoch=told.append)  # type: ignore[arg-type]
+    assert recorder.asked == ["valid", "valid"]
+    assert told == [row["epoch"] for row in curve] == [1, 2]
+    scores = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=4)
+    assert {f"valid_{key}": value for key, value in scores.means().items()}.items() <= curve[-1].items()
+    assert curve[-1]["valid_elbo_nats"] == pytest.approx(
+        curve[-1]["valid_recon_nats"] - curve[-1]["valid_kl_nats"], rel=1e-6
+    )
+
+
+def test_a_model_without_a_bound_has_nulls_on_its_curve(digits: Any) -> None:
+    curve = train.train(model_of("autoencoder"), digits, Budget(epochs=1, train_size=200), seed=0, device="cpu")
+    assert (curve[0]["valid_elbo_nats"], curve[0]["valid_kl_nats"]) == (None, None)
+    assert math.isfinite(curve[0]["valid_recon_nats"])
+
+
+def run(digits: Any, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    model = model_of(seed=seed)
+    return train.train(model, digits, BUDGET, seed=seed, device="cpu"), model.state_dict()
+
+
+def test_one_seed_gives_one_curve_and_one_model(digits: Any) -> None:
+    curve, weights = run(digits)
+    torch.rand(7)
+    again, same = run(digits)
+    assert again == curve
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    assert run(digits, seed=1)[0] != curve
+
+
+def test_evaluating_in_between_changes_nothing(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
+    curve, weights = run(digits)
+    scores = measure.scores
+
+    def nosy(model: VAE, *args: Any, **kwargs: Any) -> measure.Scores:
+        scores(model, digits.eval_batches("test", 99), samples=3, seed=8)
+        measure.importance_sampling(model, digits, "test", samples=2, points=9, seed=8)
+        return scores(model, *args, **kwargs)
+
+    monkeypatch.setattr(measure, "scores", nosy)
+    again, same = run(digits)
+    assert again == curve
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_variants_of_one_seed_see_the_same_batches(digits: Any) -> None:
+    seen = []
+    for variant in ("vanilla", "iwae", "full_covariance", "autoencoder"):
+        recorder = Recorder(digits)
+        train.train(model_of(variant), recorder, BUDGET, seed=5, device="cpu")  # type: ignore[arg-type]
+        seen.append(torch.cat([x for batches in recorder.passes for x in batches]))
+    assert all(torch.equal(x, seen[0]) for x in seen)
+
+
+class NanWhen(nn.Module):
+    """The encoder it is given, whose features turn into NaN in training or in evaluation mode."""
+
+    def __init__(self, inner: nn.Module, training: bool) -> None:
+        super().__init__()
+        self.inner, self.when = inner, training
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.inner(x)
+        return h * math.nan if self.training == self.when else h
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [(True, r"training loss is nan in epoch 1"), (False, r"valid_elbo_nats is nan after epoch 1")],
+)
+def test_a_number_that_is_not_finite_ends_training(digits: Any, training: bool, message: str) -> None:
+    model = model_of()
+    model.encoder = NanWhen(model.encoder, training)
+    with pytest.raises(train.Diverged, match=message):
+        train.train(model, digits, BUDGET, seed=0, device="cpu")
+
+
+def test_endless_batches_go_on_after_the_last_pass() -> None:
+    source = train.endless(lambda: iter([torch.tensor(1), torch.tensor(2)]))
+    assert [next(source).item() for _ in range(5)] == [1, 2, 1, 2, 1]
