@@ -1,7 +1,7 @@
 # Two commands matter: `make bench` and `make test`. Each sets up what it needs first.
 PYTHON ?= python3
 VENV ?= .venv
-# Words for pip, for example an index with CPU-only wheels of torch: make bench PIP_ARGS="--index-url ..."
+# Words for pip, for example an index with CPU-only wheels of torch: make bench PIP_ARGS="--extra-index-url URL"
 PIP_ARGS ?=
 SUITE ?= quick
 VARIANTS ?=
@@ -9,10 +9,11 @@ DATASETS ?=
 SEEDS ?=
 DEVICE ?= auto
 SET ?=
+AGAIN ?=
 OUT ?=
 # Words for `vaebench`, in common to bench and compare
 OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)")
+	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
@@ -21,7 +22,7 @@ READY = $(VENV)/.ready
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
+	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu AGAIN=1 SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
 
 install: $(READY) ## make the virtual environment
 
@@ -39,7 +40,7 @@ compare: $(READY) ## paired differences between variants (VARIANTS="vanilla full
 	@$(BIN)/vaebench compare $(VARIANTS) --suite $(SUITE) $(OPTIONS)
 
 report: $(READY) ## write the tables and plots of results/$(SUITE) again, or of OUT
-	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(SUITE))"
+	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(basename $(notdir $(SUITE))))"
 
 test: $(READY) ## run the tests
 	@$(BIN)/python -m pytest

@@ -6,6 +6,7 @@ import itertools
 import json as jsonlib
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -43,6 +44,9 @@ Settings = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=T
 Json = Annotated[bool, Parameter(negative="", help="Print JSON, and nothing else, on standard output.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps or xpu; a device that is not there is an error.")]
 Out = Annotated[Path | None, Parameter(help="Results folder; by default results/SUITE.")]
+Again = Annotated[
+    bool, Parameter(negative="", help="Run finished cells again, for example after a change of the code.")
+]
 Jobs = Annotated[int | None, Parameter(help="Cells side by side; by default one a CPU core.")]
 Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, instead of the suite's number.")]
 
@@ -79,6 +83,7 @@ def run(
     settings: Settings = (),
     out: Out = None,
     jobs: Jobs = None,
+    again: Again = False,
     json: Json = False,
 ) -> int:
     """Run what is missing of a suite, then write and print its tables and plots.
@@ -94,7 +99,7 @@ def run(
         nll_samples, nll_points) and keywords of the variants (latent, posterior, network, hidden, beta ...).
     """
     chosen = _suite(suite_name, variants, datasets, seeds, settings)
-    outcome = _execute(chosen, out, device=device, jobs=jobs)
+    outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
     return _finish(outcome, json)
 
 
@@ -108,6 +113,7 @@ def compare(
     settings: Settings = (),
     out: Out = None,
     jobs: Jobs = None,
+    again: Again = False,
     json: Json = False,
 ) -> int:
     """Compare variants with the first one named: run what is missing, then show paired differences over seeds.
@@ -128,7 +134,7 @@ def compare(
         raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
     chosen = _suite(suite_name, names, datasets, seeds, settings)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
-    outcome = _execute(chosen, out, device=device, jobs=jobs)
+    outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
     found = differences(outcome.records, names[0])
     if json:
         _print_json([dataclasses.asdict(difference) for difference in found])
@@ -171,7 +177,7 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = F
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
     from bench import report
 
-    written = report.write(folder)
+    written = report.write(folder, reference=report.reference_of(folder, folder.resolve().name))
     if json:
         _print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
     else:
@@ -295,7 +301,10 @@ def _warn(outcome: "Outcome") -> None:
 
 
 def _split(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name for word in words for name in word.replace(",", " ").split())
+    """Names separated by commas or spaces; the path of an .npz file is one word, whatever is in it."""
+    return tuple(
+        name for word in words for name in ([word] if word.endswith(".npz") else word.replace(",", " ").split())
+    )
 
 
 def _print_row(name: str, text: str) -> None:
@@ -309,6 +318,9 @@ def _print_json(value: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with a documented exit code. An expected error is one line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for name in ("SIGTERM", "SIGHUP"):  # a cancelled job or a closed terminal leaves as Ctrl-C does
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value") or OK
         sys.stdout.flush()
@@ -317,7 +329,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"vaebench: {line}", file=sys.stderr)
         code = error.exit_code if isinstance(error, BenchError) else USAGE
     except KeyboardInterrupt:
-        resume = shlex.join(["vaebench", *words])
+        program = [sys.argv[0]] if Path(sys.argv[0]).name == "vaebench" else ["python", "-m", "bench"]
+        resume = shlex.join([*program, *words])
         print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:

@@ -38,15 +38,19 @@ def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Differ
     likelihood's support, only the metrics in data units are; otherwise none is, and a sentence says why.
     """
     groups = table.groups(records)
-    homes = {
-        (group.dataset, row.device): (group, row) for group in groups for row in group.rows if row.variant == baseline
-    }
+    homes: dict[tuple[str, str], tuple[table.Group, table.Row]] = {}
+    for group in groups:
+        for row in group.rows:
+            key = (group.dataset, row.device)
+            # Of several rows of the baseline variant the one with the fewest changes stands for it.
+            if row.variant == baseline and (key not in homes or len(row.overrides) < len(homes[key][1].overrides)):
+                homes[key] = group, row
     found = []
     for group in groups:
         for row in group.rows:
-            if row.variant == baseline or (group.dataset, row.device) not in homes:
+            home, base = homes.get((group.dataset, row.device), (group, row))
+            if row is base:
                 continue
-            home, base = homes[group.dataset, row.device]
             unequal = [key for key, value in group.settings.items() if home.settings[key] != value]
             if unequal:
                 found.append(_refusal(group, row, home, base, unequal))

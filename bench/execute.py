@@ -20,8 +20,6 @@ from bench.suite import Budget, Clock, DataChoice, Measure, Suite, Variant, hint
 from variants import RegistryError, registry
 from variants.parts import OptionError
 
-REFERENCE = Path(__file__).parents[1] / "results" / "reference"
-
 SECTIONS = {"budget": Budget, "measure": Measure, "throughput": Clock}
 
 
@@ -147,7 +145,7 @@ def execute(
         device: `auto` or a device type. Cells run there; throughput is measured there and on the CPU.
         jobs: cells side by side; by default one a core on the CPU, and one at a time on an accelerator.
         quality: train and measure; False measures throughput alone.
-        again: measure throughput even where a record has it.
+        again: run what is finished as well.
 
     Raises:
         UsageError, DataError, MachineError: before any cell is run.
@@ -160,7 +158,7 @@ def execute(
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
     _check_train_size(suite)
-    missing = [cell for cell in trained if not record.is_finished(out, record.record_id("quality", cell))]
+    missing = [cell for cell in trained if again or not record.is_finished(out, record.record_id("quality", cell))]
     untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)
     if missing or untimed:
@@ -169,7 +167,9 @@ def execute(
             data.fetch(choice.name)
     progress = Progress(len(missing) + len(untimed), sum(cell["budget"]["epochs"] for cell in missing))
     if skipped:
-        progress.say(f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and are not run again")
+        progress.say(
+            f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and not run again; --again does it"
+        )
     try:
         for kind, cells, side_by_side in (
             ("quality", missing, jobs or (cores() if device == "cpu" else 1)),
@@ -188,13 +188,12 @@ def execute(
     finally:
         progress.close()
     identifiers = [record.record_id("quality", c) for c in trained] + [record.record_id("throughput", c) for c in timed]
-    reference = REFERENCE / suite.name
     return Outcome(
         out=out,
         ran=len(missing) + len(untimed),
         skipped=skipped,
         records=[record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers],
-        report=report.write(out, reference=reference if reference.is_dir() and reference != out.resolve() else None),
+        report=report.write(out, reference=report.reference_of(out, suite.name)),
     )
 
 
@@ -211,6 +210,6 @@ def _check_writable(out: Path) -> None:
     probe = out / "runs" / ".writable"
     record.write_bytes(probe, b"")
     try:
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise MachineError(f"cannot write in {out}: {error.strerror}") from error

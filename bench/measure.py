@@ -143,17 +143,20 @@ def evaluate(
     """
     test = scores(model, data.eval_batches("test", EVAL_BATCH), samples=measure.elbo_samples, seed=seed)
     metrics: dict[str, float | int | None] = {**test.means(), **point_metrics(model, data, "test")}
-    log_px: float | None = None
-    gap: float | None = None
-    if model.has_bound and measure.nll_samples:
-        estimates, bounds = importance_sampling(
-            model, data, "test", samples=measure.nll_samples, points=measure.nll_points, seed=seed
-        )
-        log_px, gap = estimates.mean().item(), (estimates - bounds).mean().item()
     if measure.nll_samples:
-        metrics[f"nll_is{measure.nll_samples}_nats"] = None if log_px is None else -log_px
-        metrics["inference_gap_nats"] = gap
-        metrics["bits_per_dim"] = None if log_px is None else -log_px / (data.spec.dims * math.log(2))
+        nll = gap = bits = None
+        if test.elbo is not None:
+            estimates, bounds = importance_sampling(
+                model, data, "test", samples=measure.nll_samples, points=measure.nll_points, seed=seed
+            )
+            gap = (estimates - bounds).mean().item()
+            # On a part of the split only the difference from the ELBO is estimated: the ELBO, known on all of it, is a
+            # control variate for log p(x), and the NLL speaks of the whole split.
+            nll = -(estimates.mean().item() if len(estimates) == len(test.elbo) else test.elbo.mean().item() + gap)
+            # On a continuous support log p(x) is a density, whose bits depend on the unit of x.
+            if model.likelihood.support == "binary":
+                bits = nll / (data.spec.dims * math.log(2))
+        metrics |= {f"nll_is{measure.nll_samples}_nats": nll, "inference_gap_nats": gap, "bits_per_dim": bits}
     metrics["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return metrics, test.kl_method
 

@@ -16,7 +16,8 @@ from bench.errors import MachineError
 SCHEMA = 1
 # Results compare only within one protocol. Raise it when the same configuration would give other numbers.
 PROTOCOL = "1.0"
-STATUSES = ("ok", "diverged", "error", "timeout", "interrupted")
+STATUSES = ("ok", "diverged", "error", "timeout")
+KINDS = ("quality", "throughput")
 
 Record = dict[str, Any]
 Cell = dict[str, Any]
@@ -82,11 +83,27 @@ def read(path: Path) -> Record:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path.name} is unreadable ({error})") from error
-    if not isinstance(record, dict) or not {"schema", "kind", "id", "status", "cell", "metrics"} <= record.keys():
+    if not isinstance(record, dict) or "schema" not in record:
         raise ValueError(f"{path.name} is not a record")
     if record["schema"] != SCHEMA:
         raise ValueError(f"{path.name} has schema {record['schema']}, this version reads {SCHEMA}")
+    if not _is_whole(record):
+        raise ValueError(f"{path.name} lacks parts of a record")
     return record
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    tables = ("model", "timing", "provenance")  # what a failed run may lack
+    if not all(isinstance(record.get(name, {}), dict) for name in tables) or not isinstance(
+        record.get("curve", []), list
+    ):
+        return False
+    if not isinstance(record.get("cell"), dict) or not isinstance(record.get("metrics"), dict):
+        return False
+    if record.get("kind") not in KINDS or record.get("status") not in STATUSES or not isinstance(record.get("id"), str):
+        return False
+    cell = {"variant", "overrides", "dataset", "data_options", "binarise", "device", "precision"}
+    return cell | ({"seed", "budget", "measure"} if record["kind"] == "quality" else set()) <= set(record["cell"])
 
 
 def read_all(out: Path) -> tuple[list[Record], list[str]]:

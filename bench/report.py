@@ -11,6 +11,9 @@ from bench.errors import UsageError
 Record = dict[str, Any]
 
 
+REFERENCE = Path(__file__).parents[1] / "results" / "reference"
+
+
 @dataclass(frozen=True)
 class Report:
     """What `write` made.
@@ -82,6 +85,12 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
     if warnings:
         terminal += "\n" + "\n".join(f"warning: {line}" for line in warnings) + "\n"
     return Report(out, tuple(files), tuple(warnings), terminal)
+
+
+def reference_of(out: Path, suite: str) -> Path | None:
+    """The committed results of a suite to show beside those in `out`, if there are any and they are not these."""
+    folder = REFERENCE / suite
+    return folder if folder.is_dir() and folder.resolve() != out.resolve() else None
 
 
 def beside(records: Sequence[Record], reference: Sequence[Record]) -> tuple[table.Grid, list[str]]:

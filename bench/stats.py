@@ -69,18 +69,31 @@ METRICS: dict[str, Metric] = {
         "nats",
         "lower",
         2,
-        "-log p(x) estimated with {K} importance samples from q(z|x) per example; in expectation too high",
+        "-log p(x) on the test split, by {K} importance samples from q(z|x) per example; in expectation too high",
     ),
-    "recon_nats": Metric("recon", "nats", "higher", 2, "mean log p(x|z) with z drawn from q(z|x)"),
+    "recon_nats": Metric(
+        "recon",
+        "nats",
+        None,
+        2,
+        "mean log p(x|z) with z drawn from q(z|x); a higher KL buys more of it, so it is not ranked",
+    ),
     "kl_nats": Metric("KL", "nats", None, 2, "KL(q(z|x) || p(z)), the rate; neither high nor low is good in itself"),
     "inference_gap_nats": Metric(
-        "gap", "nats", "lower", 2, "estimated log p(x) minus the ELBO: what the approximate posterior loses"
+        "gap",
+        "nats",
+        None,
+        2,
+        "estimated log p(x) minus the ELBO, an estimate of KL(q(z|x) || p(z|x)), in expectation too low; a weak "
+        "decoder has a small one, so it is not ranked",
     ),
     "active_units": Metric(
         "active units", "", None, 1, "latent axes whose posterior mean varies over the data (variance > 0.01)"
     ),
     "mse_per_pixel": Metric("MSE", "per pixel", "lower", 4, "squared error of the mean reconstruction, per pixel"),
-    "bits_per_dim": Metric("bits/dim", "bits", "lower", 4, "estimated -log2 p(x) divided by the data dimensions"),
+    "bits_per_dim": Metric(
+        "bits/dim", "bits", "lower", 4, "NLL in bits per data dimension; for binary likelihoods only"
+    ),
     "train_s": Metric("training time", "s", None, 1, "wall-clock seconds of the training run", cost=True),
     "parameters": Metric("parameters", "", None, 0, "trainable parameters", cost=True),
     "train_samples_per_s": Metric(
@@ -97,8 +110,15 @@ METRICS: dict[str, Metric] = {
     "sample_samples_per_s": Metric(
         "sampling", "samples/s", "higher", 0, "draws from the prior, decoded, per second", cost=True
     ),
-    "latency_b1_ms": Metric("latency", "ms", "lower", 2, "one forward pass of a single example", cost=True),
-    "peak_memory_mb": Metric("peak memory", "MB", "lower", 0, "largest memory held while training", cost=True),
+    "latency_b1_ms": Metric("latency", "ms", "lower", 2, "encoding and decoding a single example", cost=True),
+    "peak_memory_mb": Metric(
+        "peak memory",
+        "MB",
+        "lower",
+        0,
+        "largest memory held up to the end of training: allocated on an accelerator, resident on a CPU",
+        cost=True,
+    ),
 }
 
 

@@ -65,7 +65,7 @@ class Measure:
     Attributes:
         elbo_samples: posterior draws per example for the ELBO and the reconstruction.
         nll_samples: K importance samples per example for log p(x), up to 5,000; 0 to leave it out.
-        nll_points: evenly spaced test examples that the importance sampling runs over; None for all.
+        nll_points: evenly spaced test examples on which log p(x) - ELBO is estimated; None for all.
     """
 
     elbo_samples: int = 10
@@ -73,7 +73,7 @@ class Measure:
     nll_points: int | None = None
 
     def __post_init__(self) -> None:
-        _require(self.elbo_samples >= 1, "elbo_samples", self.elbo_samples, "at least 1")
+        _require(1 <= self.elbo_samples <= 100, "elbo_samples", self.elbo_samples, "between 1 and 100")
         _require(0 <= self.nll_samples <= 5000, "nll_samples", self.nll_samples, "between 0 and 5000")
         _require(self.nll_points is None or self.nll_points >= 1, "nll_points", self.nll_points, "at least 1")
 

@@ -124,7 +124,7 @@ def test_a_second_run_runs_nothing_and_says_so(
     words = ("run", "tiny.toml", "--device", "cpu", "--out", "ein Ergebnis")
     code, out, err = call(capsys, *words)
     assert code == 0
-    assert err == "10 of 10 cells are finished in ein Ergebnis and are not run again\n"
+    assert err == "10 of 10 cells are finished in ein Ergebnis and not run again; --again does it\n"
     assert "vanilla" in out
     assert "prints" in out
     assert "README.md" in out.splitlines()[-1]
@@ -260,7 +260,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(folder: Path) -> No
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     code, out, err = finish(process)
     assert (code, out) == (130, ""), err
-    resume = f"Resume with: {shlex.join(['vaebench', *words])}"
+    resume = f"Resume with: {shlex.join(['python', '-m', 'bench', *words])}"
     assert err.splitlines()[-1] == f"vaebench: interrupted; finished cells are kept. {resume}"
     assert err.count("vaebench: ") == 1
     assert "Traceback" not in err

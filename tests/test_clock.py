@@ -80,3 +80,17 @@ def test_a_variant_is_timed_from_its_own_weights_and_changes_them() -> None:
     clock.throughput(model, data.load("digits", train_size=200), SHORT, seed=0, device="cpu")
     assert any(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
     assert not model.training
+
+
+def test_a_slow_first_call_does_not_count_and_does_not_shorten_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = 0.0, 0
+
+    def call() -> None:
+        nonlocal now, calls
+        calls += 1
+        now += 5.0 if calls == 1 else 0.001
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now)
+    seconds = clock.time_blocks(call, Clock(blocks=4, block_s=0.05, batch_size=1), "cpu")
+    assert seconds == pytest.approx([0.001] * 4)
+    assert calls > 4 * 50  # four blocks of at least fifty calls, and the warm-up before them

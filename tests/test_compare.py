@@ -59,3 +59,14 @@ def test_another_budget_leaves_nothing_to_compare() -> None:
 def test_other_data_are_not_compared_at_all() -> None:
     records = rows("vanilla", -100, -102) + rows("beta", -90, -91, dataset="fashion_mnist")
     assert differences(records, "vanilla") == []
+
+
+def test_the_baseline_is_the_row_with_the_fewest_changes_and_its_other_rows_are_compared_with_it() -> None:
+    changed = rows("vanilla", -140, -141, -142)
+    for record in changed:
+        record["cell"] = record["cell"] | {"overrides": {"latent": 2}}
+        record["id"] += "-latent2"
+    records = changed + rows("vanilla", -100, -101, -102) + rows("beta", -120, -121, -122)
+    found = of(differences(records, "vanilla"), "elbo_nats")
+    assert [(d.variant, d.baseline) for d in found] == [("beta", "vanilla"), ("vanilla (latent=2)", "vanilla")]
+    assert all(d.comparison and d.comparison["verdict"] == "worse" for d in found)

@@ -175,7 +175,7 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
 
     second = execute.execute(made, tmp_path, device="cpu", jobs=2)
     assert (second.ran, second.skipped) == (2, 4)  # both cells that died; what diverged would diverge again
-    assert f"4 of 6 cells are finished in {tmp_path} and are not run again" in capsys.readouterr().err
+    assert f"4 of 6 cells are finished in {tmp_path} and not run again" in capsys.readouterr().err
     assert second.records[0] == first.records[0]
     assert second.failed == first.failed
 

@@ -8,6 +8,7 @@ import pytest
 
 from bench import record
 from bench.errors import MachineError
+from tests import fake_records as fake
 from tests.helpers import ROOT, cell, throughput_cell
 
 
@@ -122,3 +123,15 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert record.provenance()["commit"] is None
     monkeypatch.setenv("PATH", "")
     assert record.provenance()["dirty"] is None
+
+
+@pytest.mark.parametrize(
+    "broken", [{"cell": {}}, {"kind": "poem"}, {"status": "fine"}, {"curve": None}, {"metrics": 3}]
+)
+def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path, broken: dict[str, Any]) -> None:
+    whole = fake.quality("vanilla", 0)
+    for name, content in (("whole", whole), ("broken", whole | broken)):
+        record.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
+    records, warnings = record.read_all(tmp_path)
+    assert [r["id"] for r in records] == [whole["id"]]
+    assert warnings == ["broken.json lacks parts of a record"]

@@ -42,7 +42,7 @@ BUILT_IN = sorted(path.stem for path in ZOO.glob("*.py") if not path.stem.starts
         ({"budget": {"schedule": ["cosine"]}}, "schedule must be 'cosine' or 'constant', got ['cosine']"),
         ({"budget": {"train_size": 0}}, "train_size must be at least 1, got 0"),
         ({"budget": {"train_size": "all"}}, "train_size must be a whole number, got 'all'"),
-        ({"measure": {"elbo_samples": 0}}, "elbo_samples must be at least 1, got 0"),
+        ({"measure": {"elbo_samples": 0}}, "elbo_samples must be between 1 and 100, got 0"),
         ({"measure": {"nll_samples": 5001}}, "nll_samples must be between 0 and 5000, got 5001"),
         ({"measure": {"nll_samples": -1}}, "nll_samples must be between 0 and 5000, got -1"),
         ({"measure": {"nll_points": 0}}, "nll_points must be at least 1, got 0"),

@@ -98,8 +98,9 @@ class Recipe:
         row: dict[str, Any] = {"name": self.name, "source": " and ".join(self.sources)}
         try:
             claim, summary = _read_built_in(self.name) if self.sources == (BUILT_IN,) else _read_plugin(self.load())
-        except RegistryError as error:
-            return row | {"available": False, "reason": str(error), **vars(Claim()), "summary": ""}
+        except (Exception, SystemExit) as error:  # whatever is wrong with one variant, the others are listed
+            reason = str(error) if isinstance(error, RegistryError) else _one_line(error)
+            return row | {"available": False, "reason": reason, **vars(Claim()), "summary": ""}
         return row | {"available": True, "reason": None, **vars(claim), "summary": summary}
 
 

@@ -191,7 +191,7 @@ def test_optimal_sigma() -> None:
     trained = likelihood.train().log_prob(h, x)
     assert trained.shape == (3, 4)
     assert trained.mean().item() == pytest.approx(-0.5 * d * (math.log(2 * math.pi * v) + 1), abs=1e-9)
-    kept = 0.99 * 1.0 + 0.01 * v
+    kept = v  # the first batch replaces the starting value, which stands for no data
     assert likelihood.variance.item() == pytest.approx(kept, abs=1e-12)
     judged = likelihood.eval().log_prob(h, x)
     by_hand = -0.5 * (d * math.log(2 * math.pi * kept) + (x - h).square().sum(-1) / kept)
@@ -201,6 +201,19 @@ def test_optimal_sigma() -> None:
     for sigma in (0.5, 1.0, 2.0):
         fixed = Gaussian(DataSpec((d,), "real"), sigma=sigma).double().log_prob(h, x)
         assert trained.mean() >= fixed.mean()
+
+
+@pytest.mark.parametrize("steps", [1, 10, 100, 300])
+def test_the_kept_variance_is_unbiased_from_the_first_batch(steps: int) -> None:
+    likelihood = Gaussian(DataSpec((2,), "real"), sigma="optimal").double().train()
+    errors = torch.rand(steps, dtype=torch.float64)
+    kept = 0.0
+    for n, error in enumerate(errors.tolist(), start=1):
+        likelihood.log_prob(torch.full((1, 1, 2), error**0.5, dtype=torch.float64), torch.zeros(1, 2).double())
+        kept += (error - kept) * max(1 / n, 0.01)
+    assert likelihood.variance.item() == pytest.approx(kept, rel=1e-9)
+    if steps <= 100:
+        assert kept == pytest.approx(errors.mean().item(), rel=1e-9)
 
 
 @pytest.mark.parametrize(

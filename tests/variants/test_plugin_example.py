@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from variants.testing import check_variant
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "vaebench-laplace"
@@ -55,3 +59,11 @@ def test_the_plugins_own_tests_pass(site: Path) -> None:
     said = run(site, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(site.parent / "source"))
     assert "passed" in said
     assert "skipped" not in said
+
+
+def test_the_variant_of_the_readme_passes_the_conformance_suite() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    check_variant(names["my_variant"])

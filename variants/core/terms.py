@@ -19,7 +19,7 @@ class Terms:
 
     Attributes:
         x: the batch, `[B, *shape]`.
-        z: samples z_k ~ q(z|x), `[K, B, D]`, reparameterised where q allows it.
+        z: samples z_k ~ q(z|x), `[K, B, D]`, reparameterised.
         q: the approximate posterior q(z|x), batch shape `[B]`, event shape `[D]`.
         p: the prior p(z), batch shape `[]` or `[B]`, event shape `[D]`.
         log_px_z: log p(x|z_k), fully normalised, `[K, B]`.

@@ -42,11 +42,8 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.objective = objective
-
-    @property
-    def has_bound(self) -> bool:
-        """Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing."""
-        return bool(self.posterior.has_density)
+        # Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing.
+        self.has_bound = bool(posterior.has_density)
 
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""

@@ -157,10 +157,12 @@ class Gaussian(Likelihood):
     """
 
     support: Kind = "real"
-    # Weight of the newest batch in the running variance: an average over about the last hundred batches.
+    # Least weight of the newest batch in the running variance: after a plain mean of the first hundred batches it is an
+    # average over about the last hundred.
     _momentum = 0.01
 
     variance: Tensor
+    batches: Tensor
 
     def __init__(
         self,
@@ -181,6 +183,7 @@ class Gaussian(Likelihood):
             value = 1.0 if self.optimal else positive("sigma", sigma)
             self.register_parameter("log_sigma", None)
             self.register_buffer("variance", torch.tensor(value**2))
+            self.register_buffer("batches", torch.tensor(0.0))
 
     @property
     def sigma(self) -> Tensor:
@@ -204,5 +207,6 @@ class Gaussian(Likelihood):
         mean = self._mean(h)
         variance = (x - mean).square().mean()
         with torch.no_grad():
-            self.variance.lerp_(variance, self._momentum)
+            self.batches += 1
+            self.variance.lerp_(variance, self.batches.reciprocal().clamp(min=self._momentum))
         return self._density(mean, variance.sqrt()).log_prob(x)

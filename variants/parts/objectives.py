@@ -89,7 +89,7 @@ class Iwae(Objective):
         """Loss per example, `[B]`."""
         weight = linear_warmup(epoch, self.warmup_epochs)
         log_weights = terms.log_px_z + weight * (terms.log_pz - terms.log_qz_x)
-        return math.log(self.samples) - log_weights.logsumexp(0)
+        return math.log(len(log_weights)) - log_weights.logsumexp(0)
 
 
 class Reconstruction(Objective):
