@@ -25,8 +25,13 @@ OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 HELP = """Compare variational autoencoders: one ELBO core, one judge, every part swappable.
 
-Exit codes: 0 all cells ok; 1 finished, with failed cells; 2 wrong usage; 3 data missing or wrong; 4 the machine lacks
-something (a device, a writable folder); 130 interrupted, finished cells are kept.
+Exit codes:
+  0  all cells ok
+  1  finished, with failed cells
+  2  wrong usage
+  3  data missing or wrong
+  4  the machine lacks something: a device, a writable folder
+130  interrupted; finished cells are kept
 """
 
 app = App(
@@ -39,8 +44,8 @@ app = App(
 data_app = App(name="data", help="Data sets: list, verify, fetch.", help_format="plaintext")
 app.command(data_app)
 
-Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")]
-Settings = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="")]
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
+Settings = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="", show_default=False)]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON, and nothing else, on standard output.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps or xpu; a device that is not there is an error.")]
 Out = Annotated[Path | None, Parameter(help="Results folder; by default results/SUITE.")]
