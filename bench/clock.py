@@ -15,6 +15,7 @@ import torch
 from bench import device as devices
 from bench import seeds
 from bench.data.batches import Data
+from bench.measure import parameter_count
 from bench.suite import Budget, Clock
 from bench.train import endless, optimiser, step
 from variants.core import VAE, elbo
@@ -93,7 +94,7 @@ def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) 
         figures["eval_samples_per_s"] = per_second(evaluate, full)
         figures["sample_samples_per_s"] = per_second(lambda: model.sample(size), size)
         figures["latency_b1_ms"] = _summary([1e3 * seconds for seconds in time_blocks(latency, clock, device)])
-    figures["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    figures["parameters"] = parameter_count(model)
     return figures
 
 

@@ -16,11 +16,9 @@ from bench import device as devices
 from bench.errors import MachineError, UsageError
 from bench.progress import Progress
 from bench.record import Record
-from bench.suite import Budget, Clock, DataChoice, Measure, Suite, Variant, hint, typed
+from bench.suite import SECTIONS, DataChoice, Suite, Variant, hint, typed
 from variants import RegistryError, registry
 from variants.parts import OptionError
-
-SECTIONS = {"budget": Budget, "measure": Measure, "throughput": Clock}
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,13 @@ def evaluate(
             if model.likelihood.support == "binary":
                 bits = nll / (data.spec.dims * math.log(2))
         metrics |= {f"nll_is{measure.nll_samples}_nats": nll, "inference_gap_nats": gap, "bits_per_dim": bits}
-    metrics["parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    metrics["parameters"] = parameter_count(model)
     return metrics, test.kl_method
+
+
+def parameter_count(model: VAE) -> int:
+    """Number of trainable scalars."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def _device(model: VAE) -> str:

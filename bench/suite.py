@@ -98,6 +98,10 @@ class Clock:
         _require(self.batch_size >= 1, "throughput.batch_size", self.batch_size, "at least 1")
 
 
+# The tables of a suite file whose keys `--set` takes as well.
+SECTIONS = {"budget": Budget, "measure": Measure, "throughput": Clock}
+
+
 @dataclass(frozen=True)
 class Variant:
     """A variant of a suite: its registered name, changed keywords, and its number of seeds if not the suite's."""
@@ -114,6 +118,17 @@ class DataChoice:
     name: str
     binarise: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+def _subject(variant: Variant, choice: DataChoice) -> Cell:
+    """What a cell is about, whatever is done with it: a variant on a data set."""
+    return {
+        "variant": variant.name,
+        "overrides": variant.overrides,
+        "dataset": choice.name,
+        "data_options": choice.options,
+        "binarise": choice.binarise,
+    }
 
 
 @dataclass(frozen=True)
@@ -135,11 +150,7 @@ class Suite:
         most = max(v.seeds or self.seeds for v in self.variants)
         return [
             {
-                "variant": v.name,
-                "overrides": v.overrides,
-                "dataset": d.name,
-                "data_options": d.options,
-                "binarise": d.binarise,
+                **_subject(v, d),
                 "seed": seed,
                 "budget": dataclasses.asdict(self.budget),
                 "measure": dataclasses.asdict(self.measure),
@@ -159,11 +170,7 @@ class Suite:
             return []
         return [
             {
-                "variant": v.name,
-                "overrides": v.overrides,
-                "dataset": d.name,
-                "data_options": d.options,
-                "binarise": d.binarise,
+                **_subject(v, d),
                 **dataclasses.asdict(self.throughput),
                 "device": device,
                 "threads": threads,
@@ -197,7 +204,6 @@ def load(name: str) -> Suite:
 
 def parse(name: str, table: Mapping[str, Any]) -> Suite:
     """A suite from the content of its TOML file. UsageError for a wrong key, type or range."""
-    sections = {"budget": Budget, "measure": Measure, "throughput": Clock}
     fields = {f.name for f in dataclasses.fields(Suite)} - {"name"}
     for key in table:
         if key not in fields:
@@ -208,7 +214,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
         variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
         datasets=tuple(_dataset(entry) for entry in _entries(table, "datasets")),
         **{key: typed(Suite, key, value) for key, value in scalars.items()},
-        **{key: _section(kind, key, table.get(key, {})) for key, kind in sections.items()},
+        **{key: _section(kind, key, table.get(key, {})) for key, kind in SECTIONS.items()},
     )
     _require(suite.seeds >= 1, "seeds", suite.seeds, "at least 1")
     _require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")

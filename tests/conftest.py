@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from tests.helpers import forget_plugins, install_misbehaving
+
 torch.set_num_threads(1)
 
 
@@ -13,3 +15,15 @@ def _seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
+
+
+@pytest.fixture(scope="module")
+def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A plugin with one recipe for each way in which a variant can misbehave."""
+    folder = tmp_path_factory.mktemp("plugin")
+    install_misbehaving(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        forget_plugins(folder)
+        yield
+    forget_plugins(folder)

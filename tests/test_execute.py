@@ -1,6 +1,5 @@
 """A suite end to end: where settings go, what is run, what is skipped, and what is run again."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +7,9 @@ import pytest
 
 from bench import data, execute, record, report, suite
 from bench.errors import UsageError
-from tests.helpers import BUDGET, MEASURE, SIMULATED, forget_plugins, install_misbehaving
+from tests.helpers import BUDGET, MEASURE, SIMULATED
 
-
-@pytest.fixture(scope="module", autouse=True)
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("plugin")
-    install_misbehaving(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        forget_plugins(folder)
-        yield
-    forget_plugins(folder)
+pytestmark = pytest.mark.usefixtures("misbehaving")
 
 
 def make(*variants: Any, datasets: Any = (SIMULATED,), **table: Any) -> suite.Suite:

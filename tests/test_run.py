@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,13 @@ import pytest
 
 from bench import data, record
 from bench.run import run_cell
-from tests.helpers import cell, forget_plugins, install_misbehaving, throughput_cell
+from tests.helpers import cell, throughput_cell
 
 PROVENANCE = {"commit": None, "versions": {}}
 SMALL = {"latent": 2, "hidden": [8]}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("plugin")
-    install_misbehaving(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        forget_plugins(folder)
-        yield
-    forget_plugins(folder)
+pytestmark = pytest.mark.usefixtures("misbehaving")
 
 
 def run(kind: str = "quality", **config: Any) -> tuple[dict[str, Any], bytes | None]:

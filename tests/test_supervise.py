@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,9 @@ import pytest
 from bench import record, supervise
 from bench.errors import MachineError
 from bench.run import run_cell
-from tests.helpers import forget_plugins, install_misbehaving, simulated
+from tests.helpers import simulated
 
-
-@pytest.fixture(scope="module", autouse=True)
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("plugin")
-    install_misbehaving(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        forget_plugins(folder)
-        yield
-    forget_plugins(folder)
+pytestmark = pytest.mark.usefixtures("misbehaving")
 
 
 def run_cells(cells: list[Any], out: Path, kind: str = "quality", **changes: Any) -> tuple[list[Any], int]:
