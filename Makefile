@@ -18,7 +18,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare report test lint types bench-micro clean
+.PHONY: help install bench compare report test lint types bench-micro mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ types: $(READY) ## mypy
 
 bench-micro: $(READY) ## time the core steps of every variant; nothing is asserted
 	@$(BIN)/python -m pytest tests/bench_micro.py --benchmark-only --benchmark-sort=name
+
+mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each (minutes)
+	@$(BIN)/python -m tests.mutants
 
 clean: ## remove the virtual environment and caches; results are never deleted
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks

@@ -46,6 +46,7 @@ app.command(data_app)
 
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 Settings = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="", show_default=False)]
+SUITES = f"{', '.join(suite.names())}, or a .toml file."
 Json = Annotated[bool, Parameter(negative="", help="Print JSON, and nothing else, on standard output.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps or xpu; a device that is not there is an error.")]
 Out = Annotated[Path | None, Parameter(help="Results folder; by default results/SUITE.")]
@@ -78,7 +79,7 @@ def list_(*, json: Json = False) -> int:
 
 @app.command
 def run(
-    suite_name: Annotated[str, Parameter(name="SUITE", help="quick, standard, or a .toml file.")] = "quick",
+    suite_name: Annotated[str, Parameter(name="SUITE", help=SUITES)] = "quick",
     /,
     *,
     variants: Words = (),
@@ -101,8 +102,16 @@ def run(
         Only these data sets, by name or as a path to an .npz file.
     settings
         key=value ...: budget keys (epochs, batch_size, lr, schedule, train_size), measurement keys (elbo_samples,
-        nll_samples, nll_points) and keywords of the variants (latent, posterior, network, hidden, beta ...).
+        nll_samples, nll_points, mi_points, gap_points, probe_points, ssim_points, ais_points ...) and keywords of the
+        variants (latent, posterior, network, hidden, beta ...). For the oracle suite: its own (n, points,
+        elbo_samples, importance_samples, chains, steps, gap_steps, epochs).
     """
+    path, table = suite.read(suite_name)
+    if "problem" in table:
+        for word, given in (("variants", variants), ("datasets", datasets), ("seeds", seeds)):
+            if given:
+                raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")
+        return _oracle(path, table, settings, out, json, device=device, jobs=jobs, again=again)
     chosen = _suite(suite_name, variants, datasets, seeds, settings)
     outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
     return _finish(outcome, json)
@@ -111,7 +120,7 @@ def run(
 @app.command
 def compare(
     *names: str,
-    suite_name: Annotated[str, Parameter(name="--suite", help="quick, standard, or a .toml file.")] = "quick",
+    suite_name: Annotated[str, Parameter(name="--suite", help=SUITES)] = "quick",
     datasets: Words = (),
     seeds: Seeds = None,
     device: Device = "auto",
@@ -123,6 +132,8 @@ def compare(
 ) -> int:
     """Compare variants with the first one named: run what is missing, then show paired differences over seeds.
 
+    Variants whose likelihoods have different supports are refused before anything is run.
+
     Parameters
     ----------
     names
@@ -132,26 +143,27 @@ def compare(
     settings
         key=value ..., as for `run`.
     """
-    from bench.compare import differences
+    from bench.compare import check, differences
 
     names = _split(names)
     if len(dict.fromkeys(names)) < 2:
         raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
     chosen = _suite(suite_name, names, datasets, seeds, settings)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    check(chosen, names[0])
     outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
     found = differences(outcome.records, names[0])
     if json:
         _print_json([dataclasses.asdict(difference) for difference in found])
     else:
         print("\n".join(difference.sentence for difference in found))
-    _warn(outcome)
+    _warn(outcome.failed)
     return FAILED_CELLS if outcome.failed else OK
 
 
 @app.command
 def throughput(
-    suite_name: Annotated[str, Parameter(name="SUITE", help="quick, standard, or a .toml file.")] = "quick",
+    suite_name: Annotated[str, Parameter(name="SUITE", help=SUITES)] = "quick",
     /,
     *,
     variants: Words = (),
@@ -173,6 +185,10 @@ def throughput(
         key=value ...: blocks, block_s, batch_size, and keywords of the variants.
     """
     chosen = _suite(suite_name, variants, datasets, None, settings)
+    plain = suite.load(suite_name)
+    budget = dataclasses.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
+    if (budget, chosen.measure) != (plain.budget, plain.measure):
+        raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
     outcome = _execute(chosen, out, device=device, quality=False, again=True)
     return _finish(outcome, json)
 
@@ -181,8 +197,12 @@ def throughput(
 def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = False) -> int:
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
     from bench import report
+    from bench.oracle import page
 
-    written = report.write(folder, reference=report.reference_of(folder, folder.resolve().name))
+    if page.holds_only_oracle(folder):
+        written = page.write(folder)
+    else:
+        written = report.write(folder, reference=report.reference_of(folder, folder.resolve().name))
     if json:
         _print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
     else:
@@ -274,9 +294,44 @@ def _suite(
 def _execute(chosen: suite.Suite, out: Path | None, *, jobs: int | None = None, **how: Any) -> "Outcome":
     from bench.execute import execute
 
+    _check_jobs(jobs)
+    return execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
+
+
+def _oracle(
+    path: Path,
+    table: dict[str, Any],
+    settings: Sequence[str],
+    out: Path | None,
+    json: bool,
+    *,
+    jobs: int | None,
+    **how: Any,
+) -> int:
+    from bench.execute import parse_settings
+    from bench.oracle import execute, page
+    from bench.oracle import suite as oracle
+
+    try:
+        chosen = oracle.configure(oracle.parse(path.stem, table), parse_settings(settings))
+    except UsageError as error:
+        raise UsageError(f"suite {path.name}: {error}") from error
+    _check_jobs(jobs)
+    outcome = execute.execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
+    if json:
+        checks = [{"problem": page.name(r), **check} for r in outcome.records for check in r.get("checks", [])]
+        done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}
+        _print_json(done | {"checks": checks})
+    else:
+        print(outcome.report.terminal)
+        print(f"All checks, the plot and a page that explains them: {outcome.out / 'README.md'}")
+    _warn(outcome.failed)
+    return FAILED_CELLS if outcome.failed else OK
+
+
+def _check_jobs(jobs: int | None) -> None:
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    return execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
 
 
 def _finish(outcome: "Outcome", json: bool) -> int:
@@ -296,12 +351,12 @@ def _finish(outcome: "Outcome", json: bool) -> int:
     else:
         print(outcome.report.terminal)
         print(f"Tables, plots and a page that explains them: {outcome.out / 'README.md'}")
-    _warn(outcome)
+    _warn(outcome.failed)
     return FAILED_CELLS if outcome.failed else OK
 
 
-def _warn(outcome: "Outcome") -> None:
-    for line in outcome.failed:
+def _warn(failed: Iterable[str]) -> None:
+    for line in failed:
         print(f"vaebench: failed: {line}", file=sys.stderr)
 
 

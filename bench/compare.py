@@ -1,69 +1,126 @@
-"""Paired differences between variants: what `vaebench compare` says."""
+"""Paired differences between variants: what `vaebench compare` says, and what it refuses to."""
 
+import contextlib
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import stats, table
+from bench.errors import UsageError
 
-# Metrics in the units of the data: they compare across likelihoods with different supports, nats do not.
-DATA_UNITS = ("mse_per_pixel",)
+if TYPE_CHECKING:
+    from bench.suite import Suite, Variant
+    from variants import DataSpec
+    from variants.core import VAE
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of one variant against the baseline on one comparison group.
+    """One metric of one variant against the baseline in one comparison group.
 
     Attributes:
         dataset: data set and binarisation.
         variant: row label.
         baseline: row label it is held against.
-        metric: metric name; None if the two are in no common group.
-        comparison: `stats.Comparison` as a dictionary; None likewise.
+        metric: metric name.
+        comparison: `stats.Comparison` as a dictionary.
         sentence: the same in plain words.
     """
 
     dataset: str
     variant: str
     baseline: str
-    metric: str | None
-    comparison: dict[str, Any] | None
+    metric: str
+    comparison: dict[str, Any]
     sentence: str
 
 
-def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Difference]:
-    """Every row against the baseline variant's row on the same data and device.
+def check(suite: "Suite", baseline: str) -> None:
+    """Refuse a comparison across likelihood supports before anything is run, by building every model once.
 
-    Rows of one comparison group are compared in every metric that has a direction. If they differ in nothing but the
-    likelihood's support, only the metrics in data units are; otherwise none is, and a sentence says why.
+    All else that makes a comparison group is the suite's own and common to its variants. A variant that cannot be built
+    is passed over: its cells will say why.
+
+    Raises:
+        UsageError: with the first variant whose likelihood has another support than the baseline's, and what to do.
+    """
+    from bench import data
+
+    homes = [variant for variant in suite.variants if variant.name == baseline]
+    home = min(homes, key=lambda variant: table.changes(variant.overrides))
+    with contextlib.redirect_stdout(sys.stderr):  # what a variant prints is no result
+        for choice in suite.datasets:
+            spec = data.spec(choice.name, choice.binarise, **choice.options)
+            if (base := _build(home, spec)) is None:
+                continue
+            support, likelihood = base.likelihood.support, _likelihood(base)
+            for variant in suite.variants:
+                model = _build(variant, spec)
+                if model is None or model.likelihood.support == support:
+                    continue
+                name = table.row_name(variant.name, variant.overrides)
+                mend = f"leave {name} out"
+                changed = _build(variant, spec, likelihood=likelihood)
+                if changed is not None and changed.likelihood.support == support:
+                    mend += f", or give all variants one likelihood: --set likelihood={likelihood}"
+                raise UsageError(
+                    f"{name} cannot be compared with {baseline} on {choice.name}: its likelihood "
+                    f"({_likelihood(model)}) has the support {model.likelihood.support!r}, that of {baseline} "
+                    f"({likelihood}) {support!r}, and nats on different supports are different quantities; {mend}"
+                )
+
+
+def _build(variant: "Variant", spec: "DataSpec", **changes: object) -> "VAE | None":
+    from variants import registry
+
+    try:
+        model = registry.seeded(variant.name, spec, 0, **{**variant.overrides, **changes})
+        return model if model.likelihood.support else None
+    except (Exception, SystemExit):
+        return None
+
+
+def _likelihood(model: "VAE") -> str:
+    from variants.parts import part_names
+
+    return str(part_names(model)["likelihood"])
+
+
+def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Difference]:
+    """Every row against the baseline variant's row on the same data and device, in every metric that is ranked.
+
+    A row of which every run failed before its model was built has no values, and nothing is said of it.
+
+    Raises:
+        UsageError: if a row with values stands in another comparison group than the baseline's, with what differs.
     """
     groups = table.groups(records)
-    homes: dict[tuple[str, str], tuple[table.Group, table.Row]] = {}
-    for group in groups:
-        for row in group.rows:
-            key = (group.dataset, row.device)
-            # Of several rows of the baseline variant the one with the fewest changes stands for it.
-            if row.variant == baseline and (key not in homes or len(row.overrides) < len(homes[key][1].overrides)):
-                homes[key] = group, row
+    places = {row: group for group in groups for row in group.rows}
     found = []
     for group in groups:
         for row in group.rows:
-            home, base = homes.get((group.dataset, row.device), (group, row))
-            if row is base:
+            # Of all groups of the same data: one that may not be compared is refused, not passed over.
+            near = [other for other, home in places.items() if _data(home) == _data(group)]
+            base = table.baseline_row(near, baseline, row.device)
+            if base is None or row is base or not row.ok or not base.ok:
                 continue
+            home = places[base]
             unequal = [key for key, value in group.settings.items() if home.settings[key] != value]
             if unequal:
-                found.append(_refusal(group, row, home, base, unequal))
+                reasons = "; ".join(f"{key} {group.settings[key]!r}, not {home.settings[key]!r}" for key in unequal)
+                raise UsageError(
+                    f"{row.label} cannot be compared with {base.label} on {group.dataset}, they are in different "
+                    f"comparison groups: {reasons}; run both with the same settings"
+                )
             for metric in group.metrics:
-                comparable = not unequal or (unequal == ["support"] and metric in DATA_UNITS)
-                if comparable and _judged(metric) and row.values(metric) and base.values(metric):
+                if stats.metric(metric).ranked and row.values(metric) and base.values(metric):
                     found.append(_difference(group.dataset, row, base, metric))
     return found
 
 
-def _judged(metric: str) -> bool:
-    entry = stats.metric(metric)
-    return entry.direction is not None and not entry.cost
+def _data(group: table.Group) -> str:
+    return table.canonical([group.settings[key] for key in ("dataset", "data_options", "binarise")])
 
 
 def _difference(dataset: str, row: table.Row, base: table.Row, metric: str) -> Difference:
@@ -71,9 +128,3 @@ def _difference(dataset: str, row: table.Row, base: table.Row, metric: str) -> D
     result = stats.paired(row.values(metric), base.values(metric), higher_better=higher)
     words = stats.sentence(result, row.label, base.label, dataset, metric)
     return Difference(dataset, row.label, base.label, metric, asdict(result), words)
-
-
-def _refusal(group: table.Group, row: table.Row, home: table.Group, base: table.Row, unequal: list[str]) -> Difference:
-    reasons = "; ".join(f"{key} {group.settings[key]!r} against {home.settings[key]!r}" for key in unequal)
-    words = f"{row.label} against {base.label} on {group.dataset}: nats are not comparable ({reasons})."
-    return Difference(group.dataset, row.label, base.label, None, None, words)

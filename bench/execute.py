@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import data, record, report, supervise
+from bench import data, record, report, supervise, weights
 from bench import device as devices
 from bench.errors import MachineError, UsageError
 from bench.progress import Progress
@@ -30,6 +30,7 @@ class Outcome:
         ran: cells that were run now.
         skipped: cells that were finished before.
         records: the records of the suite's cells, in the order of its cells.
+        failed: one line for every cell without figures, or whose figures are not what they should be.
         report: what was written, and the text for the terminal.
     """
 
@@ -37,12 +38,8 @@ class Outcome:
     ran: int
     skipped: int
     records: list[Record]
+    failed: list[str]
     report: report.Report
-
-    @property
-    def failed(self) -> list[str]:
-        """`"name: status, reason"` of every cell of the suite that has no figures."""
-        return [f"{r['id']}: {r['status']}, {r['reason']}" for r in self.records if r["status"] != "ok"]
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:
@@ -132,6 +129,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def default_jobs(device: str) -> int:
+    """Cells side by side: one a core on the CPU, one at a time on an accelerator."""
+    return cores() if device == "cpu" else 1
+
+
 def execute(
     suite: Suite, out: Path, *, device: str = "auto", jobs: int | None = None, quality: bool = True, again: bool = False
 ) -> Outcome:
@@ -160,9 +162,14 @@ def execute(
     untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)
     if missing or untimed:
-        _check_writable(out)
+        check_writable(out)
         for choice in suite.datasets:
             data.fetch(choice.name)
+    if again:
+        for cell in missing:
+            weights.path(out, cell).unlink(missing_ok=True)
+            for notes in (out / "weights").glob(f"{record.record_id('quality', cell)}_*.notes.json"):
+                notes.unlink()
     progress = Progress(len(missing) + len(untimed), sum(cell["budget"]["epochs"] for cell in missing))
     if skipped:
         progress.say(
@@ -170,7 +177,7 @@ def execute(
         )
     try:
         for kind, cells, side_by_side in (
-            ("quality", missing, jobs or (cores() if device == "cpu" else 1)),
+            ("quality", missing, jobs or default_jobs(device)),
             ("throughput", untimed, 1),
         ):
             supervise.run_cells(
@@ -181,16 +188,19 @@ def execute(
                 timeout_s=60 * suite.timeout_min,
                 provenance=record.provenance(),
                 on_epoch=progress.epochs,
+                on_measured=progress.measured,
                 on_record=progress.record,
             )
     finally:
         progress.close()
     identifiers = [record.record_id("quality", c) for c in trained] + [record.record_id("throughput", c) for c in timed]
+    records = [record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
     return Outcome(
         out=out,
         ran=len(missing) + len(untimed),
         skipped=skipped,
-        records=[record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers],
+        records=records,
+        failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
         report=report.write(out, reference=report.reference_of(out, suite.name)),
     )
 
@@ -204,7 +214,8 @@ def _check_train_size(suite: Suite) -> None:
             raise UsageError(f"train_size {wanted} is more than the {size} training examples of {choice.name}")
 
 
-def _check_writable(out: Path) -> None:
+def check_writable(out: Path) -> None:
+    """MachineError if no record could be written in a results folder."""
     probe = out / "runs" / ".writable"
     record.write_bytes(probe, b"")
     try:

@@ -6,7 +6,9 @@ pyplot, and the style is set only while one is drawn, so importing or calling th
 """
 
 import io
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import stats
-from bench.table import DASH, Group, Record, Row, Throughput, groups, row_name
+from bench.table import DASH, Group, Record, Row, Throughput, canonical, groups, row_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +44,13 @@ INK = "#333333"
 QUIET = "#8a8a8a"
 # Ellipses of more examples than this hide each other.
 SHOWN = 250
+# A latent unit whose posterior mean varies by no more than this over the data is inactive (Burda, Grosse and
+# Salakhutdinov 2016, arXiv:1509.00519, section 5.2). The judge has the same number, in a module that needs torch.
+ACTIVE_VARIANCE = 0.01
+# A collapsed dimension's KL is anything down to exactly zero, which a logarithmic axis cannot show.
+LEAST_KL = 1e-4
+# Half of a 95 % interval of a normal error, in standard errors.
+NORMAL = 1.96
 # More names than this cannot stand beside their points without covering others: a legend takes their place.
 MOST_LABELS = 10
 
@@ -141,6 +150,8 @@ def _title(figure: "Figure", title: str, note: str) -> None:
     """A bold line that says what is shown and a quiet one that says how to read it, both at the left edge."""
     import textwrap
 
+    # A line must not begin with a percent sign.
+    note = note.replace(" %", "\N{NO-BREAK SPACE}%")
     # About 14 characters of the note's size fit in one inch.
     lines = textwrap.wrap(note, max(30, int(figure.get_figwidth() * 13.5)))
     head = textwrap.wrap(title, max(24, int(figure.get_figwidth() * 9.5)))
@@ -211,7 +222,7 @@ def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
         _title(
             figure,
             f"ELBO by variant: {_where(group)}",
-            "Each point is one seed; the bar is the mean, the line its 95 % Student-t interval (from 3 seeds on).",
+            "Each point is one seed; the bar is the mean, the line its 95 % bootstrap interval (from 3 seeds on).",
         )
     return figure
 
@@ -245,11 +256,18 @@ def _where(group: Group) -> str:
 
 
 def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
-    """Rate (KL) against distortion (negative reconstruction), with lines of equal ELBO; each seed a point."""
-    points = {row: _rate_distortion_points(row) for row in group.rows}
+    """Rate (KL) against distortion (negative reconstruction), with lines of equal ELBO; each seed a point.
+
+    Rows that differ in their override of beta alone are joined in its order, through their means over seeds.
+
+    Source: Alemi et al. 2018, arXiv:1711.00464.
+    """
+    points = {row: _columns(row, "recon_nats", "kl_nats") * [-1, 1] for row in group.rows}
     points = {row: place for row, place in points.items() if len(place)}
     if not points:
         return None
+    sweeps = _sweeps(list(points))
+    swept = {row: (name, beta) for name, members in sweeps.items() for beta, row in members}
     everything = np.concatenate(list(points.values()))
     low, high = everything.min(0), everything.max(0)
     pad = 0.12 * np.maximum(high - low, 1.0)
@@ -259,9 +277,19 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
         axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
         axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
         _iso_elbo(axis)
+        obstacles = [everything]
+        for members in sweeps.values():
+            path = np.array([points[row].mean(0) for _, row in members])
+            axis.plot(path[:, 0], path[:, 1], color=looks[members[0][1].name].colour, linewidth=1.5, zorder=2)
+            # Names keep off the line as they do off the points.
+            steps = np.linspace(0, len(path) - 1, 40 * len(path))
+            obstacles.append(np.stack([np.interp(steps, range(len(path)), path[:, side]) for side in (0, 1)], axis=1))
+        names, handles = [], {}
+        crowded = len(points) - len(swept) > MOST_LABELS
         for row, place in points.items():
-            look = looks[row.name]
-            axis.scatter(
+            name, beta = swept.get(row, (row.label, None))
+            look = looks[sweeps[name][0][1].name if beta is not None else row.name]
+            handles[name] = axis.scatter(
                 place[:, 0],
                 place[:, 1],
                 s=30,
@@ -270,28 +298,53 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
                 alpha=0.75,
                 linewidth=0,
                 zorder=3,
-                label=row.label,
             )
+            if beta is not None or not crowded:
+                names.append((row.label if beta is None else f"β = {beta:g}", place.mean(0), look.colour))
         axis.set_xlabel("distortion: -log p(x|z) (nats per example), lower is better ←")
         axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
-        _title(
-            figure,
-            f"Rate and distortion: {_where(group)}",
+        note = (
             "Each point is one seed on the test split. Grey lines join equal ELBO = -(rate + distortion); a line "
-            "further to the lower left is better, and along one line a model only trades rate for distortion.",
+            "further to the lower left is better, and along one line a model only trades rate for distortion."
         )
-        if len(points) > MOST_LABELS:
-            axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title="best ELBO first")
-        else:
-            names = {row.label: (place.mean(0), looks[row.name].colour) for row, place in points.items()}
-            _label_points(figure, axis, names, everything)
+        if sweeps:
+            note += (
+                f" The coloured line{'s join' if len(sweeps) > 1 else ' joins'} the runs of {' and of '.join(sweeps)} "
+                "by the weight β of the KL in training, through the means over seeds."
+            )
+        _title(figure, f"Rate and distortion: {_where(group)}", note)
+        if crowded or len(sweeps) > 1:
+            shown = {name: handle for name, handle in handles.items() if crowded or name in sweeps}
+            axis.legend(
+                list(shown.values()),
+                list(shown),
+                loc="center left",
+                bbox_to_anchor=(1.01, 0.5),
+                frameon=False,
+                title="best ELBO first" if crowded else None,
+            )
+        if names:
+            _label_points(figure, axis, names, np.concatenate(obstacles))
     return figure
 
 
-def _rate_distortion_points(row: Row) -> np.ndarray:
-    """`[seeds, 2]`: distortion and rate of every ok seed that has both."""
-    recon, kl = row.values("recon_nats"), row.values("kl_nats")
-    return np.array([[-recon[seed], kl[seed]] for seed in sorted(recon.keys() & kl.keys())]).reshape(-1, 2)
+def _columns(row: Row, *metrics: str) -> np.ndarray:
+    """`[seeds, metrics]`: the ok seeds that have every one of the metrics, in order."""
+    values = [row.values(metric) for metric in metrics]
+    seeds = sorted(set.intersection(*(set(found) for found in values)))
+    return np.array([[found[seed] for found in values] for seed in seeds]).reshape(-1, len(metrics))
+
+
+def _sweeps(rows: Sequence[Row]) -> dict[str, list[tuple[float, Row]]]:
+    """Rows that differ in their override of beta alone: what they share -> (beta, row) by rising beta, two or more."""
+    found: dict[str, list[tuple[float, Row]]] = {}
+    for row in rows:
+        overrides = json.loads(row.overrides)
+        beta = overrides.pop("beta", None)
+        if isinstance(beta, int | float):
+            device = row.label.removeprefix(row.name)
+            found.setdefault(row_name(row.variant, overrides) + device, []).append((float(beta), row))
+    return {name: sorted(members, key=lambda m: m[0]) for name, members in found.items() if len(members) > 1}
 
 
 def _iso_elbo(axis: "Axes") -> None:
@@ -334,13 +387,13 @@ def _iso_elbo(axis: "Axes") -> None:
 
 
 def _label_points(
-    figure: "Figure", axis: "Axes", names: Mapping[str, tuple[np.ndarray, str]], points: np.ndarray
+    figure: "Figure", axis: "Axes", names: Sequence[tuple[str, np.ndarray, str]], points: np.ndarray
 ) -> None:
     """Name every cloud of points where its text covers no other text or line and the fewest points.
 
     Args:
-        names: label -> (centre of its cloud, colour).
-        points: `[n, 2]`, every point of the plot.
+        names: label, centre of its cloud, colour.
+        points: `[n, 2]`, every point of the plot, and of its lines so many that no name fits between them.
     """
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -356,7 +409,7 @@ def _label_points(
         spots = places[:, None]
         return int(np.sum(np.all((spots > frames[:, :2] - margin) & (spots < frames[:, 2:] + margin), axis=-1)))
 
-    for name, (centre, colour) in names.items():
+    for name, centre, colour in names:
         anchor = axis.transData.transform(centre)
         probe = axis.text(centre[0], centre[1], name, fontsize=10)
         size = np.array(probe.get_window_extent(renderer).size)
@@ -408,6 +461,411 @@ def _label_points(
             },
             zorder=4,
         )
+
+
+def inference_gaps(group: Group) -> "Figure | None":
+    """What inference loses, split into approximation and amortisation, and what other Gaussians would lose.
+
+    Drawn for every row that has both gaps of its own posterior family, with a Gaussian that can be optimised.
+
+    Source: Cremer, Li and Duvenaud 2018, arXiv:1801.03558.
+    """
+    parts = {"approximation gap (posterior family)": COLOURS[0], "amortisation gap (encoder)": COLOURS[1]}
+    families = {"the best diagonal Gaussian": "#9fc9e6", "the best full Gaussian": "#0b3c5d"}
+    own = _measured(group, "approximation_gap_nats", "amortisation_gap_nats")
+    if not own:
+        return None
+    best = {row: _columns(row, "approximation_gap_diagonal_nats", "approximation_gap_full_nats") for row in own}
+    rows = list(own)
+    with _look():
+        panels = 2 if any(map(len, best.values())) else 1
+        figure = _figure(6 + 4 * (panels - 1), 1.3 + 0.5 * len(rows))
+        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+        _stacked(axes[0], own, parts)
+        axes[0].set_xlabel("inference gap (nats), lower is tighter ←")
+        for axis in axes[1:]:
+            _paired_bars(axis, best, families)
+            axis.set_xlabel("approximation gap (nats), lower is tighter ←")
+        _rows_axis(axes[0], rows)
+        note = (
+            f"{'Left: ' if panels == 2 else ''}log p(x) - ELBO, what inference loses per example. Bar: mean over "
+            "seeds; point: the sum of one seed; black line: its 95 % bootstrap interval (from 3 seeds on)."
+        )
+        if panels == 2:
+            note += (
+                " Right: what the best Gaussian for each single example would lose; the distance from the light bar to "
+                "the dark one is what a full covariance buys."
+            )
+        missing = _left_out(group, rows, "approximation_gap_nats", "posterior is no Gaussian")
+        _title(figure, f"Inference gaps: {_where(group)}", note + missing)
+    return figure
+
+
+def elbo_surgery(group: Group) -> "Figure | None":
+    """The KL of the ELBO as mutual information plus the KL of the aggregate posterior to the prior.
+
+    Source: Hoffman and Johnson 2016, "ELBO surgery: yet another way to carve up the variational evidence lower bound".
+    """
+    parts = {
+        "mutual information of x and z": COLOURS[2],
+        "marginal KL(q(z) || p(z))": COLOURS[4],
+    }
+    rows = _measured(group, "mutual_information_nats", "marginal_kl_nats")
+    if not rows:
+        return None
+    counts: set[Any] = {(record.get("latent") or {}).get("points") for row in rows for record in row.ok} - {None}
+    with _look():
+        figure = _figure(9.5, 1.3 + 0.5 * len(rows))
+        axis = figure.subplots()
+        _stacked(axis, rows, parts)
+        note = (
+            "The rate is how much a code tells of its example (mutual information) plus how far all codes together are "
+            "from the prior (marginal KL). Bar: mean over seeds; point: the sum of one seed; black line: its 95 % "
+            "bootstrap interval (from 3 seeds on)."
+        )
+        # Rows that were measured on different numbers of points have no bound in common.
+        if len(counts) == 1:
+            (points,) = counts
+            axis.axvline(
+                math.log(points),
+                color=INK,
+                linestyle="--",
+                linewidth=1.2,
+                label=f"log {points:,} = {math.log(points):.2f}",
+            )
+            axis.set_xlim(right=max(axis.get_xlim()[1], 1.05 * math.log(points)))
+            _legend(axis, parts)
+            note += f" Dashed: no more mutual information can be seen in {points:,} examples than their logarithm."
+        axis.set_xlabel("KL(q(z|x) || p(z)) (nats per example), neither high nor low is better")
+        _rows_axis(axis, list(rows))
+        _title(figure, f"What the KL is made of: {_where(group)}", note + _left_out(group, list(rows)))
+    return figure
+
+
+def _measured(group: Group, *metrics: str) -> dict[Row, np.ndarray]:
+    """Row -> `[seeds, metrics]`, of the rows with a seed that has every one of the metrics."""
+    found = {row: _columns(row, *metrics) for row in group.rows}
+    return {row: values for row, values in found.items() if len(values)}
+
+
+def _left_out(group: Group, shown: Sequence[Row], metric: str = "", why: str = "") -> str:
+    """A sentence that names the group's other rows and says why they are not shown; empty if there are none.
+
+    Args:
+        shown: the rows that are.
+        metric: a row with a bound that reports it, if only as null, was measured,
+        why: so this is what it lacks.
+    """
+    names = []
+    for row in group.rows:
+        if row not in shown:
+            if not row.ok:
+                reason = "no run finished"
+            elif row.model.get("has_bound") is False:
+                reason = "has no bound"
+            elif any(metric in record["metrics"] for record in row.ok):
+                reason = why
+            else:
+                reason = "not measured"
+            names.append(f"{row.label} ({reason})")
+    return f" Not shown: {', '.join(names)}." if names else ""
+
+
+def _rows_axis(axis: "Axes", rows: Sequence[Row]) -> None:
+    """The first row on top, each by its label."""
+    axis.set_yticks(range(len(rows)), [_seeds_label(row) for row in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+
+
+def _legend(axis: "Axes", parts: Mapping[str, str]) -> None:
+    """Colours' labels, and those of lines, above the panel at its left edge."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=colour, linewidth=0, label=label) for label, colour in parts.items()]
+    handles = [*patches, *axis.get_legend_handles_labels()[0]]
+    axis.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=10, borderaxespad=0.2
+    )
+
+
+def _stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, str]) -> None:
+    """One bar per row of the parts' means over seeds, the sum of every seed as a point, and the sum's interval.
+
+    Args:
+        rows: row -> `[seeds, parts]`.
+        parts: label -> colour.
+    """
+    widest = max(float(values.mean(0).clip(0).sum()) for values in rows.values())
+    ends = [0.0]
+    for place, values in enumerate(rows.values()):
+        totals = values.sum(1)
+        first, last = _seed_points(axis, place, totals)
+        # A part below zero, as noise makes it, goes to the left of zero and takes nothing off the others.
+        right = left = 0.0
+        for part, colour in zip(values.mean(0), parts.values(), strict=True):
+            start = right if part >= 0 else left
+            axis.barh(place, part, left=start, height=0.62, color=colour, linewidth=0)
+            # The number keeps clear of the points.
+            room = min(start + part, first) - start
+            if room > 0.09 * widest:
+                axis.text(start + room / 2, place, f"{part:.2f}", ha="center", va="center", fontsize=9.5, color="white")
+            right, left = right + max(part, 0.0), left + min(part, 0.0)
+        ends.append(max(last, right))
+        _value(axis, place, ends[-1], f"{totals.mean():.2f}")
+    _zero_based(axis, ends)
+    _legend(axis, parts)
+
+
+def _seed_points(axis: "Axes", place: float, values: np.ndarray) -> tuple[float, float]:
+    """Every seed's value as a point with their interval behind; the leftmost and the rightmost place of them."""
+    summary = stats.summarise(values.tolist())
+    if summary.low is not None and summary.high is not None:
+        for width, colour in ((3.6, "white"), (1.6, INK)):
+            axis.plot(
+                [summary.low, summary.high],
+                [place, place],
+                color=colour,
+                linewidth=width,
+                solid_capstyle="butt",
+                zorder=3,
+            )
+    offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+    axis.scatter(values, place + offsets, s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4)
+    ends = [*values.tolist(), *(end for end in (summary.low, summary.high) if end is not None)]
+    return min(ends), max(ends)
+
+
+def _value(axis: "Axes", place: float, end: float, text: str) -> None:
+    """A number to the right of what it belongs to."""
+    axis.annotate(
+        text,
+        (end, place),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9.5,
+        color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        zorder=2.5,
+    )
+
+
+def _zero_based(axis: "Axes", ends: Sequence[float], room: float = 1.16) -> None:
+    """From zero, or from where noise goes below it, with room for numbers at the right end."""
+    low = min(0.0, axis.dataLim.x0)
+    axis.set_xlim(low * 1.15, room * max(ends) or 1)
+    axis.axvline(0, color="#bbbbbb", linewidth=1, zorder=1)
+    axis.grid(axis="y", visible=False)
+    axis.locator_params(axis="x", nbins=6)
+
+
+def _paired_bars(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, str]) -> None:
+    """For every row a thin bar per part, one below the other: the mean over seeds, with every seed as a point.
+
+    Args:
+        rows: row -> `[seeds, parts]`; without seeds it gets a dash.
+        parts: label -> colour.
+    """
+    ends = [0.0]
+    for place, values in enumerate(rows.values()):
+        if not len(values):
+            axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+        for index, (column, colour) in enumerate(zip(values.T, parts.values(), strict=True)):
+            if len(column):
+                height = 0.72 / len(parts)
+                middle = place + (index - (len(parts) - 1) / 2) * height
+                axis.barh(middle, column.mean(), height=0.92 * height, color=colour, linewidth=0)
+                axis.scatter(
+                    column, [middle] * len(column), s=12, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=4
+                )
+                ends.append(float(column.max()))
+                _value(axis, middle, ends[-1], f"{column.mean():.2f}")
+    _zero_based(axis, ends)
+    _legend(axis, parts)
+
+
+def kl_per_dimension(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
+    """KL of every latent dimension, sorted falling, and the variance of its posterior mean, which makes it active."""
+    from matplotlib.ticker import MaxNLocator
+
+    panels = {
+        "kl_per_dim": "KL of the dimension (nats)",
+        "mean_variance": "variance of the posterior mean over the data",
+    }
+    found = {name: {row: values for row in group.rows if len(values := _spectra(row, name))} for name in panels}
+    rows = [row for row in group.rows if row in found["kl_per_dim"]]
+    if not rows:
+        return None
+    panels = {name: label for name, label in panels.items() if found[name]}
+    with _look():
+        figure = _figure(4.6 * len(panels) + 2.2, 4.4)
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (name, label) in zip(axes, panels.items(), strict=True):
+            for row, values in found[name].items():
+                look = looks[row.name]
+                ranks = np.arange(1, values.shape[1] + 1)
+                values = np.maximum(values, LEAST_KL)
+                axis.plot(
+                    ranks,
+                    values.mean(0),
+                    color=look.colour,
+                    marker=look.marker,
+                    markersize=4.5,
+                    linewidth=1.6,
+                    label=row.label,
+                )
+                axis.fill_between(ranks, values.min(0), values.max(0), color=look.colour, alpha=0.18, linewidth=0)
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter("")
+            # Two powers of ten at the least, so that the scale is seen to be logarithmic.
+            bottom, top = axis.get_ylim()
+            axis.set_ylim(min(bottom, 0.05), max(top, 2))
+            axis.set_ylabel(label)
+            axis.set_xlabel("latent dimension, the largest first")
+            axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+            axis.grid(axis="x", visible=False)
+        if "mean_variance" in panels:
+            axes[-1].axhline(ACTIVE_VARIANCE, color=INK, linestyle="--", linewidth=1.2)
+            bottom, top = axes[-1].get_ylim()
+            axes[-1].set_ylim(min(bottom, ACTIVE_VARIANCE / 5), max(top, ACTIVE_VARIANCE * 5))
+            axes[-1].annotate(
+                f"inactive: {ACTIVE_VARIANCE} or less",
+                (0.015, ACTIVE_VARIANCE),
+                xycoords=axes[-1].get_yaxis_transform(),
+                xytext=(0, -4),
+                textcoords="offset points",
+                va="top",
+                fontsize=9.5,
+                color=INK,
+            )
+        axes[-1].legend(
+            loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title="best ELBO first", alignment="left"
+        )
+        note = (
+            "KL(q(z_d|x) || p(z_d)) of each latent dimension, mean over test examples, sorted within each seed; near "
+            "zero the dimension has collapsed onto the prior. Correlated posteriors count by their marginals."
+        )
+        if "mean_variance" in panels:
+            note = f"Left: {note} Right: the same for the variance that decides whether a dimension is an active unit."
+        note += " Line: mean over seeds; band: lowest to highest seed. Logarithmic y axes"
+        note += f"; values below {LEAST_KL:g} are drawn at it." if _below(found, LEAST_KL) else "."
+        missing = _left_out(group, rows, "mutual_information_nats", "posterior or prior is no Gaussian")
+        _title(figure, f"KL per latent dimension: {_where(group)}", note + missing)
+    return figure
+
+
+def _spectra(row: Row, name: str) -> np.ndarray:
+    """`[seeds, D]`: `record["latent"][name]` of every ok seed that has it, each sorted falling."""
+    found = [(record.get("latent") or {}).get(name) for record in row.ok]
+    return np.array([sorted(values, reverse=True) for values in found if values])
+
+
+def _below(found: Mapping[str, Mapping[Row, np.ndarray]], least: float) -> bool:
+    return any(float(values.min()) < least for rows in found.values() for values in rows.values())
+
+
+_BOUNDS = ("bdmc_lower_nats", "bdmc_upper_nats")
+
+
+def evidence(group: Group) -> "Figure | None":
+    """How well log p(x) is known: between two bounds on simulated data, and by two estimators on test examples.
+
+    Source: Grosse, Ghahramani and Adams 2015, arXiv:1511.02543; Wu et al. 2017, arXiv:1611.04273.
+    """
+    sandwich = _measured(group, *_BOUNDS)
+    # The most importance samples make the tightest estimate.
+    weighted = [name for name in group.metrics if re.fullmatch(r"nll_is\d+_nats", name)][-1:]
+    estimates = _measured(group, *weighted, "nll_ais_nats") if weighted else {}
+    rows = [row for row in group.rows if row in sandwich or row in estimates]
+    if not rows:
+        return None
+    panels = [found for found in (sandwich, estimates) if found]
+    note = ""
+    with _look():
+        figure = _figure(1.6 + 4.6 * len(panels), 1.3 + 0.5 * len(rows))
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axis, found in zip(axes, panels, strict=True):
+            for place, row in enumerate(rows):
+                if row not in found:
+                    axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+        if sandwich:
+            _sandwich(axes[0], rows, sandwich)
+            note += (
+                "Simulated data, drawn from each model itself, so only the widths compare: log p(x) lies between a "
+                "lower and an upper bound in expectation; bar: mean width over seeds; point: one seed; line: 95 % "
+                "Monte Carlo interval. "
+            )
+        if estimates:
+            _estimates(axes[-1], rows, estimates, (*weighted, "nll_ais_nats"))
+            note += (
+                "Test data: both estimates are at most log p(x) in expectation; mark: mean over seeds; point: one "
+                "seed; line: 95 % Monte Carlo interval of one run. The error of the choice of test examples is not "
+                "drawn, and they need not be the same for both."
+            )
+        _rows_axis(axes[0], rows)
+        _title(figure, f"How well log p(x) is known: {_where(group)}", note.strip() + _left_out(group, rows))
+    return figure
+
+
+def _sandwich(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray]) -> None:
+    """The width between the bounds `[seeds, 2]` of every row as a bar, with both bounds beside it."""
+    ends = [0.0]
+    for place, row in enumerate(rows):
+        if row in found:
+            lower, upper = found[row].T
+            width = upper - lower
+            seeds = set.intersection(*(set(row.values(metric)) for metric in _BOUNDS))
+            reach = NORMAL * np.array([_width_error(record) for record in row.ok if record["cell"]["seed"] in seeds])
+            axis.barh(place, width.mean(), height=0.62, color="#9fc9e6", linewidth=0)
+            heights = place + (np.linspace(-0.2, 0.2, len(width)) if len(width) > 1 else np.zeros(1))
+            axis.hlines(heights, width - reach, width + reach, color=INK, linewidth=1.2, zorder=3)
+            axis.scatter(width, heights, s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4)
+            ends.append(max(0.0, float((width + reach).max())))
+            _value(axis, place, ends[-1], f"{lower.mean():.2f} to {upper.mean():.2f}")
+    axis.set_title("simulated data: lower to upper bound", fontsize=11)
+    axis.set_xlabel("upper - lower bound (nats), narrower is surer ←")
+    _zero_based(axis, ends, room=1.6)
+
+
+def _estimates(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray], metrics: tuple[str, ...]) -> None:
+    """For every row one line per metric, which estimates -log p(x): `[seeds, metrics]`."""
+    labels = [stats.metric(metrics[0]).label.removeprefix("NLL (").removesuffix(")"), "AIS"]
+    for index, (label, colour, marker) in enumerate(zip(labels, (COLOURS[0], COLOURS[1]), "os", strict=True)):
+        middle, height, reach = [], [], []
+        for place, row in enumerate(rows):
+            if row in found:
+                values = -found[row][:, index]
+                middle.append(values.mean())
+                height.append(place + 0.3 * (index - 0.5))
+                # All seeds are measured with the same random numbers, so their errors do not simply average out.
+                reach.append(NORMAL * (row.error(metrics[index], "mc") or 0.0))
+                axis.scatter(values, [height[-1]] * len(values), s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)
+        axis.hlines(height, np.subtract(middle, reach), np.add(middle, reach), color=colour, linewidth=1.6, zorder=2)
+        axis.scatter(
+            middle,
+            height,
+            s=34,
+            marker=marker,
+            facecolor="white",
+            edgecolor=colour,
+            linewidth=1.5,
+            zorder=4,
+            label=label,
+        )
+    axis.set_title("test data", fontsize=11)
+    axis.legend(loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=2, frameon=False, fontsize=10, borderaxespad=0.1)
+    axis.set_xlabel("log p(x) (nats per example), higher is better →")
+    axis.grid(axis="y", visible=False)
+    axis.locator_params(axis="x", nbins=6)
+
+
+def _width_error(record: Record) -> float:
+    """Monte Carlo standard error of the width between the bounds; what is not known counts as 0."""
+    width, *ends = (
+        ((record.get("errors") or {}).get(metric) or {}).get("mc") for metric in ("bdmc_gap_nats", *_BOUNDS)
+    )
+    return math.hypot(*(end or 0.0 for end in ends)) if width is None else float(width)
 
 
 def learning_curves(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
@@ -779,7 +1237,7 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
     plane rank nothing, so they show all groups of a data set together, one figure for each budget. The group's
     hexadecimal name is added where a data set holds several that differ in more than their support.
     """
-    from bench.table import canonical, datasets, digest
+    from bench.table import datasets, digest
     from bench.table import throughput as timings
 
     looks = styles(records)
@@ -790,12 +1248,16 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
             name = f"{dataset}-{group.settings['support']}"
             if sum(other.settings["support"] == group.settings["support"] for other in own) > 1:
                 name += f"-{group.id}"
-            for kind, draw in (
-                ("elbo_by_variant", elbo_by_variant),
-                ("rate_distortion", rate_distortion),
-                ("learning_curves", learning_curves),
+            for kind, figure in (
+                ("elbo_by_variant", elbo_by_variant(group, looks)),
+                ("rate_distortion", rate_distortion(group, looks)),
+                ("inference_gaps", inference_gaps(group)),
+                ("elbo_surgery", elbo_surgery(group)),
+                ("kl_per_dimension", kl_per_dimension(group, looks)),
+                ("evidence", evidence(group)),
+                ("learning_curves", learning_curves(group, looks)),
             ):
-                if (figure := draw(group, looks)) is not None:
+                if figure is not None:
                     yield dataset, f"{name}_{kind}", figure
         if (figure := throughput(timings(records, dataset), looks, dataset)) is not None:
             yield dataset, f"{dataset}_throughput", figure

@@ -1,11 +1,15 @@
 """What a person sees while cells run: one bar on a terminal, plain lines otherwise. Always on standard error."""
 
 import sys
+import time
 from typing import Any
 
 from tqdm import tqdm
 
-from bench.record import Record
+from bench.record import Cell, Record
+
+# Seconds after which plain lines tell of work that goes on.
+QUIET_S = 30
 
 
 class Progress:
@@ -20,11 +24,20 @@ class Progress:
         self.cells = cells
         self.done = 0
         self.terminal = sys.stderr.isatty()
+        self.spoke = time.monotonic()
         self.bar: tqdm[Any] = tqdm(total=epochs, unit="epoch", disable=not self.terminal, dynamic_ncols=True)
 
     def epochs(self, n: int) -> None:
         """Note `n` further epochs."""
         self.bar.update(n)
+
+    def measured(self, cell: Cell, what: str, done: int, total: int) -> None:
+        """Note how far a measurement is; on plain lines only if nothing has been said for a while."""
+        line = f"{cell['dataset']} {cell['variant']} seed {cell['seed']}: {what} {done}/{total}"
+        if self.terminal:
+            self.bar.set_postfix_str(line)
+        elif time.monotonic() - self.spoke > QUIET_S:
+            self.say(line)
 
     def record(self, record: Record, seconds: float) -> None:
         """Say what a cell gave."""
@@ -34,6 +47,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line above the bar."""
+        self.spoke = time.monotonic()
         tqdm.write(line, file=sys.stderr)
         sys.stderr.flush()
 

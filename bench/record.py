@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +16,10 @@ from bench.errors import MachineError
 
 SCHEMA = 1
 # Results compare only within one protocol. Raise it when the same configuration would give other numbers.
-PROTOCOL = "1.0"
+PROTOCOL = "1.1"
 STATUSES = ("ok", "diverged", "error", "timeout")
-KINDS = ("quality", "throughput")
+# "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.
+KINDS = ("quality", "throughput", "oracle")
 
 Record = dict[str, Any]
 Cell = dict[str, Any]
@@ -28,7 +30,7 @@ def record_id(kind: str, cell: Cell) -> str:
     text = json.dumps([PROTOCOL, kind, cell], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     data = Path(cell["dataset"]).stem
-    middle = f"s{cell['seed']}" if kind == "quality" else f"throughput-{cell['device']}"
+    middle = {"quality": f"s{cell.get('seed')}", "throughput": f"throughput-{cell['device']}"}.get(kind, kind)
     return f"{data}-{cell['binarise']}_{cell['variant']}_{middle}_{digest}"
 
 
@@ -44,6 +46,8 @@ def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
         "cell": cell,
         "model": {},
         "metrics": {},
+        "errors": {},
+        "latent": {},
         "curve": [],
         "timing": {},
         "provenance": provenance | {"started": datetime.now(UTC).isoformat(timespec="seconds")},
@@ -93,7 +97,7 @@ def read(path: Path) -> Record:
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
-    tables = ("model", "timing", "provenance")  # what a failed run may lack
+    tables = ("model", "errors", "latent", "timing", "provenance")  # what a failed run may lack
     if not all(isinstance(record.get(name, {}), dict) for name in tables) or not isinstance(
         record.get("curve", []), list
     ):
@@ -102,18 +106,24 @@ def _is_whole(record: dict[str, Any]) -> bool:
         return False
     if record.get("kind") not in KINDS or record.get("status") not in STATUSES or not isinstance(record.get("id"), str):
         return False
+    if record["kind"] == "oracle" and record["status"] == "ok" and not isinstance(record.get("checks"), list):
+        return False
     cell = {"variant", "overrides", "dataset", "data_options", "binarise", "device", "precision"}
     return cell | ({"seed", "budget", "measure"} if record["kind"] == "quality" else set()) <= set(record["cell"])
 
 
-def read_all(out: Path) -> tuple[list[Record], list[str]]:
-    """All records of a results folder in a stable order, and a one-line warning for each file that is none."""
+def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tuple[list[Record], list[str]]:
+    """The records of some kinds in a results folder, in a stable order, and a one-line warning for each file that is
+    none."""
     records, warnings = [], []
     for path in sorted((out / "runs").glob("*.json")):
         try:
-            records.append(read(path))
+            found = read(path)
         except ValueError as error:
             warnings.append(str(error))
+        else:
+            if found["kind"] in kinds:
+                records.append(found)
     return records, warnings
 
 

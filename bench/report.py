@@ -175,11 +175,10 @@ def _page(
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             blocks.append(f"![{dataset}: {title}](plots/{name}.png)")
     if grid[1] or notes:
-        blocks += [
-            "## Beside the reference",
-            "Test ELBO in nats per example; the settings are equal, the device may differ.",
-        ]
-        blocks += [table.markdown_grid(grid)] if grid[1] else []
+        blocks.append("## Beside the reference")
+        if grid[1]:
+            blocks.append("Test ELBO in nats per example; the settings are equal, the device may differ.")
+            blocks.append(table.markdown_grid(grid))
         blocks += [_list(map(table.markdown_text, notes))] if notes else []
     blocks += ["## Where the numbers come from", _list(_provenance(records))]
     return "\n\n".join(blocks) + "\n"
@@ -194,10 +193,16 @@ def _reading(records: Sequence[Record]) -> list[str]:
         used = stats.ordered([*used, *(name for r in records if r["kind"] == "throughput" for name in r["metrics"])])
     entries = [stats.metric(name) for name in used]
     return [
-        "Each table is one comparison group: same data, binarisation, likelihood support, budget, measurement and "
-        "precision. Nothing is ranked across tables.",
+        "The tables below one line in bold are one comparison group: same data, split, binarisation, likelihood "
+        "support, budget, measurement, precision and protocol. Nothing is ranked across groups.",
+        "Nothing was selected: a model is judged with its last weights, after a fixed schedule. The validation split "
+        "feeds the learning curve alone; the test split is never read before training has ended.",
         f"{table.SPREAD_LEGEND} {table.DASH} means not applicable, or too few seeds.",
         table.MARK_LEGEND,
+        table.COMPARISON_LEGEND,
+        table.CERTAINTY_LEGEND,
+        "`docs/metrics.md` in the repository defines every column: formula, source, cost, and what it must not be "
+        "compared with. In short:",
         *(f"**{table.markdown_text(entry.header)}**: {table.markdown_text(entry.definition)}." for entry in entries),
     ]
 
@@ -205,9 +210,9 @@ def _reading(records: Sequence[Record]) -> list[str]:
 def _provenance(records: Sequence[Record]) -> list[str]:
     sources = [record.get("provenance") or {} for record in records]
     commits = {
-        f"`{str(source.get('commit') or 'unknown')[:12]}`"
-        + (" with uncommitted changes" if source.get("dirty") else "")
-        for source in sources
+        f"`{commit}`" + (" with uncommitted changes" if dirty else "")
+        for record in records
+        for commit, dirty in table.code_states(record)
     }
     versions = {f"{name} {value}" for source in sources for name, value in (source.get("versions") or {}).items()}
     devices = {

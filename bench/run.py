@@ -1,20 +1,23 @@
 """One cell of a suite -> one Record: JSON in, JSON out. It knows no suite, no engine and no other cell."""
 
+import hashlib
 import io
 import math
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench import clock, data, measure, record, seeds
+from bench import clock, data, measure, record, seeds, weights
 from bench import device as devices
 from bench.data.batches import Data
 from bench.errors import BenchError
+from bench.notebook import Notebook
 from bench.record import Cell, Record
 from bench.suite import Budget, Clock, Measure
 from bench.train import Diverged, train
@@ -27,15 +30,23 @@ SHOWN, DRAWN, PLACED = 8, 32, 500
 
 
 def run_cell(
-    kind: str, cell: Cell, provenance: dict[str, Any], on_epoch: Callable[[int], None] = lambda _: None
+    kind: str,
+    cell: Cell,
+    provenance: dict[str, Any],
+    on_epoch: Callable[[int], None] = lambda _: None,
+    on_measured: Callable[[str, int, int], None] = lambda *_: None,
+    out: Path | None = None,
 ) -> tuple[Record, bytes | None]:
     """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
 
     Args:
-        kind: `"quality"` (train and measure) or `"throughput"`.
+        kind: `"quality"` (train and measure), `"throughput"`, or `"oracle"` (check the judge).
         cell: its configuration, see `bench.suite.Suite`.
         provenance: where the code comes from, kept in the record.
         on_epoch: told the number of finished epochs after each.
+        on_measured: told a measurement, how many of its batches are done, and how many there are.
+        out: results folder; trained weights are kept there, and found there if the cell was trained before, and so is
+            what a stopped cell had measured.
 
     Returns:
         The record, and the artefacts (an npz archive of pictures and latent points) of a suite's first seed.
@@ -45,8 +56,12 @@ def run_cell(
     try:
         if kind == "throughput":
             _throughput(cell, result)
+        elif kind == "oracle":
+            from bench.oracle import checks
+
+            checks.run(cell, result)
         else:
-            artefacts = _quality(cell, result, on_epoch)
+            artefacts = _quality(cell, result, on_epoch, on_measured, out)
         result["status"] = "ok"
     except Diverged as error:
         result |= {"status": "diverged", "reason": str(error)}
@@ -112,19 +127,29 @@ def _check_shapes(model: VAE, x: Tensor) -> None:
             raise ValueError(f"{name} has shape {tuple(tensor.shape)} where {shape} belongs (K = {k}, B = {b})")
 
 
-def _quality(cell: Cell, result: Record, on_epoch: Callable[[int], None]) -> bytes | None:
+def _quality(
+    cell: Cell,
+    result: Record,
+    on_epoch: Callable[[int], None],
+    on_measured: Callable[[str, int, int], None],
+    out: Path | None,
+) -> bytes | None:
     seed, budget, how = cell["seed"], Budget(**cell["budget"]), Measure(**cell["measure"])
     model, loaded = _prepare(cell, result, seed, budget.train_size)
+    kept = weights.path(out, cell) if out else None
+    training = _trained(model, loaded, budget, cell, result, on_epoch, kept)
+    result["curve"] = training["curve"]
+    result["provenance"]["trained"] = training["provenance"]
     started = time.perf_counter()
-    result["curve"] = train(model, loaded, budget, seed=seed, device=cell["device"], on_epoch=on_epoch)
-    trained = time.perf_counter()
-    metrics, kl_method = measure.evaluate(model, loaded, how, seed=seed)
-    result["timing"] = {"train_s": trained - started, "measure_s": time.perf_counter() - trained}
-    result["model"]["kl_method"] = kl_method
-    broken = [name for name, value in metrics.items() if value is not None and not math.isfinite(value)]
+    notebook = Notebook(_notes(kept, result), on_measured)
+    judgement = measure.evaluate(model, loaded, how, notebook)
+    result["timing"] = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
+    result["model"]["kl_method"] = judgement.kl_method
+    notebook.close()
+    broken = [name for name, value in judgement.metrics.items() if value is not None and not math.isfinite(value)]
     if broken:
         raise Diverged(f"not finite at evaluation: {', '.join(broken)}")
-    result["metrics"] = metrics
+    result |= {"metrics": judgement.metrics, "errors": judgement.errors, "latent": judgement.latent}
     with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
         x, _ = next(loaded.eval_batches("test", 1, limit=1))
         result["model"]["latent"] = model.infer(x).event_shape.numel()
@@ -134,6 +159,42 @@ def _quality(cell: Cell, result: Record, on_epoch: Callable[[int], None]) -> byt
             # Pictures decorate a result, and must not cost it: a posterior may well have no variance in closed form.
             result["no_pictures"] = f"{type(error).__name__}: {error}"
             return None
+
+
+def _notes(kept: Path | None, result: Record) -> Path | None:
+    """Where a stopped measurement is kept. It is one of these weights: whoever trains anew measures anew."""
+    if kept is None or not kept.exists():
+        return None
+    digest = hashlib.sha256(kept.read_bytes()).hexdigest()[:10]
+    return kept.with_name(f"{result['id']}_{digest}.notes.json")
+
+
+def _trained(
+    model: VAE,
+    loaded: Data,
+    budget: Budget,
+    cell: Cell,
+    result: Record,
+    on_epoch: Callable[[int], None],
+    kept: Path | None,
+) -> dict[str, Any]:
+    """Train `model`, or give it the weights that the same training left before: curve, seconds, provenance."""
+    # What they were trained on is a file that may since have been replaced.
+    data_sha256 = result["provenance"]["data_sha256"]
+    if kept and (training := weights.read(kept, model)) and training["provenance"].get("data_sha256") == data_sha256:
+        return training
+    started = time.perf_counter()
+    curve = train(model, loaded, budget, seed=cell["seed"], device=cell["device"], on_epoch=on_epoch)
+    keys = ("commit", "dirty", "started", "device_name", "data_sha256")
+    source = {key: result["provenance"].get(key) for key in keys}
+    training = {"curve": curve, "train_s": time.perf_counter() - started, "provenance": source}
+    if kept:
+        try:
+            weights.write(kept, model, training)
+        except Exception as error:
+            # A full disk, or a state that is no tensor: what was trained can still be measured.
+            result["no_weights"] = f"{type(error).__name__}: {error}"
+    return training
 
 
 def _throughput(cell: Cell, result: Record) -> None:

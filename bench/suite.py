@@ -62,20 +62,43 @@ class Budget:
 class Measure:
     """How finely a trained model is measured, on the test split.
 
+    Everything but the ELBO is left out where its number is 0. docs/metrics.md defines what is measured.
+
     Attributes:
-        elbo_samples: posterior draws per example for the ELBO and the reconstruction.
-        nll_samples: K importance samples per example for log p(x), up to 5,000; 0 to leave it out.
+        elbo_samples: posterior draws per example for the ELBO and the reconstruction; 2 or more tell their own error.
+        nll_samples: K importance samples per example for log p(x), up to 5,000.
         nll_points: evenly spaced test examples on which log p(x) - ELBO is estimated; None for all.
+        mi_points: evenly spaced test examples of which one draw each is held against the posteriors of all of them,
+            for the mutual information.
+        gap_points: evenly spaced test examples whose posteriors are optimised one by one, for the inference gaps.
+        gap_steps: steps of that optimisation.
+        probe_points: evenly spaced training examples from whose codes the classes are learnt.
+        ssim_points: evenly spaced test examples whose reconstructions are compared by structural similarity.
+        ais_points: evenly spaced test examples, and as many simulated ones, for annealed importance sampling.
+        ais_steps: temperatures of each annealing path.
+        ais_chains: paths per example.
     """
 
     elbo_samples: int = 10
     nll_samples: int = 500
     nll_points: int | None = None
+    mi_points: int = 0
+    gap_points: int = 0
+    gap_steps: int = 250
+    probe_points: int = 0
+    ssim_points: int = 0
+    ais_points: int = 0
+    ais_steps: int = 500
+    ais_chains: int = 16
 
     def __post_init__(self) -> None:
         _require(1 <= self.elbo_samples <= 100, "elbo_samples", self.elbo_samples, "between 1 and 100")
         _require(0 <= self.nll_samples <= 5000, "nll_samples", self.nll_samples, "between 0 and 5000")
         _require(self.nll_points is None or self.nll_points >= 1, "nll_points", self.nll_points, "at least 1")
+        for name in ("mi_points", "gap_points", "probe_points", "ssim_points", "ais_points"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        for name in ("gap_steps", "ais_steps", "ais_chains"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
 
 
 @dataclass(frozen=True)
@@ -187,15 +210,20 @@ def names() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-def load(name: str) -> Suite:
-    """A shipped suite by name, or the suite in a TOML file by path. UsageError if it cannot be read or is wrong."""
+def read(name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a shipped suite by name, or of one given by its path, and its content. UsageError if unreadable."""
     path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not path.is_file():
-        raise UsageError(f"unknown suite {name!r}: {hint(name, names())}, or give the path of a .toml file")
+        raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"suite {path} cannot be read: {error}") from error
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or the suite in a TOML file by path. UsageError if it cannot be read or is wrong."""
+    path, table = read(name)
     try:
         return parse(path.stem, table)
     except UsageError as error:
@@ -205,6 +233,8 @@ def load(name: str) -> Suite:
 def parse(name: str, table: Mapping[str, Any]) -> Suite:
     """A suite from the content of its TOML file. UsageError for a wrong key, type or range."""
     fields = {f.name for f in dataclasses.fields(Suite)} - {"name"}
+    if "problem" in table:
+        raise UsageError("it checks the judge and compares no variants: only `vaebench run` takes it")
     for key in table:
         if key not in fields:
             raise UsageError(f"unknown key {key!r}: {hint(key, fields)}")
@@ -214,7 +244,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
         variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
         datasets=tuple(_dataset(entry) for entry in _entries(table, "datasets")),
         **{key: typed(Suite, key, value) for key, value in scalars.items()},
-        **{key: _section(kind, key, table.get(key, {})) for key, kind in SECTIONS.items()},
+        **{key: section(kind, key, table.get(key, {})) for key, kind in SECTIONS.items()},
     )
     _require(suite.seeds >= 1, "seeds", suite.seeds, "at least 1")
     _require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")
@@ -253,7 +283,8 @@ def typed(kind: type, key: str, value: object) -> Any:
     raise UsageError(f"{key} must be {words}, got {value!r}")
 
 
-def _section(kind: type[Settings], name: str, table: object) -> Settings:
+def section(kind: type[Settings], name: str, table: object) -> Settings:
+    """The dataclass `kind` from the table `name` of a suite file. UsageError for a wrong key, type or range."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{name} must be a table, got {table!r}")
     known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
-"""Runs cells side by side, one process each, and writes what they return. Only this process writes results."""
+"""Runs cells side by side, one process each, and writes what they return. Only this process writes records;
+a cell writes nothing but its own trained weights and the notes of its measurement."""
 
 import json
 import multiprocessing
@@ -37,18 +38,20 @@ def run_cells(
     timeout_s: float,
     provenance: dict[str, Any],
     on_epoch: Callable[[int], None],
+    on_measured: Callable[[Cell, str, int, int], None],
     on_record: Callable[[Record, float], None],
 ) -> None:
     """Run every cell in a process of its own, at most `jobs` at a time, and write a record for each, whatever happens.
 
     Args:
-        kind: `"quality"` or `"throughput"`.
+        kind: one of `record.KINDS`.
         cells: configurations.
         out: results folder.
         jobs: processes side by side.
         timeout_s: seconds after which a cell is ended with status `timeout`.
         provenance: kept in every record.
         on_epoch: told how many further epochs have been done since its last call.
+        on_measured: told a cell, a measurement, how many of its batches are done, and how many there are.
         on_record: told every written record and its wall time in seconds.
 
     Raises:
@@ -66,10 +69,10 @@ def run_cells(
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.append(_start(context, kind, waiting.pop(), provenance))
+                running.append(_start(context, kind, waiting.pop(), provenance, out))
             ready = wait([r.pipe for r in running], timeout=1.0)
             for r in list(running):
-                outcome = _receive(r, on_epoch) if r.pipe in ready else None
+                outcome = _receive(r, on_epoch, on_measured) if r.pipe in ready else None
                 if outcome is None and time.monotonic() - r.started > timeout_s:
                     outcome = _failed(r, "timeout", f"not finished after {timeout_s / 60:g} minutes"), None
                 if outcome is not None:
@@ -82,9 +85,9 @@ def run_cells(
             _end(r)
 
 
-def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any]) -> _Running:
+def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any], out: Path) -> _Running:
     ours, theirs = context.Pipe()
-    request = json.dumps([kind, cell, provenance])
+    request = json.dumps([kind, cell, provenance, str(out)])
     # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
     process = context.Process(target=_work, args=(theirs, request))
     process.start()
@@ -98,15 +101,24 @@ def _work(pipe: Connection, request: str) -> None:
     os.dup2(2, 1)  # standard output belongs to the command; what a variant prints goes to standard error
     from bench.run import run_cell
 
-    kind, cell, provenance = json.loads(request)
+    kind, cell, provenance, out = json.loads(request)
     try:
-        result, artefacts = run_cell(kind, cell, provenance, on_epoch=lambda epoch: pipe.send(("epoch", epoch)))
+        result, artefacts = run_cell(
+            kind,
+            cell,
+            provenance,
+            on_epoch=lambda epoch: pipe.send(("epoch", epoch)),
+            on_measured=lambda *progress: pipe.send(("measured", *progress)),
+            out=Path(out),
+        )
         pipe.send(("record", json.dumps(result, allow_nan=False), artefacts))
     except BrokenPipeError:
         os._exit(1)  # the supervisor is gone, and nobody is left to report to
 
 
-def _receive(r: _Running, on_epoch: Callable[[int], None]) -> tuple[Record, bytes | None] | None:
+def _receive(
+    r: _Running, on_epoch: Callable[[int], None], on_measured: Callable[[Cell, str, int, int], None]
+) -> tuple[Record, bytes | None] | None:
     try:
         message = r.pipe.recv()
     except (EOFError, ConnectionError):
@@ -117,6 +129,9 @@ def _receive(r: _Running, on_epoch: Callable[[int], None]) -> tuple[Record, byte
     if message[0] == "epoch":
         on_epoch(message[1] - r.epochs)
         r.epochs = message[1]
+        return None
+    if message[0] == "measured":
+        on_measured(r.cell, *message[1:])
         return None
     result: Record = json.loads(message[1])
     on_epoch(r.cell.get("budget", {}).get("epochs", 0) - r.epochs)

@@ -1,8 +1,8 @@
 """Records -> comparison groups and rows -> CSV, Markdown, LaTeX and terminal tables.
 
-A comparison group holds the runs that may be compared: same data set and options, binarisation, likelihood support,
-protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the seeds.
-Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
+A comparison group holds the runs that may be compared: same data set and options, split, binarisation, likelihood
+support, protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the
+seeds. Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
 """
 
 import hashlib
@@ -26,14 +26,30 @@ Record = dict[str, Any]
 DASH = "\N{EN DASH}"
 UNKNOWN = "unknown"
 MARK_LEGEND = (
-    "Marked values: the best mean of the column and every row not distinguishable from it (95 % Student-t interval of "
+    "Marked values: the best mean of the column and every row not distinguishable from it (95 % bootstrap interval of "
     "the difference paired by seed, not corrected for the number of rows). Nothing is marked where no row is "
-    "distinguishably worse, nor a row with fewer than 3 ok seeds."
+    "distinguishably worse, nor a row with fewer than 3 ok seeds, or fewer than 3 in common with the best. Marks speak "
+    "of these test examples: of training again, not of drawing others."
 )
 SPREAD_LEGEND = (
-    "± is half the two-sided 95 % Student-t interval over seeds; it needs 3 seeds. Means are over the ok seeds only, "
-    "so read the count of ok runs first."
+    "± is half the two-sided 95 % interval over seeds, by a seeded, smoothed, studentised bootstrap; it needs 3 seeds. "
+    "Means are over the ok seeds only, so read the count of ok runs first."
 )
+CERTAINTY_LEGEND = (
+    "Three errors that are never added up. Seed sd: standard deviation over training seeds. Test SE: standard error "
+    "for the choice of test examples. MC SE: standard error of the judge's random draws at fixed model and examples. "
+    "The two standard errors are those of one run, root mean square over seeds. All seeds and rows share the examples, "
+    "so a paired difference has a smaller test SE, which is not stated. They share the random numbers too, but the "
+    "errors of these are only partly common, so seed sd holds part of MC SE."
+)
+COMPARISON_LEGEND = (
+    "Differences are paired by seed, with 95 % bootstrap intervals. P(better) is P(A > B): the share of all pairs of a "
+    "run of the row and a run of the baseline in which the row's is better, ties counted half."
+)
+# The variant whose row the columns of differences hold the others against, where a group has one.
+BASELINE = "vanilla"
+# The judge's own errors in a record: Monte Carlo, and the choice of test examples.
+ERRORS = ("mc", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +63,6 @@ class Row:
         overrides: canonical JSON of the overrides.
         device: device type, `"cpu"` or `"cuda"`.
         records: one record per seed, sorted by seed.
-        superseded: ids of earlier runs of the same cells, which are not used.
     """
 
     label: str
@@ -56,7 +71,6 @@ class Row:
     overrides: str
     device: str
     records: tuple[Record, ...]
-    superseded: tuple[str, ...] = ()
 
     @property
     def ok(self) -> list[Record]:
@@ -90,13 +104,24 @@ class Row:
         values = self.values(metric)
         return stats.summarise(list(values.values())) if values else None
 
+    def error(self, metric: str, kind: str) -> float | None:
+        """Standard error of one run's figure, root mean square over the ok seeds that state it; None if none does.
+
+        Args:
+            metric: its name.
+            kind: `"mc"` for the judge's draws, `"test"` for the choice of test examples.
+        """
+        stated = [(record.get("errors") or {}).get(metric, {}).get(kind) for record in self.ok]
+        found = [value for value in stated if value is not None]
+        return math.sqrt(sum(value**2 for value in found) / len(found)) if found else None
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """Runs that may be compared with each other.
 
     Args:
-        settings: dataset, data_options, binarise, support, protocol, budget, measure, precision.
+        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision.
         rows: best ELBO first, rows without a bound last, then by label.
     """
 
@@ -140,10 +165,38 @@ class Group:
         marks = {}
         for name in self.metrics:
             entry = stats.metric(name)
-            if entry.direction and not entry.cost:
+            if entry.ranked:
                 rows = {row.label: row.values(name) for row in self.rows}
                 marks[name] = stats.best_rows(rows, entry.direction == "higher")
         return marks
+
+    def baseline(self, row: Row) -> Row | None:
+        """The row of the variant `BASELINE` that `row` is held against, on the same device type; None for that row."""
+        base = baseline_row(self.rows, BASELINE, row.device)
+        return None if base is row else base
+
+    def difference(self, row: Row, metric: str) -> stats.Comparison | None:
+        """`row` against its baseline; None without one, or if either has no value."""
+        base = self.baseline(row)
+        if base is None or not (row.values(metric) and base.values(metric)):
+            return None
+        higher = stats.metric(metric).direction == "higher"
+        return stats.paired(row.values(metric), base.values(metric), higher_better=higher)
+
+
+def changes(overrides: Record) -> tuple[int, str]:
+    """What to sort the rows of one variant by: the number of overrides, then their text.
+
+    The least of a baseline variant's rows stands for it. It need not be the variant as registered: a `--set` that is
+    common to all rows changes the baseline too.
+    """
+    return len(overrides), canonical(overrides)
+
+
+def baseline_row(rows: Iterable[Row], variant: str, device: str) -> Row | None:
+    """The row of `variant` on that device type with the least `changes`, None without any."""
+    found = [row for row in rows if (row.variant, row.device) == (variant, device)]
+    return min(found, key=lambda row: changes(json.loads(row.overrides)), default=None)
 
 
 def groups(records: Iterable[Record]) -> list[Group]:
@@ -182,6 +235,8 @@ def _settings(record: Record, support: str) -> Record:
     return {
         "dataset": cell["dataset"],
         "data_options": cell.get("data_options") or {},
+        # The judge reads no other.
+        "split": "test",
         "binarise": cell["binarise"],
         "support": support,
         "protocol": record.get("protocol"),
@@ -194,22 +249,18 @@ def _settings(record: Record, support: str) -> Record:
 def _rows(records: list[Record]) -> tuple[Row, ...]:
     devices = {device_type(record) for record in records}
     parts: dict[tuple[str, str, str], dict[int, Record]] = {}
-    superseded: dict[tuple[str, str, str], list[str]] = {}
     for record in sorted(records, key=_age):
         cell = record["cell"]
         key = (cell["variant"], canonical(cell.get("overrides") or {}), device_type(record))
-        seeds = parts.setdefault(key, {})
         # The latest run of a cell stands, whatever its status: taking the ok one would be choosing by result.
-        if cell["seed"] in seeds:
-            superseded.setdefault(key, []).append(seeds[cell["seed"]]["id"])
-        seeds[cell["seed"]] = record
+        parts.setdefault(key, {})[cell["seed"]] = record
     rows = []
     for key, seeds in parts.items():
         variant, overrides, device = key
         name = row_name(variant, json.loads(overrides))
         label = f"{name} [{device}]" if len(devices) > 1 else name
         runs = tuple(seeds[seed] for seed in sorted(seeds))
-        rows.append(Row(label, name, variant, overrides, device, runs, tuple(superseded.get(key, ()))))
+        rows.append(Row(label, name, variant, overrides, device, runs))
 
     def place(row: Row) -> tuple[bool, float, str]:
         elbo = row.summary("elbo_nats")
@@ -256,7 +307,7 @@ def describe(settings: Record) -> str:
     train_size = budget.pop("train_size", None)
     schedule = budget.pop("schedule", None)
     options = ", ".join(f"{key}={value}" for key, value in sorted(settings["data_options"].items()))
-    parts = [Path(settings["dataset"]).stem + (f" ({options})" if options else "")]
+    parts = [Path(settings["dataset"]).stem + (f" ({options})" if options else ""), f"{settings['split']} split"]
     parts.append(f"binarisation {settings['binarise'] or 'none'}")
     parts.append(
         "likelihood support unknown (every run failed before its model was built)"
@@ -276,7 +327,13 @@ def describe(settings: Record) -> str:
     draws, points = measure.pop("nll_samples", None), measure.pop("nll_points", None)
     if draws:
         parts.append(f"NLL from K = {draws:,} importance samples" + (f" on {points:,} test examples" if points else ""))
-    parts += [f"{key} {value}" for key, value in sorted(measure.items()) if value is not None]
+    # A measurement that is off says nothing, nor do its other settings.
+    off = tuple(key.removesuffix("points") for key, value in measure.items() if key.endswith("_points") and not value)
+    parts += [
+        f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key.replace('_', ' ')} {value}"
+        for key, value in sorted(measure.items())
+        if value and not key.startswith(off)
+    ]
     parts += [settings["precision"], f"protocol {settings['protocol']}"]
     return ", ".join(str(part) for part in parts)
 
@@ -295,27 +352,24 @@ def failures(records: Iterable[Record]) -> list[str]:
 
 
 def problems(records: Sequence[Record]) -> list[str]:
-    """What a reader should doubt: repeated cells, mixed commits or data, non-finite values. One line each."""
+    """What a reader should doubt: mixed commits or data, non-finite values. One line each."""
     lines = []
     for group in groups(records):
         for row in group.rows:
-            lines += [
-                f"{name} is superseded by a later run of the same cell and is not used" for name in row.superseded
-            ]
             for record in row.ok:
                 for name in record["metrics"]:
                     value = _value(record, name)
                     if value is not None and not math.isfinite(value):
                         lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
-    sources = [record.get("provenance") or {} for record in records]
-    commits = {str(source.get("commit") or UNKNOWN)[:12] for source in sources}
+    states = [code_states(record) for record in records]
+    commits = {commit for found in states for commit, _ in found}
     if len(commits) > 1:
         lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
-    if dirty := sum(bool(source.get("dirty")) for source in sources):
+    if dirty := sum(any(dirty for _, dirty in found) for found in states):
         lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
     sums: dict[str, set[str]] = {}
-    for record, source in zip(records, sources, strict=True):
-        if found := source.get("data_sha256"):
+    for record in records:
+        if found := (record.get("provenance") or {}).get("data_sha256"):
             sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
     lines += [
         f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
@@ -323,6 +377,14 @@ def problems(records: Sequence[Record]) -> list[str]:
         if len(found) > 1
     ]
     return lines
+
+
+def code_states(record: Record) -> set[tuple[str, bool]]:
+    """Commit, short, and whether there were uncommitted changes: of the code that made the record, and, where it says
+    so, of that which trained the weights, for kept weights may be measured again by later code."""
+    source = record.get("provenance") or {}
+    sources = [source, source["trained"]] if source.get("trained") else [source]
+    return {(str(found.get("commit") or UNKNOWN)[:12], bool(found.get("dirty"))) for found in sources}
 
 
 def _age(record: Record) -> tuple[str, str]:
@@ -388,15 +450,18 @@ def datasets(records: Iterable[Record]) -> list[str]:
 def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     """One line per row with plain numbers: what the CSV holds.
 
-    Columns: what the row is; runs ok and in total, with the statuses of the rest; for every metric `_mean`, `_std`,
-    `_low`, `_high` (95 % interval over seeds), `_n` (seeds) and, where the metric has a direction, `_best` (marked);
-    for every throughput metric and measuring condition `_median`, `_q1`, `_q3` over blocks. A cell that does not apply
-    is empty. Variants that were only timed follow with an empty group.
+    Columns: the comparison group and all its settings; what the row is; runs ok and in total, with the statuses of the
+    rest; for every metric `_mean`, `_low`, `_high` (95 % interval over seeds), `_n` (seeds), `_seed_std`; where any
+    record states them `_mc_se` and `_test_se` (the judge's errors in one run); where the metric is ranked `_best`
+    (marked), and against the row that `baseline` names `_difference`, `_difference_low`, `_difference_high`,
+    `_p_better`; for every throughput metric and measuring condition `_median`, `_q1`, `_q3` over blocks. A cell that
+    does not apply is empty. Variants that were only timed follow with an empty group.
     """
     import pandas
 
     found = groups(records)
     metrics = [*stats.ordered(name for group in found for name in group.metrics), "train_s"]
+    stated = {name for record in records for name in record.get("errors") or {}}
     lines: list[Record] = []
     for group in found:
         timed = throughput(records, group.dataset)
@@ -412,15 +477,24 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
             line |= {key: row.model.get(key) for key in ("network", "posterior", "prior", "likelihood", "objective")}
             line |= {"ok": len(row.ok), "total": len(row.records), "count": row.count}
             line |= {"seeds": " ".join(str(record["cell"]["seed"]) for record in row.records)}
+            base = group.baseline(row)
+            line["baseline"] = base.label if base else None
             for name in metrics:
                 summary = row.summary(name)
                 line[f"{name}_mean"] = summary.mean if summary else None
-                line[f"{name}_std"] = summary.std if summary else None
-                line[f"{name}_low"] = summary.low if summary else None
-                line[f"{name}_high"] = summary.high if summary else None
+                line[f"{name}_low"] = summary.low if summary and not stats.metric(name).cost else None
+                line[f"{name}_high"] = summary.high if summary and not stats.metric(name).cost else None
                 line[f"{name}_n"] = summary.n if summary else 0
-                if stats.metric(name).direction and not stats.metric(name).cost:
+                line[f"{name}_seed_std"] = summary.std if summary else None
+                if name in stated:
+                    line |= {f"{name}_{kind}_se": row.error(name, kind) for kind in ERRORS}
+                if stats.metric(name).ranked:
                     line[f"{name}_best"] = row.label in group.best.get(name, set())
+                    difference = group.difference(row, name)
+                    line[f"{name}_difference"] = difference.difference if difference else None
+                    line[f"{name}_difference_low"] = difference.low if difference else None
+                    line[f"{name}_difference_high"] = difference.high if difference else None
+                    line[f"{name}_p_better"] = difference.p_better if difference else None
             lines.append(line | _timings(timed, row.name))
     for dataset in datasets(records):
         timed = throughput(records, dataset)
@@ -481,8 +555,8 @@ def spread(summary: stats.Summary | None, digits: int) -> str:
 
 
 def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
-    """Headers and cells of a group's quality table. `metrics` picks and orders the columns, by default all."""
-    names = [name for name in (group.metrics if metrics is None else metrics) if not stats.metric(name).cost]
+    """Headers and cells of a group's quality table. `metrics` picks and orders the columns, by default the main."""
+    names = _of_theme(group, stats.MAIN) if metrics is None else metrics
     headers = ["variant", "runs", *(stats.metric(name).header for name in names)]
     lines = []
     for row in group.rows:
@@ -495,6 +569,52 @@ def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
             line.append(Cell(text, row.label in group.best.get(name, set())))
         lines.append(line)
     return headers, lines
+
+
+def _of_theme(group: Group, theme: str) -> list[str]:
+    return [name for name in group.metrics if stats.metric(name).theme == theme]
+
+
+def theme_grids(group: Group) -> dict[str, Grid]:
+    """Theme -> table of the group, for every theme but the main one and the costs of which any row has a value."""
+    grids = {}
+    for theme in stats.THEMES:
+        names = [name for name in _of_theme(group, theme) if any(row.values(name) for row in group.rows)]
+        if names and theme not in (stats.MAIN, stats.COST):
+            grids[theme] = quality_grid(group, names)
+    return grids
+
+
+def certainty_grids(group: Group) -> dict[str, Grid]:
+    """Theme -> how certain its figures are: seed sd, test SE and MC SE of a metric, each in a column of its own.
+
+    The metrics are the ELBO, the NLLs and those with an error stated in any record. A column without a value is left
+    out.
+    """
+    grids = {}
+    for theme in stats.THEMES:
+        columns: list[tuple[str, list[str]]] = []
+        for name in _of_theme(group, theme):
+            entry = stats.metric(name)
+            errors = [[row.error(name, kind) for row in group.rows] for kind in reversed(ERRORS)]
+            always = name == "elbo_nats" or name.startswith("nll_")
+            if not always and all(value is None for column in errors for value in column):
+                continue
+            summaries = [row.summary(name) for row in group.rows]
+            found = [[summary.std if summary else None for summary in summaries], *errors]
+            for title, column in zip(("seed sd", "test SE", "MC SE"), found, strict=True):
+                if any(value is not None for value in column):
+                    unit = f" ({entry.unit})" if entry.unit else ""
+                    # A digit more than the figure itself: an error that prints as zero says nothing.
+                    texts = [number(value, entry.digits + 1) for value in column]
+                    columns.append((f"{entry.label}: {title}{unit}", texts))
+        if columns and theme != stats.COST:
+            headers = ["variant", *(header for header, _ in columns)]
+            lines = [
+                [Cell(row.label), *(Cell(texts[place]) for _, texts in columns)] for place, row in enumerate(group.rows)
+            ]
+            grids[theme] = headers, lines
+    return grids
 
 
 def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
@@ -541,32 +661,70 @@ def _block_text(value: Any, digits: int) -> str:
     return number(value if isinstance(value, int | float) else None, digits)
 
 
-def comparisons(group: Group, baseline: str = "vanilla") -> list[str]:
-    """One sentence per row: its ELBO against the baseline variant's, without overrides, on the same device type."""
-    against = {row.device: row for row in group.rows if row.variant == baseline and row.overrides == "{}"}
+def comparison_grid(group: Group, metric: str = "elbo_nats") -> Grid | None:
+    """One line per row with a baseline: difference in `metric`, interval, P(better), verdict; None without any."""
+    entry = stats.metric(metric)
+    unit = f" ({entry.unit})" if entry.unit else ""
     lines = []
     for row in group.rows:
-        base = against.get(row.device)
-        if base is not None and row is not base and row.values("elbo_nats") and base.values("elbo_nats"):
-            comparison = stats.paired(row.values("elbo_nats"), base.values("elbo_nats"), higher_better=True)
-            lines.append(stats.sentence(comparison, row.label, base.label, group.dataset))
-    return lines
+        found = group.difference(row, metric)
+        if found is None:
+            continue
+        difference = DASH if found.difference is None else f"{found.difference:+,.{entry.digits}f}"
+        interval = (
+            DASH
+            if found.low is None or found.high is None
+            else f"[{found.low:+,.{entry.digits}f}, {found.high:+,.{entry.digits}f}]"
+        )
+        texts = [
+            row.label,
+            str(found.n),
+            difference,
+            interval,
+            number(found.p_better if found.enough else None, 2),
+            found.verdict,
+        ]
+        lines.append([Cell(text) for text in texts])
+    if not lines:
+        return None
+    return [
+        "variant",
+        "seeds",
+        f"{entry.label} difference{unit}",
+        "95 % interval",
+        "P(better)",
+        "verdict",
+    ], lines
+
+
+def group_grids(group: Group) -> list[tuple[str, Grid, str]]:
+    """Title, cells and legend of every table of a group; the main one comes first and has an empty title."""
+    quality = f"{SPREAD_LEGEND} {MARK_LEGEND}"
+    grids = [("", quality_grid(group), quality)]
+    if grid := comparison_grid(group):
+        bases = {base.name for row in group.rows if (base := group.baseline(row))}
+        grids.append((f"Against {', '.join(sorted(bases))}", grid, COMPARISON_LEGEND))
+    grids += [(theme, grid, quality) for theme, grid in theme_grids(group).items()]
+    for theme, grid in certainty_grids(group).items():
+        grids.append(("How certain" if theme == stats.MAIN else f"How certain: {theme}", grid, CERTAINTY_LEGEND))
+    return grids
 
 
 def markdown(records: Sequence[Record], dataset: str) -> str:
-    """The tables of one data set: every group with its line, its comparisons and failures; then what things cost."""
+    """The tables of one data set: every group with its line and its tables; failures; then what things cost."""
     records = [record for record in records if dataset_slug(record["cell"]) == dataset]
     blocks = []
     for group in groups(records):
-        blocks += [f"**{group.title}.**", markdown_grid(quality_grid(group))]
-        if sentences := comparisons(group):
-            blocks.append("\n".join(f"- {markdown_text(line)}" for line in sentences))
+        blocks.append(f"**{group.title}.**")
+        for title, grid, _ in group_grids(group):
+            blocks += [f"{markdown_text(title)}:"] if title else []
+            blocks.append(markdown_grid(grid))
     if failed := failures(records):
         blocks.append("Runs that failed:")
         blocks.append("\n".join(f"- {markdown_text(line)}" for line in failed))
-    if grid := cost_grid(records, dataset):
+    if costs := cost_grid(records, dataset):
         blocks.append("**What each variant costs** (median [quartiles] over timed blocks; by name, not ranked).")
-        blocks.append(markdown_grid(grid))
+        blocks.append(markdown_grid(costs))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -587,11 +745,13 @@ def latex(records: Sequence[Record], dataset: str) -> str:
     """The tables of one data set for a paper: needs the packages booktabs and graphicx, and UTF-8 input."""
     records = [record for record in records if dataset_slug(record["cell"]) == dataset]
     blocks = ["% Needs \\usepackage{booktabs,graphicx}."]
-    blocks += [
-        _latex_grid(quality_grid(group), f"{group.title}. {SPREAD_LEGEND} {MARK_LEGEND}") for group in groups(records)
-    ]
-    if grid := cost_grid(records, dataset):
-        blocks.append(_latex_grid(grid, f"What each variant costs on {dataset}: median [quartiles] over timed blocks."))
+    for group in groups(records):
+        for title, grid, legend in group_grids(group):
+            blocks.append(_latex_grid(grid, ". ".join(part for part in (title, group.title, legend) if part)))
+    if costs := cost_grid(records, dataset):
+        blocks.append(
+            _latex_grid(costs, f"What each variant costs on {dataset}: median [quartiles] over timed blocks.")
+        )
     return "\n\n".join(blocks) + "\n"
 
 

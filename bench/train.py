@@ -81,7 +81,7 @@ def train(
             loss = sum(torch.stack(losses).tolist()) / size
             if not math.isfinite(loss):
                 raise Diverged(f"training loss is {loss} in epoch {epoch + 1}")
-            valid = measure.scores(model, data.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seed)
+            valid = measure.scores(model, data.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
             row = {f"valid_{name}": value for name, value in valid.means().items()}
             for name, value in row.items():
                 if value is not None and not math.isfinite(value):

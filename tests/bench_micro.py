@@ -13,7 +13,7 @@ from bench.train import optimiser, step
 from variants import DataSpec
 from variants.core import VAE, elbo, iwae
 
-SPEC = DataSpec((1, 28, 28), "binary")
+SPEC = DataSpec((1, 28, 28), "binary", 50_000)
 SAMPLES = 50
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+from bench import cli
 from variants import DataSpec
 from variants.registry import GROUP, recipes
 
@@ -185,6 +187,13 @@ def forget_plugins(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if str(folder) in str(getattr(module, "__file__", None)):
             del sys.modules[name]
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    """The command line without a process: exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as left:
+        cli.main([str(word) for word in words])
+    return (left.value.code, *capsys.readouterr())  # type: ignore[return-value]
 
 
 def cell(variant: str = "vanilla", **changes: Any) -> dict[str, Any]:

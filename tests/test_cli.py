@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bench import cli, device, record
-from tests.helpers import ROOT, forget_plugins, install, install_misbehaving
+from tests.helpers import ROOT, call, forget_plugins, install, install_misbehaving
 from variants.registry import ZOO
 
 BUILT_IN = sorted(path.stem for path in ZOO.glob("*.py") if not path.stem.startswith("_"))
@@ -80,13 +80,6 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    """The same without a process: exit code, standard output, standard error."""
-    with pytest.raises(SystemExit) as left:
-        cli.main([str(word) for word in words])
-    return (left.value.code, *capsys.readouterr())  # type: ignore[return-value]
-
-
 @pytest.fixture(scope="module")
 def first_run(folder: Path) -> tuple[int, str, str]:
     return finish(
@@ -113,7 +106,7 @@ def test_a_run_with_json_prints_json_alone(folder: Path, first_run: tuple[int, s
     assert len([line for line in err.splitlines() if re.match(r"\[ *\d+/10\] digits ", line)]) == 10
     assert "Traceback" not in err
     written = {path.relative_to(folder / "ein Ergebnis").parts[0] for path in (folder / "ein Ergebnis").rglob("*")}
-    assert written == {"runs", "tables", "plots", "README.md"}
+    assert written == {"runs", "tables", "plots", "weights", "README.md"}
 
 
 @pytest.mark.usefixtures("first_run", "no_plots")
@@ -139,20 +132,15 @@ def test_compare(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     code, out, err = call(capsys, "compare", "vanilla", "prints", *words)
     assert code == 0, err
     assert re.search(
-        r"^prints against vanilla on digits-dynamic: ELBO [+-]\d+\.\d+ nats \[.*\] over 3 paired seeds: "
-        r"(better|worse|not distinguishable)\.$",
+        r"^prints against vanilla on digits-dynamic: ELBO [+-]\d+\.\d+ nats \[.*\], P\(better\) \d\.\d\d, "
+        r"over 3 paired seeds: (better|worse|not distinguishable)\.$",
         out,
         re.MULTILINE,
     )
-    code, out, _ = call(capsys, "compare", "autoencoder", "vanilla", *words)
-    refusal, squared = out.splitlines()
-    assert refusal == (
-        "vanilla against autoencoder on digits-dynamic: nats are not comparable (support 'binary' against 'real')."
-    )
-    assert squared.startswith("vanilla against autoencoder on digits-dynamic: ")
-    assert "nats" not in squared
-    code, out, _ = call(capsys, "compare", "autoencoder", "vanilla", *words, "--json")
-    assert [row["metric"] for row in json.loads(out)] == [None, "mse_per_pixel"]
+    code, out, err = call(capsys, "compare", "autoencoder", "vanilla", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("vaebench: vanilla cannot be compared with autoencoder on digits: its likelihood (bernoulli)")
+    assert err.endswith("--set likelihood=gaussian\n")
 
 
 @pytest.mark.usefixtures("first_run", "no_plots")
@@ -275,7 +263,8 @@ def absent_device() -> str:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ("run quik", 2, "unknown suite 'quik': did you mean 'quick'?"),
+        ("run quik", 2, "unknown suite 'quik', and no path of a .toml file: did you mean 'quick'?"),
+        ("throughput quick --set epochs=7", 2, "throughput trains and judges no model"),
         ("run none.toml", 2, "unknown suite 'none.toml'"),
         ("run bad.toml", 2, "suite bad.toml: unknown key 'sed': did you mean 'seeds'?"),
         ("run torn.toml", 2, "suite torn.toml cannot be read"),

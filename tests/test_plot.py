@@ -195,3 +195,245 @@ def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
     artefacts = {record["id"]: fake.artefact(record) for record in records}
     names = [name for _, name, _ in plot.all_figures(records, artefacts)]
     assert len(names) == len(set(names)) == 12
+
+
+def measured(variant: str, seed: int, **fields: Any) -> fake.Record:
+    """A record with every figure that the inference plots show; `fields` go into its metrics."""
+    record = fake.quality(variant, seed)
+    draw = np.random.default_rng([seed, 7, *variant.encode()])
+    own, encoder, diagonal, full, lower = draw.uniform([1, 2, 2, 0.5, -99], [2, 3, 3, 1, -98])
+    information = 9.0 + 0.01 * seed
+    record["metrics"] |= {
+        "approximation_gap_nats": own,
+        "amortisation_gap_nats": encoder,
+        "approximation_gap_diagonal_nats": diagonal,
+        "approximation_gap_full_nats": full,
+        "mutual_information_nats": information,
+        "marginal_kl_nats": (record["metrics"]["kl_nats"] or 0) - information,
+        "bdmc_lower_nats": lower,
+        "bdmc_upper_nats": lower + draw.uniform(0.3, 0.5),
+        "nll_ais_nats": (record["metrics"]["nll_is500_nats"] or 0) - draw.uniform(0.1, 0.2),
+        **fields,
+    }
+    record["errors"] = {
+        "nll_is500_nats": {"mc": 0.03, "test": 0.2},
+        "nll_ais_nats": {"mc": 0.04, "test": 0.2},
+        "bdmc_lower_nats": {"mc": None, "test": 0.2},
+    }
+    record["latent"] = {
+        "kl_per_dim": draw.permutation([3.0, 2.0 + seed, 0.5, 0.0]).tolist(),
+        "mean_variance": [0.9, 0.002, 0.8, 0.3],
+        "points": 10_000,
+    }
+    return record
+
+
+def bars(axis: Any) -> list[tuple[float, float]]:
+    """Where every bar starts and ends, in the order of drawing."""
+    return [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches]
+
+
+def means(group: table.Group, name: str) -> list[float]:
+    return [float(np.mean(list(row.values(name).values()))) for row in group.rows if row.values(name)]
+
+
+GAPS = (
+    "approximation_gap_nats",
+    "amortisation_gap_nats",
+    "approximation_gap_diagonal_nats",
+    "approximation_gap_full_nats",
+)
+INFERENCE_PLOTS = {"inference_gaps", "elbo_surgery", "kl_per_dimension", "evidence"}
+
+
+def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
+    def kinds(records: list[fake.Record]) -> set[str]:
+        return {name.split("_", 1)[1] for _, name, _ in plot.all_figures(records, {})}
+
+    assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0)])
+    assert kinds([measured("vanilla", 0)]) >= INFERENCE_PLOTS
+    # A record says null where a metric does not apply.
+    nothing: dict[str, None] = dict.fromkeys(measured("vanilla", 0)["metrics"])
+    assert not INFERENCE_PLOTS & kinds([measured("vanilla", 0, **nothing) | {"latent": {}}])
+
+
+@pytest.mark.parametrize(
+    ("variants", "seeds"), [(("vanilla", "full_covariance"), 1), (tuple(set(fake.NAMES) - {"autoencoder"}), 2)]
+)
+def test_inference_plots_name_every_row_and_unit(variants: tuple[str, ...], seeds: int) -> None:
+    records = [measured(variant, seed) for variant in variants for seed in range(seeds)]
+    group, looks = only(records)
+    for figure in (
+        plot.inference_gaps(group),
+        plot.elbo_surgery(group),
+        plot.kl_per_dimension(group, looks),
+        plot.evidence(group),
+    ):
+        drawn(figure)
+        shown = texts(figure)
+        assert all(variant in shown.split("\n") for variant in variants)
+        assert "nats" in shown
+        assert "Not shown" not in shown
+
+
+def test_gap_bars_are_stacked_means() -> None:
+    group, _ = only([measured(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)])
+    figure: Any = plot.inference_gaps(group)
+    own, encoder = means(group, "approximation_gap_nats"), means(group, "amortisation_gap_nats")
+    left, right = figure.axes
+    wanted = [pair for a, b in zip(own, encoder, strict=True) for pair in ((0, a), (a, a + b))]
+    np.testing.assert_allclose(bars(left), wanted)
+    diagonal, full = means(group, "approximation_gap_diagonal_nats"), means(group, "approximation_gap_full_nats")
+    wanted = [pair for a, b in zip(diagonal, full, strict=True) for pair in ((0, a), (0, b))]
+    np.testing.assert_allclose(bars(right), wanted)
+    # The points are the sums of single seeds.
+    row = group.rows[0]
+    sums = [row.values("approximation_gap_nats")[s] + row.values("amortisation_gap_nats")[s] for s in range(3)]
+    np.testing.assert_allclose(left.collections[0].get_offsets()[:, 0], sums)
+    assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in group.rows]
+
+
+def test_a_gap_below_zero_takes_nothing_off_the_other() -> None:
+    record = measured("vanilla", 0, approximation_gap_nats=-0.1, amortisation_gap_nats=2.0)
+    figure: Any = plot.inference_gaps(only([record])[0])
+    np.testing.assert_allclose(bars(figure.axes[0]), [(0, -0.1), (0, 2.0)])
+    assert figure.axes[0].get_xlim()[0] < -0.1
+    drawn(figure)
+
+
+def test_rows_without_a_figure_are_named_with_the_reason() -> None:
+    autoencoder = fake.quality("autoencoder", 0, support="binary")
+    flow = measured("flow", 0, **dict.fromkeys(GAPS))
+    flow["latent"] = {}
+    broken = fake.quality("conv", 0, status="timeout")
+    broken["model"] = {"support": "binary"}
+    group, looks = only([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
+    figure = plot.inference_gaps(group)
+    shown = " ".join(texts(figure).split())
+    for line in (
+        "autoencoder (has no bound)",
+        "flow (posterior is no Gaussian)",
+        "conv (no run finished)",
+        "iwae (not measured)",
+    ):
+        assert line in shown
+    assert len(bars(figure.axes[0])) == 2  # type: ignore[union-attr]
+    drawn(figure)
+    assert "flow (posterior or prior is no Gaussian)" in " ".join(texts(plot.kl_per_dimension(group, looks)).split())
+    assert "flow (" not in texts(plot.evidence(group))
+
+
+def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
+    records = [measured(variant, seed) for variant in ("vanilla", "iwae") for seed in range(2)]
+    group, _ = only(records)
+    figure: Any = plot.elbo_surgery(group)
+    found = bars(figure.axes[0])
+    np.testing.assert_allclose([end for _, end in found[::2]], means(group, "mutual_information_nats"))
+    np.testing.assert_allclose([end for _, end in found[1::2]], means(group, "kl_nats"))
+    dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(np.log(10_000))]
+    assert "log 10,000 = 9.21" in texts(figure)
+    for record in records:
+        del record["latent"]["points"]
+    assert "log 10,000" not in texts(plot.elbo_surgery(only(records)[0]))
+
+
+def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> None:
+    from bench.measure import bounds
+
+    assert plot.ACTIVE_VARIANCE == bounds.ACTIVE_VARIANCE
+    figure: Any = plot.kl_per_dimension(*only([measured("vanilla", seed) for seed in range(3)]))
+    left, right = figure.axes
+    # Seeds hold 3, 2 + seed, 0.5 and 0: sorted first and averaged after.
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, plot.LEAST_KL])
+    np.testing.assert_allclose(left.lines[0].get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_allclose(right.lines[0].get_ydata(), [0.9, 0.8, 0.3, 0.002])
+    assert right.lines[1].get_ydata()[0] == plot.ACTIVE_VARIANCE
+    assert "inactive: 0.01 or less" in texts(figure)
+    assert "values below 0.0001" in texts(figure)
+
+
+def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
+    records = [measured("vanilla", seed) for seed in range(2)]
+    records[0]["errors"] |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
+    (group, _) = only(records)
+    figure: Any = plot.evidence(group)
+    simulated, test = figure.axes
+    lower, upper = means(group, "bdmc_lower_nats")[0], means(group, "bdmc_upper_nats")[0]
+    np.testing.assert_allclose(bars(simulated), [(0, upper - lower)])
+    assert f"{lower:.2f} to {upper:.2f}" in texts(figure)
+
+    def lines(axis: Any) -> list[Any]:
+        return [
+            np.ptp(path[:, 0])
+            for item in axis.collections
+            if hasattr(item, "get_segments")
+            for path in item.get_segments()
+        ]
+
+    # Errors of 0.03 and 0.04 make 0.05; those of the second seed are unknown, so it has a line of no length.
+    np.testing.assert_allclose(lines(simulated), [2 * 1.96 * 0.05, 0], atol=1e-12)
+    # The Monte Carlo error alone: that of the choice of examples is never added to it.
+    np.testing.assert_allclose(lines(test), [2 * 1.96 * mc for mc in (0.03, 0.04)])
+    # The width's own error, where it is stated, needs no putting together.
+    records[1]["errors"]["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
+    figure = plot.evidence(only(records)[0])
+    np.testing.assert_allclose(lines(figure.axes[0]), [2 * 1.96 * mc for mc in (0.05, 0.02)])
+    marks = {item.get_label(): item.get_offsets()[0, 0] for item in test.collections if item.get_label() in LABELS}
+    wanted = {"IS-500": -means(group, "nll_is500_nats")[0], "AIS": -means(group, "nll_ais_nats")[0]}
+    assert marks == pytest.approx(wanted)
+
+
+LABELS = ("IS-500", "AIS")
+
+
+def test_evidence_has_a_panel_only_for_what_was_measured() -> None:
+    gone = {"bdmc_lower_nats": None, "bdmc_upper_nats": None}
+    records = [measured("vanilla", 0, **gone), measured("iwae", 0, nll_is50_nats=200.0, nll_ais_nats=None, **gone)]
+    figure: Any = plot.evidence(only(records)[0])
+    (axis,) = figure.axes
+    # The largest K counts.
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["IS-500", "AIS"]
+    assert "iwae (not measured)" in texts(figure)
+    records[1]["metrics"] |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
+    figure = plot.evidence(only(records)[0])
+    assert [sum(text.get_text() == table.DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
+    drawn(figure)
+
+
+def sweep(betas: tuple[float, ...], seeds: int = 2, **overrides: Any) -> list[fake.Record]:
+    """Runs of `beta` whose rate is 25 / beta."""
+    records = []
+    for beta in betas:
+        for seed in range(seeds):
+            record = fake.quality("beta", seed, overrides={"beta": beta, **overrides})
+            record["metrics"] |= {"kl_nats": 25 / beta + seed, "recon_nats": -70 - 8 * beta}
+            records.append(record)
+    return records
+
+
+def test_a_beta_sweep_is_a_line_ordered_by_beta() -> None:
+    # Ten sorts before two as text.
+    records = sweep((10.0, 2.0, 1.0, 0.5))
+    group, looks = only([*records, fake.quality("vanilla", 0)])
+    figure: Any = plot.rate_distortion(group, looks)
+    (line,) = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 4]
+    np.testing.assert_allclose(line.get_ydata(), [50.5, 25.5, 13.0, 3.0])
+    np.testing.assert_allclose(line.get_xdata(), [74, 78, 86, 150])
+    shown = texts(figure).split("\n")
+    assert {"β = 0.5", "β = 1", "β = 2", "β = 10", "vanilla"} <= set(shown)
+    assert "beta (beta=2.0)" not in shown
+    drawn(figure)
+
+
+def test_two_sweeps_are_two_lines_and_one_beta_is_none() -> None:
+    records = [*sweep((1.0, 4.0)), *sweep((1.0, 4.0), posterior="full"), *sweep((2.0,), network="conv")]
+    figure: Any = plot.rate_distortion(*only(records))
+    colours = {line.get_color() for line in figure.axes[0].lines} & set(plot.COLOURS)
+    assert len(colours) == 2
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert sorted(legend) == ["beta", "beta (posterior=full)"]
+    shown = texts(figure).split("\n")
+    assert shown.count("β = 4") == 2
+    assert "beta (beta=2.0, network=conv)" in shown
+    drawn(figure)

@@ -38,6 +38,13 @@ def test_a_report_end_to_end(tmp_path: Path) -> None:
     assert str(tmp_path) not in page
 
 
+def test_the_page_names_the_commit_that_trained_kept_weights(tmp_path: Path) -> None:
+    record = fake.quality("vanilla", 0)
+    record["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    report.write(fake.write(tmp_path, [record], images=False))
+    assert "commit: `0123456789ab`, `fedcba987654` with uncommitted changes" in (tmp_path / "README.md").read_text()
+
+
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no records in .*none; run `vaebench run --out .*none` first"):
         report.write(tmp_path / "none")
@@ -52,7 +59,7 @@ def test_the_reference_is_shown_beside(tmp_path: Path) -> None:
     )
     made = report.write(out, reference=reference)
     line = next(line for line in made.terminal.splitlines() if line.startswith("mnist-dynamic") and "vanilla" in line)
-    assert re.search(r"-101\.00 ± 2\.48, 3 seeds, cpu +-101\.50 ± 2\.48, 3 seeds, cuda +\+0\.50", line)
+    assert re.search(r"-101\.00 ± 2\.95, 3 seeds, cpu +-101\.50 ± 2\.95, 3 seeds, cuda +\+0\.50", line)
     assert "## Beside the reference" in (out / "README.md").read_text()
 
 

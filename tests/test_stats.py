@@ -1,6 +1,7 @@
 """Intervals and verdicts against scipy and against sums done by hand."""
 
 import math
+import random
 import subprocess
 import sys
 
@@ -11,30 +12,65 @@ from hypothesis import strategies as st
 
 from bench import stats
 
+Values = st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=8).filter(lambda values: np.ptp(values) > 1e-3)
 
-def test_interval_by_hand() -> None:
-    # 1, 2, 3: mean 2, standard deviation 1, t(2 degrees) = 4.30265, half-width 4.30265 / sqrt(3) = 2.48414.
+
+def test_mean_and_standard_deviation_by_hand() -> None:
     summary = stats.summarise([1.0, 2.0, 3.0])
     assert (summary.n, summary.mean, summary.std) == (3, 2.0, 1.0)
-    assert summary.half_width == pytest.approx(2.48414, abs=1e-5)
-    assert summary.low == pytest.approx(2 - 2.48414, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=8).filter(lambda values: np.ptp(values) > 1e-3))
-def test_interval_is_scipys(values: list[float]) -> None:
+def coverage(draws: np.ndarray, truth: float) -> float:
+    return float(np.mean([s.low <= truth <= s.high for s in map(stats.summarise, draws.tolist())]))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("noise", "seeds", "least"), [("normal", 3, 0.95), ("normal", 5, 0.95), ("outliers", 3, 0.95)])
+def test_interval_covers_as_often_as_it_says(noise: str, seeds: int, least: float) -> None:
+    rng = np.random.default_rng(seeds)
+    draws = rng.normal(size=(500, seeds))
+    if noise == "outliers":
+        draws *= np.where(rng.random(draws.shape) < 0.1, 10, 1)
+    # Two standard errors of a share of 500.
+    assert least - 0.02 <= coverage(5 + 2 * draws, 5.0) <= 0.99
+
+
+def test_the_percentile_bootstrap_would_cover_three_quarters_of_the_time() -> None:
     from scipy import stats as reference
 
-    summary = stats.summarise(values)
-    wanted = reference.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=reference.sem(values))
-    assert (summary.low, summary.high) == pytest.approx(wanted, rel=1e-7, abs=1e-7)
-    assert summary.std == pytest.approx(np.std(values, ddof=1))
+    draws = np.random.default_rng(3).normal(5.0, 2.0, (500, 3))
+    interval = reference.bootstrap(
+        (draws,), np.mean, axis=1, n_resamples=999, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    covered = np.mean((interval.low <= 5.0) & (interval.high >= 5.0))
+    assert covered == pytest.approx(0.75, abs=0.04)
 
 
-def test_interval_covers_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(0).normal(5.0, 2.0, (4000, 4))
-    covered = np.mean([s.low <= 5.0 <= s.high for s in map(stats.summarise, draws.tolist())])  # type: ignore[operator]
-    assert covered == pytest.approx(0.95, abs=0.012)
+@settings(deadline=None, max_examples=20)
+@given(Values, st.floats(-100, 100), st.floats(0.1, 10), st.randoms())
+def test_interval_moves_and_stretches_with_the_values_and_knows_no_order(
+    values: list[float], shift: float, scale: float, rng: random.Random
+) -> None:
+    half_width = stats.summarise(values).half_width
+    assert half_width
+    mixed = [shift - scale * value for value in values]
+    rng.shuffle(mixed)
+    assert stats.summarise(mixed).half_width == pytest.approx(scale * half_width, rel=1e-6)
+
+
+def test_interval_comes_near_students_t_with_many_seeds() -> None:
+    from scipy import stats as reference
+
+    values = np.random.default_rng(0).normal(size=60)
+    wanted = reference.t.ppf(0.975, 59) * reference.sem(values)
+    assert stats.summarise(values.tolist()).half_width == pytest.approx(wanted, rel=0.05)
+
+
+def test_interval_is_the_same_in_every_process() -> None:
+    code = "from bench import stats; print(stats.summarise([1.0, 2.5, 3.0]).high.hex())"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    high = stats.summarise([1.0, 2.5, 3.0]).high
+    assert high is not None
+    assert found == high.hex()
 
 
 @pytest.mark.parametrize(("values", "std"), [([4.0], None), ([4.0, 6.0], math.sqrt(2))])
@@ -50,17 +86,35 @@ def test_no_value_and_bad_values_are_refused(values: list[float]) -> None:
         stats.summarise(values)
 
 
-def test_paired_matches_scipy_and_uses_only_shared_seeds() -> None:
-    from scipy import stats as reference
-
+def test_paired_is_the_summary_of_the_differences_on_shared_seeds() -> None:
     a = {0: -100.1, 1: -100.6, 2: -99.8, 3: -100.0, 9: 50.0}
     b = {0: -101.0, 1: -101.7, 2: -100.5, 3: -101.1, 7: -500.0}
     found = stats.paired(a, b, higher_better=True)
-    test = reference.ttest_rel([a[s] for s in range(4)], [b[s] for s in range(4)])
+    wanted = stats.summarise([a[seed] - b[seed] for seed in range(4)])
     assert found.n == 4
     assert found.difference == pytest.approx(0.95)
-    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert (found.low, found.high) == (wanted.low, wanted.high)
     assert found.verdict == "better"
+    back = stats.paired(b, a, higher_better=True)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))  # type: ignore[operator]
+    assert back.verdict == "worse"
+
+
+def test_probability_of_improvement_counts_all_pairs_of_runs_and_ties_half() -> None:
+    from scipy import stats as reference
+
+    a, b = [1.0, 2.0, 5.0], [2.0, 3.0]
+    # Of the six pairs (1, 2), (1, 3), (2, 2), (2, 3), (5, 2), (5, 3) two are won and one is a tie.
+    assert stats.probability_of_improvement(a, b) == pytest.approx(2.5 / 6)
+    assert stats.probability_of_improvement(a, b) == pytest.approx(reference.mannwhitneyu(a, b).statistic / 6)
+    assert stats.probability_of_improvement(a, b) + stats.probability_of_improvement(b, a) == pytest.approx(1)
+
+
+def test_p_better_follows_the_direction_and_the_shared_seeds() -> None:
+    a, b = {0: 1.0, 1: 2.0, 2: 5.0, 9: -50.0}, {0: 2.0, 1: 3.0, 2: 4.0}
+    assert stats.paired(a, b, True).p_better == pytest.approx(3.5 / 9)
+    assert stats.paired(a, b, False).p_better == pytest.approx(5.5 / 9)
+    assert stats.paired({0: 1.0}, {1: 1.0}, True).p_better is None
 
 
 def test_pairing_sees_what_the_separate_intervals_hide() -> None:
@@ -95,10 +149,10 @@ def test_too_few_shared_seeds_decide_nothing(shared: int) -> None:
 
 
 def test_sentence() -> None:
-    found = stats.Comparison(5, -0.35, -0.80, 0.10, "not distinguishable")
+    found = stats.Comparison(5, -0.35, -0.80, 0.10, "not distinguishable", 0.32)
     assert stats.sentence(found, "full_covariance", "vanilla", "mnist-dynamic") == (
-        "full_covariance against vanilla on mnist-dynamic: ELBO -0.35 nats [-0.80, 0.10] over 5 paired seeds: "
-        "not distinguishable."
+        "full_covariance against vanilla on mnist-dynamic: ELBO -0.35 nats [-0.80, 0.10], P(better) 0.32, over 5 "
+        "paired seeds: not distinguishable."
     )
 
 
@@ -131,9 +185,16 @@ def test_a_row_with_two_seeds_is_neither_marked_nor_in_the_way() -> None:
     assert stats.best_rows(rows, True) == {"a"}
 
 
-def test_a_row_without_shared_seeds_cannot_be_told_apart() -> None:
-    rows = {"a": row(-100), "c": row(-130), "other": {seed + 10: value for seed, value in row(-110).items()}}
-    assert stats.best_rows(rows, True) == {"a", "other"}
+@pytest.mark.parametrize(("shift", "marked"), [(2, {"a", "other"}), (3, {"a"}), (10, {"a"})])
+def test_a_row_with_too_few_seeds_in_common_with_the_best_is_not_marked(shift: int, marked: set[str]) -> None:
+    noise = (-0.1, 0.2, 0.1, -0.2, 0.05)
+    close = {seed + shift: value for seed, value in row(-100.02, noise).items()}
+    assert stats.best_rows({"a": row(-100), "c": row(-130), "other": close}, True) == marked
+
+
+def test_nothing_is_marked_where_the_best_shares_too_few_seeds_with_all_others() -> None:
+    others = {seed + 10: value for seed, value in row(-130).items()}
+    assert stats.best_rows({"a": row(-100), "c": others}, True) == set()
 
 
 def test_metric_names_carry_their_number() -> None:
@@ -142,7 +203,7 @@ def test_metric_names_carry_their_number() -> None:
     assert "5000 importance samples" in entry.definition
     assert stats.metric("elbo_nats").header == "ELBO ↑ (nats)"
     assert stats.metric("nll_isx_nats").direction is None
-    assert stats.metric("something_new") == stats.Metric("something_new", "", None, 3, "not described")
+    assert stats.metric("something_new") == stats.Metric("something_new", "", None, 3, "not described", stats.OTHER)
 
 
 def test_metrics_are_ordered_by_the_table_then_by_number() -> None:
@@ -158,3 +219,17 @@ def test_no_page_needs_torch() -> None:
         "assert not {'torch', 'torchvision', 'matplotlib'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked() -> None:
+    assert {entry.theme for entry in stats.METRICS.values()} <= set(stats.THEMES)
+    ranked = {name for name, entry in stats.METRICS.items() if entry.ranked}
+    assert ranked == {
+        "elbo_nats",
+        "nll_is*_nats",
+        "mse_per_pixel",
+        "bits_per_dim",
+        "probe_accuracy",
+        "knn_accuracy",
+        "ssim",
+    }

@@ -13,7 +13,8 @@ from bench.errors import UsageError
 from variants.registry import ZOO
 
 GOOD: dict[str, Any] = {"variants": ["vanilla"], "datasets": ["digits"]}
-BUILT_IN = sorted(path.stem for path in ZOO.glob("*.py") if not path.stem.startswith("_"))
+# beta_tc joined the zoo after the two suites had their nine.
+NINE = {path.stem for path in ZOO.glob("*.py") if not path.stem.startswith("_")} - {"beta_tc"}
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_quick_is_what_is_promised() -> None:
     quick = suite.load("quick")
-    assert sorted(v.name for v in quick.variants) == BUILT_IN
-    assert len(BUILT_IN) == 9
+    assert {v.name for v in quick.variants} == NINE
     assert (quick.seeds, [d.name for d in quick.datasets]) == (3, ["mnist"])
     assert len(quick.cells("cpu")) == 27
     assert quick.budget.train_size is None
@@ -154,7 +154,7 @@ def test_quick_is_what_is_promised() -> None:
 
 def test_standard_is_what_is_promised() -> None:
     standard = suite.load("standard")
-    assert sorted(v.name for v in standard.variants) == BUILT_IN
+    assert {v.name for v in standard.variants} == NINE
     assert [d.name for d in standard.datasets] == ["mnist", "fashion_mnist"]
     assert standard.seeds == 5
     assert {v.name: v.seeds for v in standard.variants if v.seeds} == {"conv": 3, "conv_full_covariance": 3}
@@ -165,8 +165,10 @@ def test_standard_is_what_is_promised() -> None:
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
     from bench.execute import configure
 
-    assert suite.names() == ["quick", "standard"]
+    assert suite.names() == ["evidence", "oracle", "quick", "rate_distortion", "standard"]
     for name in suite.names():
+        if name == "oracle":
+            continue  # it has no variants
         made = suite.load(name)
         assert made.description
         assert configure(made, {}) == made

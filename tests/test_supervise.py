@@ -24,6 +24,7 @@ def run_cells(cells: list[Any], out: Path, kind: str = "quality", **changes: Any
         "timeout_s": 600,
         "provenance": {"commit": "abc"},
         "on_epoch": epochs.append,
+        "on_measured": lambda *_: None,
         "on_record": lambda made, _: told.append(made),
     }
     supervise.run_cells(kind, cells, out, **how | changes)

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, measure, seeds, train
+from bench import data, measure, run, seeds, train
+from bench.data.batches import Data
+from bench.measure import evidence
 from bench.suite import Budget
+from tests.helpers import cell
 from variants import registry
 from variants.core import VAE
 
@@ -106,11 +109,49 @@ def test_the_curve_is_the_judges_and_comes_from_the_validation_split(digits: Any
     curve = train.train(model, recorder, budget, seed=4, device="cpu", on_epoch=told.append)  # type: ignore[arg-type]
     assert recorder.asked == ["valid", "valid"]
     assert told == [row["epoch"] for row in curve] == [1, 2]
-    scores = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=4)
+    scores = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
     assert {f"valid_{key}": value for key, value in scores.means().items()}.items() <= curve[-1].items()
     assert curve[-1]["valid_elbo_nats"] == pytest.approx(
         curve[-1]["valid_recon_nats"] - curve[-1]["valid_kl_nats"], rel=1e-6
     )
+
+
+def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, str]] = []
+    phase = "before training"
+    weights: dict[str, Tensor] = {}
+    batches, original, judge = Data.eval_batches, run.train, measure.evaluate
+
+    def spy(self: Data, split: str, *args: Any, **kwargs: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        read.append((phase, split))
+        return batches(self, split, *args, **kwargs)
+
+    def training(model: VAE, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        nonlocal phase
+        phase = "training"
+        curve = original(model, *args, **kwargs)
+        weights.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        phase = "after training"
+        return curve
+
+    def evaluate(model: VAE, *args: Any, **kwargs: Any) -> Any:
+        nonlocal phase
+        # No earlier weights were picked for what they scored on the validation split.
+        assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+        phase = "judging"
+        judgement = judge(model, *args, **kwargs)
+        phase = "pictures"
+        return judgement
+
+    monkeypatch.setattr(Data, "eval_batches", spy)
+    monkeypatch.setattr(run, "train", training)
+    monkeypatch.setattr(measure, "evaluate", evaluate)
+    result, _ = run.run_cell("quality", cell(overrides={"latent": 2, "hidden": [8]}, budget={"epochs": 2}), {})
+    assert result["status"] == "ok"
+    assert {split for phase, split in read if phase in ("before training", "training", "after training")} == {"valid"}
+    assert [split for phase, split in read if phase == "training"] == ["valid", "valid"]
+    assert {split for phase, split in read if phase == "judging"} == {"test"}
+    assert {split for phase, split in read if phase == "pictures"} == {"test"}
 
 
 def test_a_model_without_a_bound_has_nulls_on_its_curve(digits: Any) -> None:
@@ -119,31 +160,32 @@ def test_a_model_without_a_bound_has_nulls_on_its_curve(digits: Any) -> None:
     assert math.isfinite(curve[0]["valid_recon_nats"])
 
 
-def run(digits: Any, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+def trained(digits: Any, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     model = model_of(seed=seed)
     return train.train(model, digits, BUDGET, seed=seed, device="cpu"), model.state_dict()
 
 
 def test_one_seed_gives_one_curve_and_one_model(digits: Any) -> None:
-    curve, weights = run(digits)
+    curve, weights = trained(digits)
     torch.rand(7)
-    again, same = run(digits)
+    again, same = trained(digits)
     assert again == curve
     assert all(torch.equal(weights[name], same[name]) for name in weights)
-    assert run(digits, seed=1)[0] != curve
+    assert trained(digits, seed=1)[0] != curve
 
 
 def test_evaluating_in_between_changes_nothing(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
-    curve, weights = run(digits)
+    curve, weights = trained(digits)
     scores = measure.scores
 
     def nosy(model: VAE, *args: Any, **kwargs: Any) -> measure.Scores:
         scores(model, digits.eval_batches("test", 99), samples=3, seed=8)
-        measure.importance_sampling(model, digits, "test", samples=2, points=9, seed=8)
+        with torch.random.fork_rng():
+            evidence.importance_weights(model, next(digits.eval_batches("test", 9))[0], 2)
         return scores(model, *args, **kwargs)
 
     monkeypatch.setattr(measure, "scores", nosy)
-    again, same = run(digits)
+    again, same = trained(digits)
     assert again == curve
     assert all(torch.equal(weights[name], same[name]) for name in weights)
 

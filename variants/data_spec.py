@@ -1,4 +1,4 @@
-"""What a recipe may know of the data: its shape and its kind, nothing else."""
+"""What a recipe may know of the data: its shape, its kind and how much there is to train on, nothing else."""
 
 import math
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ Kind = Literal["binary", "unit", "real"]
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The shape and the support of one example.
+    """The shape and the support of one example, and the number of examples.
 
     Args:
         shape: event shape of one example without the batch axis, `(C, H, W)` for images, `(d,)` for vectors.
         kind: `"binary"` for {0, 1}, `"unit"` for [0, 1], `"real"` for the real line.
+        size: N, number of training examples; None where it is not known.
 
     Raises:
         ValueError: on an empty shape, a size below one, or an unknown kind.
@@ -21,12 +22,15 @@ class DataSpec:
 
     shape: tuple[int, ...]
     kind: Kind
+    size: int | None = None
 
     def __post_init__(self) -> None:
         if not self.shape or any(size < 1 for size in self.shape):
             raise ValueError(f"shape must be a non-empty tuple of positive sizes, got {self.shape}")
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if self.size is not None and (isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1):
+            raise ValueError(f"size must be a whole number of at least 1, or None, got {self.size!r}")
 
     @property
     def dims(self) -> int:

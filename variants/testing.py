@@ -31,12 +31,12 @@ from variants.registry import Recipe, get
 STANDARD_ERRORS = 4.0
 
 # An odd-sized grey image, a colour image and a vector: what a shape mistake trips over.
-SPECS = (DataSpec((1, 5, 7), "binary"), DataSpec((3, 6, 6), "unit"), DataSpec((8,), "real"))
+SPECS = (DataSpec((1, 5, 7), "binary", 40), DataSpec((3, 6, 6), "unit", 40), DataSpec((8,), "real", 40))
 # Two dimensions: few enough to integrate a density over all of them.
 TINY = {
-    "binary": DataSpec((1, 1, 2), "binary"),
-    "unit": DataSpec((1, 1, 2), "unit"),
-    "real": DataSpec((2,), "real"),
+    "binary": DataSpec((1, 1, 2), "binary", 40),
+    "unit": DataSpec((1, 1, 2), "unit", 40),
+    "real": DataSpec((2,), "real", 40),
 }
 # Data kinds on which a likelihood of each support is a density.
 FITS: dict[Kind, tuple[Kind, ...]] = {

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.data.files import fetch as _fetch
 from bench.data.files import folder_of, missing
-from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file
+from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file, tenths
 from bench.errors import DataError
 from variants.data_spec import DataSpec
 
@@ -69,7 +69,7 @@ def default_binarise(name: str) -> str:
 
 
 def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
-    """Shape and kind of one example, without loading or fetching a named data set; a user's file is read.
+    """Shape and kind of one example, number of training examples; loads and fetches no named data set, reads a file.
 
     Raises:
         UsageError: on an unknown name, binarisation or option.
@@ -77,8 +77,11 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     """
     how, resolved = _resolve(name, binarise, options)
     if is_user_file(name):
-        return _spec(name, how, _read(name, resolved, None)[0].images["train"][0].shape)
-    return _spec(name, how, (int(resolved["d"]),) if name == "linear_gaussian" else find(name).shape)
+        images = _read(name, resolved, None)[0].images["train"]
+        return _spec(name, how, images[0].shape, len(images))
+    if name == "linear_gaussian":
+        return _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
+    return _spec(name, how, find(name).shape, find(name).splits["train"])
 
 
 def load(
@@ -109,8 +112,9 @@ def load(
 
     how, resolved = _resolve(name, binarise, options)
     raw, truth = _read(name, resolved, root)
-    shape = raw.images["train"][0].shape
-    return Data(name, how, resolved, _spec(name, how, shape), raw, train_size, device, truth)
+    images = raw.images["train"]
+    whole = _spec(name, how, images[0].shape, len(images))
+    return Data(name, how, resolved, whole, raw, train_size, device, truth)
 
 
 def describe(root: str | Path | None = None) -> list[dict[str, Any]]:
@@ -168,10 +172,10 @@ def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tup
     return how, check_options(name, options)
 
 
-def _spec(name: str, binarise: str, shape: tuple[int, ...]) -> DataSpec:
+def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int) -> DataSpec:
     if binarise != "none":
-        return DataSpec(shape, "binary")
-    return DataSpec(shape, "real" if name == "linear_gaussian" else "unit")
+        return DataSpec(shape, "binary", size)
+    return DataSpec(shape, "real" if name == "linear_gaussian" else "unit", size)
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -79,7 +80,7 @@ class Data:
         name: the name it was asked for by.
         binarise: one of "dynamic", "fixed", "threshold", "none".
         options: the data set's options, defaults included.
-        spec: shape and kind of one example.
+        spec: shape and kind of one example, number of training examples in use.
         checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
         splits: number of examples in use, by split.
         streamed: whether examples are read from disk as they are needed.
@@ -101,7 +102,6 @@ class Data:
         self.name = name
         self.binarise = binarise
         self.options = dict(options)
-        self.spec = spec
         self.checksum = raw.checksum
         self.splits = {split: len(raw.images[split]) for split in SPLITS}
         if train_size is not None:
@@ -110,6 +110,7 @@ class Data:
                 most = self.splits["train"]
                 raise UsageError(f"train_size {train_size} is more than {name} has to train on ({most})")
             self.splits["train"] = train_size
+        self.spec = replace(spec, size=self.splits["train"])
         self.streamed = not isinstance(raw.images["train"], np.ndarray)
         self.truth = truth
         self.device = torch.device(device)

@@ -28,7 +28,7 @@ def rows(loaded: "data.Data", split: str) -> torch.Tensor:  # type: ignore[name-
 def test_counts_without_splits_are_held_out_from_the_end(tmp_path: Path) -> None:
     name = save(tmp_path, train=COUNTS, train_labels=np.arange(50))
     loaded = data.load(name)
-    assert (loaded.name, loaded.binarise, loaded.spec) == (name, "none", DataSpec((1, 9, 7), "unit"))
+    assert (loaded.name, loaded.binarise, loaded.spec) == (name, "none", DataSpec((1, 9, 7), "unit", 40))
     assert loaded.splits == {"train": 40, "valid": 5, "test": 5}
     assert torch.equal(rows(loaded, "valid"), torch.from_numpy(COUNTS[40:45, None]).float() / 255)
     assert [y.tolist() for _, y in loaded.eval_batches("test", 5)] == [[45, 46, 47, 48, 49]]

@@ -9,7 +9,7 @@ from variants.core import VAE
 from variants.parts import part_names
 from variants.registry import BUILT_IN, Claim, seeded
 
-SPECS = (DataSpec((1, 6, 7), "binary"), DataSpec((3, 4, 4), "unit"), DataSpec((9,), "real"))
+SPECS = (DataSpec((1, 6, 7), "binary", 40), DataSpec((3, 4, 4), "unit", 40), DataSpec((9,), "real", 40))
 ROLES = {
     "network": ("encoder", "decoder"),
     "posterior": ("posterior",),

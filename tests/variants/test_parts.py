@@ -15,7 +15,7 @@ from variants.parts.posteriors import Diagonal, Full, LowRank
 from variants.parts.priors import StandardNormal
 from variants.registry import seeded
 
-BINARY, GREY, REAL = DataSpec((1, 6, 7), "binary"), DataSpec((1, 6, 7), "unit"), DataSpec((9,), "real")
+BINARY, GREY, REAL = DataSpec((1, 6, 7), "binary", 40), DataSpec((1, 6, 7), "unit", 40), DataSpec((9,), "real", 40)
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:

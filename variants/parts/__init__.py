@@ -34,6 +34,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "elbo": objectives.Elbo,
         "beta": objectives.Beta,
         "iwae": objectives.Iwae,
+        "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
     },
 }
@@ -91,12 +92,13 @@ def assemble(
     **options: Any,
 ) -> VAE:
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
+    A part that takes `data_size` is given the data's size unless the user gives another.
 
     Every part is initialised from a random stream of its own, so two variants with one seed that share a part start
     with the same weights in it: what differs between them is the part that differs.
 
     Args:
-        data: shape and kind of one example.
+        data: shape and kind of one example, number of training examples.
         latent: D, number of latent dimensions.
         network: a name in `PARTS`, or a function `(data, latent, **options) -> (encoder, decoder)`.
         posterior: a name, or a class taking `(features, latent, **options)`.
@@ -125,6 +127,7 @@ def assemble(
     for name in options:
         if name not in known:
             raise OptionError(name, known)
+    options.setdefault("data_size", data.size)
     seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
 
     def make(role: str, *args: Any) -> Any:

@@ -1,0 +1,988 @@
+"""Mistakes that published code has made, as small changes to ours. `tests.mutants` makes them; the tests must notice.
+
+ 1. A mean over pixels or over latent dimensions where a sum belongs; dividing by the number of batches, or reading one
+    batch.
+ 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO.
+ 3. "MSE" used as a likelihood without its variance and constant; a missing 1/2 or 1/2 log 2 pi.
+ 4. Evaluating at the posterior mean and calling it an ELBO; evaluating on the training split.
+ 5. KL with the wrong sign, or signs that differ between variants.
+ 6. Importance weights: a softmax over losses instead of log-weights; weights not detached; the gradient surrogate
+    reported as the bound; no max-subtraction; the number of samples ignored.
+ 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one.
+ 8. A clamp on log-variance or probabilities that changes the value silently.
+ 9. NaN batches filtered out of the average; `drop_last` at evaluation.
+10. Grey pixels under a Bernoulli without saying so; rows with different binarisation or padding ranked together.
+11. Seed noise and estimator noise mixed in one +-.
+12. A test set touched for model selection.
+"""
+
+from tests.mutants import Mistake
+
+BOUNDS = "bench/measure/bounds.py"
+EVALUATE = "bench/measure/__init__.py"
+EVIDENCE = "bench/measure/evidence.py"
+GAPS = "bench/measure/gaps.py"
+SURGERY = "bench/measure/surgery.py"
+RUN = "bench/run.py"
+CORE_BOUNDS = "variants/core/bounds.py"
+CORE_KL = "variants/core/kl.py"
+TERMS = "variants/core/terms.py"
+VAE = "variants/core/vae.py"
+LIKELIHOODS = "variants/parts/likelihoods.py"
+OBJECTIVES = "variants/parts/objectives.py"
+POSTERIORS = "variants/parts/posteriors.py"
+BATCHES = "bench/data/batches.py"
+TABLE = "bench/table.py"
+TRAIN = "bench/train.py"
+
+GUARDS = ("tests/test_truth_guards.py",)
+JUDGE = ("tests/measure/test_judge.py",)
+IN_EVIDENCE = ("tests/measure/test_evidence.py",)
+IN_GAPS = ("tests/measure/test_gaps.py",)
+IN_SURGERY = ("tests/measure/test_surgery.py",)
+IN_TERMS = ("tests/variants/test_terms.py",)
+IN_KL = ("tests/variants/test_kl.py",)
+IN_LIKELIHOODS = ("tests/variants/test_likelihoods.py",)
+IN_OBJECTIVES = ("tests/variants/test_objectives.py",)
+IN_TC = ("tests/variants/test_total_correlation.py",)
+IN_TRAINING = ("tests/test_train.py",)
+IN_TABLES = ("tests/test_table.py",)
+IN_DATA = ("tests/data/test_batches.py",)
+
+MEANS_NOT_SUMS = [
+    Mistake(
+        "mean_over_pixels_bernoulli",
+        1,
+        "log p(x|z) is a sum over pixels",
+        LIKELIHOODS,
+        """(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        \"""log p(x|z), `[K, B]`.\"""
+        return self.forward(h).log_prob(x)
+""",
+        """(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        return self.forward(h).log_prob(x) / x[0].numel()
+""",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "mean_over_pixels_continuous_bernoulli",
+        1,
+        "the same for grey pixels",
+        LIKELIHOODS,
+        """        return Independent(ContinuousBernoulliDistribution(h), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        \"""log p(x|z), `[K, B]`.\"""
+        return self.forward(h).log_prob(x)
+""",
+        """        return Independent(ContinuousBernoulliDistribution(h), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        return self.forward(h).log_prob(x) / x[0].numel()
+""",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "mean_over_pixels_gaussian",
+        1,
+        "the same for real pixels",
+        LIKELIHOODS,
+        "            return self.forward(h).log_prob(x)\n",
+        "            return self.forward(h).log_prob(x) / x[0].numel()\n",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "mean_over_latent_dimensions",
+        1,
+        "the KL is a sum over latent dimensions",
+        CORE_KL,
+        "return kl_divergence(q, p)\n    except",
+        "return kl_divergence(q, p) / q.event_shape.numel()\n    except",
+        IN_KL,
+    ),
+    Mistake(
+        "mean_over_latent_dimensions_full",
+        1,
+        "the same in the closed form of a full covariance",
+        CORE_KL,
+        "0.5 * q.variance / normal.variance).sum(-1)",
+        "0.5 * q.variance / normal.variance).mean(-1)",
+        IN_KL,
+    ),
+    Mistake(
+        "mean_of_batch_means",
+        1,
+        "the last batch is smaller, so the mean of batch means is not the mean over examples",
+        BOUNDS,
+        "recon.append(terms.log_px_z.mean(0))",
+        "recon.append(terms.log_px_z.mean().reshape(1))",
+        JUDGE,
+    ),
+    Mistake(
+        "one_batch_read",
+        1,
+        "the ELBO of the first batch alone",
+        BOUNDS,
+        "for x, _ in batches:",
+        "for x, _ in list(batches)[:1]:",
+        JUDGE,
+    ),
+    Mistake(
+        "squared_error_over_batches",
+        1,
+        "the squared error divided by the number of batches",
+        BOUNDS,
+        "        count += x.numel()\n",
+        "        squared, count = squared - (x - model.decode(mean).mean).double().square().sum().item() * "
+        "(1 - 1 / x.numel()), count + 1\n",
+        JUDGE,
+    ),
+    Mistake(
+        "train_loss_over_batches",
+        1,
+        "the loss on the curve is a mean over examples",
+        TRAIN,
+        "loss = sum(torch.stack(losses).tolist()) / size",
+        "loss = sum(torch.stack(losses).tolist()) / (steps * budget.batch_size)",
+        IN_TRAINING,
+    ),
+    Mistake(
+        "nll_of_a_part",
+        1,
+        "the NLL of the examples that were importance-sampled, as if it were the split's",
+        EVALUATE,
+        "return -(test.elbo.mean().item() + gap.mean().item()), ",
+        'return -columns["log_px"].mean().item(), ',
+        JUDGE,
+    ),
+]
+
+TRAINING_LOSS_REPORTED = [
+    Mistake(
+        "objective_reported_as_elbo",
+        2,
+        "the judge asks the contestant's loss",
+        BOUNDS,
+        "bound.append(elbo(terms))",
+        "bound.append(-model.objective(terms, 1e9))",
+        JUDGE,
+    ),
+    Mistake(
+        "beta_weighted_elbo",
+        2,
+        "the KL of the report carries the objective's beta",
+        BOUNDS,
+        "bound.append(elbo(terms))",
+        'bound.append(terms.log_px_z.mean(0) - getattr(model.objective, "beta", 1.0) * terms.kl)',
+        JUDGE,
+    ),
+    Mistake(
+        "beta_weighted_kl",
+        2,
+        "the reported rate carries the objective's beta",
+        BOUNDS,
+        "kl.append(terms.kl)",
+        'kl.append(getattr(model.objective, "beta", 1.0) * terms.kl)',
+        JUDGE,
+    ),
+    Mistake(
+        "annealed_loss_on_the_curve",
+        2,
+        "the learning curve shows the (annealed, weighted) training loss as the ELBO",
+        TRAIN,
+        'row = {f"valid_{name}": value for name, value in valid.means().items()}',
+        'row = {f"valid_{name}": value for name, value in valid.means().items()} | {"valid_elbo_nats": -loss}',
+        IN_TRAINING,
+    ),
+    Mistake(
+        "free_bits_reported",
+        2,
+        "a floor under the KL is a training trick",
+        TERMS,
+        "            return self._closed_form_kl\n",
+        "            return self._closed_form_kl.clamp(min=1.0)\n",
+        GUARDS,
+    ),
+    Mistake(
+        "early_stopping_on_the_training_loss",
+        2,
+        "an annealed loss rises while the model improves",
+        TRAIN,
+        "            on_epoch(epoch + 1)\n",
+        "            on_epoch(epoch + 1)\n"
+        "            if epoch and loss > curve[-2]['train_loss']:\n"
+        "                break\n",
+        GUARDS,
+    ),
+    Mistake(
+        "checkpoint_by_the_training_loss",
+        2,
+        "the weights of the lowest annealed loss are those of the first epochs",
+        TRAIN,
+        "            on_epoch(epoch + 1)\n    return curve\n",
+        "            on_epoch(epoch + 1)\n"
+        "            if loss <= min(row['train_loss'] for row in curve):\n"
+        "                best = {name: tensor.clone() for name, tensor in model.state_dict().items()}\n"
+        "    model.load_state_dict(best)\n"
+        "    return curve\n",
+        GUARDS,
+    ),
+]
+
+CONSTANTS_MISSING = [
+    Mistake(
+        "mse_as_likelihood",
+        3,
+        "the squared error is no log-density",
+        LIKELIHOODS,
+        "            return self.forward(h).log_prob(x)\n",
+        "            return -(x - self._mean(h)).square().flatten(-self.dims).sum(-1)\n",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "mse_without_variance",
+        3,
+        "half the squared error, as if sigma were 1",
+        LIKELIHOODS,
+        "            return self.forward(h).log_prob(x)\n",
+        "            return self._density(self._mean(h), torch.ones_like(self.sigma)).log_prob(x)\n",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "gaussian_without_the_half",
+        3,
+        "(x - m)^2 / sigma^2 without its 1/2",
+        LIKELIHOODS,
+        "            return self.forward(h).log_prob(x)\n",
+        "            error = ((x - self._mean(h)) / self.sigma).square().flatten(-self.dims).sum(-1)\n"
+        "            return self.forward(h).log_prob(x) - 0.5 * error\n",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "gaussian_without_log_2_pi",
+        3,
+        "1/2 log 2 pi for every pixel is missing",
+        LIKELIHOODS,
+        "            return self.forward(h).log_prob(x)\n",
+        "            return self.forward(h).log_prob(x) + 0.5 * math.log(2 * math.pi) * x[0].numel()\n",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "sigma_fitted_to_what_it_scores",
+        3,
+        "at evaluation too, the variance is fitted to the batch",
+        LIKELIHOODS,
+        "if not (self.optimal and self.training):",
+        "if not self.optimal:",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "continuous_bernoulli_without_its_normaliser",
+        3,
+        "without log C(l) it is no density on [0, 1]",
+        LIKELIHOODS,
+        " - functional.softplus(self.logits) + self.log_normaliser",
+        " - functional.softplus(self.logits)",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "kl_without_the_half",
+        3,
+        "the variances in the closed form carry a 1/2",
+        CORE_KL,
+        "- 0.5 * q.variance / normal.variance",
+        "- q.variance / normal.variance",
+        IN_KL,
+    ),
+    Mistake(
+        "truth_without_log_2_pi",
+        3,
+        "the exact log p(x) that the judge is held against is wrong itself",
+        "bench/data/gaussian.py",
+        "(d * math.log(2 * math.pi) + log_det",
+        "(log_det",
+        ("tests/data/test_linear_gaussian.py",),
+    ),
+    Mistake(
+        "truth_with_half_the_log_determinant",
+        3,
+        "log|C| is twice the sum of the logarithms of Cholesky's diagonal",
+        "bench/data/gaussian.py",
+        "log_det = 2 * L.diagonal()",
+        "log_det = L.diagonal()",
+        ("tests/data/test_linear_gaussian.py",),
+    ),
+]
+
+WRONG_PLACE = [
+    Mistake(
+        "evaluated_at_the_posterior_mean",
+        4,
+        "log p(x|mean) is no expectation over q",
+        VAE,
+        "z = q.rsample(torch.Size([samples]))",
+        "z = q.rsample(torch.Size([samples])) if self.training else q.mean.expand(samples, *q.mean.shape)",
+        IN_TERMS,
+    ),
+    Mistake(
+        "evaluated_on_the_training_split",
+        4,
+        "what was trained on is not what is asked for",
+        EVALUATE,
+        'SPLIT = "test"',
+        'SPLIT = "train"',
+        JUDGE,
+    ),
+    Mistake(
+        "evaluated_on_the_validation_split",
+        4,
+        "what was chosen by cannot be reported",
+        EVALUATE,
+        'SPLIT = "test"',
+        'SPLIT = "valid"',
+        GUARDS,
+    ),
+    Mistake(
+        "dropout_and_batch_norm_left_in_training_mode",
+        4,
+        "the judge scores the network as it is at evaluation",
+        BOUNDS,
+        """    model.eval()
+    recon: list[Tensor] = []
+""",
+        """    recon: list[Tensor] = []
+""",
+        GUARDS,
+    ),
+]
+
+WRONG_SIGN = [
+    Mistake(
+        "kl_added_to_the_elbo",
+        5,
+        "the ELBO is reconstruction minus KL",
+        CORE_BOUNDS,
+        "terms.log_px_z.mean(0) - terms.kl",
+        "terms.log_px_z.mean(0) + terms.kl",
+        IN_TERMS,
+    ),
+    Mistake(
+        "kl_of_p_from_q",
+        5,
+        "KL(p || q) is another number",
+        CORE_KL,
+        "return kl_divergence(q, p)\n    except",
+        "return kl_divergence(p, q)\n    except",
+        IN_KL,
+    ),
+    Mistake(
+        "monte_carlo_kl_negated",
+        5,
+        "E_q[log p - log q] is minus the KL",
+        TERMS,
+        "(self.log_qz_x - self.log_pz).mean(0)",
+        "(self.log_pz - self.log_qz_x).mean(0)",
+        IN_KL,
+    ),
+    Mistake(
+        "entropy_negated",
+        5,
+        "KL = -H(q) - E_q log p",
+        CORE_KL,
+        "return -entropy - expected_log_p",
+        "return entropy - expected_log_p",
+        IN_KL,
+    ),
+    Mistake(
+        "log_weights_with_the_prior_subtracted",
+        5,
+        "log w = log p(x|z) + log p(z) - log q(z|x)",
+        TERMS,
+        "self.log_px_z + self.log_pz - self.log_qz_x",
+        "self.log_px_z - self.log_pz + self.log_qz_x",
+        IN_TERMS,
+    ),
+    Mistake(
+        "kl_rewarded_in_the_beta_vae",
+        5,
+        "a sign that differs between variants",
+        OBJECTIVES,
+        "return self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
+        "return -self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "kl_rewarded_in_training",
+        5,
+        "the loss is KL minus reconstruction",
+        OBJECTIVES,
+        "return linear_warmup(epoch, self.warmup_epochs) * terms.kl -",
+        "return -linear_warmup(epoch, self.warmup_epochs) * terms.kl -",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "reconstruction_rewarded_with_the_wrong_sign",
+        5,
+        "the autoencoder's loss is minus log p(x|z)",
+        OBJECTIVES,
+        "        return -terms.log_px_z.mean(0)\n",
+        "        return terms.log_px_z.mean(0)\n",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "inference_gap_negated",
+        5,
+        "log p(x) is above the ELBO",
+        EVALUATE,
+        'gap = log_px - columns["elbo"]',
+        'gap = columns["elbo"] - log_px',
+        JUDGE,
+    ),
+    Mistake(
+        "gaps_negated",
+        5,
+        "the better posterior has the higher bound",
+        GAPS,
+        "columns[name] = columns[upper] - columns[lower]",
+        "columns[name] = columns[lower] - columns[upper]",
+        IN_GAPS,
+    ),
+    Mistake(
+        "marginal_kl_added",
+        5,
+        "KL = mutual information + marginal KL",
+        EVALUATE,
+        "test.kl.mean().item() - information",
+        "test.kl.mean().item() + information",
+        GUARDS,
+    ),
+    Mistake(
+        "reverse_annealing_not_negated",
+        5,
+        "the reverse weights estimate 1 / p(x)",
+        EVIDENCE,
+        'columns["log_px"] = -columns["log_px"]',
+        'columns["log_px"] = columns["log_px"]  # noqa: PLW0127',
+        IN_EVIDENCE,
+    ),
+]
+
+IMPORTANCE_WEIGHTS = [
+    Mistake(
+        "softmax_over_losses",
+        6,
+        "normalised over the losses, the worst draw weighs most",
+        OBJECTIVES,
+        "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+        "return -(log_weights.neg().softmax(0).detach() * log_weights).sum(0)",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "surrogate_as_loss",
+        6,
+        "the detached surrogate has the bound's gradient, but not its value",
+        OBJECTIVES,
+        "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+        "return -(log_weights.softmax(0).detach() * log_weights).sum(0)",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "weights_not_detached",
+        6,
+        "the right value, with the gradient of a surrogate whose weights are not held constant",
+        OBJECTIVES,
+        "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+        "bound = log_weights.logsumexp(0) - math.log(len(log_weights))\n"
+        "        surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
+        "        return -(bound.detach() + surrogate - surrogate.detach())",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "surrogate_as_bound",
+        6,
+        "sum_k softmax(log w)_k log w_k is above the bound",
+        CORE_BOUNDS,
+        "return terms.log_weights.logsumexp(0) - math.log(terms.log_weights.shape[0])",
+        "return (terms.log_weights.softmax(0) * terms.log_weights).sum(0)",
+        IN_TERMS,
+    ),
+    Mistake(
+        "no_max_subtraction",
+        6,
+        "exp of a log-weight of -1000 is 0",
+        CORE_BOUNDS,
+        "return terms.log_weights.logsumexp(0) - math.log(terms.log_weights.shape[0])",
+        "return terms.log_weights.exp().mean(0).log()",
+        IN_TERMS,
+    ),
+    Mistake(
+        "log_k_missing",
+        6,
+        "the sum of the weights instead of their mean",
+        CORE_BOUNDS,
+        " - math.log(terms.log_weights.shape[0])",
+        "",
+        IN_TERMS,
+    ),
+    Mistake(
+        "log_k_missing_in_training",
+        6,
+        "a loss that is a constant too low",
+        OBJECTIVES,
+        "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+        "return -log_weights.logsumexp(0)",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "mean_of_log_weights",
+        6,
+        "the ELBO reported as the importance-weighted bound",
+        CORE_BOUNDS,
+        "return terms.log_weights.logsumexp(0) - math.log(terms.log_weights.shape[0])",
+        "return terms.log_weights.mean(0)",
+        IN_TERMS,
+    ),
+    Mistake(
+        "samples_ignored_in_training",
+        6,
+        "one draw, whatever K the objective asks for",
+        VAE,
+        "self.terms(x, self.objective.samples)",
+        "self.terms(x, 1)",
+        IN_OBJECTIVES,
+    ),
+    Mistake(
+        "samples_ignored_by_the_judge",
+        6,
+        "one draw, whatever K the suite asks for",
+        BOUNDS,
+        "terms = model.terms(x, samples)",
+        "terms = model.terms(x)",
+        JUDGE,
+    ),
+    Mistake(
+        "log_k_missing_in_the_evidence",
+        6,
+        "log p(x) too high by log K",
+        EVIDENCE,
+        '{"log_px": log_sum - math.log(k)}',
+        '{"log_px": log_sum}',
+        IN_EVIDENCE,
+    ),
+    Mistake(
+        "no_max_subtraction_in_the_evidence",
+        6,
+        "exp of a log-weight of -1000 is 0",
+        EVIDENCE,
+        "log_sum = log_weights.logsumexp(0)",
+        "log_sum = log_weights.exp().sum(0).log()",
+        IN_EVIDENCE,
+    ),
+    Mistake(
+        "first_turn_of_draws_alone",
+        6,
+        "draws beyond what fits in memory at once are ignored",
+        EVIDENCE,
+        "for start in range(0, samples, turn):",
+        "for start in range(0, turn, turn):",
+        IN_EVIDENCE,
+    ),
+    Mistake(
+        "annealing_without_metropolis",
+        6,
+        "a discretised path without its correction leaves another distribution invariant, and proves no bound",
+        EVIDENCE,
+        "accept = torch.rand_like(log_accept).log() < log_accept",
+        "accept = torch.ones_like(log_accept, dtype=torch.bool)",
+        IN_EVIDENCE,
+    ),
+    Mistake(
+        "annealing_weight_of_the_wrong_temperature",
+        6,
+        "each weight is the ratio of neighbouring densities at the state before the move",
+        EVIDENCE,
+        "        log_w += (betas[t] - betas[t - 1]) * _precise(state.log_likelihood)\n",
+        "        log_w += betas[t] / len(betas) * _precise(state.log_likelihood)\n",
+        IN_EVIDENCE,
+    ),
+    Mistake(
+        "gap_without_log_k",
+        6,
+        "the same where the gaps take log p(x) from the best posterior",
+        GAPS,
+        'columns |= log_mean_exp(weights["elbo_full"])',
+        'columns |= {**log_mean_exp(weights["elbo_full"]), "log_px": weights["elbo_full"].logsumexp(0)}',
+        IN_GAPS,
+    ),
+    Mistake(
+        "gap_on_the_draws_optimised_on",
+        6,
+        "a bound scored with the draws that it was fitted to is no bound",
+        GAPS,
+        "    z = q.rsample(torch.Size([samples]))\n",
+        "    torch.manual_seed(0)\n    z = q.rsample(torch.Size([samples]))\n",
+        IN_GAPS,
+    ),
+    Mistake(
+        "aggregate_posterior_without_log_n",
+        6,
+        "q(z) is the mean of its components, not their sum",
+        SURGERY,
+        "information = own - (log_sum - math.log(n))",
+        "information = own - log_sum",
+        IN_SURGERY,
+    ),
+    Mistake(
+        "aggregate_posterior_without_the_own_component",
+        6,
+        "each example is one of the mixture that its code is drawn from",
+        SURGERY,
+        "information = own - (log_sum - math.log(n))",
+        "information = own - (log_sum + (-(own - log_sum).exp()).log1p() - math.log(n - 1))",
+        IN_SURGERY,
+    ),
+]
+
+TOTAL_CORRELATION = [
+    Mistake(
+        "weight_once_per_dimension",
+        7,
+        "log q(z) has its importance weight once, not once for each of its dimensions",
+        OBJECTIVES,
+        "log_qz = (weights.log() + terms.q.log_prob(z)).logsumexp(2)",
+        "log_qz = (weights.log().unsqueeze(-1) + marginals(terms.q).log_prob(z)).sum(-1).logsumexp(2)",
+        IN_TC,
+    ),
+    Mistake(
+        "stratified_matrix_off_by_one",
+        7,
+        "B in the place of B - 1: rows no longer sum to 1",
+        OBJECTIVES,
+        "other = (1 - own) / max(1, batch - 1)",
+        "other = (1 - own) / batch",
+        IN_TC,
+    ),
+    Mistake(
+        "own_example_weighs_like_the_others",
+        7,
+        "z_i was drawn from q(z|x_i), which is one of N and not one of B",
+        OBJECTIVES,
+        "own = 1 / data_size if batch > 1 else 1.0",
+        "own = 1 / batch",
+        IN_TC,
+    ),
+]
+
+CLAMPS = [
+    Mistake(
+        "clamp_on_log_variance",
+        8,
+        "a posterior narrower than the clamp is scored as a wider one",
+        POSTERIORS,
+        "Independent(Normal(self.loc(h), self.log_scale(h).exp(),",
+        "Independent(Normal(self.loc(h), self.log_scale(h).clamp(-5, 5).exp(),",
+        GUARDS,
+    ),
+    Mistake(
+        "clamp_on_log_variance_full",
+        8,
+        "the same for a full covariance",
+        POSTERIORS,
+        "scale = self.log_scale(h).exp()\n        unit",
+        "scale = self.log_scale(h).clamp(-5, 5).exp()\n        unit",
+        GUARDS,
+    ),
+    Mistake(
+        "clamp_on_log_variance_low_rank",
+        8,
+        "the same for a low-rank covariance",
+        POSTERIORS,
+        "scale = self.log_scale(h).exp()\n        factor",
+        "scale = self.log_scale(h).clamp(-5, 5).exp()\n        factor",
+        GUARDS,
+    ),
+    Mistake(
+        "clamp_on_the_likelihoods_variance",
+        8,
+        "a decoder more certain than the clamp is scored as a less certain one",
+        LIKELIHOODS,
+        "self.variance.sqrt() if self.log_sigma is None else self.log_sigma.exp()",
+        "self.variance.sqrt() if self.log_sigma is None else self.log_sigma.clamp(min=-3).exp()",
+        GUARDS,
+    ),
+    Mistake(
+        "clamp_on_probabilities",
+        8,
+        "a wrong pixel costs at most log 1e6",
+        LIKELIHOODS,
+        "BernoulliDistribution(logits=h, validate_args=False)",
+        "BernoulliDistribution(probs=h.sigmoid().clamp(1e-6, 1 - 1e-6), validate_args=False)",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "torchs_own_clamp_on_probabilities",
+        8,
+        "torch clamps probabilities, but no logits",
+        LIKELIHOODS,
+        "BernoulliDistribution(logits=h, validate_args=False)",
+        "BernoulliDistribution(probs=h.sigmoid(), validate_args=False)",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "clamp_on_logits",
+        8,
+        "the same for grey pixels",
+        LIKELIHOODS,
+        "        self.logits = logits\n",
+        "        self.logits = logits.clamp(-15, 15)\n",
+        IN_LIKELIHOODS,
+    ),
+]
+
+DROPPED = [
+    Mistake(
+        "nanmean",
+        9,
+        "what is not a number vanishes from the average",
+        BOUNDS,
+        "values.mean().item()",
+        "values.nanmean().item()",
+        GUARDS,
+    ),
+    Mistake(
+        "nan_filtered_in_training",
+        9,
+        "batches whose loss is not a number are left out of the curve",
+        TRAIN,
+        "loss = sum(torch.stack(losses).tolist()) / size",
+        "loss = sum(value for value in torch.stack(losses).tolist() if math.isfinite(value)) / size",
+        IN_TRAINING,
+    ),
+    Mistake(
+        "divergence_unseen",
+        9,
+        "a record whose figures are not finite is called ok",
+        RUN,
+        "    if broken:\n",
+        "    if broken and False:\n",
+        ("tests/test_run.py",),
+    ),
+    Mistake(
+        "nan_filtered_over_seeds",
+        9,
+        "the mean over the seeds that worked",
+        "bench/stats.py",
+        "    if not all(math.isfinite(value) for value in values):\n",
+        "    values = [value for value in values if math.isfinite(value)]\n    if not values:\n",
+        ("tests/test_stats.py",),
+    ),
+    Mistake(
+        "failed_seeds_not_counted",
+        9,
+        "3/3 ok, of five",
+        TABLE,
+        '{len(self.ok)}/{len(self.records)} ok"',
+        '{len(self.ok)}/{len(self.ok)} ok"',
+        IN_TABLES,
+    ),
+    Mistake(
+        "drop_last_at_evaluation",
+        9,
+        "the last, smaller batch is left out",
+        BATCHES,
+        "places = torch.split(torch.arange(count) * n // count, batch_size)",
+        "places = torch.split((torch.arange(count) * n // count)[: count // batch_size * batch_size], batch_size)",
+        IN_DATA,
+    ),
+    Mistake(
+        "drop_last_in_training",
+        9,
+        "every pass leaves out examples that the budget counts",
+        BATCHES,
+        'places = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)',
+        'places = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)\n'
+        "        places = tuple(chunk for chunk in places if len(chunk) == batch_size)",
+        IN_TRAINING,
+    ),
+    Mistake(
+        "nanmean_of_the_evidence",
+        9,
+        "examples whose log p(x) is not a number are left out",
+        EVALUATE,
+        "nll = -log_px.mean().item()\n",
+        "nll = -log_px.nanmean().item()\n",
+        GUARDS,
+    ),
+]
+
+UNLIKE_RANKED_TOGETHER = [
+    Mistake(
+        "grey_pixels_under_a_bernoulli",
+        10,
+        "on grey pixels it is no density",
+        LIKELIHOODS,
+        'if data.kind != "binary":',
+        'if data.kind == "real":',
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "any_data_under_a_continuous_bernoulli",
+        10,
+        "outside [0, 1] it is no density",
+        LIKELIHOODS,
+        'if data.kind != "unit":',
+        "if False:",
+        IN_LIKELIHOODS,
+    ),
+    Mistake(
+        "evaluated_on_grey_pixels",
+        10,
+        "trained on binarised images, scored on grey ones",
+        BATCHES,
+        '"fixed" if self.binarise == "dynamic" else self.binarise, places)',
+        '"none" if self.binarise == "dynamic" else self.binarise, places)',
+        IN_DATA,
+    ),
+    Mistake(
+        "binarisations_in_one_group",
+        10,
+        "nats of grey and of binary images side by side",
+        TABLE,
+        '"binarise": cell["binarise"],',
+        '"binarise": "dynamic",',
+        IN_TABLES,
+    ),
+    Mistake(
+        "supports_in_one_group",
+        10,
+        "densities and probabilities side by side",
+        TABLE,
+        '"support": support,',
+        '"support": "binary",',
+        IN_TABLES,
+    ),
+    Mistake(
+        "data_options_in_one_group",
+        10,
+        "images prepared in different ways, padded ones say, side by side",
+        TABLE,
+        '"data_options": cell.get("data_options") or {},',
+        '"data_options": {},',
+        GUARDS,
+    ),
+    Mistake(
+        "protocols_in_one_group",
+        10,
+        "figures of different definitions side by side",
+        TABLE,
+        '"protocol": record.get("protocol"),',
+        '"protocol": None,',
+        GUARDS,
+    ),
+    Mistake(
+        "budgets_in_one_group",
+        10,
+        "a longer training against a shorter one",
+        TABLE,
+        '"budget": cell["budget"],',
+        '"budget": {},',
+        IN_TABLES,
+    ),
+    Mistake(
+        "bits_of_a_density",
+        10,
+        "on a continuous support the bits depend on the unit of x",
+        EVALUATE,
+        'binary = model.likelihood.support == "binary"',
+        "binary = True",
+        JUDGE,
+    ),
+]
+
+NOISE_MIXED = [
+    Mistake(
+        "validation_draws_of_the_runs_seed",
+        11,
+        "the spread over seeds takes in the judge's own noise",
+        TRAIN,
+        "samples=1, seed=seeds.JUDGE)",
+        "samples=1, seed=seed)",
+        IN_TRAINING,
+    ),
+    Mistake(
+        "judged_with_draws_of_the_runs_seed",
+        11,
+        "the same at evaluation",
+        RUN,
+        "    judgement = measure.evaluate(model, loaded, how, notebook)\n",
+        "    seeds.JUDGE = seed\n    judgement = measure.evaluate(model, loaded, how, notebook)\n",
+        GUARDS,
+    ),
+    Mistake(
+        "judges_noise_in_the_error_over_examples",
+        11,
+        "the spread over examples holds the Monte Carlo noise of each, which has a column of its own",
+        EVALUATE,
+        "values.var().item() / n - (mc or 0.0)",
+        "values.var().item() / n",
+        JUDGE,
+    ),
+    Mistake(
+        "errors_in_one_figure",
+        11,
+        "Monte Carlo error and sampling of examples added up",
+        EVALUATE,
+        "mc = None if variances is None else variances.sum().item() / n**2",
+        "mc = None if variances is None else variances.sum().item() / n**2 + values.var().item() / n",
+        JUDGE,
+    ),
+]
+
+TEST_SET_TOUCHED = [
+    Mistake(
+        "curve_on_the_test_split",
+        12,
+        "whoever chooses by the curve chooses by the test split",
+        TRAIN,
+        'data.eval_batches("valid", measure.EVAL_BATCH)',
+        'data.eval_batches("test", measure.EVAL_BATCH)',
+        IN_TRAINING,
+    ),
+    Mistake(
+        "trained_on_the_test_split",
+        12,
+        "batches come from the wrong split",
+        BATCHES,
+        'batches = self._store("train", "none").batches(places)',
+        'batches = self._store("test", "none").batches(places)',
+        IN_DATA,
+    ),
+    Mistake(
+        "splits_overlap",
+        12,
+        "validation and test examples are the same",
+        "bench/data/readers.py",
+        "dict(zip(SPLITS, np.split(images, ends), strict=True)),",
+        'dict(zip(SPLITS, np.split(images, ends), strict=True)) | {"valid": np.split(images, ends)[2]},',
+        IN_DATA,
+    ),
+]
+
+MISTAKES = [
+    *MEANS_NOT_SUMS,
+    *TRAINING_LOSS_REPORTED,
+    *CONSTANTS_MISSING,
+    *WRONG_PLACE,
+    *WRONG_SIGN,
+    *IMPORTANCE_WEIGHTS,
+    *TOTAL_CORRELATION,
+    *CLAMPS,
+    *DROPPED,
+    *UNLIKE_RANKED_TOGETHER,
+    *NOISE_MIXED,
+    *TEST_SET_TOUCHED,
+]

@@ -1,0 +1,225 @@
+"""Proof that the tests notice: each mistake in `tests.mistakes` is made in a copy of the code, and a test must fail.
+
+`make mutants` runs all of them; `python -m tests.mutants clamp nanmean` those whose names hold one of the words. The
+working tree is never changed.
+"""
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# What the tests read. Results are no part of it: they are large, and no number is tested against them.
+COPIED = ("bench", "variants", "tests", "examples", "docs", "pyproject.toml", "README.md", "Makefile")
+
+CANARY = """
+import importlib, pathlib, subprocess, sys
+import pytest
+
+@pytest.mark.parametrize("name", {packages!r})
+def test_the_copy_is_what_is_tested(name, tmp_path):
+    here = pathlib.Path(__file__).resolve().parents[1]
+    assert here in pathlib.Path(importlib.import_module(name).__file__).resolve().parents
+    code = f"import {{name}}; print({{name}}.__file__)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert here in pathlib.Path(told.strip()).resolve().parents
+"""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A small change to the code that makes it wrong.
+
+    Attributes:
+        name: short and distinct.
+        item: number in the list of mistakes at the top of `tests.mistakes`.
+        why: what is wrong with it, in one line.
+        file: relative to the repository.
+        old: text that occurs in the file exactly once.
+        new: what takes its place.
+        tests: the test files most likely to notice, run first.
+    """
+
+    name: str
+    item: int
+    why: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the tests ended on a mutated copy.
+
+    Attributes:
+        verdict: `"killed"` (a test failed), `"survived"` (all passed), `"broken"` (no test could judge: a syntax error,
+            say) or `"timeout"`. Only the first is a proof: what hangs, or cannot be imported, no check has found wrong.
+        by: first failing test, or the last line of the output where there is none.
+        seconds: wall time.
+    """
+
+    verdict: str
+    by: str
+    seconds: float
+
+
+def problems(mistakes: Iterable[Mistake], root: Path) -> list[str]:
+    """One line for each mistake that cannot be made in the code as it stands."""
+    found = []
+    seen: set[str] = set()
+    for mistake in mistakes:
+        if mistake.name in seen:
+            found.append(f"{mistake.name}: the name stands twice")
+        seen.add(mistake.name)
+        file = root / mistake.file
+        count = file.read_text(encoding="utf-8").count(mistake.old) if file.exists() else 0
+        if count != 1:
+            found.append(f"{mistake.name}: its text occurs {count} times in {mistake.file}, should be once")
+        elif (changed := _parsed(_mutated(file, mistake))) is None:
+            found.append(f"{mistake.name}: is no Python")
+        elif changed == _parsed(file.read_text(encoding="utf-8")):
+            found.append(f"{mistake.name}: changes nothing")
+        found += [f"{mistake.name}: there is no {test}" for test in mistake.tests if not (root / test).exists()]
+    return found
+
+
+def _parsed(source: str) -> str | None:
+    try:
+        return ast.dump(ast.parse(source))
+    except SyntaxError:
+        return None
+
+
+def _mutated(file: Path, mistake: Mistake) -> str:
+    return file.read_text(encoding="utf-8").replace(mistake.old, mistake.new)
+
+
+def copy(root: Path, to: Path) -> Path:
+    """The part of a tree that the tests need, at `to`."""
+    to.mkdir()
+    for name in COPIED:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", ".*", "*.egg-info"))
+        elif source.exists():
+            shutil.copy2(source, to / name)
+    return to
+
+
+def run_tests(tree: Path, tests: Sequence[str], timeout_s: float) -> Outcome:
+    """The outcome of pytest in `tree` up to the first failure; no tests named means all."""
+    # The tree before everything else, an editable installation included, also in processes that tests start.
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTEST_ADDOPTS", None)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *tests]
+    started = time.monotonic()
+    # A session of its own, so that what tests leave running ends with them.
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return Outcome("timeout", f"not finished after {timeout_s:g} s", time.monotonic() - started)
+    seconds = time.monotonic() - started
+    if process.returncode == 0:
+        return Outcome("survived", "", seconds)
+    # A file that cannot be imported is listed too, but without a test's name.
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+?::.+?)(?: - .*)?$", output, re.MULTILINE)
+    if process.returncode == 1 and failed:
+        return Outcome("killed", failed[1], seconds)
+    return Outcome("broken", (output.strip().splitlines() or ["no output"])[-1], seconds)
+
+
+def judge(mistake: Mistake, snapshot: Path, *, timeout_s: float, named_only: bool) -> Outcome:
+    """Make a mistake in a copy of `snapshot` and run its tests there, then all tests if those did not notice."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        tree = copy(snapshot, Path(folder) / "tree")
+        (tree / mistake.file).write_text(_mutated(tree / mistake.file, mistake), encoding="utf-8")
+        outcome = run_tests(tree, mistake.tests, timeout_s)
+        if outcome.verdict == "survived" and not named_only:
+            whole = run_tests(tree, (), timeout_s)
+            outcome = Outcome(whole.verdict, whole.by, outcome.seconds + whole.seconds)
+        return outcome
+
+
+def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: float) -> Outcome:
+    """Run the named tests on an unchanged copy, and one that proves that the copy's packages are imported."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        tree = copy(snapshot, Path(folder) / "tree")
+        packages = sorted({mistake.file.split("/")[0] for mistake in mistakes})
+        (tree / "tests" / "test_canary.py").write_text(CANARY.format(packages=packages), encoding="utf-8")
+        named = sorted({test for mistake in mistakes for test in mistake.tests})
+        return run_tests(tree, ["tests/test_canary.py", *named], timeout_s)
+
+
+def prove(
+    mistakes: Sequence[Mistake], root: Path, *, jobs: int = 1, timeout_s: float = 900, named_only: bool = False
+) -> int:
+    """Judge all mistakes and print the table. Exit code: 0 if all were killed, 1 if not, 2 if none could be judged."""
+    if wrong := problems(mistakes, root):
+        print("\n".join(wrong), file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        # One snapshot for all, whatever is edited meanwhile.
+        snapshot = copy(root, Path(folder) / "snapshot")
+        unmutated = check_unmutated(mistakes, snapshot, timeout_s)
+        if unmutated.verdict != "survived":
+            print(f"the tests must pass before anything is changed; {unmutated.verdict}: {unmutated.by}")
+            return 2
+        width = max(len(mistake.name) for mistake in mistakes)
+        print(f"{'mistake':{width}}  {'item':>4}  {'verdict':8}  {'seconds':>7}  first failing test")
+        killed = 0
+        with ThreadPoolExecutor(jobs) as pool:
+            each = partial(judge, snapshot=snapshot, timeout_s=timeout_s, named_only=named_only)
+            for mistake, outcome in zip(mistakes, pool.map(each, mistakes), strict=True):
+                killed += outcome.verdict == "killed"
+                print(
+                    f"{mistake.name:{width}}  {mistake.item:>4}  {outcome.verdict:8}  {outcome.seconds:>7.1f}  "
+                    f"{outcome.by}",
+                    flush=True,
+                )
+    print(f"{killed} of {len(mistakes)} killed")
+    return int(killed < len(mistakes))
+
+
+def main() -> int:
+    """The command line."""
+    from tests.mistakes import MISTAKES
+
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("words", nargs="*", help="only mistakes whose name holds one of these")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="mistakes side by side")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for one run of pytest")
+    parser.add_argument("--named-only", action="store_true", help="do not run all tests where the named ones pass")
+    words = parser.parse_args()
+    chosen = [m for m in MISTAKES if not words.words or any(word in m.name for word in words.words)]
+    if not chosen:
+        parser.error("no mistake has such a name")
+    return prove(chosen, ROOT, jobs=words.jobs, timeout_s=words.timeout, named_only=words.named_only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

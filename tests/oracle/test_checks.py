@@ -1,0 +1,129 @@
+"""The checks see a judge that is wrong, and stay quiet about one that is right."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from bench.measure import bounds, evidence
+from bench.oracle import checks, page, suite
+from tests.oracle.tiny import TINY
+from variants.core import elbo
+
+
+@pytest.fixture
+def problem() -> checks.Problem:
+    return checks.Problem(suite.parse("tiny", TINY).cells("cpu")[0])
+
+
+def failed(found: checks.Checks) -> set[str]:
+    return {row["quantity"] for row in found.rows if not row["passed"]}
+
+
+def look(problem: checks.Problem, *parts: Any) -> checks.Checks:
+    found = checks.Checks()
+    with torch.no_grad():
+        for part in parts:
+            part(problem, found)
+    return found
+
+
+def test_a_right_judge_passes(problem: checks.Problem) -> None:
+    found = look(problem, checks.closed_forms, checks.estimates, checks.annealing)
+    assert failed(found) == set()
+    assert len(found.rows) > 25
+    assert all(math.isfinite(row["error"]) for row in found.rows)
+
+
+@pytest.mark.parametrize("off", [1e-6, -1e-6])
+def test_an_elbo_that_is_off_by_a_millionth_fails_the_closed_forms(
+    problem: checks.Problem, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    monkeypatch.setattr(checks, "elbo", lambda terms: elbo(terms) + off)
+    expected = {"ELBO, full posterior", "ELBO, best diagonal posterior", "ELBO at the PPCA optimum"}
+    assert failed(look(problem, checks.closed_forms)) == expected
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_a_judge_whose_elbo_is_off_fails_the_estimates(
+    problem: checks.Problem, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    monkeypatch.setattr(bounds, "elbo", lambda terms: factor * elbo(terms))
+    assert {"ELBO, full posterior", "ELBO, diagonal posterior"} <= failed(look(problem, checks.estimates))
+
+
+def test_a_judge_that_forgets_to_divide_by_k_fails(problem: checks.Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = evidence.importance_weights
+
+    def wrong(model: Any, x: torch.Tensor, samples: int) -> dict[str, torch.Tensor]:
+        columns = right(model, x, samples)
+        return columns | {"log_px": columns["log_px"] + math.log(samples)}
+
+    monkeypatch.setattr(evidence, "importance_weights", wrong)
+    names = failed(look(problem, checks.closed_forms, checks.estimates))
+    assert "importance sampling, full posterior: equal weights" in names
+    assert "estimated p(x) / p(x), importance sampling, widened posterior" in names
+
+
+def test_a_judge_that_understates_its_error_fails(problem: checks.Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "elbo_variance", lambda terms: terms.log_px_z.var(0) / len(terms.z) ** 2)
+    names = failed(look(problem, checks.estimates))
+    assert names == {
+        f"stated standard error / spread of errors, ELBO, {q} posterior" for q in ("full", "diagonal", "widened")
+    }
+
+
+def test_an_upper_bound_that_lies_below_fails(problem: checks.Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = evidence.reverse
+
+    def wrong(*words: Any, **how: Any) -> dict[str, torch.Tensor]:
+        columns = right(*words, **how)
+        return columns | {"log_px": columns["log_px"] - 1}
+
+    monkeypatch.setattr(evidence, "reverse", wrong)
+    assert "BDMC upper bound, simulated data" in failed(look(problem, checks.annealing))
+
+
+def test_an_estimate_that_is_no_number_does_not_pass() -> None:
+    found = checks.Checks()
+    found.estimate("a", 0.0, torch.tensor([1.0, math.nan], dtype=torch.float64))
+    found.estimate("b", 0.0, torch.full((3,), -math.inf, dtype=torch.float64), sides="at most")
+    found.equal("c", 0.0, math.nan)
+    assert failed(found) == {"a", "b", "c"}
+    assert all(row["estimate"] is None and row["error"] is None for row in found.rows)
+    # JSON has no NaN, and the page must still be written.
+    assert not any(isinstance(v, float) and math.isnan(v) for row in found.rows for v in row.values())
+    assert len(page.failures([fake_record(found)])) == 3
+
+
+def fake_record(found: checks.Checks) -> dict[str, Any]:
+    return {"status": "ok", "cell": suite.parse("tiny", TINY).cells("cpu")[0], "checks": found.rows}
+
+
+def test_the_sides_of_a_bound() -> None:
+    found = checks.Checks()
+    spread = torch.tensor([-0.1, 0.1] * 50, dtype=torch.float64)
+    for name, sides, shift in (
+        ("lower, below", "at most", -5.0),
+        ("lower, above", "at most", 5.0),
+        ("upper, below", "at least", -5.0),
+        ("upper, above", "at least", 5.0),
+        ("unbiased, at its place", "both", 0.0),
+        ("unbiased, above", "both", 0.05),
+        ("unbiased, below", "both", -0.05),
+    ):
+        found.estimate(name, 2.0, 2.0 + shift + spread, sides=sides)
+    assert failed(found) == {"lower, above", "upper, below", "unbiased, above", "unbiased, below"}
+
+
+def test_trained_and_optimised_models_reach_their_optimum(problem: checks.Problem) -> None:
+    found = checks.Checks()
+    checks.optimised(problem, found)
+    checks.trained(problem, found)
+    curves = checks.rate_distortion(problem, found)
+    assert failed(found) == set()
+    assert [row["part"] for row in found.rows].count("trained") == 6
+    rates = [rate for _, _, rate in curves["exact"]]
+    assert rates == sorted(rates, reverse=True)
+    assert {beta for beta, _, _ in curves["measured"]} == set(checks.BETAS)
