@@ -53,6 +53,13 @@ Out = Annotated[Path | None, Parameter(help="Results folder; by default results/
 Again = Annotated[
     bool, Parameter(negative="", help="Run finished cells again, for example after a change of the code.")
 ]
+Precision = Annotated[
+    str | None,
+    Parameter(help="What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32."),
+]
+Compile = Annotated[
+    bool | None, Parameter(negative="", help="Train with torch.compile; such runs are a comparison group of their own.")
+]
 Jobs = Annotated[int | None, Parameter(help="Cells side by side; by default one a CPU core.")]
 Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, instead of the suite's number.")]
 
@@ -87,6 +94,8 @@ def run(
     seeds: Seeds = None,
     device: Device = "auto",
     settings: Settings = (),
+    precision: Precision = None,
+    compile: Compile = None,
     out: Out = None,
     jobs: Jobs = None,
     again: Again = False,
@@ -108,11 +117,12 @@ def run(
     """
     path, table = suite.read(suite_name)
     if "problem" in table:
-        for word, given in (("variants", variants), ("datasets", datasets), ("seeds", seeds)):
+        own = {"variants": variants, "datasets": datasets, "seeds": seeds, "precision": precision, "compile": compile}
+        for word, given in own.items():
             if given:
                 raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")
         return _oracle(path, table, settings, out, json, device=device, jobs=jobs, again=again)
-    chosen = _suite(suite_name, variants, datasets, seeds, settings)
+    chosen = _suite(suite_name, variants, datasets, seeds, settings, precision, compile)
     outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
     return _finish(outcome, json)
 
@@ -125,6 +135,8 @@ def compare(
     seeds: Seeds = None,
     device: Device = "auto",
     settings: Settings = (),
+    precision: Precision = None,
+    compile: Compile = None,
     out: Out = None,
     jobs: Jobs = None,
     again: Again = False,
@@ -148,7 +160,7 @@ def compare(
     names = _split(names)
     if len(dict.fromkeys(names)) < 2:
         raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
-    chosen = _suite(suite_name, names, datasets, seeds, settings)
+    chosen = _suite(suite_name, names, datasets, seeds, settings, precision, compile)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
     outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
@@ -170,6 +182,8 @@ def throughput(
     datasets: Words = (),
     device: Device = "auto",
     settings: Settings = (),
+    precision: Precision = None,
+    compile: Compile = None,
     out: Out = None,
     json: Json = False,
 ) -> int:
@@ -184,7 +198,7 @@ def throughput(
     settings
         key=value ...: blocks, block_s, batch_size, and keywords of the variants.
     """
-    chosen = _suite(suite_name, variants, datasets, None, settings)
+    chosen = _suite(suite_name, variants, datasets, None, settings, precision, compile)
     plain = suite.load(suite_name)
     budget = dataclasses.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
@@ -268,7 +282,13 @@ def env(*, json: Json = False) -> int:
 
 
 def _suite(
-    name: str, variants: Sequence[str], datasets: Sequence[str], seeds: int | None, settings: Sequence[str]
+    name: str,
+    variants: Sequence[str],
+    datasets: Sequence[str],
+    seeds: int | None,
+    settings: Sequence[str],
+    precision: str | None,
+    compile: bool | None,
 ) -> suite.Suite:
     from bench.execute import configure, parse_settings
 
@@ -288,6 +308,9 @@ def _suite(
             raise UsageError(f"--seeds must be at least 1, got {seeds}")
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
         chosen = dataclasses.replace(chosen, seeds=seeds, variants=evenly)
+    for key, value in (("precision", precision), ("compile", compile)):
+        if value is not None:
+            chosen = dataclasses.replace(chosen, **{key: suite.typed(suite.Suite, key, value)})
     return configure(chosen, parse_settings(settings))
 
 

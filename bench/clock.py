@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench import device as devices
 from bench import seeds
 from bench.data.batches import Data
 from bench.measure import parameter_count
 from bench.suite import Budget, Clock
-from bench.train import endless, optimiser, step
+from bench.train import endless, loss_function, optimiser, step
 from variants.core import VAE, elbo
 
 
@@ -43,12 +45,39 @@ def time_blocks(call: Callable[[], object], clock: Clock, device: str) -> list[f
     return [block(calls) / calls for _ in range(clock.blocks)]
 
 
+def training_flops(model: VAE, x: Tensor) -> int:
+    """Floating-point operations of the matrix products and convolutions in one training step on a batch x.
+
+    Counted as torch makes them, two for a multiplication and its addition; elementwise operations and the optimiser are
+    left out, and so is the gradient with respect to x, which nobody needs.
+    """
+    with FlopCounterMode(display=False) as counter:
+        model.loss(x).mean().backward()  # type: ignore[no-untyped-call]
+    model.zero_grad()
+    return counter.get_total_flops()
+
+
+def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """GFLOP/s of a large square matrix product, which nothing that computes with matrices can beat: see `_summary`."""
+    n = 1024 if device == "cpu" else 8192
+    a, b = (torch.ones(n, n, device=device, dtype=dtype) for _ in range(2))
+    return _summary([2 * n**3 / seconds / 1e9 for seconds in time_blocks(lambda: a @ b, clock, device)])
+
+
 def _summary(values: list[float]) -> dict[str, Any]:
     q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": median, "q1": q1, "q3": q3, "blocks": values}
 
 
-def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) -> dict[str, Any]:
+def throughput(
+    model: VAE,
+    data: Data,
+    clock: Clock,
+    *,
+    seed: int,
+    device: str,
+    precision: str = "fp32",
+) -> dict[str, Any]:
     """Time a model's training step, evaluation (encode + decode, one ELBO sample), prior sampling and batch-1 latency.
 
     Args:
@@ -57,11 +86,13 @@ def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) 
         clock: blocks and batch size.
         seed: for the order of the data.
         device: device type.
+        precision: of training; see `bench.train.loss_function`.
 
     Returns:
         `train_samples_per_s`, `eval_samples_per_s`, `sample_samples_per_s`, `latency_b1_ms` (encode + decode of one
         example), each with `median`, `q1`, `q3` and `blocks`; `peak_memory_mb` (allocated on an accelerator, resident
-        in the process on the CPU); `parameters`.
+        in the process on the CPU); `parameters`; `train_mflop` a training example, `matrix_peak_gflops` of the device
+        in the precision of training, and `train_mfu`, the share of that peak that training reaches.
     """
     size = clock.batch_size
     order, noise = seeds.generator(seed, "order"), seeds.generator(seed, "binarise", device)
@@ -70,6 +101,7 @@ def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) 
     passes = endless(lambda: data.train_batches(size, order=order, noise=noise))
     batches = (x for x in passes if len(x) == full)
     optim = optimiser(model, Budget.lr)
+    loss = loss_function(model, precision=precision, device=device)
     x = next(batches)
     one = x[:1]
 
@@ -87,7 +119,8 @@ def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) 
         devices.synchronise(device)  # the answer counts, not the queueing of the question
 
     model.train()
-    figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(model, optim, next(batches), 0.0), full)}
+    mflop = training_flops(model, x) / full / 1e6
+    figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(loss, optim, next(batches), 0.0), full)}
     figures["peak_memory_mb"] = _peak_memory_mb(device)
     model.eval()
     with torch.no_grad():
@@ -95,6 +128,9 @@ def throughput(model: VAE, data: Data, clock: Clock, *, seed: int, device: str) 
         figures["sample_samples_per_s"] = per_second(lambda: model.sample(size), size)
         figures["latency_b1_ms"] = _summary([1e3 * seconds for seconds in time_blocks(latency, clock, device)])
     figures["parameters"] = parameter_count(model)
+    peak = matrix_peak(clock, device, torch.bfloat16 if precision.startswith("bf16") else torch.float32)
+    rate = figures["train_samples_per_s"]["median"] * mflop / 1e3
+    figures |= {"train_mflop": mflop, "matrix_peak_gflops": peak, "train_mfu": rate / peak["median"]}
     return figures
 
 

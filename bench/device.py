@@ -1,6 +1,8 @@
 """Which device a run uses, written for any accelerator that torch knows."""
 
+import os
 import platform
+import shutil
 from pathlib import Path
 
 import torch
@@ -31,6 +33,13 @@ def resolve(name: str) -> str:
     if name not in ("cpu", found):
         raise MachineError(f"device {name!r} is not available here (found: {found or 'cpu only'}): use --device auto")
     return name
+
+
+def require_compiler(device: str) -> None:
+    """MachineError if `torch.compile` would find no C++ compiler where it needs one: on the CPU."""
+    compilers = (os.environ.get("CXX", "g++"), "clang++", "cl")
+    if device == "cpu" and not any(map(shutil.which, compilers)):
+        raise MachineError("--compile needs a C++ compiler on the CPU, and none is here: install g++, or set CXX")
 
 
 def synchronise(device: str) -> None:

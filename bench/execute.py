@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import os
 import sys
+import time
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -158,6 +159,8 @@ def execute(
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
     _check_train_size(suite)
+    if suite.compile:
+        devices.require_compiler("cpu" if timed or device == "cpu" else device)
     missing = [cell for cell in trained if again or not record.is_finished(out, record.record_id("quality", cell))]
     untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)
@@ -175,9 +178,20 @@ def execute(
         progress.say(
             f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and not run again; --again does it"
         )
+    side = jobs or default_jobs(device)
+    started = time.perf_counter()
+    pure: list[float | None] = []
+
+    def on_record(found: Record, seconds: float) -> None:
+        progress.record(found, seconds)
+        if found["kind"] == "quality":
+            pure.append(_pure_seconds(found))
+            if len(pure) == len(missing) and (line := _overhead(pure, time.perf_counter() - started, side)):
+                progress.say(line)
+
     try:
         for kind, cells, side_by_side in (
-            ("quality", missing, jobs or default_jobs(device)),
+            ("quality", missing, side),
             ("throughput", untimed, 1),
         ):
             supervise.run_cells(
@@ -189,7 +203,7 @@ def execute(
                 provenance=record.provenance(),
                 on_epoch=progress.epochs,
                 on_measured=progress.measured,
-                on_record=progress.record,
+                on_record=on_record,
             )
     finally:
         progress.close()
@@ -203,6 +217,21 @@ def execute(
         failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
         report=report.write(out, reference=report.reference_of(out, suite.name)),
     )
+
+
+def _pure_seconds(found: Record) -> float | None:
+    """What a run spent on training and measuring alone; None if that was not all done now."""
+    provenance = found["provenance"]
+    now = found["status"] == "ok" and provenance["trained"]["started"] == provenance["started"]
+    return sum(found["timing"].values()) if now else None
+
+
+def _overhead(pure: list[float | None], wall: float, jobs: int) -> str | None:
+    seconds = [each for each in pure if each is not None]
+    if len(seconds) < len(pure) or len(seconds) < jobs:
+        return None
+    ratio = wall / (sum(seconds) / jobs)
+    return f"{len(pure)} runs in {wall:.0f} s, {ratio:.2f} x their training and measuring over {jobs} side by side"
 
 
 def _check_train_size(suite: Suite) -> None:

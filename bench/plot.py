@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -272,7 +273,7 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
     low, high = everything.min(0), everything.max(0)
     pad = 0.12 * np.maximum(high - low, 1.0)
     with _look(grid=False):
-        figure = _figure(8.5, 5.6)
+        figure = _figure(8.5, max(5.6, 0.8 + 0.22 * len(points)))
         axis = figure.subplots()
         axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
         axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
@@ -878,7 +879,8 @@ def learning_curves(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
     if not curves:
         return None
     with _look():
-        figure = _figure(9.5, 5.2)
+        # A legend that is higher than its figure leaves no room for the curves.
+        figure = _figure(9.5, max(5.2, 0.8 + 0.22 * len(curves)))
         axis = figure.subplots()
         devices = sorted({row.device for row in group.rows})
         last: dict[Row, float] = {}
@@ -1237,16 +1239,16 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
     plane rank nothing, so they show all groups of a data set together, one figure for each budget. The group's
     hexadecimal name is added where a data set holds several that differ in more than their support.
     """
-    from bench.table import datasets, digest
+    from bench.table import by_dataset, digest
     from bench.table import throughput as timings
 
     looks = styles(records)
-    found = groups(records)
-    for dataset in datasets(records):
-        own = [group for group in found if group.dataset == dataset]
+    for dataset, found in by_dataset(records).items():
+        own = groups(found)
+        supports = Counter(group.settings["support"] for group in own)
         for group in own:
             name = f"{dataset}-{group.settings['support']}"
-            if sum(other.settings["support"] == group.settings["support"] for other in own) > 1:
+            if supports[group.settings["support"]] > 1:
                 name += f"-{group.id}"
             for kind, figure in (
                 ("elbo_by_variant", elbo_by_variant(group, looks)),
@@ -1259,7 +1261,7 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
             ):
                 if figure is not None:
                     yield dataset, f"{name}_{kind}", figure
-        if (figure := throughput(timings(records, dataset), looks, dataset)) is not None:
+        if (figure := throughput(timings(found, dataset), looks, dataset)) is not None:
             yield dataset, f"{dataset}_throughput", figure
         together: dict[str, list[Group]] = {}
         for group in own:

@@ -56,11 +56,12 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         write_bytes(path, content)
         files.append(path)
 
-    for dataset in table.datasets(records):
-        own = [record for record in records if table.dataset_slug(record["cell"]) == dataset]
+    markdown: dict[str, str] = {}
+    for dataset, own in table.by_dataset(records).items():
+        markdown[dataset] = table.markdown(own, dataset)
         save(out / "tables" / f"{dataset}.csv", table.csv(own).encode())
-        save(out / "tables" / f"{dataset}.md", table.markdown(records, dataset).encode())
-        save(out / "tables" / f"{dataset}.tex", table.latex(records, dataset).encode())
+        save(out / "tables" / f"{dataset}.md", markdown[dataset].encode())
+        save(out / "tables" / f"{dataset}.tex", table.latex(own, dataset).encode())
     plots: dict[str, list[str]] = {}
     for dataset, name, figure in plot.all_figures(records, artefacts):
         save(out / "plots" / f"{name}.png", plot.png(figure))
@@ -76,7 +77,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
             grid, notes = beside(records, others)
         else:
             warnings.append(f"the reference {reference.name} holds no records, so nothing is shown beside it")
-    save(out / "README.md", _page(records, plots, warnings, grid, notes).encode())
+    save(out / "README.md", _page(records, markdown, plots, warnings, grid, notes).encode())
 
     terminal = table.terminal(records)
     if grid[1]:
@@ -153,6 +154,7 @@ def _differences(ours: Record, theirs: Record, prefix: str = "") -> list[str]:
 
 def _page(
     records: Sequence[Record],
+    markdown: dict[str, str],
     plots: dict[str, list[str]],
     warnings: Sequence[str],
     grid: table.Grid,
@@ -168,9 +170,9 @@ def _page(
     if warnings:
         blocks += ["## Warnings", _list(map(table.markdown_text, warnings))]
     blocks += ["## How to read this", _list(_reading(records))]
-    for dataset in table.datasets(records):
+    for dataset, tables in markdown.items():
         links = ", ".join(f"[{form}](tables/{dataset}.{end})" for form, end in _FORMS)
-        blocks += [f"## {dataset}", f"The same tables as {links}.", table.markdown(records, dataset).rstrip()]
+        blocks += [f"## {dataset}", f"The same tables as {links}.", tables.rstrip()]
         for name in plots.get(dataset, []):
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             blocks.append(f"![{dataset}: {title}](plots/{name}.png)")

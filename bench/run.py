@@ -184,7 +184,15 @@ def _trained(
     if kept and (training := weights.read(kept, model)) and training["provenance"].get("data_sha256") == data_sha256:
         return training
     started = time.perf_counter()
-    curve = train(model, loaded, budget, seed=cell["seed"], device=cell["device"], on_epoch=on_epoch)
+    curve = train(
+        model,
+        loaded,
+        budget,
+        seed=cell["seed"],
+        device=cell["device"],
+        precision=cell["precision"],
+        on_epoch=on_epoch,
+    )
     keys = ("commit", "dirty", "started", "device_name", "data_sha256")
     source = {key: result["provenance"].get(key) for key in keys}
     training = {"curve": curve, "train_s": time.perf_counter() - started, "provenance": source}
@@ -201,7 +209,9 @@ def _throughput(cell: Cell, result: Record) -> None:
     model, loaded = _prepare(cell, result, 0, None)
     how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
     with seeds.stream(0, "throughput", cell["device"]):
-        result["metrics"] = clock.throughput(model, loaded, how, seed=0, device=cell["device"])
+        result["metrics"] = clock.throughput(
+            model, loaded, how, seed=0, device=cell["device"], precision=cell["precision"]
+        )
 
 
 def _artefacts(model: VAE, loaded: Data) -> bytes:

@@ -13,6 +13,7 @@ number of rows in a table.
 import math
 import re
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -266,6 +267,20 @@ METRICS: dict[str, Metric] = {
         "training examples per second, forward, backward and step",
         COST,
     ),
+    "train_mflop": Metric(
+        "work per training example", "MFLOP", None, 2, "operations of matrix products and convolutions", COST
+    ),
+    "matrix_peak_gflops": Metric(
+        "matrix peak", "GFLOP/s", None, 0, "speed of a large matrix product on the same device", COST
+    ),
+    "train_mfu": Metric(
+        "FLOP utilisation",
+        "share",
+        "higher",
+        2,
+        "operations of matrix products and convolutions in training, per second, over the device's matrix peak",
+        COST,
+    ),
     "eval_samples_per_s": Metric(
         "evaluation", "samples/s", "higher", 0, "ELBO evaluations per second, without gradients", COST
     ),
@@ -474,7 +489,10 @@ def probability_of_improvement(a: Sequence[float], b: Sequence[float]) -> float:
         a: `[n]`, at least one.
         b: `[k]`, at least one.
     """
-    return statistics.fmean((x > y) + 0.5 * (x == y) for x in a for y in b)
+    ordered = sorted(b)
+    # Below x, and below or equal: a tie is counted in one of the two.
+    twice = sum(bisect_left(ordered, x) + bisect_right(ordered, x) for x in a)
+    return twice / (2 * len(a) * len(b))
 
 
 def sentence(comparison: Comparison, a: str, b: str, where: str, name: str = "elbo_nats") -> str:

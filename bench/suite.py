@@ -156,7 +156,14 @@ def _subject(variant: Variant, choice: DataChoice) -> Cell:
 
 @dataclass(frozen=True)
 class Suite:
-    """Variants x data sets x seeds under one budget."""
+    """Variants x data sets x seeds under one budget.
+
+    Attributes:
+        seeds: 0 to seeds - 1, for each variant that has no number of its own.
+        timeout_min: minutes after which a cell is ended.
+        precision: of training: `"fp32"` or `"bf16"`; see `bench.train.loss_function`.
+        compile: whether training is compiled.
+    """
 
     name: str
     description: str
@@ -167,6 +174,13 @@ class Suite:
     budget: Budget = Budget()
     measure: Measure = Measure()
     throughput: Clock = Clock()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+
+    @property
+    def arithmetic(self) -> str:
+        """What training computes in, as a cell has it. Runs with another one are another comparison group."""
+        return self.precision + ("+compile" if self.compile else "")
 
     def cells(self, device: str) -> list[Cell]:
         """The configurations of all runs: seed by seed, so that an unfinished suite has every variant."""
@@ -179,7 +193,7 @@ class Suite:
                 "measure": dataclasses.asdict(self.measure),
                 "device": device,
                 "threads": 1,
-                "precision": "fp32",
+                "precision": self.arithmetic,
             }
             for seed in range(most)
             for d in self.datasets
@@ -197,7 +211,7 @@ class Suite:
                 **dataclasses.asdict(self.throughput),
                 "device": device,
                 "threads": threads,
-                "precision": "fp32",
+                "precision": self.arithmetic,
             }
             for device in devices
             for d in self.datasets
@@ -238,7 +252,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     for key in table:
         if key not in fields:
             raise UsageError(f"unknown key {key!r}: {hint(key, fields)}")
-    scalars = {"description": ""} | {key: table[key] for key in ("description", "seeds", "timeout_min") if key in table}
+    scalars = {"description": ""} | {key: table[key] for key in table if key not in {"variants", "datasets", *SECTIONS}}
     suite = Suite(
         name=name,
         variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
@@ -276,7 +290,7 @@ def typed(kind: type, key: str, value: object) -> Any:
     words = " or ".join(
         " or ".join(map(repr, typing.get_args(o)))
         if typing.get_origin(o) is Literal
-        else {int: "a whole number", float: "a number", str: "a text", types.NoneType: "nothing"}[o]
+        else {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[o]
         for o in options
         if o is not types.NoneType
     )

@@ -170,9 +170,14 @@ class Group:
                 marks[name] = stats.best_rows(rows, entry.direction == "higher")
         return marks
 
+    @cached_property
+    def _baselines(self) -> dict[str, Row | None]:
+        """Device type -> the row that the others on it are held against."""
+        return {device: baseline_row(self.rows, BASELINE, device) for device in {row.device for row in self.rows}}
+
     def baseline(self, row: Row) -> Row | None:
         """The row of the variant `BASELINE` that `row` is held against, on the same device type; None for that row."""
-        base = baseline_row(self.rows, BASELINE, row.device)
+        base = self._baselines[row.device]
         return None if base is row else base
 
     def difference(self, row: Row, metric: str) -> stats.Comparison | None:
@@ -431,12 +436,16 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
     """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
     found = [record for record in records if record["kind"] == "throughput" and dataset_slug(record["cell"]) == dataset]
     columns: dict[str, dict[str, Record]] = {}
+    conditions = {"batch_size": "batch {}", "precision": "{}", "threads": "{} threads"}
+    seen: dict[tuple[str, str], set[str]] = {}
+    for record in found:
+        for key in conditions:
+            seen.setdefault((device_type(record), key), set()).add(canonical(record["cell"].get(key)))
     for record in sorted(found, key=_age):
         cell, device = record["cell"], device_type(record)
-        same = [other["cell"] for other in found if device_type(other) == device]
         label = device
-        for key, form in (("batch_size", "batch {}"), ("precision", "{}"), ("threads", "{} threads")):
-            if len({canonical(other.get(key)) for other in same}) > 1:
+        for key, form in conditions.items():
+            if len(seen[device, key]) > 1:
                 label += ", " + form.format(cell.get(key))
         columns.setdefault(label, {})[row_name(cell["variant"], cell.get("overrides") or {})] = record
     return Throughput({label: columns[label] for label in sorted(columns)})
@@ -444,7 +453,15 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
 
 def datasets(records: Iterable[Record]) -> list[str]:
     """`["mnist-dynamic", ...]`: one page of tables each."""
-    return sorted({dataset_slug(record["cell"]) for record in records})
+    return list(by_dataset(records))
+
+
+def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """`{"mnist-dynamic": its records in their order, ...}`, by alphabet."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(dataset_slug(record["cell"]), []).append(record)
+    return dict(sorted(found.items()))
 
 
 def frame(records: Sequence[Record]) -> "pandas.DataFrame":
@@ -462,9 +479,12 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     found = groups(records)
     metrics = [*stats.ordered(name for group in found for name in group.metrics), "train_s"]
     stated = {name for record in records for name in record.get("errors") or {}}
+    timings = {dataset: throughput(own, dataset) for dataset, own in by_dataset(records).items()}
+    names: dict[str, set[str]] = {}
     lines: list[Record] = []
     for group in found:
-        timed = throughput(records, group.dataset)
+        timed = timings[group.dataset]
+        names.setdefault(group.dataset, set()).update(row.name for row in group.rows)
         for row in group.rows:
             line: Record = {"group": group.id}
             line |= {key: canonical(v) if isinstance(v, dict) else v for key, v in group.settings.items()}
@@ -496,11 +516,9 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
                     line[f"{name}_difference_high"] = difference.high if difference else None
                     line[f"{name}_p_better"] = difference.p_better if difference else None
             lines.append(line | _timings(timed, row.name))
-    for dataset in datasets(records):
-        timed = throughput(records, dataset)
-        seen = {row.name for group in found if group.dataset == dataset for row in group.rows}
+    for dataset, timed in timings.items():
         for name in timed.names:
-            if name not in seen:
+            if name not in names.get(dataset, set()):
                 cell = next(column[name] for column in timed.columns.values() if name in column)["cell"]
                 keys = ("dataset", "binarise", "variant")
                 only: Record = {key: cell[key] for key in keys}
@@ -622,6 +640,7 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
     timed = throughput(records, dataset)
     names = [
         "train_samples_per_s",
+        "train_mfu",
         "eval_samples_per_s",
         "sample_samples_per_s",
         "latency_b1_ms",
@@ -807,20 +826,22 @@ _TERMINAL = ("elbo_nats", "nll_is*_nats", "kl_nats", "mse_per_pixel")
 def terminal(records: Sequence[Record], width: int = TERMINAL_WIDTH) -> str:
     """A compact table per group for printing; columns that do not fit are left to the files."""
     blocks = []
+    own = by_dataset(records)
+    timings = {dataset: throughput(found, dataset) for dataset, found in own.items()}
     for group in groups(records):
         names = [name for name in group.metrics if _pattern(name) in _TERMINAL]
         headers, lines = quality_grid(group, names)
         headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
         for row, line in zip(group.rows, lines, strict=True):
             line[1] = Cell(f"{len(row.ok)}/{len(row.records)} ok")
-        for label, column in throughput(records, group.dataset).columns.items():
+        for label, column in timings[group.dataset].columns.items():
             headers.append(f"train/s ↑ {label}")
             for row, line in zip(group.rows, lines, strict=True):
                 record = column.get(row.name)
                 found = record["metrics"].get("train_samples_per_s") if record else None
                 line.append(Cell(number(found["median"], 0) if isinstance(found, dict) else DASH))
         blocks.append(f"{_wrap(group.title, width)}\n{text_grid((headers, lines), width)}")
-    only = [name for dataset in datasets(records) for name in _only_timed(records, dataset)]
+    only = [name for dataset, found in own.items() for name in _only_timed(found, dataset)]
     if only:
         blocks.append(_wrap("Only timed: " + "; ".join(only), width))
     if failed := failures(records):

@@ -3,13 +3,15 @@ a result: the learning curve below is scored by the judge in `measure`."""
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import measure, seeds
 from bench.data.batches import Data
+from bench.errors import MachineError
 from bench.suite import Budget
 from variants.core import VAE
 
@@ -23,13 +25,78 @@ def optimiser(model: VAE, lr: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=lr, fused=True)
 
 
-def step(model: VAE, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
+Loss = Callable[[Tensor, float], Tensor]
+
+
+def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -> Loss:
+    """`model.loss` for training, in the arithmetic asked for. The judge never calls it: it measures in plain fp32.
+
+    Args:
+        model: on `device`.
+        precision: `"fp32"`, or `"bf16"`: both networks compute in bfloat16, while weights, posterior, likelihood,
+            objective and optimiser stay in fp32, for bfloat16 cannot hold a sum of hundreds of log-probabilities. With
+            `"+compile"` behind it, by `torch.compile`, which takes seconds to minutes at the first call and draws other
+            random numbers.
+        device: device type.
+
+    Returns:
+        (x `[B, *shape]`, passes over the data so far) -> loss `[B]`.
+    """
+    number, _, compiled = precision.partition("+")
+    lowered = _bf16_networks(model, device) if number == "bf16" else nullcontext
+    function: Loss = torch.compile(model.loss) if compiled else model.loss
+    shape: torch.Size | None = None
+
+    def loss(x: Tensor, epoch: float) -> Tensor:
+        nonlocal shape
+        shape = shape or x.shape
+        with lowered():
+            # The smaller batch at the end of a pass is not worth a compilation of its own.
+            return function(x, epoch) if x.shape == shape else model.loss(x, epoch)
+
+    return loss
+
+
+def _bf16_networks(model: VAE, device: str) -> Callable[[], AbstractContextManager[None]]:
+    networks = (model.encoder, model.decoder)
+    one = torch.ones(1, 1, device=device)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        # Where a device lacks it, autocast warns and goes on in fp32.
+        if (one @ one).dtype != torch.bfloat16:
+            raise MachineError(f"device {device!r} has no bf16: use --precision fp32")
+
+    def lower(network: nn.Module) -> Callable[[Tensor], Tensor]:
+        forward = network.forward
+
+        def lowered(x: Tensor) -> Tensor:
+            with torch.autocast(device, dtype=torch.bfloat16):
+                h: Tensor = forward(x)
+            return h.float()
+
+        return lowered
+
+    forwards = [lower(network) for network in networks]
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        for network, forward in zip(networks, forwards, strict=True):
+            network.forward = forward
+        try:
+            yield
+        finally:
+            for network in networks:
+                del network.forward
+
+    return context
+
+
+def step(loss: Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
     """One update on a batch `[B, *shape]`; returns the summed loss, detached, on the device."""
-    loss = model.loss(x, epoch)
+    values = loss(x, epoch)
     optim.zero_grad(set_to_none=True)
-    loss.mean().backward()  # type: ignore[no-untyped-call]
+    values.mean().backward()  # type: ignore[no-untyped-call]
     optim.step()
-    return loss.detach().sum()
+    return values.detach().sum()
 
 
 def _learning_rate(budget: Budget, progress: float) -> float:
@@ -43,6 +110,7 @@ def train(
     *,
     seed: int,
     device: str,
+    precision: str = "fp32",
     on_epoch: Callable[[int], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Train `model` in place.
@@ -53,6 +121,7 @@ def train(
         budget: epochs, batch size, step size.
         seed: the run's seed; data order, binarisation and sampling noise come from streams derived from it.
         device: device type.
+        precision: see `loss_function`.
         on_epoch: told the number of finished epochs after each.
 
     Returns:
@@ -65,6 +134,7 @@ def train(
     order = seeds.generator(seed, "order")
     binarise = seeds.generator(seed, "binarise", device)
     optim = optimiser(model, budget.lr)
+    function = loss_function(model, precision=precision, device=device)
     size = data.splits["train"]
     steps = math.ceil(size / budget.batch_size)
     curve: list[dict[str, Any]] = []
@@ -76,7 +146,7 @@ def train(
                 done = epoch + i / steps
                 for group in optim.param_groups:
                     group["lr"] = _learning_rate(budget, done / budget.epochs)
-                losses.append(step(model, optim, x, done))
+                losses.append(step(function, optim, x, done))
             # One look per pass, so that no step waits for the device; in double precision, which not every device has.
             loss = sum(torch.stack(losses).tolist()) / size
             if not math.isfinite(loss):

@@ -204,6 +204,9 @@ def throughput(
         "model": {},
         "metrics": {
             "train_samples_per_s": spread(9_000),
+            "train_mflop": 3.9,
+            "matrix_peak_gflops": {"median": 67.0, "q1": 66.0, "q3": 68.0, "blocks": [67.0] * 5},
+            "train_mfu": 0.52,
             "eval_samples_per_s": spread(30_000),
             "sample_samples_per_s": spread(60_000),
             "latency_b1_ms": {"median": 0.8, "q1": 0.75, "q3": 0.9, "blocks": [0.8] * 5},

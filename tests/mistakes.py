@@ -55,17 +55,8 @@ MEANS_NOT_SUMS = [
         1,
         "log p(x|z) is a sum over pixels",
         LIKELIHOODS,
-        """(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
-
-    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
-        \"""log p(x|z), `[K, B]`.\"""
-        return self.forward(h).log_prob(x)
-""",
-        """(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
-
-    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
-        return self.forward(h).log_prob(x) / x[0].numel()
-""",
+        "functional.logsigmoid(h * (2 * x - 1)).flatten(-self.dims).sum(-1)",
+        "functional.logsigmoid(h * (2 * x - 1)).flatten(-self.dims).mean(-1)",
         IN_LIKELIHOODS,
     ),
     Mistake(
@@ -719,8 +710,8 @@ CLAMPS = [
         8,
         "a wrong pixel costs at most log 1e6",
         LIKELIHOODS,
-        "BernoulliDistribution(logits=h, validate_args=False)",
-        "BernoulliDistribution(probs=h.sigmoid().clamp(1e-6, 1 - 1e-6), validate_args=False)",
+        "functional.logsigmoid(h * (2 * x - 1))",
+        "(h * (2 * x - 1)).sigmoid().clamp(1e-6, 1 - 1e-6).log()",
         IN_LIKELIHOODS,
     ),
     Mistake(
@@ -728,8 +719,8 @@ CLAMPS = [
         8,
         "torch clamps probabilities, but no logits",
         LIKELIHOODS,
-        "BernoulliDistribution(logits=h, validate_args=False)",
-        "BernoulliDistribution(probs=h.sigmoid(), validate_args=False)",
+        "functional.logsigmoid(h * (2 * x - 1))",
+        "(h * (2 * x - 1)).sigmoid().log()",
         IN_LIKELIHOODS,
     ),
     Mistake(

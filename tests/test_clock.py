@@ -23,8 +23,9 @@ def timed(variant: str, how: Clock = SHORT, train_size: int | None = 200) -> dic
 @pytest.mark.parametrize("variant", ["vanilla", "autoencoder"])
 def test_structure(variant: str) -> None:
     figures = timed(variant)
-    assert set(figures) == {*FIGURES, "peak_memory_mb", "parameters"}
-    for name in FIGURES:
+    counted = {"parameters", "train_mflop", "train_mfu"}
+    assert set(figures) == {*FIGURES, *counted, "peak_memory_mb", "matrix_peak_gflops"}
+    for name in (*FIGURES, "matrix_peak_gflops"):
         figure = figures[name]
         assert len(figure["blocks"]) == 3
         assert figure["median"] == statistics.median(figure["blocks"])
@@ -42,9 +43,9 @@ def test_only_examples_that_were_trained_on_are_counted(
     trained: list[int] = []
     step = clock.step
 
-    def spy(model: Any, optim: Any, x: torch.Tensor, epoch: float) -> torch.Tensor:
+    def spy(loss: Any, optim: Any, x: torch.Tensor, epoch: float) -> torch.Tensor:
         trained.append(len(x))
-        return step(model, optim, x, epoch)
+        return step(loss, optim, x, epoch)
 
     def one_second_a_call(call: Any, how: Clock, _device: str) -> list[float]:
         for _ in range(7):
@@ -58,6 +59,20 @@ def test_only_examples_that_were_trained_on_are_counted(
     assert figures["train_samples_per_s"]["median"] == figures["eval_samples_per_s"]["median"] == counted
     assert figures["sample_samples_per_s"]["median"] == batch_size
     assert figures["latency_b1_ms"]["median"] == 1000
+    assert figures["matrix_peak_gflops"]["median"] == pytest.approx(2 * 1024**3 / 1e9)
+    assert figures["train_mfu"] == pytest.approx(counted * figures["train_mflop"] / 1e3 / (2 * 1.024**3))
+
+
+@pytest.mark.parametrize(("posterior", "heads"), [("diagonal", 2 + 2), ("full", 2 + 2 + 1)])
+def test_the_work_of_a_step_is_that_of_its_matrix_products(posterior: str, heads: int) -> None:
+    model = build("vanilla", data.spec("digits"), latent=2, hidden=[8], posterior=posterior)
+    x = torch.ones(10, 1, 8, 8)
+    # Forward, gradient of the weights and of the input, which the first layer does not need.
+    products = 2 * 64 * 8 + 3 * (8 * heads + 2 * 8 + 8 * 64)
+    # z = mu + L eps of a full covariance is a product as well.
+    draw = 0 if posterior == "diagonal" else 2 * 2 * 2
+    assert clock.training_flops(model, x) == 2 * 10 * (products + draw)
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_blocks_are_long_enough_after_calibration(monkeypatch: pytest.MonkeyPatch) -> None:

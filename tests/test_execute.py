@@ -1,12 +1,13 @@
 """A suite end to end: where settings go, what is run, what is skipped, and what is run again."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import data, execute, record, report, suite
-from bench.errors import UsageError
+from bench.errors import MachineError, UsageError
 from tests.helpers import BUDGET, MEASURE, SIMULATED
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
@@ -188,3 +189,26 @@ def test_nothing_is_run_where_something_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown device 'tpu'"):
         execute.execute(make("good"), tmp_path / "out", device="tpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match="--compile needs a C\\+\\+ compiler on the CPU"):
+        execute.execute(make("good", compile=True), tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_tells_what_it_cost_beside_training_and_measuring(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    execute.execute(make("good", "vanilla", seeds=2), tmp_path, device="cpu", jobs=2)
+    assert re.search(
+        r"^4 runs in \d+ s, \d+\.\d\d x their training and measuring over 2 side by side$",
+        capfd.readouterr().err,
+        re.MULTILINE,
+    )
+    # A run whose weights were kept was not trained now.
+    execute.execute(make("good", "vanilla", seeds=2, measure=MEASURE | {"elbo_samples": 3}), tmp_path, device="cpu")
+    assert "side by side" not in capfd.readouterr().err

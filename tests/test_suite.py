@@ -181,3 +181,22 @@ def test_every_field_of_a_section_is_in_its_cell() -> None:
     for section, kind in (("budget", suite.Budget), ("measure", suite.Measure)):
         assert set(quality[section]) == {f.name for f in dataclasses.fields(kind)}
     assert {f.name for f in dataclasses.fields(suite.Clock)} <= timed.keys()
+
+
+def test_the_arithmetic_is_part_of_every_cell() -> None:
+    plain = suite.parse("mine", GOOD)
+    other = suite.parse("mine", GOOD | {"precision": "bf16", "compile": True})
+    assert {c["precision"] for c in plain.cells("cpu") + plain.throughput_cells(["cpu"], threads=1)} == {"fp32"}
+    assert {c["precision"] for c in other.cells("cpu") + other.throughput_cells(["cpu"], threads=1)} == {"bf16+compile"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("precision", "fp16", "precision must be 'fp32' or 'bf16', got 'fp16'"),
+        ("compile", 1, "compile must be true or false, got 1"),
+    ],
+)
+def test_an_arithmetic_that_does_not_exist(key: str, value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        suite.parse("mine", GOOD | {key: value})

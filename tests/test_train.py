@@ -1,6 +1,7 @@
 """The optimiser loop: what it feeds, what it reports, and that nothing but its seed decides what it gives."""
 
 import math
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from bench import data, measure, run, seeds, train
 from bench.data.batches import Data
+from bench.errors import MachineError
 from bench.measure import evidence
 from bench.suite import Budget
 from tests.helpers import cell
@@ -62,9 +64,9 @@ def test_every_step_uses_the_rate_of_its_place_in_the_whole_run(monkeypatch: pyt
     used: list[tuple[float, float]] = []
     step = train.step
 
-    def spy(model: VAE, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
+    def spy(loss: train.Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
         used.append((epoch, optim.param_groups[0]["lr"]))
-        return step(model, optim, x, epoch)
+        return step(loss, optim, x, epoch)
 
     monkeypatch.setattr(train, "step", spy)
     train.train(model_of(), digits, BUDGET, seed=0, device="cpu")
@@ -225,3 +227,76 @@ def test_a_number_that_is_not_finite_ends_training(digits: Any, training: bool, 
 def test_endless_batches_go_on_after_the_last_pass() -> None:
     source = train.endless(lambda: iter([torch.tensor(1), torch.tensor(2)]))
     assert [next(source).item() for _ in range(5)] == [1, 2, 1, 2, 1]
+
+
+# Other arithmetic.
+
+
+def gradients(model: VAE, x: Tensor, precision: str) -> dict[str, Tensor]:
+    model.zero_grad()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        train.loss_function(model, precision=precision)(x, 0.0).mean().backward()  # type: ignore[no-untyped-call]
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def test_bf16_is_in_the_networks_alone_and_only_while_training() -> None:
+    model = model_of()
+    x = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round()
+    seen: dict[str, torch.dtype] = {}
+
+    def spy(name: str) -> Any:
+        return lambda _module, _inputs, output: seen.setdefault(name, output.dtype) and None
+
+    model.encoder.body[1].register_forward_hook(spy("inside"))
+    model.posterior.loc.register_forward_hook(spy("posterior"))
+    exact = gradients(model, x, "fp32")
+    assert seen == {"inside": torch.float32, "posterior": torch.float32}
+    seen.clear()
+    close, again = gradients(model, x, "bf16"), gradients(model, x, "bf16")
+    assert seen == {"inside": torch.bfloat16, "posterior": torch.float32}
+    assert "forward" not in vars(model.encoder)
+    assert model.encoder(x).dtype == model.decoder(torch.zeros(3, 2)).dtype == torch.float32
+    for name, gradient in exact.items():
+        assert gradient.dtype == close[name].dtype == torch.float32
+        assert torch.equal(close[name], again[name])
+        error = (close[name] - gradient).norm() / gradient.norm()
+        # bfloat16 has eight bits: a relative error of 1 / 256 a rounding.
+        assert 1e-5 < error < 0.1, name
+
+
+def test_a_device_without_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nothing:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: Any) -> None: ...
+
+    monkeypatch.setattr(torch, "autocast", Nothing)
+    with pytest.raises(MachineError, match="device 'cpu' has no bf16: use --precision fp32"):
+        train.loss_function(model_of(), precision="bf16")
+
+
+def test_training_in_bf16_repeats_itself_and_is_judged_in_fp32(digits: Any) -> None:
+    curves = [
+        train.train(model_of(), digits, BUDGET, seed=0, device="cpu", precision=precision)
+        for precision in ("fp32", "bf16", "bf16")
+    ]
+    assert curves[1] == curves[2] != curves[0]
+    assert curves[1][-1]["valid_elbo_nats"] == pytest.approx(curves[0][-1]["valid_elbo_nats"], rel=0.05)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+def test_what_is_compiled_computes_the_same() -> None:
+    # The deterministic encoder draws nothing, so the gradients must agree; the smaller batch goes another way.
+    model = model_of("autoencoder")
+    x = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round()
+    loss = train.loss_function(model, precision="fp32+compile")
+    for batch in (x, x[:7]):
+        exact = gradients(model, batch, "fp32")
+        model.zero_grad()
+        loss(batch, 0.5).mean().backward()  # type: ignore[no-untyped-call]
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.grad, exact[name], rtol=1e-4, atol=1e-6)

@@ -51,7 +51,10 @@ if TYPE_CHECKING:
     from bench.data.gaussian import LinearGaussian
     from bench.data.readers import Raw
 
-__all__ = ["default_binarise", "describe", "fetch", "load", "names", "spec", "verify"]
+__all__ = ["default_binarise", "describe", "fetch", "keep", "load", "names", "spec", "verify"]
+
+# Data sets that `keep` has read, by name.
+_kept: "dict[str, Raw]" = {}
 
 
 def names() -> list[str]:
@@ -111,10 +114,34 @@ def load(
     from bench.data.batches import Data
 
     how, resolved = _resolve(name, binarise, options)
-    raw, truth = _read(name, resolved, root)
+    raw, truth = (_kept[name], None) if root is None and name in _kept else _read(name, resolved, root)
     images = raw.images["train"]
     whole = _spec(name, how, images[0].shape, len(images))
     return Data(name, how, resolved, whole, raw, train_size, device, truth)
+
+
+def keep(name: str, binarise: str) -> None:
+    """Read a data set once and prepare what models are judged on; `load` then takes it from here.
+
+    For a process from which others are forked. They share its memory, and none of them unpacks and binarises again.
+    A user's file, which may change, and data that are made or streamed are not kept.
+
+    Raises:
+        As `load`.
+    """
+    if is_user_file(name) or name == "linear_gaussian":
+        return
+    from bench.data.batches import prepare
+    from bench.data.readers import Photos
+
+    how = "fixed" if binarise == "dynamic" else binarise
+    raw = _kept[name] if name in _kept else _read(name, {}, None)[0]
+    for split in ("valid", "test"):
+        images = raw.images[split]
+        if isinstance(images, Photos):
+            return
+        raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)
+    _kept[name] = raw
 
 
 def describe(root: str | Path | None = None) -> list[dict[str, Any]]:

@@ -174,17 +174,18 @@ class Data:
         """The split as held under a binarisation, prepared at its first use."""
         if (split, how) not in self._stores:
             images, labels = self.raw.images[split], self.raw.labels[split]
-            prepare = partial(_prepare, levels=self.raw.levels, split=split, how=how)
+            ready = partial(prepare, levels=self.raw.levels, split=split, how=how)
             n = self.splits[split]
-            self._stores[split, how] = (
-                _Resident(prepare(images[:n], 0), labels[:n], self.device)
-                if isinstance(images, np.ndarray)
-                else _Streamed(images, labels, prepare, self.device)
-            )
+            if isinstance(images, np.ndarray):
+                held = self.raw.prepared.get((split, how))
+                whole = ready(images[:n], 0) if held is None else held[:n]
+                self._stores[split, how] = _Resident(whole, labels[:n], self.device)
+            else:
+                self._stores[split, how] = _Streamed(images, labels, ready, self.device)
         return self._stores[split, how]
 
 
-def _prepare(images: NDArray[Any], first: int, *, levels: int, split: str, how: str) -> NDArray[Any]:
+def prepare(images: NDArray[Any], first: int, *, levels: int, split: str, how: str) -> NDArray[Any]:
     """Images `[N, *shape]` as they are held: as they are for "none", else uint8 zeros and ones."""
     if how == "fixed":
         return to_binary.fixed(images, levels, split, first)

@@ -8,7 +8,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,12 +61,14 @@ class Raw:
         labels: by split `[N]`, zeros where there are none.
         levels: the count that means white; 1 for float32.
         checksum: sha256 of the data.
+        prepared: whole splits under a binarisation, by both names, where `bench.data.keep` has prepared them.
     """
 
     images: Mapping[str, NDArray[Any] | Photos]
     labels: Mapping[str, NDArray[np.int64]]
     levels: int
     checksum: str
+    prepared: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict, compare=False)
 
 
 def from_arrays(images: Mapping[str, NDArray[Any]], labels: Mapping[str, NDArray[np.int64]], levels: int) -> Raw:

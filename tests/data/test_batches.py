@@ -2,6 +2,9 @@
 
 import hashlib
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import torch
 from torch import Tensor
 
 import bench.data as data
-from bench.data import binarise
+from bench.data import binarise, readers
 from bench.data.batches import Data
 from bench.errors import UsageError
 
@@ -240,3 +243,33 @@ def test_fashion_mnist_of_debian(tmp_path: Path) -> None:
     assert all_y(fashion, "test").bincount().tolist() == [1000] * 10
     both = torch.cat([all_y(fashion, "train"), all_y(fashion, "valid")])
     assert both.bincount().tolist() == [6000] * 10
+
+
+def test_what_is_kept_is_what_would_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_kept", {})
+    read = data.load("mnist", train_size=100)
+    data.keep("mnist", "dynamic")
+    monkeypatch.setattr(readers, "read", None)  # nothing is read again
+    kept = data.load("mnist", train_size=100)
+    assert (kept.checksum, kept.splits, kept.spec) == (read.checksum, read.splits, read.spec)
+    for split in ("train", "valid", "test"):
+        for (x, y), (other_x, other_y) in zip(
+            kept.eval_batches(split, 3000), read.eval_batches(split, 3000), strict=True
+        ):
+            assert torch.equal(x, other_x)
+            assert torch.equal(y, other_y)
+
+
+def test_the_process_that_cells_are_forked_from_keeps_their_data() -> None:
+    code = "import bench.preload; from bench import data; print(sorted(data._kept))"
+    wanted = '[["digits", "dynamic"], ["no/such/file.npz", "none"], ["svhn", "none"]]'  # svhn is not to be had here
+    nowhere = {"VAEBENCH_KEEP": wanted, "VAEBENCH_DATA": "/dev/null/nowhere"}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("['digits']", 0), done.stderr
+
+
+def test_made_data_and_a_users_file_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_kept", {})
+    data.keep("linear_gaussian", "none")
+    data.keep("no/such/file.npz", "none")
+    assert data._kept == {}

@@ -58,8 +58,8 @@ class Bernoulli(Likelihood):
         return Independent(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z), `[K, B]`."""
-        return self.forward(h).log_prob(x)
+        """log p(x|z), `[K, B]`: a pixel x in {0, 1} has the probability sigmoid(+-h), with the sign of 2 x - 1."""
+        return functional.logsigmoid(h * (2 * x - 1)).flatten(-self.dims).sum(-1)
 
 
 class ContinuousBernoulliDistribution(Distribution):

@@ -1,0 +1,19 @@
+"""What the process from which cells are forked has ready for all of them: imports that take seconds, and the data.
+
+To import this module is to do it: a fork server runs nothing else of its own."""
+
+import contextlib
+import json
+import os
+
+import torch._dynamo  # noqa: F401 - every optimiser imports it
+
+import bench.run  # noqa: F401 - for the cells
+from bench import data
+from bench.errors import BenchError
+
+# The supervisor says in JSON, [[data set, binarisation], ...], what its cells will read.
+for _name, _binarise in json.loads(os.environ.get("VAEBENCH_KEEP", "[]")):
+    # A cell that cannot read its data says why.
+    with contextlib.suppress(BenchError):
+        data.keep(_name, _binarise)
