@@ -54,7 +54,8 @@ def training_flops(model: VAE, x: Tensor) -> int:
     with FlopCounterMode(display=False) as counter:
         model.loss(x).mean().backward()  # type: ignore[no-untyped-call]
     model.zero_grad()
-    return counter.get_total_flops()
+    flops: int = counter.get_total_flops()
+    return flops
 
 
 def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import Any
 from bench.errors import MachineError
 
 SCHEMA = 1
-# Results compare only within one protocol. Raise it when the same configuration would give other numbers.
+# Results compare only within one protocol. Raise it when the same configuration would give other numbers, beyond the
+# rounding in which any two processors differ too.
 PROTOCOL = "1.1"
 STATUSES = ("ok", "diverged", "error", "timeout")
 # "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.

@@ -49,10 +49,11 @@ def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -
 
     def loss(x: Tensor, epoch: float) -> Tensor:
         nonlocal shape
-        shape = shape or x.shape
         with lowered():
-            # The smaller batch at the end of a pass is not worth a compilation of its own.
-            return function(x, epoch) if x.shape == shape else model.loss(x, epoch)
+            # The smaller batch at the end of a pass is not worth a compilation of its own. Nor is the very first batch
+            # compiled: what torch looks up once, such as the formula of a KL, is then known and need not be traced.
+            known, shape = shape, shape or x.shape
+            return function(x, epoch) if x.shape == known else model.loss(x, epoch)
 
     return loss
 

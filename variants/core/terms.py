@@ -1,13 +1,30 @@
 """Terms: every tensor the ELBO is made of. The only thing that leaves a model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from torch import Tensor
 from torch.distributions import Distribution
 
 from variants.core.kl import closed_form_kl
+
+T = TypeVar("T")
+
+
+class cached(Generic[T]):
+    """A property that is computed when first asked for, and then kept.
+
+    `functools.cached_property` takes a lock in Python 3.11, at which `torch.compile` breaks the graph.
+    """
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, terms: Any, _owner: type) -> T:
+        value = terms.__dict__[self.function.__name__] = self.function(terms)
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +48,22 @@ class Terms:
     p: Distribution
     log_px_z: Tensor
 
-    @cached_property
+    @cached
     def log_pz(self) -> Tensor:
         """log p(z_k), `[K, B]`."""
         return self.p.log_prob(self.z)
 
-    @cached_property
+    @cached
     def log_qz_x(self) -> Tensor:
         """log q(z_k|x), `[K, B]`."""
         return self.q.log_prob(self.z)
 
-    @cached_property
+    @cached
     def log_weights(self) -> Tensor:
         """log w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x), `[K, B]`: its mean is the ELBO, its logsumexp IWAE."""
         return self.log_px_z + self.log_pz - self.log_qz_x
 
-    @cached_property
+    @cached
     def _closed_form_kl(self) -> Tensor | None:
         return closed_form_kl(self.q, self.p)
 
@@ -55,7 +72,7 @@ class Terms:
         """How `kl` was obtained."""
         return "monte_carlo" if self._closed_form_kl is None else "closed_form"
 
-    @cached_property
+    @cached
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), `[B]`: in closed form where one is known, else the mean of log q - log p over samples."""
         if self._closed_form_kl is not None:
