@@ -11,14 +11,16 @@ DEVICE ?= auto
 SET ?=
 AGAIN ?=
 OUT ?=
+BASELINE ?=
 # Words for `vaebench`, in common to bench and compare
 OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+PEERS = .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare report test lint types bench-micro mutants clean
+.PHONY: help install bench compare report test lint types bench-micro bench-growth bench-peers mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,12 +54,26 @@ lint: $(READY) ## ruff
 types: $(READY) ## mypy
 	@$(BIN)/mypy
 
-bench-micro: $(READY) ## time the core steps of every variant; nothing is asserted
-	@$(BIN)/python -m pytest tests/bench_micro.py --benchmark-only --benchmark-sort=name
+bench-micro: $(READY) ## time the core steps of every variant beside the committed baseline (BASELINE=write: a new one)
+	@mkdir -p .benchmarks
+	@$(BIN)/python -m pytest tests/bench_micro.py --benchmark-only --benchmark-max-time=0.5 --benchmark-quiet -q \
+		--benchmark-json=.benchmarks/micro.json
+	@$(BIN)/python -m bench.speed.micro .benchmarks/micro.json $(if $(filter write,$(BASELINE)),--write)
+
+bench-growth: $(READY) ## time and memory against data, latent size, samples and number of cells (about 10 minutes)
+	@$(BIN)/python -m bench.speed.growth $(if $(OUT),--out "$(OUT)")
+
+bench-peers: $(PEERS)/.ready ## speed beside pythae and the usual example script, in an environment of their own
+	@$(PEERS)/bin/python -m bench.speed.peers $(if $(OUT),--out "$(OUT)")
+
+$(PEERS)/.ready: pyproject.toml bench/speed/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e . -r bench/speed/peers/requirements.txt
+	@touch $@
 
 mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each (minutes)
 	@$(BIN)/python -m tests.mutants
 
 clean: ## remove the virtual environment and caches; results are never deleted
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks
 	find bench variants tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

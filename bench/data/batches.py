@@ -1,6 +1,7 @@
 """Data: the splits of one data set, and the two ways to walk through them."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -66,6 +67,8 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
             batch_sampler=[chunk.tolist() for chunk in places],
             num_workers=min(4, os.cpu_count() or 1),
             pin_memory=self.device.type == "cuda",
+            # A cell's own start method would have each worker import torch anew, seconds for every pass.
+            multiprocessing_context="fork" if sys.platform == "linux" else None,
             # Else the loader draws from torch's global generator, and would change the noise of a run.
             generator=torch.Generator(),
         )

@@ -75,6 +75,7 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
                 log_weights.append(_precise(terms.log_weights))
                 draws.append(_precise(elbo_draws(terms)))
                 lower += _precise(elbo(terms)) * len(terms.z)
+                del terms  # else it is held while the next is made
             weights, averaged = torch.cat(log_weights), torch.cat(draws)
             columns = log_mean_exp(weights) | {"elbo": lower / samples}
             if samples > 1:

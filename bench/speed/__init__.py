@@ -1,0 +1,1 @@
+"""How fast it is, how that grows, and whether it stays so."""
