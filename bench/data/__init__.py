@@ -121,7 +121,7 @@ def load(
 
 
 def keep(name: str, binarise: str) -> None:
-    """Read a data set once and prepare what models are judged on; `load` then takes it from here.
+    """Read a data set once and prepare it as models are judged on it; `load` then takes it from here.
 
     For a process from which others are forked. They share its memory, and none of them unpacks and binarises again.
     A user's file, which may change, and data that are made or streamed are not kept.
@@ -136,8 +136,7 @@ def keep(name: str, binarise: str) -> None:
 
     how = "fixed" if binarise == "dynamic" else binarise
     raw = _kept[name] if name in _kept else _read(name, {}, None)[0]
-    for split in ("valid", "test"):
-        images = raw.images[split]
+    for split, images in raw.images.items():
         if isinstance(images, Photos):
             return
         raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)
