@@ -64,11 +64,12 @@ bench-growth: $(READY) ## time and memory against data, latent size, samples and
 	@$(BIN)/python -m bench.speed.growth $(if $(OUT),--out "$(OUT)")
 
 bench-peers: $(PEERS)/.ready ## speed beside pythae and the usual example script, in an environment of their own
-	@$(PEERS)/bin/python -m bench.speed.peers $(if $(OUT),--out "$(OUT)")
+	@$(PEERS)/bin/python -m pytest -q tests/speed/test_peers.py -k computes_what_we_compute
+	@$(PEERS)/bin/python -m bench.speed.peers $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
 
 $(PEERS)/.ready: pyproject.toml bench/speed/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e . -r bench/speed/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]' -r bench/speed/peers/requirements.txt
 	@touch $@
 
 mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each (minutes)

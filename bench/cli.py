@@ -58,7 +58,7 @@ Precision = Annotated[
     Parameter(help="What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32."),
 ]
 Compile = Annotated[
-    bool | None, Parameter(negative="", help="Train with torch.compile; such runs are a comparison group of their own.")
+    bool | None, Parameter(help="Train with torch.compile; such runs are a comparison group of their own.")
 ]
 Jobs = Annotated[int | None, Parameter(help="Cells side by side; by default one a CPU core.")]
 Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, instead of the suite's number.")]

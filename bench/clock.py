@@ -45,23 +45,26 @@ def time_blocks(call: Callable[[], object], clock: Clock, device: str) -> list[f
     return [block(calls) / calls for _ in range(clock.blocks)]
 
 
-def training_flops(model: VAE, x: Tensor) -> int:
-    """Floating-point operations of the matrix products and convolutions in one training step on a batch x.
-
-    Counted as torch makes them, two for a multiplication and its addition; elementwise operations and the optimiser are
-    left out, and so is the gradient with respect to x, which nobody needs.
-    """
+def matrix_flops(call: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products and convolutions in one call, forward and backward: two for a
+    multiplication and its addition, and nothing for elementwise operations."""
     with FlopCounterMode(display=False) as counter:
-        model.loss(x).mean().backward()  # type: ignore[no-untyped-call]
-    model.zero_grad()
+        call()
     flops: int = counter.get_total_flops()
     return flops
 
 
+def training_flops(model: VAE, x: Tensor) -> int:
+    """`matrix_flops` of one training step on a batch x. Nobody needs the gradient with respect to x; it is not made."""
+    flops = matrix_flops(lambda: model.loss(x).mean().backward())  # type: ignore[no-untyped-call]
+    model.zero_grad()
+    return flops
+
+
 def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """GFLOP/s of a large square matrix product, which nothing that computes with matrices can beat: see `_summary`."""
+    """GFLOP/s of a large square matrix product, the yardstick of what the device can do: see `_summary`."""
     n = 1024 if device == "cpu" else 8192
-    a, b = (torch.ones(n, n, device=device, dtype=dtype) for _ in range(2))
+    a, b = (torch.rand(n, n, device=device).to(dtype) for _ in range(2))
     return _summary([2 * n**3 / seconds / 1e9 for seconds in time_blocks(lambda: a @ b, clock, device)])
 
 
@@ -120,9 +123,9 @@ def throughput(
         devices.synchronise(device)  # the answer counts, not the queueing of the question
 
     model.train()
-    mflop = training_flops(model, x) / full / 1e6
     figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(loss, optim, next(batches), 0.0), full)}
     figures["peak_memory_mb"] = _peak_memory_mb(device)
+    mflop = training_flops(model, x) / full / 1e6
     model.eval()
     with torch.no_grad():
         figures["eval_samples_per_s"] = per_second(evaluate, full)

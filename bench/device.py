@@ -2,7 +2,10 @@
 
 import os
 import platform
+import shlex
 import shutil
+import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -36,10 +39,26 @@ def resolve(name: str) -> str:
 
 
 def require_compiler(device: str) -> None:
-    """MachineError if `torch.compile` would find no C++ compiler where it needs one: on the CPU."""
-    compilers = (os.environ.get("CXX", "g++"), "clang++", "cl")
-    if device == "cpu" and not any(map(shutil.which, compilers)):
-        raise MachineError("--compile needs a C++ compiler on the CPU, and none is here: install g++, or set CXX")
+    """MachineError if `torch.compile` would find no C++ compiler for the CPU; for an accelerator it brings its own."""
+    standard = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    name = shlex.split(os.environ.get("CXX", standard))[0]
+    if device == "cpu" and not shutil.which(name):
+        raise MachineError(f"--compile needs the C++ compiler {name}, which is not here: install it, or set CXX")
+
+
+def require_bf16(device: str) -> None:
+    """MachineError if a device cannot compute in bfloat16. A CPU always can, if slowly."""
+    one = torch.ones(1, 1, device=device)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with torch.autocast(device, dtype=torch.bfloat16):
+                # Some devices raise here, others warn and go on in fp32.
+                found = (one @ one).dtype == torch.bfloat16
+    except RuntimeError:
+        found = False
+    if not found:
+        raise MachineError(f"device {device!r} has no bf16: use --precision fp32")
 
 
 def synchronise(device: str) -> None:

@@ -159,8 +159,11 @@ def execute(
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
     _check_train_size(suite)
-    if suite.compile:
-        devices.require_compiler("cpu" if timed or device == "cpu" else device)
+    for each in {device, *(cell["device"] for cell in timed)}:
+        if suite.compile:
+            devices.require_compiler(each)
+        if suite.precision == "bf16":
+            devices.require_bf16(each)
     missing = [cell for cell in trained if again or not record.is_finished(out, record.record_id("quality", cell))]
     untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)

@@ -195,7 +195,8 @@ def test_compiling_without_a_compiler_is_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MachineError, match="--compile needs a C\\+\\+ compiler on the CPU"):
+    monkeypatch.setenv("CXX", "ccache clang++")
+    with pytest.raises(MachineError, match="--compile needs the C\\+\\+ compiler ccache, which is not here"):
         execute.execute(make("good", compile=True), tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 

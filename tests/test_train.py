@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, measure, run, seeds, train
+from bench import data, device, measure, run, seeds, train
 from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.measure import evidence
@@ -275,7 +275,7 @@ def test_a_device_without_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(torch, "autocast", Nothing)
     with pytest.raises(MachineError, match="device 'cpu' has no bf16: use --precision fp32"):
-        train.loss_function(model_of(), precision="bf16")
+        device.require_bf16("cpu")
 
 
 def test_training_in_bf16_repeats_itself_and_is_judged_in_fp32(digits: Any) -> None:

@@ -124,7 +124,7 @@ def keep(name: str, binarise: str) -> None:
     """Read a data set once and prepare it as models are judged on it; `load` then takes it from here.
 
     For a process from which others are forked. They share its memory, and none of them unpacks and binarises again.
-    A user's file, which may change, and data that are made or streamed are not kept.
+    A user's file, which may change, and data that are made are not kept.
 
     Raises:
         As `load`.
@@ -137,9 +137,8 @@ def keep(name: str, binarise: str) -> None:
     how = "fixed" if binarise == "dynamic" else binarise
     raw = _kept[name] if name in _kept else _read(name, {}, None)[0]
     for split, images in raw.images.items():
-        if isinstance(images, Photos):
-            return
-        raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)
+        if not isinstance(images, Photos):  # photographs are streamed, and prepared one by one
+            raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)
     _kept[name] = raw
 
 

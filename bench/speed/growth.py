@@ -27,8 +27,8 @@ POINTS = "points.jsonl"
 # Median and quartiles need three.
 LEAST_REPEATS = 3
 THREADS = 1
-# A repeated run goes on only where these are what they were: other machines' points do not belong in one line.
-SAME = ("processor", "threads", "torch")
+# A repeated run goes on only where these are what they were: points of other code or machines belong in no common line.
+SAME = ("commit", "dirty", "processor", "threads", "torch")
 
 Point = dict[str, Any]
 
@@ -65,7 +65,7 @@ def run(out: Path, series: Sequence[Series], repeats: int, say: Callable[[str], 
         All points in `out`.
 
     Raises:
-        UsageError: `out` holds points of another machine or another torch.
+        UsageError: `out` holds points of another commit, machine or torch.
         MachineError: a point's process ended without a result, or a file cannot be written.
     """
     points = read(out)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench import clock
 from bench.errors import UsageError
 from bench.speed.peers import common, driver, example, limits, ours, page, plan, profiles
 from bench.speed.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task
@@ -280,9 +281,9 @@ def test_flops_of_the_mlp_are_those_of_the_formula() -> None:
     x = torch.zeros(b, 1, 28, 28)
     h, d = SETTINGS.hidden, SETTINGS.latent
     first, others = 784 * h, 2 * h * d + d * h + h * 784
-    assert profiles.flops(lambda: model.loss(x)) == 2 * b * (first + others)
+    assert clock.matrix_flops(lambda: model.loss(x)) == 2 * b * (first + others)
     # Backwards each weight and each input has a product of its own, but nobody asks for the gradient of the image.
-    assert profiles.flops(lambda: model.loss(x).mean().backward()) == 2 * b * (2 * first + 3 * others)
+    assert clock.matrix_flops(lambda: model.loss(x).mean().backward()) == 2 * b * (2 * first + 3 * others)
     assert limits.matmul(64, 3).block(0)["units"] == pytest.approx(3 * 2 * 64**3 / 1e9)
 
 

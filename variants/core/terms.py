@@ -23,6 +23,8 @@ class cached(Generic[T]):
         self.__doc__ = function.__doc__
 
     def __get__(self, terms: Any, _owner: type) -> T:
+        if terms is None:
+            return self  # type: ignore[return-value]  # asked of the class, by documentation tools
         value = terms.__dict__[self.function.__name__] = self.function(terms)
         return value
 

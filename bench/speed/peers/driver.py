@@ -89,6 +89,10 @@ class Journal:
     def __init__(self, path: Path, identity: dict[str, Any], provenance: dict[str, Any], *, again: bool) -> None:
         self.path = path
         self.lines = [] if again else lines_of(path) if path.exists() else []
+        if self.lines and identity["dirty"]:
+            raise UsageError(
+                f"{path} cannot be gone on with: there are uncommitted changes; commit them, or say --again"
+            )
         for line in self.lines:
             if line["kind"] == "run" and line["identity"] != identity:
                 changed = sorted(key for key in identity if line["identity"].get(key) != identity[key])
@@ -174,7 +178,7 @@ def run_task(task: Task, journal: Journal, *, rounds: int, threads: int, say: Ca
             else:
                 say(f"{task.name}: {contestant.name} warms up")
                 teams.start(contestant)
-        for number in range(done, wanted):
+        for number in range(done, wanted if teams.running else done):
             blocks: dict[str, list[Block]] = {}
             for name in order_of(list(teams.running), number):
                 if (answers := teams.ask(name, do="block", round=number)) is not None:

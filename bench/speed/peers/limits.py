@@ -2,9 +2,9 @@
 
 import torch
 
+from bench.clock import matrix_flops
 from bench.speed.peers import ours
 from bench.speed.peers.plan import SETTINGS, Block, Job
-from bench.speed.peers.profiles import flops
 
 
 def matmul(n: int, repeats: int) -> Job:
@@ -21,7 +21,7 @@ def matmul(n: int, repeats: int) -> Job:
 
 def _in_flops(job: Job) -> Job:
     """The same job, counting operations instead of images. Counted once, by running a block."""
-    total = flops(lambda: job.block(0)) / 1e9
+    total = matrix_flops(lambda: job.block(0)) / 1e9
 
     def block(number: int) -> Block:
         job.block(number)

@@ -47,7 +47,7 @@ def conv(source: Data) -> VAE:
 
 
 def one_pass(model: VAE, batches: Iterable[Tensor], *, precision: str = "fp32") -> Callable[[int], float]:
-    """A function that trains `model` for one pass, as `bench.train.train` does, and returns the summed loss."""
+    """A function that trains `model` for one pass with the steps of `bench.train`, and returns the summed loss."""
     loss = loss_function(model, precision=precision)
     optim = optimiser(model, SETTINGS.lr)
     model.train()

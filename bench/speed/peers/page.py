@@ -21,21 +21,22 @@ _S = SETTINGS
 COMPARED = (
     f"The MLP: 784 - {_S.hidden} - (mean {_S.latent}, spread {_S.latent}) and {_S.latent} - {_S.hidden} - 784, ReLU, "
     "Bernoulli likelihood, standard normal prior, the ELBO with one draw. A test copies the weights of each into "
-    "ours and finds the same reconstruction term and the same KL.",
+    "ours and finds the same reconstruction term and the same KL; `make bench-peers` runs it before it measures.",
     "The conv net: pythae's own for MNIST, 17 million weights, strided convolutions and batch normalisation, latent "
     f"{_S.conv_latent}; ours has the same layers.",
     "The data: MNIST cut at one half to zeros and ones, the first 50,000 training images to train on, the last 10,000 "
     "to validate, 10,000 to test. Every contestant gets exactly these pixels: pythae as a tensor data set, the example "
     "script as torchvision's MNIST through a `DataLoader` with `shuffle=True`. Both load in the main process "
     "(`num_workers=0`, the default).",
-    f"Adam with step size {_S.lr:g}, fp32 (but for the row that says bf16), the same torch, the same threads: "
+    f"Adam with step size {_S.lr:g}, fp32 (but for rows that say bf16), the same torch, the same threads: "
     "all cores for one process, or shared by two.",
     f"A block is {_S.block:,} images of training ({_S.conv_block} of the conv net), the test split in batches of "
     f"{_S.eval_batch} for evaluation, {_S.nll_images} test images with {_S.nll_samples:,} importance samples each for "
     f"the NLL, {_S.samples:,} samples in batches of {_S.sample_batch}.",
     "Settings: *compiled* is `torch.compile` of the loss; *bf16* computes the networks in bfloat16, on processors that "
     "have it; *two processes* train two models side by side, each with half of the threads, and their images are added "
-    "up over the time of the slower. The best setting is the one with the highest median, chosen after the fact.",
+    "up over the time of the slower. The best setting of one process is the one with the highest median, chosen after "
+    "the fact.",
     f"Time to the same validation ELBO: from a fresh start until the ELBO is {_S.elbo:g} nats, a figure that was "
     f"written down before anything was timed. Every {_S.elbo_every} steps the clock stops, the weights are copied into "
     f"our model, and our judge scores {_S.elbo_images:,} validation images with the same random numbers for all. The "
@@ -46,8 +47,8 @@ COMPARED = (
 )
 HOW = (
     "Every contestant runs in a fresh process of the same environment. All stay alive, one works at a time, and they "
-    "take turns block by block, A B C, B C A, so that a machine that drifts does so for all. One warm-up block each is "
-    "thrown away; compilation falls into it.",
+    "take turns block by block, A B C, B C A, so that a machine that drifts does so for all. What each does before the "
+    "first round, a block or some steps of training, is thrown away; compilation falls into it.",
     "A ratio is taken within each round. Shown are the median over rounds and the quartiles.",
     "Networks are as initialised at the start of the timing; their speed does not depend on their weights.",
 )
@@ -68,6 +69,8 @@ KIND = (
     "Unkind to both: they keep what they do by default. Images come one by one through a `DataLoader`, the loss is "
     "read back after every step, and Adam is torch's default implementation, where ours is fused. Somebody who writes "
     "these loops anew gets a part of the difference; that part is what is measured.",
+    "Unkind to both: neither is compiled or run in bf16, in which neither is by default; where a setting of ours is "
+    "held against them, the row names it, and the fp32 row is the comparison of like with like.",
     "Unkind to pythae: its NLL encodes the image anew for each batch of 100 samples, as the method is written, and its "
     "sampler keeps a gradient graph until it lets go of it.",
     "Kind to nobody: a training block is a pass over a part of the images, which touches less memory than all of them, "

@@ -1,11 +1,10 @@
-"""Where the time goes, and how many floating-point operations there are."""
+"""Where the time goes."""
 
 import re
 import time
 from collections.abc import Callable
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.speed.peers.plan import GROUPS, Block, Job
 
@@ -48,11 +47,3 @@ def shares(call: Callable[[], object]) -> dict[str, float]:
 def profiled(block: Callable[[int], Block]) -> Job:
     """A job that can say where the time of one of its blocks goes."""
     return Job(block, profile=lambda: shares(lambda: block(0)))
-
-
-def flops(call: Callable[[], object]) -> int:
-    """Floating-point operations of the matrix products and convolutions in one call, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    total: int = counter.get_total_flops()
-    return total

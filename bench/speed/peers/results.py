@@ -17,6 +17,15 @@ from bench.speed.peers.plan import COMPARISONS, TASKS, Block, Comparison
 Line = dict[str, Any]
 
 JOURNAL = "rounds.jsonl"
+# The kinds of lines in it, and what each has.
+KEYS = {
+    "run": {"identity", "provenance"},
+    "round": {"task", "round", "blocks"},
+    "profile": {"task", "contestant", "shares"},
+    "failed": {"task", "contestant", "reason"},
+    "left_out": {"task", "contestant", "reason"},
+    "finished": {"task"},
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,8 @@ def lines_of(path: Path) -> list[Line]:
         texts = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; measure first, without --report") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a journal of this benchmark ({error.reason})") from error
     found = []
     for number, text in enumerate(texts, 1):
         try:
@@ -55,7 +66,7 @@ def lines_of(path: Path) -> list[Line]:
             if number == len(texts):
                 break
             raise UsageError(f"{path}: line {number} is not JSON") from error
-        if not isinstance(line, dict) or "kind" not in line:
+        if not isinstance(line, dict) or not KEYS.get(str(line.get("kind")), {""}) <= set(line):
             raise UsageError(f"{path}: line {number} is not a line of this benchmark")
         found.append(line)
     if found and found[0]["kind"] != "run":
