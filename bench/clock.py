@@ -90,7 +90,7 @@ def throughput(
         clock: blocks and batch size.
         seed: for the order of the data.
         device: device type.
-        precision: of training; see `bench.train.loss_function`.
+        precision: of training alone; see `bench.train.loss_function`.
 
     Returns:
         `train_samples_per_s`, `eval_samples_per_s`, `sample_samples_per_s`, `latency_b1_ms` (encode + decode of one
@@ -124,7 +124,7 @@ def throughput(
 
     model.train()
     figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(loss, optim, next(batches), 0.0), full)}
-    figures["peak_memory_mb"] = _peak_memory_mb(device)
+    figures["peak_memory_mb"] = peak_memory_mb(device)
     mflop = training_flops(model, x) / full / 1e6
     model.eval()
     with torch.no_grad():
@@ -138,7 +138,8 @@ def throughput(
     return figures
 
 
-def _peak_memory_mb(device: str) -> float | None:
+def peak_memory_mb(device: str = "cpu") -> float | None:
+    """MiB of the largest memory held so far: allocated on an accelerator, resident in this process on the CPU."""
     if device != "cpu":
         try:
             return torch.accelerator.max_memory_allocated() / 2**20

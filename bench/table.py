@@ -421,7 +421,7 @@ class Throughput:
 
     Args:
         columns: condition label -> {row name -> record}. The label is the device type, with batch size, precision
-            and threads added only where the records of that device differ in them.
+            and threads added only where the records of that device differ in them, and a precision that is not fp32.
     """
 
     columns: dict[str, dict[str, Record]]
@@ -445,7 +445,8 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
         cell, device = record["cell"], device_type(record)
         label = device
         for key, form in conditions.items():
-            if len(seen[device, key]) > 1:
+            # A precision other than the usual is always named: these columns stand beside rows of any.
+            if len(seen[device, key]) > 1 or (key == "precision" and cell.get(key) != "fp32"):
                 label += ", " + form.format(cell.get(key))
         columns.setdefault(label, {})[row_name(cell["variant"], cell.get("overrides") or {})] = record
     return Throughput({label: columns[label] for label in sorted(columns)})

@@ -122,6 +122,14 @@ def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
     assert f"-100.50 ± {table.DASH} (n=2)" in table.markdown(records, "mnist-dynamic")
 
 
+def test_timings_in_another_precision_are_named_beside_figures_in_the_usual() -> None:
+    timed = fake.throughput("vanilla")
+    timed["cell"]["precision"] = "bf16+compile"
+    records = [fake.quality("vanilla", seed) for seed in range(3)] + [timed]
+    assert list(table.throughput(records, "mnist-dynamic").columns) == ["cpu, bf16+compile"]
+    assert "train_samples_per_s_cpu_bf16_compile_median" in table.frame(records).columns
+
+
 def test_csv_keeps_full_precision() -> None:
     levels = (-100.123456789012, -100.2, -100.3)
     (line,) = csv.DictReader(io.StringIO(table.csv(three("vanilla", levels))))

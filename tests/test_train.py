@@ -310,3 +310,20 @@ def test_compiled_training_repeats_itself_and_ends_near_the_other(digits: Any) -
     )
     assert first == second != plain  # z is drawn from other random numbers
     assert first[-1]["valid_elbo_nats"] == pytest.approx(plain[-1]["valid_elbo_nats"], rel=0.05)
+
+
+def test_a_new_epoch_at_every_step_is_not_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+
+    def backend(graph: Any, _inputs: Any) -> Any:
+        compiled.append(1)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend=backend))
+    loss = train.loss_function(model_of(warmup_epochs=1), precision="fp32+compile")
+    for step in range(15):
+        loss(torch.ones(5, 1, 8, 8), step / 10)
+    # For the first epoch, for any, and for any after the warm-up.
+    assert len(compiled) == 3

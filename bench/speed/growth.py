@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from bench.errors import BenchError, MachineError, UsageError
 from bench.record import provenance, write_bytes
-from bench.speed import growth_page, laws
+from bench.speed import Parser, growth_page, laws
 from bench.speed.growth_page import FLOOR
 from bench.speed.laws import Series
 
@@ -156,13 +156,8 @@ def _work(pipe: Connection, task: str, name: str, size: int, folder: str) -> Non
         pipe.send(("error", f"{type(error).__name__}: {' '.join(str(error).split())}"))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; --help lists what there is")
-
-
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m bench.speed.growth",
         description="Time and memory against data size, latent size, importance samples and number of cells.",
     )

@@ -3,7 +3,6 @@
 Machines differ, so every run also times reference work that no change of this code can touch, and a ratio is
 (now / reference now) / (baseline / reference of the baseline). Nothing fails because it is slow: the reader decides."""
 
-import argparse
 import json
 import math
 import re
@@ -11,11 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from bench.errors import BenchError, UsageError
 from bench.record import provenance, write_bytes
 from bench.report import REFERENCE
+from bench.speed import Parser
 
 BASELINE = REFERENCE / "micro.json"
 # Reference work: benchmarks whose names contain this.
@@ -41,15 +41,20 @@ class Run:
     source: dict[str, Any]
 
     @property
+    def references(self) -> set[str]:
+        """Names of the reference work."""
+        return {name for name in self.times if REFERENCE_WORK in name}
+
+    @property
     def reference(self) -> float:
         """Geometric mean of the reference work's medians: arithmetic, memory and dispatch count alike."""
-        logs = [math.log(median) for name, (median, _) in self.times.items() if REFERENCE_WORK in name]
+        logs = [math.log(self.times[name][0]) for name in self.references]
         return math.exp(math.fsum(logs) / len(logs))
 
     @property
     def benchmarks(self) -> dict[str, float]:
         """Name -> median of everything but the reference work."""
-        return {name: median for name, (median, _) in self.times.items() if REFERENCE_WORK not in name}
+        return {name: median for name, (median, _) in self.times.items() if name not in self.references}
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,9 @@ def write(path: Path, run: Run, source: Mapping[str, Any]) -> None:
 
 
 def compare(now: Run, then: Run) -> list[Ratio]:
-    """The benchmarks that both runs have, slowest first."""
+    """The benchmarks that both runs have, slowest first. UsageError if their reference work is not the same."""
+    if now.references != then.references:
+        raise UsageError("the baseline has other reference work: write a new one with make bench-micro BASELINE=write")
     scale, before = then.reference / now.reference, then.benchmarks
     ratios = [
         Ratio(name, median / before[name] * scale, median / before[name], median, before[name])
@@ -198,14 +205,9 @@ def _time(seconds: float) -> str:
     return f"{seconds / size:.3g} {unit}"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; --help lists what there is")
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns an exit code of `bench.errors`."""
-    parser = _Parser(prog="python -m bench.speed.micro", description="Ratios of a run to the committed baseline.")
+    parser = Parser(prog="python -m bench.speed.micro", description="Ratios of a run to the committed baseline.")
     parser.add_argument("run", type=Path, help="file of pytest --benchmark-json")
     parser.add_argument("--baseline", type=Path, default=BASELINE, help="by default results/reference/micro.json")
     parser.add_argument("--write", action="store_true", help="make this run the baseline instead")

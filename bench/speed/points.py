@@ -3,8 +3,6 @@ its own, whose peak memory is then that of this work alone."""
 
 import io
 import math
-import resource
-import sys
 import tempfile
 import time
 import zipfile
@@ -21,6 +19,7 @@ import torch._dynamo
 from PIL import Image
 
 from bench import data, plot, record, report, seeds, supervise  # noqa: F401 - see above
+from bench.clock import peak_memory_mb
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
@@ -68,7 +67,7 @@ def measure(name: str, size: int, folder: Path) -> Point:
         found = _supervisor(size)
     else:
         found = _report(kind.removeprefix("report_"), size)
-    return found | {"memory_mb": _peak_mb()}
+    return found | {"memory_mb": peak_memory_mb()}
 
 
 def prepare(name: str, size: int, folder: Path) -> None:
@@ -77,11 +76,6 @@ def prepare(name: str, size: int, folder: Path) -> None:
         _photos(_archive(folder, size), size)
     else:
         raise ValueError(f"{name} reads no files")
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def _timed(call: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from bench.errors import UsageError
 from bench.speed import micro
 from bench.speed.micro import Run
 
@@ -127,3 +128,9 @@ def test_a_run_without_reference_work_is_refused(tmp_path: Path, capsys: pytest.
     made = pytest_file(tmp_path / "run.json", {"test_elbo[vanilla]": (1.0, 0.1)})
     assert micro.main([str(made)]) == 2
     assert "it needs benchmarks and reference work" in capsys.readouterr().err
+
+
+def test_other_reference_work_is_no_yardstick() -> None:
+    fewer = Run({name: time for name, time in TIMES.items() if "dispatch" not in name}, SOURCE)
+    with pytest.raises(UsageError, match="the baseline has other reference work: write a new one"):
+        micro.compare(fewer, run())
