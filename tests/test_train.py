@@ -325,5 +325,24 @@ def test_a_new_epoch_at_every_step_is_not_compiled_anew(monkeypatch: pytest.Monk
     loss = train.loss_function(model_of(warmup_epochs=1), precision="fp32+compile")
     for step in range(15):
         loss(torch.ones(5, 1, 8, 8), step / 10)
-    # For the first epoch, for any, and for any after the warm-up.
-    assert len(compiled) == 3
+    assert len(compiled) == 2  # for the first epoch that was seen, then for any
+
+
+def test_bf16_networks_are_compiled_in_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[Any] = []
+
+    def backend(graph: Any, _inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend=backend, fullgraph=True))
+    model = model_of("autoencoder")  # which draws nothing
+    x = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round()
+    loss = train.loss_function(model, precision="bf16+compile")
+    first, second, third = (loss(x, 0.0) for _ in range(3))
+    assert len(graphs) == 1
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+    assert not torch.equal(first, model.loss(x))
