@@ -225,6 +225,25 @@ def profile_grid(results: Results) -> Grid:
     return ["task", "contestant", *(f"{group} (%)" for group in GROUPS)], lines
 
 
+def _bounds(results: Results) -> str:
+    """How fast anybody could be who makes the same products as a peer, empty without a profile of one."""
+    bounds = [
+        f"{TASKS[task].title} against {'the ' if peer == EXAMPLE else ''}{peer} {1 / shares[GROUPS[0]]:.2f}"
+        for (task, peer), shares in results.profiles().items()
+        if peer in (PYTHAE, EXAMPLE)
+    ]
+    if not bounds:
+        return ""
+    return (
+        "These shares bound every ratio. Whoever makes a peer's matrix products in the same arithmetic, on the same "
+        "threads, and does everything else in no time at all is as many times as fast as one over their share of the "
+        f"peer's time: {'; '.join(bounds)}. (The NLL may have twice that: half of pythae's products there encode the "
+        "image again for each batch.) The slower a processor's products, the lower these bounds. The targets were set "
+        "on one that makes products at about 330 GFLOP/s; the rate of this one stands above. Where a bound is below a "
+        "target, nobody can reach the target here."
+    )
+
+
 def _tables(results: Results) -> str:
     blocks = [markdown_grid(ratio_grid(results.ratios())), summary(results.ratios())]
     for name in results.tasks:
@@ -259,6 +278,7 @@ def _page(results: Results, drawn: bool) -> str:
             "own time, and the rest between operations. The profiler itself makes the rest larger, most of all where "
             "operations are many and small, as in a `DataLoader`.",
             markdown_grid(profile_grid(results)),
+            _bounds(results),
         ]
     blocks += [
         *("## What is compared", _list(COMPARED)),
