@@ -231,7 +231,8 @@ def _pure_seconds(found: Record) -> float | None:
 
 def _overhead(pure: list[float | None], wall: float, jobs: int) -> str | None:
     seconds = [each for each in pure if each is not None]
-    if len(seconds) < len(pure) or len(seconds) < jobs:
+    # Of a few runs the last ones leave jobs idle, which is no overhead.
+    if len(seconds) < len(pure) or len(seconds) < 4 * jobs:
         return None
     ratio = wall / (sum(seconds) / jobs)
     return f"{len(pure)} runs in {wall:.0f} s, {ratio:.2f} x their training and measuring over {jobs} side by side"

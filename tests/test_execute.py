@@ -204,12 +204,12 @@ def test_compiling_without_a_compiler_is_refused_before_anything_runs(
 def test_a_run_tells_what_it_cost_beside_training_and_measuring(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    execute.execute(make("good", "vanilla", seeds=2), tmp_path, device="cpu", jobs=2)
+    execute.execute(make("good", "vanilla", seeds=4), tmp_path, device="cpu", jobs=2)
     assert re.search(
-        r"^4 runs in \d+ s, \d+\.\d\d x their training and measuring over 2 side by side$",
+        r"^8 runs in \d+ s, \d+\.\d\d x their training and measuring over 2 side by side$",
         capfd.readouterr().err,
         re.MULTILINE,
     )
     # A run whose weights were kept was not trained now.
-    execute.execute(make("good", "vanilla", seeds=2, measure=MEASURE | {"elbo_samples": 3}), tmp_path, device="cpu")
+    execute.execute(make("good", "vanilla", seeds=4, measure=MEASURE | {"elbo_samples": 3}), tmp_path, device="cpu")
     assert "side by side" not in capfd.readouterr().err
