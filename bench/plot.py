@@ -870,14 +870,14 @@ def _width_error(record: Record) -> float:
 
 
 def learning_curves(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
-    """Validation ELBO against epoch: the mean over seeds, a band from the lowest to the highest seed."""
+    """Validation ELBO against epoch: mean over seeds, a band from the lowest to the highest; None for a single epoch."""
     from matplotlib.ticker import MaxNLocator
 
     curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in group.rows}
     curves = {row: found for row, found in curves.items() if found}
     broken = {row: [curve for record in row.failed if (curve := _curve(record))] for row in group.rows}
-    if not curves:
-        return None
+    if not any(len(curve) > 1 for found in [*curves.values(), *broken.values()] for curve in found):
+        return None  # one epoch is no curve
     with _look():
         # A legend that is higher than its figure leaves no room for the curves.
         figure = _figure(9.5, max(5.2, 0.8 + 0.22 * len(curves)))

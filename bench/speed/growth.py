@@ -33,11 +33,11 @@ SAME = ("commit", "dirty", "processor", "threads", "torch")
 Point = dict[str, Any]
 
 
-def read(out: Path) -> list[Point]:
+def read(out: Path, report: bool = False) -> list[Point]:
     """The points in a results folder, in the order in which they were measured; none if there is no such file.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: it holds something else, or is missing where it is to be reported.
     """
     path = out / POINTS
     try:
@@ -46,6 +46,8 @@ def read(out: Path) -> list[Point]:
             float(point["seconds"]), float(point["memory_mb"]), point["series"], int(point["size"])
             int(point["repeat"]), point["provenance"]["versions"]["torch"]
     except FileNotFoundError:
+        if report:
+            raise UsageError(f"{path} does not exist: measure first, without --report") from None
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} does not hold points of this benchmark: choose another folder with --out") from error
@@ -179,7 +181,7 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments = _arguments(sys.argv[1:] if words is None else words)
         out = arguments.report or arguments.out
         points = (
-            read(out)
+            read(out, report=True)
             if arguments.report
             else run(out, laws.select(arguments.axes), arguments.repeats, lambda line: print(line, file=sys.stderr))
         )

@@ -199,8 +199,8 @@ def law(x: Sequence[float], y: Sequence[float]) -> Law:
 
 
 def verdict(found: float, expected: float) -> str:
-    """`"as expected"`, or `"steeper than expected"` where the slope leaves the slack. Less than expected is welcome."""
-    return "as expected" if found <= expected + SLACK else "steeper than expected"
+    """`"within"`, or `"steeper than expected"` where the slope leaves the slack. Less than expected is welcome."""
+    return "within" if found <= expected + SLACK else "steeper than expected"
 
 
 def select(axes: Sequence[str]) -> list[Series]:

@@ -136,8 +136,10 @@ def read(path: Path) -> Run:
 def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path} ({' '.join(str(error).split())})") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({' '.join(str(error).split())})") from error
 
 
 def _checked(run: Run) -> Run:

@@ -75,7 +75,7 @@ def test_law_without_a_fixed_part() -> None:
 
 
 def test_verdict_has_slack_on_one_side() -> None:
-    assert laws.verdict(1.1, 1) == laws.verdict(0.2, 1) == "as expected"
+    assert laws.verdict(1.1, 1) == laws.verdict(0.2, 1) == "within"
     assert laws.verdict(1.2, 1) == "steeper than expected"
 
 
@@ -92,7 +92,7 @@ def test_page_of_what_grows_as_expected(tmp_path: Path) -> None:
     series = laws.select(["latent"])
     text = growth_page.write(tmp_path, synthetic(axes=["latent"]))
     page = (tmp_path / "README.md").read_text()
-    assert f"{len(series)} of {len(series)} series grow as expected." in page
+    assert f"{len(series)} of {len(series)} series grow no faster than expected." in page
     assert "steeper than expected" not in text
     assert "Example CPU" in page
     assert "1,200" in page  # parameters at d = 200
@@ -121,7 +121,7 @@ def test_memory_at_the_floor_is_flat() -> None:
         p | {"memory_mb": 100.0 + p["size"] / 50} if p["series"] == "cells_supervisor" else p for p in synthetic()
     ]
     (line,) = [line for line in growth_page.lines(points) if line.series.name == "cells_supervisor"]
-    assert line.verdict() == "as expected"
+    assert line.verdict() == "within"
 
 
 def test_page_needs_two_sizes(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_points_of_another_machine_are_refused(tmp_path: Path) -> None:
 def test_report_writes_the_pages_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "points.jsonl").write_text("".join(json.dumps(p) + "\n" for p in synthetic(axes=["samples"])))
     assert growth.main(["--report", str(tmp_path)]) == 0
-    assert "as expected" in capsys.readouterr().out
+    assert "within" in capsys.readouterr().out
     first = (tmp_path / "README.md").read_bytes(), (tmp_path / "growth.png").read_bytes()
     assert growth.main(["--report", str(tmp_path)]) == 0
     assert ((tmp_path / "README.md").read_bytes(), (tmp_path / "growth.png").read_bytes()) == first
@@ -197,7 +197,7 @@ def test_report_writes_the_pages_again(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--repeats", "2"], None, "--repeats must be at least 3, got 2"),
         (["--axes", "colour"], None, "invalid choice: 'colour'"),
-        (["--report", "{out}"], None, "no series has been measured"),
+        (["--report", "{out}"], None, "does not exist: measure first, without --report"),
         (["--report", "{out}"], "{}\n", "does not hold points of this benchmark"),
         (["--report", "{out}"], "half a li", "does not hold points of this benchmark"),
     ],

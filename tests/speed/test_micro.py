@@ -102,7 +102,7 @@ def test_command_line_writes_and_compares(tmp_path: Path, capsys: pytest.Capture
     ("content", "line"),
     [
         (None, "no baseline"),
-        ("{", "cannot read"),
+        ("{", "is not JSON"),
         ("[]", "is no baseline"),
         ('{"benchmarks": {}}', "is no baseline"),
         (

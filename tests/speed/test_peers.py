@@ -178,7 +178,7 @@ def test_the_page_shows_what_was_missed_and_needs_no_torch(tmp_path: Path) -> No
     assert "`cccccccc" in text
     assert "550 (-109.5)" in text
     assert "| training the MLP, batch 128 | vaebench | 60.0 | 20.0 |" in text
-    assert "of the peer's time: training the MLP, batch 128 against the example script 1.67. (The NLL" in text
+    assert "about: training the MLP, batch 128 against the example script 1.67. (Twice its share" in text
     assert (tmp_path / "peers.png").stat().st_size > 10_000
 
     # The same again from where there is neither torch nor pythae.
