@@ -870,7 +870,7 @@ def _width_error(record: Record) -> float:
 
 
 def learning_curves(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
-    """Validation ELBO against epoch: mean over seeds, a band from the lowest to the highest; None for a single epoch."""
+    """Validation ELBO against epoch: mean over seeds, a band from lowest to highest; None for a single epoch."""
     from matplotlib.ticker import MaxNLocator
 
     curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in group.rows}
