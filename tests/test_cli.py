@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,9 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(folder: Path) -> None:
     words = ["run", "tiny.toml", "--variants", "vanilla", "hangs_in_training", "--datasets", "linear_gaussian"]
     words += ["--seeds", "1", "--jobs", "2", "--device", "cpu", "--out", "unter brochen"]
-    process = start(folder, "-m", "bench", *words, start_new_session=True)
+    # In the background of a shell script Ctrl-C is ignored, and what it starts would ignore it too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = start(folder, "-m", "bench", *words, start_new_session=True, preexec_fn=heed)
     runs = folder / "unter brochen" / "runs"
     until = time.monotonic() + 300
     while not list(runs.glob("*vanilla_s0*.json")) and process.poll() is None and time.monotonic() < until:
