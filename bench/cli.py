@@ -287,8 +287,8 @@ def _suite(
     datasets: Sequence[str],
     seeds: int | None,
     settings: Sequence[str],
-    precision: str | None,
-    compile: bool | None,
+    precision: str | None = None,
+    compile: bool | None = None,
 ) -> suite.Suite:
     from bench.execute import configure, parse_settings
 
