@@ -161,3 +161,16 @@ def _git() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
+
+
+def origin_lines(provenances: Sequence[dict[str, Any]], machine: str) -> list[str]:
+    """Lines for a page: the commits and versions of all these, what it says of the `machine`, and the days."""
+    commits = {f"`{str(s['commit'])[:12]}`" + (" with uncommitted changes" if s["dirty"] else "") for s in provenances}
+    versions = {f"{name} {value}" for source in provenances for name, value in source["versions"].items()}
+    days = sorted({source["started"][:10] for source in provenances})
+    return [
+        f"commit: {', '.join(sorted(commits))}",
+        f"versions: {', '.join(sorted(versions))}",
+        machine,
+        f"run: {' to '.join(dict.fromkeys((days[0], days[-1])))}",
+    ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench import table
 from bench.errors import UsageError
 from bench.oracle.suite import KIND
-from bench.record import Record, read_all, write_bytes
+from bench.record import Record, origin_lines, read_all, write_bytes
 from bench.report import Report
 
 if TYPE_CHECKING:
@@ -253,17 +253,8 @@ def _page(records: Sequence[Record], warnings: Sequence[str], has_plot: bool) ->
 
 def _sources(records: Sequence[Record]) -> list[str]:
     """Commit, versions, devices and day of the runs."""
-    sources = [record["provenance"] for record in records]
-    commits = {f"`{str(s['commit'])[:12]}`" + (" with uncommitted changes" if s["dirty"] else "") for s in sources}
-    versions = {f"{name} {value}" for source in sources for name, value in source["versions"].items()}
     devices = {f"{r['cell']['device']} ({r['provenance'].get('device_name', 'unknown')}, float64)" for r in records}
-    days = sorted({source["started"][:10] for source in sources})
-    return [
-        f"commit: {', '.join(sorted(commits))}",
-        f"versions: {', '.join(sorted(versions))}",
-        f"devices: {', '.join(sorted(devices))}",
-        f"run: {' to '.join(dict.fromkeys((days[0], days[-1])))}",
-    ]
+    return origin_lines([found["provenance"] for found in records], f"devices: {', '.join(sorted(devices))}")
 
 
 def figure(records: Sequence[Record]) -> "Figure":

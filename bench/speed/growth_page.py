@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import table
 from bench.errors import UsageError
-from bench.record import write_bytes
+from bench.record import origin_lines, write_bytes
 from bench.speed import laws
 from bench.speed.laws import AXES, LEAST_MB, SERIES, SLACK, Series
 
@@ -299,16 +299,8 @@ def _page(found: Sequence[Line], points: Sequence[Point]) -> str:
 def _sources(points: Sequence[Point]) -> list[str]:
     """Commit, versions, processor and days of the points."""
     sources = [point["provenance"] for point in points]
-    commits = {f"`{str(s['commit'])[:12]}`" + (" with uncommitted changes" if s["dirty"] else "") for s in sources}
-    versions = {f"{name} {value}" for source in sources for name, value in source["versions"].items()}
     machines = {f"{s['processor']}, {s['cpu_count']} cores, threads {s['threads']}" for s in sources}
-    days = sorted({source["started"][:10] for source in sources})
-    return [
-        f"commit: {', '.join(sorted(commits))}",
-        f"versions: {', '.join(sorted(versions))}",
-        f"processor: {'; '.join(sorted(machines))}",
-        f"run: {' to '.join(dict.fromkeys((days[0], days[-1])))}",
-    ]
+    return origin_lines(sources, f"processor: {'; '.join(sorted(machines))}")
 
 
 def figure(found: Sequence[Line]) -> "Figure":
