@@ -110,7 +110,7 @@ def run(
     datasets
         Only these data sets, by name or as a path to an .npz file.
     settings
-        key=value ...: budget keys (epochs, batch_size, lr, schedule, train_size), measurement keys (elbo_samples,
+        key=value ...: budget keys (epochs, batch_size, lr, schedule, train_size ...), measurement keys (elbo_samples,
         nll_samples, nll_points, mi_points, gap_points, probe_points, ssim_points, ais_points ...) and keywords of the
         variants (latent, posterior, network, hidden, beta ...). For the oracle suite: its own (n, points,
         elbo_samples, importance_samples, chains, steps, gap_steps, epochs).

@@ -197,8 +197,7 @@ def _reading(records: Sequence[Record]) -> list[str]:
     return [
         "The tables below one line in bold are one comparison group: same data, split, binarisation, likelihood "
         "support, budget, measurement, precision and protocol. Nothing is ranked across groups.",
-        "Nothing was selected: a model is judged with its last weights, after a fixed schedule. The validation split "
-        "feeds the learning curve alone; the test split is never read before training has ended.",
+        _selection(records),
         f"{table.SPREAD_LEGEND} {table.DASH} means not applicable, or too few seeds.",
         table.MARK_LEGEND,
         table.COMPARISON_LEGEND,
@@ -207,6 +206,19 @@ def _reading(records: Sequence[Record]) -> list[str]:
         "compared with. In short:",
         *(f"**{table.markdown_text(entry.header)}**: {table.markdown_text(entry.definition)}." for entry in entries),
     ]
+
+
+def _selection(records: Sequence[Record]) -> str:
+    if any((record["cell"].get("budget") or {}).get("patience") for record in records):
+        return (
+            "Where a group's line names a patience, training ended that many epochs after the best validation ELBO "
+            "(beta = 1, after the warm-up), and the best epoch's weights are judged; else the last weights are, "
+            "after a fixed schedule. The test split is never read before training has ended."
+        )
+    return (
+        "Nothing was selected: a model is judged with its last weights, after a fixed schedule. The validation split "
+        "feeds the learning curve alone; the test split is never read before training has ended."
+    )
 
 
 def _provenance(records: Sequence[Record]) -> list[str]:

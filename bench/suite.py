@@ -33,6 +33,20 @@ def _require(holds: bool, key: str, value: object, words: str) -> None:
         raise UsageError(f"{key} must be {words}, got {value!r}")
 
 
+# Marks a key that came when there were results already: it is left out of a cell while it has its default, so that the
+# cells of those results keep their names.
+ADDED = {"added": True}
+
+
+def _settings(section: Any) -> dict[str, Any]:
+    """The keys of a section as a cell has them."""
+    return {
+        f.name: value
+        for f in dataclasses.fields(section)
+        if (value := getattr(section, f.name)) != f.default or "added" not in f.metadata
+    }
+
+
 @dataclass(frozen=True)
 class Budget:
     """What every variant of a comparison gets for training.
@@ -41,21 +55,31 @@ class Budget:
         epochs: passes over the training split.
         batch_size: examples per step; the last, smaller batch of a pass is kept.
         lr: Adam's step size at the start.
-        schedule: `"cosine"` lets it fall to zero over the whole run, `"constant"` keeps it.
+        schedule: how the step size goes on, see `bench.train.SCHEDULES`.
         train_size: the first so many training examples; None for all.
+        epsilon: Adam's epsilon, for a loss that is a mean over the batch.
+        normalise_gradients: whether the gradient of each parameter tensor is divided by its norm before Adam sees it.
+        patience: epochs without a better validation ELBO after which training ends, counted from the end of the
+            objective's warm-up; the weights of the best epoch are then the result. None trains all epochs and keeps
+            the last weights.
     """
 
     epochs: int = 10
     batch_size: int = 128
     lr: float = 3e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "burda2015", "geometric"] = "cosine"
     train_size: int | None = None
+    epsilon: float = field(default=1e-8, metadata=ADDED)
+    normalise_gradients: bool = field(default=False, metadata=ADDED)
+    patience: int | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         _require(0 < self.lr < float("inf"), "lr", self.lr, "above 0")
         _require(self.train_size is None or self.train_size >= 1, "train_size", self.train_size, "at least 1")
+        _require(0 < self.epsilon < float("inf"), "epsilon", self.epsilon, "above 0")
+        _require(self.patience is None or self.patience >= 1, "patience", self.patience, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -189,8 +213,8 @@ class Suite:
             {
                 **_subject(v, d),
                 "seed": seed,
-                "budget": dataclasses.asdict(self.budget),
-                "measure": dataclasses.asdict(self.measure),
+                "budget": _settings(self.budget),
+                "measure": _settings(self.measure),
                 "device": device,
                 "threads": 1,
                 "precision": self.arithmetic,

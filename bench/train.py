@@ -19,9 +19,9 @@ class Diverged(Exception):
     """Training or evaluation produced a number that is not finite."""
 
 
-def optimiser(model: VAE, lr: float) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980) with torch's defaults, one fused update for all parameters."""
-    return torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+def optimiser(model: VAE, lr: float, epsilon: float = 1e-8) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980), otherwise with torch's defaults, one fused update of everything."""
+    return torch.optim.Adam(model.parameters(), lr=lr, eps=epsilon, fused=True)
 
 
 Loss = Callable[[Tensor, float], Tensor]
@@ -85,17 +85,66 @@ def _bf16_networks(model: VAE, device: str) -> Callable[[], AbstractContextManag
     return context
 
 
-def step(loss: Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
-    """One update on a batch `[B, *shape]`; returns the summed loss, detached, on the device."""
+def step(loss: Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float, *, normalise: bool = False) -> Tensor:
+    """One update on a batch `[B, *shape]`; returns the summed loss, detached, on the device.
+
+    Args:
+        loss: see `loss_function`.
+        optim: of the parameters that the loss depends on.
+        x: the batch.
+        epoch: passes over the data so far.
+        normalise: divide the gradient of each parameter tensor by its L2 norm plus 1e-7.
+    """
     values = loss(x, epoch)
     optim.zero_grad(set_to_none=True)
     values.mean().backward()  # type: ignore[no-untyped-call]
+    if normalise:
+        gradients = [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
+        norms = torch._foreach_norm(gradients)
+        torch._foreach_add_(norms, 1e-7)
+        torch._foreach_div_(gradients, norms)
     optim.step()
     return values.detach().sum()
 
 
-def _learning_rate(budget: Budget, progress: float) -> float:
-    return budget.lr * (0.5 * (1 + math.cos(math.pi * progress)) if budget.schedule == "cosine" else 1.0)
+def _burda2015(progress: float) -> float:
+    # Stage i of eight lasts 3^i of 3,280 parts.
+    stage = next(i for i in range(8) if i == 7 or progress < (3 ** (i + 1) - 1) / 2 / 3280)
+    return float(10 ** (-stage / 7))
+
+
+def _geometric(progress: float) -> float:
+    return float(10 ** (-math.ceil((progress - 0.25) / 0.75 * 7 + 1e-9) / 7)) if progress >= 0.25 else 1.0
+
+
+# Schedules of the step size: the share of training that is done, in [0, 1) -> factor.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    # Falls to zero over the whole run: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
+    "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
+    "constant": lambda _: 1.0,
+    # Eight stages, each three times as long as the one before and 10^(1/7) times lower: Burda, Grosse and Salakhutdinov
+    # 2016, arXiv:1509.00519, section 5; there 3,280 epochs.
+    "burda2015": _burda2015,
+    # For short runs: full size for a quarter, then seven equal stages down to a tenth.
+    "geometric": _geometric,
+}
+
+
+class _Best:
+    """Early stopping: the weights of the epoch with the best validation ELBO since the warm-up ended."""
+
+    def __init__(self, patience: int, warmup: float) -> None:
+        self.patience, self.warmup = patience, warmup
+        self.elbo, self.epoch, self.weights = -math.inf, 0, dict[str, Tensor]()
+
+    def is_over(self, model: VAE, epoch: int, elbo: float | None) -> bool:
+        """Told the validation ELBO after each epoch; says whether training ends."""
+        if epoch <= self.warmup or elbo is None:
+            return False
+        if elbo > self.elbo:
+            self.elbo, self.epoch = elbo, epoch
+            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        return epoch - self.epoch >= self.patience
 
 
 def train(
@@ -128,7 +177,9 @@ def train(
     """
     order = seeds.generator(seed, "order")
     binarise = seeds.generator(seed, "binarise", device)
-    optim = optimiser(model, budget.lr)
+    optim = optimiser(model, budget.lr, budget.epsilon)
+    schedule = SCHEDULES[budget.schedule]
+    best = _Best(budget.patience, model.objective.warmup_epochs) if budget.patience else None
     function = loss_function(model, precision=precision, device=device)
     size = data.splits["train"]
     steps = math.ceil(size / budget.batch_size)
@@ -140,8 +191,8 @@ def train(
             for i, x in enumerate(data.train_batches(budget.batch_size, order=order, noise=binarise)):
                 done = epoch + i / steps
                 for group in optim.param_groups:
-                    group["lr"] = _learning_rate(budget, done / budget.epochs)
-                losses.append(step(function, optim, x, done))
+                    group["lr"] = budget.lr * schedule(done / budget.epochs)
+                losses.append(step(function, optim, x, done, normalise=budget.normalise_gradients))
             # One look per pass, so that no step waits for the device; in double precision, which not every device has.
             loss = sum(torch.stack(losses).tolist()) / size
             if not math.isfinite(loss):
@@ -153,6 +204,10 @@ def train(
                     raise Diverged(f"{name} is {value} after epoch {epoch + 1}")
             curve.append({"epoch": epoch + 1, "train_loss": loss} | row)
             on_epoch(epoch + 1)
+            if best and best.is_over(model, epoch + 1, row["valid_elbo_nats"]):
+                break
+    if best and best.weights:
+        model.load_state_dict(best.weights)
     return curve
 
 

@@ -55,8 +55,8 @@ MEANS_NOT_SUMS = [
         1,
         "log p(x|z) is a sum over pixels",
         LIKELIHOODS,
-        "functional.logsigmoid(h * (2 * x - 1)).flatten(-self.dims).sum(-1)",
-        "functional.logsigmoid(h * (2 * x - 1)).flatten(-self.dims).mean(-1)",
+        "functional.logsigmoid(self._logits(h) * (2 * x - 1)).flatten(-self.dims).sum(-1)",
+        "functional.logsigmoid(self._logits(h) * (2 * x - 1)).flatten(-self.dims).mean(-1)",
         IN_LIKELIHOODS,
     ),
     Mistake(
@@ -199,6 +199,15 @@ TRAINING_LOSS_REPORTED = [
         GUARDS,
     ),
     Mistake(
+        "patience_with_the_training_loss",
+        2,
+        "patience looks at the judge's ELBO",
+        TRAIN,
+        'best.is_over(model, epoch + 1, row["valid_elbo_nats"])',
+        'best.is_over(model, epoch + 1, -row["train_loss"])',
+        IN_TRAINING,
+    ),
+    Mistake(
         "early_stopping_on_the_training_loss",
         2,
         "an annealed loss rises while the model improves",
@@ -214,7 +223,12 @@ TRAINING_LOSS_REPORTED = [
         2,
         "the weights of the lowest annealed loss are those of the first epochs",
         TRAIN,
-        "            on_epoch(epoch + 1)\n    return curve\n",
+        "            on_epoch(epoch + 1)\n"
+        '            if best and best.is_over(model, epoch + 1, row["valid_elbo_nats"]):\n'
+        "                break\n"
+        "    if best and best.weights:\n"
+        "        model.load_state_dict(best.weights)\n"
+        "    return curve\n",
         "            on_epoch(epoch + 1)\n"
         "            if loss <= min(row['train_loss'] for row in curve):\n"
         "                best = {name: tensor.clone() for name, tensor in model.state_dict().items()}\n"
@@ -710,7 +724,7 @@ CLAMPS = [
         8,
         "a wrong pixel costs at most log 1e6",
         LIKELIHOODS,
-        "functional.logsigmoid(h * (2 * x - 1))",
+        "functional.logsigmoid(self._logits(h) * (2 * x - 1))",
         "(h * (2 * x - 1)).sigmoid().clamp(1e-6, 1 - 1e-6).log()",
         IN_LIKELIHOODS,
     ),
@@ -719,7 +733,7 @@ CLAMPS = [
         8,
         "torch clamps probabilities, but no logits",
         LIKELIHOODS,
-        "functional.logsigmoid(h * (2 * x - 1))",
+        "functional.logsigmoid(self._logits(h) * (2 * x - 1))",
         "(h * (2 * x - 1)).sigmoid().log()",
         IN_LIKELIHOODS,
     ),

@@ -39,8 +39,17 @@ NINE = {path.stem for path in ZOO.glob("*.py") if not path.stem.startswith("_")}
         ({"budget": {"lr": math.inf}}, "lr must be above 0, got inf"),
         ({"budget": {"lr": math.nan}}, "lr must be above 0, got nan"),
         ({"budget": {"lr": "fast"}}, "lr must be a number, got 'fast'"),
-        ({"budget": {"schedule": "step"}}, "schedule must be 'cosine' or 'constant', got 'step'"),
-        ({"budget": {"schedule": ["cosine"]}}, "schedule must be 'cosine' or 'constant', got ['cosine']"),
+        (
+            {"budget": {"schedule": "step"}},
+            "schedule must be 'cosine' or 'constant' or 'burda2015' or 'geometric', got 'step'",
+        ),
+        (
+            {"budget": {"schedule": ["cosine"]}},
+            "schedule must be 'cosine' or 'constant' or 'burda2015' or 'geometric', got ['cosine']",
+        ),
+        ({"budget": {"epsilon": 0}}, "epsilon must be above 0, got 0"),
+        ({"budget": {"patience": 0}}, "patience must be at least 1, got 0"),
+        ({"budget": {"normalise_gradients": 1}}, "normalise_gradients must be true or false, got 1"),
         ({"budget": {"train_size": 0}}, "train_size must be at least 1, got 0"),
         ({"budget": {"train_size": "all"}}, "train_size must be a whole number, got 'all'"),
         ({"measure": {"elbo_samples": 0}}, "elbo_samples must be between 1 and 100, got 0"),
@@ -179,7 +188,7 @@ def test_every_field_of_a_section_is_in_its_cell() -> None:
     made = suite.parse("mine", GOOD)
     (quality, *_), (timed, *_) = made.cells("cpu"), made.throughput_cells(["cpu"], threads=1)
     for section, kind in (("budget", suite.Budget), ("measure", suite.Measure)):
-        assert set(quality[section]) == {f.name for f in dataclasses.fields(kind)}
+        assert set(quality[section]) == {f.name for f in dataclasses.fields(kind) if f.metadata != suite.ADDED}
     assert {f.name for f in dataclasses.fields(suite.Clock)} <= timed.keys()
 
 
@@ -200,3 +209,12 @@ def test_the_arithmetic_is_part_of_every_cell() -> None:
 def test_an_arithmetic_that_does_not_exist(key: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         suite.parse("mine", GOOD | {key: value})
+
+
+def test_a_later_key_is_in_a_cell_only_where_it_is_set() -> None:
+    plain = suite.parse("mine", {"variants": ["vanilla"], "datasets": ["mnist"]})
+    assert not {"epsilon", "patience", "normalise_gradients"} & set(plain.cells("cpu")[0]["budget"])
+    table = {"variants": ["vanilla"], "datasets": ["mnist"], "budget": {"epsilon": 5e-6, "patience": 3}}
+    budget = suite.parse("mine", table).cells("cpu")[0]["budget"]
+    assert (budget["epsilon"], budget["patience"]) == (5e-6, 3)
+    assert suite.Budget(**budget) == suite.Budget(epsilon=5e-6, patience=3)

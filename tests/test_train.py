@@ -1,9 +1,12 @@
 """The optimiser loop: what it feeds, what it reports, and that nothing but its seed decides what it gives."""
 
+import copy
 import math
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -54,19 +57,77 @@ def rows(x: Tensor) -> list[bytes]:
     return sorted(row.numpy().tobytes() for row in x)
 
 
+def test_every_schedule_that_a_budget_may_name_is_there() -> None:
+    assert set(train.SCHEDULES) == set(get_args(get_type_hints(Budget)["schedule"]))
+    assert all(schedule(0.0) == 1 for schedule in train.SCHEDULES.values())
+
+
 def test_cosine_schedule() -> None:
-    rates = [train._learning_rate(Budget(lr=0.2), p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert rates == pytest.approx([0.2, 0.1 * (1 + math.sqrt(0.5)), 0.1, 0.1 * (1 - math.sqrt(0.5)), 0.0], abs=1e-15)
-    assert train._learning_rate(Budget(lr=0.2, schedule="constant"), 0.7) == 0.2
+    factors = [train.SCHEDULES["cosine"](p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert factors == pytest.approx([1, 0.5 * (1 + math.sqrt(0.5)), 0.5, 0.5 * (1 - math.sqrt(0.5)), 0], abs=1e-15)
+    assert train.SCHEDULES["constant"](0.7) == 1
+
+
+def test_burda_schedule_lasts_three_to_the_i_epochs_at_each_stage() -> None:
+    factors = [train.SCHEDULES["burda2015"](epoch / 3280) for epoch in range(3280)]
+    stages = [(10 ** (-i / 7), 3**i) for i in range(8)]
+    assert sorted(Counter(factors).items(), reverse=True) == [(pytest.approx(f), n) for f, n in stages]
+    assert factors == sorted(factors, reverse=True)
+
+
+def test_geometric_schedule_falls_to_a_tenth_in_seven_steps_after_a_quarter() -> None:
+    factors = [train.SCHEDULES["geometric"](step / 2800) for step in range(2800)]
+    wanted = [(1.0, 700)] + [(10 ** (-i / 7), 300) for i in range(1, 8)]
+    assert sorted(Counter(factors).items(), reverse=True) == [(pytest.approx(f), n) for f, n in wanted]
+
+
+def test_epsilon_is_adams() -> None:
+    model = model_of()
+    assert train.optimiser(model, 0.1, 3e-4).defaults["eps"] == 3e-4
+    assert train.optimiser(model, 0.1).defaults["eps"] == Budget().epsilon == 1e-8
+
+
+def test_normalised_gradients_have_unit_norm_tensor_by_tensor() -> None:
+    model, x = model_of(), torch.rand(16, 1, 8, 8).round()
+    plain, normalised = copy.deepcopy(model), copy.deepcopy(model)
+    for each, normalise in ((plain, False), (normalised, True)):
+        optim = torch.optim.SGD(each.parameters(), lr=0.1)
+        torch.manual_seed(0)
+        train.step(train.loss_function(each), optim, x, 0.0, normalise=normalise)
+    for (name, p), q in zip(plain.named_parameters(), normalised.parameters(), strict=True):
+        assert p.grad is not None
+        torch.testing.assert_close(q.grad, p.grad / (p.grad.norm() + 1e-7), msg=name)
+
+
+def test_patience_keeps_the_best_epoch_since_the_warm_up(digits: Data) -> None:
+    # A step size that ruins the model again: the best epoch is not the last.
+    budget = replace(BUDGET, epochs=40, lr=0.3, schedule="constant", patience=2)
+    for warmup in (0, 4):
+        model = model_of(warmup_epochs=warmup)
+        curve = train.train(model, digits, budget, seed=0, device="cpu")
+        elbos = [row["valid_elbo_nats"] for row in curve]
+        best = max(range(warmup, len(elbos)), key=elbos.__getitem__)
+        assert len(curve) == best + 1 + 2 < 40
+        valid = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
+        assert valid.means()["elbo_nats"] == elbos[best] > elbos[-1]
+
+
+def test_without_patience_the_last_weights_are_the_result(digits: Data) -> None:
+    budget = replace(BUDGET, epochs=6, lr=0.3, schedule="constant")
+    model = model_of()
+    curve = train.train(model, digits, budget, seed=0, device="cpu")
+    valid = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
+    assert len(curve) == 6
+    assert valid.means()["elbo_nats"] == curve[-1]["valid_elbo_nats"]
 
 
 def test_every_step_uses_the_rate_of_its_place_in_the_whole_run(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
     used: list[tuple[float, float]] = []
     step = train.step
 
-    def spy(loss: train.Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float) -> Tensor:
+    def spy(loss: train.Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float, **how: Any) -> Tensor:
         used.append((epoch, optim.param_groups[0]["lr"]))
-        return step(loss, optim, x, epoch)
+        return step(loss, optim, x, epoch, **how)
 
     monkeypatch.setattr(train, "step", spy)
     train.train(model_of(), digits, BUDGET, seed=0, device="cpu")

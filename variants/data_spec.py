@@ -1,8 +1,9 @@
-"""What a recipe may know of the data: its shape, its kind and how much there is to train on, nothing else."""
+"""What a recipe may know of the data: its shape, its kind, how much there is to train on and its mean."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 Kind = Literal["binary", "unit", "real"]
 
@@ -15,6 +16,8 @@ class DataSpec:
         shape: event shape of one example without the batch axis, `(C, H, W)` for images, `(d,)` for vectors.
         kind: `"binary"` for {0, 1}, `"unit"` for [0, 1], `"real"` for the real line.
         size: N, number of training examples; None where it is not known.
+        mean: () -> mean of the training examples, an array of `shape`; None where it is not known. A function, for it
+            takes reading the data, and few recipes ask.
 
     Raises:
         ValueError: on an empty shape, a size below one, or an unknown kind.
@@ -23,6 +26,7 @@ class DataSpec:
     shape: tuple[int, ...]
     kind: Kind
     size: int | None = None
+    mean: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.shape or any(size < 1 for size in self.shape):

@@ -35,6 +35,7 @@ the sha256 digests of its two files.
 """
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def default_binarise(name: str) -> str:
 
 
 def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
-    """Shape and kind of one example, number of training examples; loads and fetches no named data set, reads a file.
+    """Shape and kind of one example, number of training examples; reads a file, but a named data set only for its mean.
 
     Raises:
         UsageError: on an unknown name, binarisation or option.
@@ -81,10 +82,12 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     how, resolved = _resolve(name, binarise, options)
     if is_user_file(name):
         images = _read(name, resolved, None)[0].images["train"]
-        return _spec(name, how, images[0].shape, len(images))
-    if name == "linear_gaussian":
-        return _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
-    return _spec(name, how, find(name).shape, find(name).splits["train"])
+        found = _spec(name, how, images[0].shape, len(images))
+    elif name == "linear_gaussian":
+        found = _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
+    else:
+        found = _spec(name, how, find(name).shape, find(name).splits["train"])
+    return replace(found, mean=lambda: load(name, binarise=how, **options).mean())  # type: ignore[arg-type]
 
 
 def load(

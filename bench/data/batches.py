@@ -83,7 +83,7 @@ class Data:
         name: the name it was asked for by.
         binarise: one of "dynamic", "fixed", "threshold", "none".
         options: the data set's options, defaults included.
-        spec: shape and kind of one example, number of training examples in use.
+        spec: shape and kind of one example, number of training examples in use, their mean.
         checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
         splits: number of examples in use, by split.
         streamed: whether examples are read from disk as they are needed.
@@ -113,7 +113,7 @@ class Data:
                 most = self.splits["train"]
                 raise UsageError(f"train_size {train_size} is more than {name} has to train on ({most})")
             self.splits["train"] = train_size
-        self.spec = replace(spec, size=self.splits["train"])
+        self.spec = replace(spec, size=self.splits["train"], mean=self.mean)
         self.streamed = not isinstance(raw.images["train"], np.ndarray)
         self.truth = truth
         self.device = torch.device(device)
@@ -167,6 +167,13 @@ class Data:
         count = n if limit is None else min(limit, n)
         places = torch.split(torch.arange(count) * n // count, batch_size)
         return self._read(split, "fixed" if self.binarise == "dynamic" else self.binarise, places)
+
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of the training examples in use, of `spec.shape`; of their grey values under dynamic binarisation."""
+        places = torch.split(torch.arange(self.splits["train"]), 1000)
+        how = "none" if self.binarise == "dynamic" else self.binarise
+        total = sum(x.double().sum(0) for x, _ in self._read("train", how, places))
+        return (torch.as_tensor(total) / self.splits["train"]).cpu().numpy()
 
     def _read(self, split: str, how: str, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         levels = self.raw.levels if how == "none" else 1

@@ -273,3 +273,20 @@ def test_made_data_and_a_users_file_are_not_kept(monkeypatch: pytest.MonkeyPatch
     data.keep("linear_gaussian", "none")
     data.keep("no/such/file.npz", "none")
     assert data._kept == {}
+
+
+@pytest.mark.parametrize("how", ["none", "dynamic", "threshold", "fixed"])
+def test_the_mean_is_that_of_the_training_examples_in_use(how: str) -> None:
+    loaded = data.load("digits", binarise=how, train_size=1001)
+    x = torch.from_numpy(loaded.raw.images["train"][:1001]).double() / loaded.raw.levels
+    if how in ("threshold", "fixed"):
+        x = torch.cat([x.double() for x, _ in loaded.eval_batches("train", 100)])
+    torch.testing.assert_close(torch.from_numpy(loaded.mean()), x.mean(0))
+    assert loaded.spec.mean is not None
+    assert (loaded.spec.mean() == loaded.mean()).all()
+
+
+def test_a_spec_reads_the_mean_when_it_is_asked() -> None:
+    mean = data.spec("digits").mean
+    assert mean is not None
+    assert (mean() == data.load("digits").mean()).all()

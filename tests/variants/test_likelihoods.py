@@ -41,6 +41,38 @@ def test_bernoulli_is_not_clamped() -> None:
         assert likelihood.log_prob(torch.tensor([[[-logit]]]), torch.ones(1, 1)).item() == pytest.approx(-logit)
 
 
+def test_output_bias_is_the_logit_of_the_mean_image() -> None:
+    mean = np.array([[[0.0, 0.25], [0.5, 1.0]]])
+    spec = DataSpec((1, 2, 2), "binary", mean=lambda: mean)
+    p, h, x = Bernoulli(spec, output_bias=True), torch.randn(3, 5, 1, 2, 2), torch.randint(2, (5, 1, 2, 2)).float()
+    held = torch.tensor([0.001, 0.25, 0.5, 0.999]).reshape(1, 2, 2)
+    torch.testing.assert_close(p(torch.zeros(1, 2, 2)).mean, held)
+    shifted = h + (held / (1 - held)).log()
+    torch.testing.assert_close(p.log_prob(h, x), Bernoulli(spec).log_prob(shifted, x))
+    torch.testing.assert_close(p(h).log_prob(x), p.log_prob(h, x))
+
+
+def test_output_bias_trains_as_a_bias_of_the_last_layer_would() -> None:
+    mean = lambda: np.full((3,), 0.2)  # noqa: E731
+    spec, x = DataSpec((3,), "binary", mean=mean), torch.tensor([[1.0, 0, 1]])
+    losses = []
+    for p, start in ((Bernoulli(spec, output_bias=True), 0.0), (Bernoulli(spec), math.log(0.25))):
+        bias = torch.full((3,), start, requires_grad=True)
+        optim = torch.optim.Adam([bias], lr=0.1)
+        for _ in range(5):
+            optim.zero_grad()
+            loss = -p.log_prob(bias.expand(1, 1, 3), x).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optim.step()
+        losses.append(loss.detach())
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_output_bias_needs_a_mean() -> None:
+    with pytest.raises(ValueError, match="output_bias needs the mean"):
+        Bernoulli(DataSpec((3,), "binary"), output_bias=True)
+
+
 @pytest.mark.parametrize("kind", ["unit", "real"])
 def test_bernoulli_refuses_data_that_are_not_binary(kind: str) -> None:
     with pytest.raises(ValueError, match="a Bernoulli likelihood needs binary data"):

@@ -185,6 +185,7 @@ def test_linear_recipe_is_affine_with_one_covariance() -> None:
         ({"posterior": "low_rank", "rank": 0}, "rank must be a whole number of at least 1, got 0"),
         ({"posterior": "low_rank", "rank": 21}, "rank must be at most the latent size 20, got 21"),
         ({"posterior": "full", "shared_covariance": 1}, "shared_covariance must be true or false, got 1"),
+        ({"init": "golrot"}, "init must be one of torch, glorot, he, got 'golrot'"),
         ({"prior": "normal"}, "prior must be one of standard_normal, got 'normal'"),
         ({"prior": 3}, "prior must be one of standard_normal, got 3"),
         ({"likelihood": "gaussian", "sigma": 0}, "sigma must be a number above 0, got 0"),
@@ -268,3 +269,40 @@ def test_options_of_a_part_are_its_keywords(part: Callable[..., object]) -> None
         "partial": {"shared_covariance": True},
     }
     assert options_of(part) == expected[getattr(part, "__name__", "partial")]
+
+
+def layers_of(model: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+
+
+def test_glorot_weights_and_zero_biases() -> None:
+    for layer in layers_of(assemble(BINARY, hidden=[300, 200], latent=50, init="glorot")):
+        rows, columns = layer.weight.shape
+        bound = (6 / (rows + columns)) ** 0.5
+        assert layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+        assert not layer.bias.any()
+
+
+def test_he_weights() -> None:
+    for layer in layers_of(assemble(BINARY, hidden=[300, 200], latent=50, init="he")):
+        assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.05)
+
+
+def test_what_starts_at_zero_stays_there_under_every_initialisation() -> None:
+    model = assemble(BINARY, posterior="full", latent=5, init="glorot")
+    assert not any(p.any() for p in model.posterior.off_diagonal.parameters())
+
+
+def test_an_initialisation_is_paired_across_variants_too() -> None:
+    diagonal, full = (seeded("vanilla", BINARY, 3, posterior=p, init="glorot") for p in ("diagonal", "full"))
+    for a, b in zip(diagonal.encoder.parameters(), full.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_init_reaches_convolutions() -> None:
+    model = assemble(DataSpec((1, 28, 28), "binary"), network="conv", init="he", channels=[64], latent=2)
+    conv_layer = next(layer for layer in model.encoder.modules() if isinstance(layer, nn.Conv2d))
+    assert conv_layer.weight.std().item() == pytest.approx((2 / 16) ** 0.5, rel=0.1)
+    assert conv_layer.bias is not None
+    assert not conv_layer.bias.any()

@@ -12,6 +12,7 @@ from variants.core.vae import VAE
 from variants.data_spec import DataSpec
 from variants.parts import likelihoods, networks, objectives, posteriors, priors
 from variants.parts.checks import at_least
+from variants.parts.initialisation import initialise
 
 Choice = str | Callable[..., Any]
 
@@ -89,6 +90,7 @@ def assemble(
     prior: Choice = "standard_normal",
     likelihood: Choice = "auto",
     objective: Choice = "elbo",
+    init: str = "torch",
     **options: Any,
 ) -> VAE:
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
@@ -105,6 +107,7 @@ def assemble(
         prior: a name, or a class taking `(latent, **options)`.
         likelihood: a name, `"auto"` (the density that fits the data's kind), or a class taking `(data, **options)`.
         objective: a name, or a class taking `(**options)`.
+        init: how the weights of all layers start, one of `INITIALISATIONS`.
         **options: keyword options of the chosen parts, such as `hidden`, `rank`, `sigma`, `beta`, `samples`.
 
     Raises:
@@ -133,7 +136,10 @@ def assemble(
     def make(role: str, *args: Any) -> Any:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seeds[role])
-            return parts[role](*args, **{name: options[name] for name in takes[role] if name in options})
+            part = parts[role](*args, **{name: options[name] for name in takes[role] if name in options})
+            for module in part if isinstance(part, tuple) else (part,):
+                initialise(module, init)
+            return part
 
     encoder, decoder = make("network", data, latent)
     return VAE(

@@ -41,25 +41,45 @@ class Bernoulli(Likelihood):
     """Independent Bernoulli pixels with logits h. For binary data only: on grey pixels it is not a density.
 
     Source: Kingma and Welling 2014, arXiv:1312.6114, appendix C.1.
+
+    Args:
+        data: binary.
+        output_bias: add the logit of the mean training image, held within [0.001, 0.999], to h, so that training starts
+            from the mean. To start the bias of the decoder's last layer there is the same thing. Source: Burda, Grosse
+            and Salakhutdinov 2016, arXiv:1509.00519, the authors' code.
+
+    Raises:
+        ValueError: the data are not binary, or their mean is asked for and not known.
     """
 
     support: Kind = "binary"
+    bias: Tensor | None
 
-    def __init__(self, data: DataSpec) -> None:
+    def __init__(self, data: DataSpec, *, output_bias: bool = False) -> None:
         super().__init__()
         if data.kind != "binary":
             raise ValueError(
                 f"a Bernoulli likelihood needs binary data, not {data.kind!r}: binarise, or choose continuous_bernoulli"
             )
         self.dims = len(data.shape)
+        bias = None
+        if flag("output_bias", output_bias):
+            if data.mean is None:
+                raise ValueError("output_bias needs the mean of the data: leave it out, or give a DataSpec with mean")
+            bias = torch.as_tensor(data.mean(), dtype=torch.float32).clamp(0.001, 0.999).logit()
+        self.register_buffer("bias", bias)
+
+    def _logits(self, h: Tensor) -> Tensor:
+        return h if self.bias is None else h + self.bias
 
     def forward(self, h: Tensor) -> Distribution:
-        """Logits `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        """Decoder output `[..., *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        h = self._logits(h)
         return Independent(BernoulliDistribution(logits=h, validate_args=False), self.dims, validate_args=False)
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         """log p(x|z), `[K, B]`: a pixel x in {0, 1} has the probability sigmoid(+-h), with the sign of 2 x - 1."""
-        return functional.logsigmoid(h * (2 * x - 1)).flatten(-self.dims).sum(-1)
+        return functional.logsigmoid(self._logits(h) * (2 * x - 1)).flatten(-self.dims).sum(-1)
 
 
 class ContinuousBernoulliDistribution(Distribution):

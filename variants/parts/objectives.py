@@ -16,9 +16,11 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         samples: K, the posterior draws per example that training asks for.
+        warmup_epochs: passes over the data during which the loss is not yet the one that is meant.
     """
 
     samples: int = 1
+    warmup_epochs: float = 0
 
     @abstractmethod
     def forward(self, terms: Terms, epoch: float) -> Tensor:
