@@ -1,7 +1,7 @@
 # Two commands matter: `make bench` and `make test`. Each sets up what it needs first.
 PYTHON ?= python3
 VENV ?= .venv
-# Words for pip, for example an index with CPU-only wheels of torch: make bench PIP_ARGS="--extra-index-url URL"
+# Words for pip: an index with CPU-only wheels of torch (--extra-index-url URL), the tested versions (-c constraints.txt)
 PIP_ARGS ?=
 SUITE ?= quick
 VARIANTS ?=
@@ -28,7 +28,7 @@ help: ## show this list
 
 install: $(READY) ## make the virtual environment
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(if $(findstring constraints.txt,$(PIP_ARGS)),constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "vaebench needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 4; }
 	$(PYTHON) -m venv $(VENV)
