@@ -1,21 +1,34 @@
 """Files on disk: where they lie, how they are fetched, and that they are the right bytes."""
 
+import contextlib
+import errno
 import gzip
 import hashlib
 import importlib
 import lzma
 import os
+import shutil
 import socket
+import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import zlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+
+from tqdm import tqdm
 
 from bench.data.sets import DataSet, File
 from bench.errors import DataError, MachineError
 
 # Long enough for a slow server to answer, short enough that a run without a network says so at once.
 TIMEOUT_S = 10.0
+# Bytes a second below which a mirror is as good as stalled.
+SLOWEST = 1000
 _UNPACK = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
 
@@ -42,31 +55,105 @@ def missing(dataset: DataSet, folder: Path) -> list[File]:
 def fetch(dataset: DataSet, folder: Path) -> None:
     """Download what `folder` lacks. A file appears there only when it is whole and its checksum is right.
 
+    Of several processes that fetch one data set, one downloads and the others wait.
+
     Raises:
         DataError: if a file cannot be had.
-        MachineError: if the folder cannot be written, or torchvision, whose downloader is used, is missing.
+        MachineError: if the folder cannot be written, or a downloader that a file needs is not installed.
     """
-    for file in missing(dataset, folder):
+    absent = missing(dataset, folder)
+    for file in absent:
         if file.url is None:
             raise DataError(f"{dataset.name}: {file.name} is missing; install vaebench again, or put it in {folder}")
-        advice = f"put {file.name} in {folder}, or set VAEBENCH_DATA to a folder that has {dataset.name}/{file.name}"
-        utils = require("torchvision.datasets.utils", "torchvision", f"to fetch {dataset.name}")
+    if not absent:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, dataset.name):
+            for left in folder.glob(".partial-*"):  # by a download that was killed
+                shutil.rmtree(left)
+            for file in missing(dataset, folder):  # by now another process may have fetched them
+                with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as scratch:
+                    _download(dataset.name, file, Path(scratch) / file.name, folder)
+                    (Path(scratch) / file.name).replace(folder / file.name)
+    except OSError as error:
+        raise MachineError(f"cannot write in {folder} ({one_line(error)}); set VAEBENCH_DATA") from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold `folder` against other processes. The lock is the kernel's, and ends with the process that holds it."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".partial-")
-        except OSError as error:
-            raise MachineError(f"cannot write in {folder} ({one_line(error)}); set VAEBENCH_DATA") from error
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(TIMEOUT_S)
-        try:
-            with scratch:
-                utils.download_url(file.url, scratch.name, file.name, file.md5)
-                (Path(scratch.name) / file.name).replace(folder / file.name)
-        # Downloaders raise what they like: URLError, RuntimeError, and more from the one for Google Drive.
-        except Exception as error:
-            raise DataError(f"{dataset.name}: could not fetch {file.url} ({one_line(error)}); {advice}") from error
-        finally:
-            socket.setdefaulttimeout(before)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"vaebench: waiting for another process that fetches {name}", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _download(name: str, file: File, path: Path, folder: Path) -> None:
+    """Bring a file to `path`; it belongs in `folder`. DataError if it cannot be had, OSError if the disk is full."""
+    url = str(file.url)
+    advice = f"put {file.name} in {folder}, or set VAEBENCH_DATA to a folder that has {name}/{file.name}"
+    try:
+        if url.startswith("https://drive.google.com/"):
+            _from_drive(name, url, path)
+        else:
+            with path.open("wb") as stream:
+                for chunk in _received(url):
+                    stream.write(chunk)
+        if (found := _md5(path)) != file.md5:
+            with path.open("rb") as stream:
+                page = stream.read(100).lstrip().startswith(b"<")
+            what = "a web page came instead" if page else "other bytes came"
+            raise ValueError(f"{what}, of md5 {found}, not {file.md5}")
+    except MachineError:
+        raise
+    except urllib.error.HTTPError as error:
+        error.close()  # it is an answer too
+        raise DataError(f"{name}: could not fetch {url} ({error}); {advice}") from error
+    # Downloaders raise what they like: URLError, HTTPException, and more from the one for Google Drive.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise DataError(f"{name}: could not fetch {url} ({one_line(error)}); {advice}") from error
+
+
+def _received(url: str) -> Iterator[bytes]:
+    """The bytes of a file on the network, piece by piece; OSError or HTTPException if they do not all come."""
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+        length = answer.length
+        got, counted, since = 0, 0, time.monotonic()
+        with tqdm(total=length, unit="B", unit_scale=True, desc=url.rpartition("/")[2], disable=None) as bar:
+            while chunk := answer.read1(1 << 20):
+                yield chunk
+                got += len(chunk)
+                bar.update(len(chunk))
+                # A mirror that sends a byte now and then never runs into the timeout of its connection.
+                if (now := time.monotonic()) - since > TIMEOUT_S:
+                    if got - counted < SLOWEST * TIMEOUT_S:
+                        raise TimeoutError(f"only {got - counted} bytes came in {TIMEOUT_S:g} seconds")
+                    counted, since = got, now
+        if length is not None and got < length:
+            raise ConnectionError(f"the connection ended after {got:,} of {length:,} bytes")
+
+
+def _from_drive(name: str, url: str, path: Path) -> None:
+    """A file of Google Drive, which asks questions before it sends a large one."""
+    require("gdown", "gdown", f"to fetch {name}")
+    utils = require("torchvision.datasets.utils", "torchvision", f"to fetch {name}")
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_S)
+    try:
+        utils.download_url(url, str(path.parent), path.name)
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def check_md5(path: Path, file: File) -> None:
@@ -76,8 +163,7 @@ def check_md5(path: Path, file: File) -> None:
         DataError: if it is missing, unreadable or different.
     """
     try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, _md5).hexdigest()
+        found = _md5(path)
     except OSError as error:
         raise DataError(f"cannot read {path} ({one_line(error)})") from error
     if found != file.md5:
@@ -119,5 +205,6 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _md5() -> "hashlib._Hash":
-    return hashlib.md5(usedforsecurity=False)
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

@@ -15,9 +15,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.files import check_md5, require, unpacked
+from bench.data.files import check_md5, one_line, require, unpacked
 from bench.data.sets import SETS, SPLITS
-from bench.errors import DataError
+from bench.errors import BenchError, DataError
 
 # Of what scikit-learn ships, as `from_arrays` sums it.
 DIGITS_SHA256 = "0b64f280552cdbed2b3cc9e3ea4f7e848c92966a019b3e52528c58eb99bf4b6a"
@@ -234,7 +234,16 @@ def read(name: str, folder: Path) -> Raw:
         DataError: if they are missing, unreadable or other than published.
         MachineError: if a package that the reader needs is not installed.
     """
-    raw = _READERS[name](name, folder)
+    try:
+        raw = _READERS[name](name, folder)
+    except BenchError:
+        raise
+    # What a damaged archive makes its library raise is anything. MD5 is no proof of whose file it is.
+    except Exception as error:
+        said = f"{type(error).__name__}: {one_line(error)}"
+        raise DataError(
+            f"{name}: cannot read the files in {folder} ({said}); remove them and fetch them again"
+        ) from error
     found = {split: len(raw.images[split]) for split in SPLITS}
     if found != dict(SETS[name].splits):
         raise DataError(f"{name}: read splits of {found} where there must be {dict(SETS[name].splits)}")

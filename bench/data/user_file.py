@@ -55,7 +55,8 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    # A damaged archive makes zipfile and numpy raise a dozen types, from zlib.error to MemoryError.
+    except Exception as error:
         raise DataError(f"{path}: cannot read it as a .npz file of plain arrays ({one_line(error)})") from error
     known = [*SPLITS, *_LABELS.values()]
     for key in arrays:
