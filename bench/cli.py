@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from bench import data, suite
 from bench.errors import BenchError, UsageError
+from bench.reproduce import published
 
 if TYPE_CHECKING:
     from bench.execute import Outcome
@@ -46,6 +47,7 @@ app.command(data_app)
 
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 Settings = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative="", show_default=False)]
+TABLES = f"{', '.join(published.names())}, results (our own committed tables), or a .toml file."
 SUITES = f"{', '.join(suite.names())}, or a .toml file."
 Json = Annotated[bool, Parameter(negative="", help="Print JSON, and nothing else, on standard output.")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps or xpu; a device that is not there is an error.")]
@@ -207,6 +209,50 @@ def throughput(
     return _finish(outcome, json)
 
 
+@app.command
+def reproduce(
+    table_name: Annotated[str, Parameter(name="NAME", help=TABLES)],
+    /,
+    *,
+    profile: Annotated[str | None, Parameter(help="short or full; by default short.")] = None,
+    rows: Words = (),
+    seeds: Seeds = None,
+    device: Device = "auto",
+    out: Out = None,
+    jobs: Jobs = None,
+    again: Again = False,
+    json: Json = False,
+) -> int:
+    """Train the rows of a published table that are missing, and say figure by figure whether we agree.
+
+    Exits with 1 if a figure differs or a run failed.
+
+    Parameters
+    ----------
+    rows
+        Only these rows of the table.
+    """
+    from bench.reproduce import execute, page
+
+    table = published.load(table_name)
+    chosen_profile = table.profile(profile)
+    chosen = table.chosen(_split(rows))
+    _check_seeds(seeds)
+    _check_jobs(jobs)
+    where = out or execute.folder(table, chosen_profile)
+    outcome, found = execute.reproduce(
+        table, chosen_profile, chosen, where, seeds=seeds, device=device, jobs=jobs, again=again
+    )
+    if json:
+        done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}
+        _print_json(done | {"figures": page.rows(found)})
+    else:
+        print(outcome.report.terminal)
+        print(f"Table, plot and a page that explains them: {outcome.out / 'README.md'}")
+    _warn(outcome.failed)
+    return FAILED_CELLS if outcome.failed or any(f.verdict in ("differs", "failed") for f in found) else OK
+
+
 @app.command(name="report")
 def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = False) -> int:
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
@@ -303,9 +349,8 @@ def _suite(
     if wanted := dict.fromkeys(_split(datasets)):
         given = [[d for d in chosen.datasets if d.name == name] or [suite.dataset(name)] for name in wanted]
         chosen = dataclasses.replace(chosen, datasets=tuple(itertools.chain(*given)))
+    _check_seeds(seeds)
     if seeds is not None:
-        if seeds < 1:
-            raise UsageError(f"--seeds must be at least 1, got {seeds}")
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
         chosen = dataclasses.replace(chosen, seeds=seeds, variants=evenly)
     for key, value in (("precision", precision), ("compile", compile)):
@@ -350,6 +395,11 @@ def _oracle(
         print(f"All checks, the plot and a page that explains them: {outcome.out / 'README.md'}")
     _warn(outcome.failed)
     return FAILED_CELLS if outcome.failed else OK
+
+
+def _check_seeds(seeds: int | None) -> None:
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, got {seeds}")
 
 
 def _check_jobs(jobs: int | None) -> None:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,14 @@ def default_jobs(device: str) -> int:
 
 
 def execute(
-    suite: Suite, out: Path, *, device: str = "auto", jobs: int | None = None, quality: bool = True, again: bool = False
+    suite: Suite,
+    out: Path,
+    *,
+    device: str = "auto",
+    jobs: int | None = None,
+    quality: bool = True,
+    again: bool = False,
+    page: Callable[[Path], report.Report] | None = None,
 ) -> Outcome:
     """Run what is missing of a suite and write its report.
 
@@ -147,6 +154,7 @@ def execute(
         jobs: cells side by side; by default one a core on the CPU, and one at a time on an accelerator.
         quality: train and measure; False measures throughput alone.
         again: run what is finished as well.
+        page: writes the report, instead of the usual one.
 
     Raises:
         UsageError, DataError, MachineError: before any cell is run.
@@ -218,7 +226,7 @@ def execute(
         skipped=skipped,
         records=records,
         failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
-        report=report.write(out, reference=report.reference_of(out, suite.name)),
+        report=page(out) if page else report.write(out, reference=report.reference_of(out, suite.name)),
     )
 
 
@@ -239,12 +247,12 @@ def _overhead(pure: list[float | None], wall: float, jobs: int) -> str | None:
 
 
 def _check_train_size(suite: Suite) -> None:
-    wanted = suite.budget.train_size
     sizes = {row["name"]: row["splits"]["train"] for row in data.describe()}
-    for choice in suite.datasets:
-        size = sizes.get(choice.name)
-        if wanted and size and wanted > size and not choice.options:
-            raise UsageError(f"train_size {wanted} is more than the {size} training examples of {choice.name}")
+    for wanted in {(variant.budget or suite.budget).train_size for variant in suite.variants}:
+        for choice in suite.datasets:
+            size = sizes.get(choice.name)
+            if wanted and size and wanted > size and not choice.options:
+                raise UsageError(f"train_size {wanted} is more than the {size} training examples of {choice.name}")
 
 
 def check_writable(out: Path) -> None:

@@ -182,7 +182,7 @@ def _page(
             blocks.append("Test ELBO in nats per example; the settings are equal, the device may differ.")
             blocks.append(table.markdown_grid(grid))
         blocks += [_list(map(table.markdown_text, notes))] if notes else []
-    blocks += ["## Where the numbers come from", _list(_provenance(records))]
+    blocks += ["## Where the numbers come from", _list(provenance_lines(records))]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -221,7 +221,8 @@ def _selection(records: Sequence[Record]) -> str:
     )
 
 
-def _provenance(records: Sequence[Record]) -> list[str]:
+def provenance_lines(records: Sequence[Record]) -> list[str]:
+    """Lines for a page: commits, versions, devices, seeds, checksums of the data, days."""
     sources = [record.get("provenance") or {} for record in records]
     commits = {
         f"`{commit}`" + (" with uncommitted changes" if dirty else "")

@@ -151,11 +151,14 @@ SECTIONS = {"budget": Budget, "measure": Measure, "throughput": Clock}
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant of a suite: its registered name, changed keywords, and its number of seeds if not the suite's."""
+    """A variant of a suite: its registered name, changed keywords, and what it has of its own instead of the suite's:
+    number of seeds, budget, measurement."""
 
     name: str
     overrides: dict[str, Any] = field(default_factory=dict)
     seeds: int | None = None
+    budget: Budget | None = None
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -213,8 +216,8 @@ class Suite:
             {
                 **_subject(v, d),
                 "seed": seed,
-                "budget": _settings(self.budget),
-                "measure": _settings(self.measure),
+                "budget": _settings(v.budget or self.budget),
+                "measure": _settings(v.measure or self.measure),
                 "device": device,
                 "threads": 1,
                 "precision": self.arithmetic,

@@ -767,15 +767,14 @@ def latex(records: Sequence[Record], dataset: str) -> str:
     blocks = ["% Needs \\usepackage{booktabs,graphicx}."]
     for group in groups(records):
         for title, grid, legend in group_grids(group):
-            blocks.append(_latex_grid(grid, ". ".join(part for part in (title, group.title, legend) if part)))
+            blocks.append(latex_grid(grid, ". ".join(part for part in (title, group.title, legend) if part)))
     if costs := cost_grid(records, dataset):
-        blocks.append(
-            _latex_grid(costs, f"What each variant costs on {dataset}: median [quartiles] over timed blocks.")
-        )
+        blocks.append(latex_grid(costs, f"What each variant costs on {dataset}: median [quartiles] over timed blocks."))
     return "\n\n".join(blocks) + "\n"
 
 
-def _latex_grid(grid: Grid, caption: str) -> str:
+def latex_grid(grid: Grid, caption: str) -> str:
+    """A LaTeX table with its caption, marked cells in bold."""
     headers, lines = grid
     body = [
         " & ".join(f"\\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text) for c in line) + r" \\"

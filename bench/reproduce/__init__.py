@@ -1,0 +1,1 @@
+"""Published tables: run their rows here, and say figure by figure whether we agree."""

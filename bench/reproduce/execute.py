@@ -1,0 +1,43 @@
+"""A published table, end to end: run what is missing of its rows, then judge and write the page."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench import execute
+from bench.record import read_all
+from bench.reproduce import page
+from bench.reproduce.published import Row, Table
+from bench.reproduce.verdict import Finding, findings
+
+HOME = Path("results") / "reproduce"
+
+
+def folder(table: Table, profile: str) -> Path:
+    """Where the runs of a table's profile are kept unless another folder is named."""
+    return HOME / f"{table.name}-{profile}"
+
+
+def reproduce(
+    table: Table, profile: str, rows: Sequence[Row], out: Path, *, seeds: int | None = None, **how: Any
+) -> tuple[execute.Outcome, list[Finding]]:
+    """Run what is missing of these rows, judge them and write their page.
+
+    Args:
+        table: a published table.
+        profile: one of its profiles.
+        rows: some of its rows.
+        out: results folder; finished runs in it are kept and not run again.
+        seeds: 0 to seeds - 1 for every row, instead of the profile's number.
+        how: as for `bench.execute.execute`.
+
+    Returns:
+        What running did, and the findings of these rows.
+
+    Raises:
+        As `bench.execute.execute`.
+    """
+    suite = execute.configure(table.suite(profile, rows, seeds), {})
+    outcome = execute.execute(suite, out, page=partial(page.write, published=table, profile=profile, asked=rows), **how)
+    return outcome, findings(table, profile, rows, read_all(out)[0])

@@ -1,0 +1,209 @@
+"""Findings -> CSV, Markdown, LaTeX, a plot and a page that explains them. Needs no torch."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import report, stats, table
+from bench.record import Record, read_all, write_bytes
+from bench.report import Report
+from bench.reproduce.published import Row, Table
+from bench.reproduce.verdict import Finding, findings
+
+COLUMNS = (
+    *("row", "title", "metric", "published", "published_stderr", "our_figure", "ours_mean", "ours_low", "ours_high"),
+    *("seed_std", "seeds", "runs", "epochs", "difference", "tolerance_below", "tolerance_above"),
+    *("verdict", "reason", "source", "read"),
+)
+VERDICTS = {
+    "agrees": "the difference is within the tolerance, which was stated before the runs",
+    "differs": "it is not",
+    "not comparable": "the two are not the same quantity, for a reason that is given",
+    "unverified source": "nobody has seen the figure in its source: it counts neither way",
+    "failed": "no run gave the figure",
+    "not run": "there is no run of this row yet",
+}
+
+
+def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Report:
+    """Read OUT/runs, judge the runs, and write OUT/tables, OUT/plots and OUT/README.md; each file in one step.
+
+    Args:
+        out: results folder.
+        published: the table.
+        profile: one of its profiles.
+        asked: rows that were asked for. The page also shows what was run before of the others.
+
+    Raises:
+        MachineError: a file cannot be written.
+    """
+    records, warnings = read_all(out)
+    found = findings(published, profile, published.rows, records)
+    shown = [finding for finding in found if finding.verdict != "not run" or finding.row in {row.name for row in asked}]
+    names = {finding.row for finding in shown}
+    left = [row.name for row in published.rows if row.name not in names]
+    head = [
+        f"Published: {published.source}. Profile: `{profile}`." + (f" Not run: {', '.join(left)}." if left else ""),
+    ]
+    tail = ["## What counts as agreement", table.markdown_text(published.reasons[profile])]
+    if published.notes:
+        tail += ["## How we differ from the source", _list(map(table.markdown_text, published.notes))]
+    tail += ["## What was run", _list(_recipe(published, profile, row) for row in published.rows if row.name in names)]
+    return save(out, f"{published.title}, {profile}", shown, records, head, tail, warnings)
+
+
+def save(
+    out: Path,
+    title: str,
+    found: Sequence[Finding],
+    records: Sequence[Record],
+    head: Sequence[str],
+    tail: Sequence[str],
+    warnings: Sequence[str],
+) -> Report:
+    """Write tables, plot and page of these findings.
+
+    Args:
+        out: results folder.
+        title: of page, tables and plot.
+        found: what is shown, in order.
+        records: what it was made from, for the lines of provenance.
+        head: paragraphs of the page before its table.
+        tail: paragraphs after it.
+        warnings: one line each.
+    """
+    from bench import plot
+    from bench.reproduce.plot import figure
+
+    files: list[Path] = []
+
+    def put(name: str, content: bytes) -> None:
+        write_bytes(out / name, content)
+        files.append(out / name)
+
+    grid = findings_grid(found)
+    put("tables/figures.csv", _csv(found).encode())
+    put("tables/figures.md", (table.markdown_grid(grid) + "\n").encode())
+    put("tables/figures.tex", (table.latex_grid(grid, f"{title}. {tally(found)}.") + "\n").encode())
+    picture = figure(found, title)
+    if picture is not None:
+        put("plots/figures.png", plot.png(picture))
+        put("plots/figures.svg", plot.svg(picture))
+    why = reasons(found)
+    blocks = [
+        f"# {title}",
+        "Written by `vaebench reproduce` from the records in [`runs/`](runs). Do not edit.",
+        *head,
+        f"**{tally(found)}.**",
+        table.markdown_grid(grid),
+        "The same table as [CSV at full precision](tables/figures.csv), [Markdown](tables/figures.md), "
+        "[LaTeX](tables/figures.tex).",
+        *(["![Published and ours](plots/figures.png)"] if picture is not None else []),
+        *(["## Why", _list(map(table.markdown_text, why))] if why else []),
+        "## How to read this",
+        _list(_reading(found)),
+        *tail,
+        *(["## Warnings", _list(map(table.markdown_text, warnings))] if warnings else []),
+        *(["## Where the numbers come from", _list(report.provenance_lines(records))] if records else []),
+    ]
+    put("README.md", ("\n\n".join(blocks) + "\n").encode())
+    lines = [table.text_grid(grid, width=200), "", *why, *([""] if why else []), f"{tally(found)}."]
+    return Report(out, tuple(files), tuple(warnings), "\n".join([*lines, *(f"warning: {line}" for line in warnings)]))
+
+
+def tally(found: Iterable[Finding]) -> str:
+    """`"8 figures: 6 agree, 1 differs, 1 not comparable"`."""
+    counts = Counter[str](finding.verdict for finding in found)
+    words = {"agrees": "agree", "differs": "differ"}
+    parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in VERDICTS if counts[v]]
+    total = sum(counts.values())
+    return f"{total} figure{'s' if total != 1 else ''}: {', '.join(parts) or 'none'}"
+
+
+def reasons(found: Iterable[Finding]) -> list[str]:
+    """One line for each finding of which the table does not say why, those of one reason together."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for finding in found:
+        text = finding.reason or ("no explanation is given" if finding.verdict == "differs" else "")
+        if text:
+            by_reason.setdefault((finding.verdict, text), []).append(f"{finding.row} {finding.metric}")
+    return [f"{verdict}: {', '.join(names)}: {text}" for (verdict, text), names in by_reason.items()]
+
+
+def findings_grid(found: Sequence[Finding]) -> table.Grid:
+    """Headers and cells: published | ours (mean, interval, seeds, epochs) | difference | tolerance | verdict."""
+    headers = ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"]
+    lines = []
+    for finding in found:
+        digits = stats.metric(finding.ours).digits
+        low, high = min(finding.epochs, default=0), max(finding.epochs, default=0)
+        error = "" if finding.stderr is None else f" ± {table.number(finding.stderr, digits)} (SE)"
+        texts = [
+            finding.row,
+            finding.metric,
+            table.number(finding.published, digits) + error,
+            table.spread(finding.summary, digits),
+            f"{len(finding.values)}/{finding.runs}",
+            (str(high) if low == high else f"{low} to {high}") if high else table.DASH,
+            table.DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
+            table.DASH if finding.tolerance is None else str(finding.tolerance),
+            finding.verdict,
+        ]
+        lines.append([table.Cell(text, best=text == "differs") for text in texts])
+    return headers, lines
+
+
+def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
+    """One dictionary a finding, by `COLUMNS`, at full precision."""
+    lines = []
+    for f in found:
+        s, t = f.summary, f.tolerance
+        ours = (s.mean, s.low, s.high, s.std) if s else (None,) * 4
+        values = (
+            *(f.row, f.title, f.metric, f.published, f.stderr, f.ours, *ours),
+            *(len(f.values), f.runs, " ".join(map(str, f.epochs)), f.difference),
+            *((t.below, t.above) if t else (None, None)),
+            *(f.verdict, f.reason, f.source, f.read),
+        )
+        lines.append(dict(zip(COLUMNS, values, strict=True)))
+    return lines
+
+
+def _csv(found: Sequence[Finding]) -> str:
+    buffer = io.StringIO()
+    lines = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(rows(found))
+    return buffer.getvalue()
+
+
+def _reading(found: Sequence[Finding]) -> list[str]:
+    shown = {finding.verdict for finding in found}
+    read = dict.fromkeys(f"{finding.source} ({finding.read})" for finding in found)
+    return [
+        "**published**, **ours**, **difference** (ours minus published) and **tolerance** have the sign of the source.",
+        table.SPREAD_LEGEND,
+        "**seeds**: ok runs of those planned; **epochs**: that they were trained for.",
+        *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
+        *(
+            f"**{table.markdown_text(metric)}** is our `{ours}`: {table.markdown_text(stats.metric(ours).definition)}."
+            for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
+        ),
+        f"Figures were read in: {'; '.join(map(table.markdown_text, read))}.",
+    ]
+
+
+def _recipe(published: Table, profile: str, row: Row) -> str:
+    cell = published.suite(profile, [row]).cells("cpu")[0]
+    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in row.overrides.items())
+    budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
+    measure = ", ".join(f"{key} {value}" for key, value in cell["measure"].items() if value)
+    return f"**{row.name}**, {row.title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,138 @@
+"""Figures and runs -> findings: published beside ours, and what to say of the difference. Needs no torch."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import stats
+from bench.record import PROTOCOL, Cell, Record
+from bench.reproduce.published import Figure, Row, Table, Tolerance
+from bench.table import canonical
+
+Verdict = Literal["agrees", "differs", "not comparable", "unverified source", "failed", "not run"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One published figure beside ours. All values have the sign of the published one.
+
+    Attributes:
+        row: name of the row.
+        title: of the row, for people.
+        metric: what the source measures, in its own words.
+        ours: name of our figure.
+        published: the figure, and
+        stderr: its standard error as published; None without.
+        values: seed -> value, over the ok runs.
+        runs: how many runs there should be.
+        epochs: that each ok run was trained for, in the order of the seeds.
+        tolerance: what counts as agreement; None where nothing does.
+        verdict: what to say.
+        reason: why, where the figures do not say it.
+        source: where the figure was published, and
+        read: how it was read.
+    """
+
+    row: str
+    title: str
+    metric: str
+    ours: str
+    published: float
+    stderr: float | None
+    values: dict[int, float]
+    runs: int
+    epochs: tuple[int, ...]
+    tolerance: Tolerance | None
+    verdict: Verdict
+    reason: str
+    source: str
+    read: str
+
+    @property
+    def summary(self) -> stats.Summary | None:
+        """Mean and interval over the ok seeds; None without a value."""
+        return stats.summarise(list(self.values.values())) if self.values else None
+
+    @property
+    def difference(self) -> float | None:
+        """Our mean minus the published figure; None without a value."""
+        return None if self.summary is None else self.summary.mean - self.published
+
+
+def judge(difference: float, tolerance: Tolerance) -> Verdict:
+    """Whether a difference, ours minus published, is one of agreement."""
+    return "agrees" if tolerance.holds(difference) else "differs"
+
+
+def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[Record]) -> list[Finding]:
+    """Every figure of these rows beside what the records say of it, in the order of the table's CSV file.
+
+    A run counts if it is of the row's configuration in this profile: device and number of threads may be any.
+    """
+    by_cell: dict[str, dict[int, Record]] = {}
+    for record in sorted(records, key=_age):
+        if record["kind"] == "quality" and record.get("protocol") == PROTOCOL:
+            by_cell.setdefault(_key(record["cell"]), {})[record["cell"]["seed"]] = record  # the latest of a cell stands
+    found = []
+    by_name = {row.name: row for row in rows}
+    for figure in table.figures:
+        if (row := by_name.get(figure.row)) is not None:
+            cell = table.suite(profile, [row]).cells("cpu")[0]
+            found.append(_finding(figure, row, profile, by_cell.get(_key(cell), {})))
+    return found
+
+
+def _key(cell: Cell) -> str:
+    return canonical({key: value for key, value in cell.items() if key not in ("seed", "device", "threads")})
+
+
+def _age(record: Record) -> str:
+    return str((record.get("provenance") or {}).get("started"))
+
+
+def _finding(figure: Figure, row: Row, profile: str, records: dict[int, Record]) -> Finding:
+    plan = row.plans[profile]
+    ok = [record for _, record in sorted(records.items()) if record["status"] == "ok"]
+    values = {
+        record["cell"]["seed"]: figure.sign * float(value)
+        for record in ok
+        if (value := record["metrics"].get(figure.ours)) is not None
+    }
+    tolerance = plan.tolerance.get(figure.ours)
+    verdict, reason = _verdict(figure, row, tolerance, records, values)
+    if verdict == "differs":
+        reason = plan.explanation
+    return Finding(
+        row=row.name,
+        title=row.title,
+        metric=figure.metric,
+        ours=figure.ours,
+        published=figure.value,
+        stderr=figure.stderr,
+        values=values,
+        runs=max(plan.seeds, len(records)),
+        epochs=tuple(len(record["curve"]) for record in ok),
+        tolerance=tolerance if verdict in ("agrees", "differs") else None,
+        verdict=verdict,
+        reason=reason,
+        source=figure.source,
+        read=figure.read,
+    )
+
+
+def _verdict(
+    figure: Figure, row: Row, tolerance: Tolerance | None, records: dict[int, Record], values: dict[int, float]
+) -> tuple[Verdict, str]:
+    if not records:
+        return "not run", ""
+    if not values:
+        bad = next((record for record in records.values() if record["status"] != "ok"), None)
+        why = f"{bad['status']}: {bad['reason']}" if bad else f"the runs have no figure {figure.ours}"
+        return "failed", why
+    reason = row.not_comparable.get(figure.ours, row.not_comparable.get("*", ""))
+    if not figure.verified:
+        return "unverified source", "; ".join(part for part in (figure.read, reason) if part)
+    if reason or tolerance is None:
+        return "not comparable", reason
+    mean = stats.summarise(list(values.values())).mean
+    return judge(mean - figure.value, tolerance), ""

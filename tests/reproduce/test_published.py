@@ -1,0 +1,178 @@
+"""Published tables as data: what is read, what is refused, and that every figure that ships is as it was published."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.execute import configure
+from bench.reproduce import published
+from bench.reproduce.published import Tolerance
+from bench.suite import Budget
+from tests.reproduce.tiny import FIGURES, RECIPE, write
+
+# The figures as somebody else transcribed them, in the signs of their sources.
+TRANSCRIBED = Path(__file__).parent / "transcribed.csv"
+
+
+def test_a_table_is_read(tmp_path: Path) -> None:
+    table = published.load(str(write(tmp_path)))
+    assert (table.name, table.title, table.notes, table.start) == (
+        "tiny",
+        "A tiny table",
+        ("It is small.",),
+        ("plain",),
+    )
+    assert [row.name for row in table.rows] == ["plain", "twin", "other"]
+    plain, _, other = table.rows
+    assert (plain.variant, plain.overrides) == ("linear", {"latent": 2})
+    assert other.overrides == {"latent": 2, "hidden": [8]}
+    short = plain.plans["short"]
+    assert (short.seeds, plain.plans["full"].seeds) == (3, 1)
+    assert short.budget == Budget(epochs=2, batch_size=100, train_size=200)
+    assert short.tolerance == {"elbo_nats": Tolerance(1000, 1000), "nll_is5_nats": Tolerance(1e-9, 1e-9)}
+    first = table.figures[0]
+    assert (first.value, first.stderr, first.ours, first.sign, first.verified) == (7.5, 0.1, "elbo_nats", -1, True)
+    assert [figure.verified for figure in table.figures] == [True, True, True, True, False]
+
+
+def test_a_row_changes_its_profile_and_nothing_else(tmp_path: Path) -> None:
+    changed = RECIPE.replace(
+        "short = { seeds = 3 }", "short = { budget = { epochs = 7 }, tolerance = { elbo_nats = [1, 2] } }"
+    )
+    plain, twin, _ = published.load(str(write(tmp_path, changed))).rows
+    assert plain.plans["short"].budget == Budget(epochs=7, batch_size=100, train_size=200)
+    assert plain.plans["short"].tolerance == {"elbo_nats": Tolerance(1, 2), "nll_is5_nats": Tolerance(1e-9, 1e-9)}
+    assert twin.plans["short"].budget.epochs == 2
+    assert plain.plans["full"] == twin.plans["full"]
+
+
+def test_rows_that_are_run_alike_are_run_once(tmp_path: Path) -> None:
+    table = published.load(str(write(tmp_path)))
+    suite = table.suite("short", table.rows)
+    assert [(v.name, v.seeds) for v in suite.variants] == [("linear", 3), ("vanilla", 1)]
+    cells = suite.cells("cpu")
+    assert [(cell["variant"], cell["seed"]) for cell in cells] == [
+        *(("linear", 0), ("vanilla", 0), ("linear", 1), ("linear", 2))
+    ]
+    assert {cell["budget"]["epochs"] for cell in cells} == {2}
+    assert {cell["measure"]["nll_samples"] for cell in cells} == {5}
+    backwards = table.suite("short", table.rows[::-1])
+    assert [(v.name, v.seeds) for v in backwards.variants] == [("vanilla", 1), ("linear", 3)]
+    assert [v.seeds for v in table.suite("short", table.rows, seeds=2).variants] == [2, 2]
+    assert [cell["budget"]["epochs"] for cell in table.suite("full", table.rows[:1]).cells("cpu")] == [3]
+
+
+def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
+    table = published.load(str(write(tmp_path)))
+    assert table.profile(None) == "short"
+    assert table.profile("full") == "full"
+    assert [row.name for row in table.chosen(["other", "plain"])] == ["plain", "other"]
+    assert len(table.chosen([])) == 3
+    with pytest.raises(UsageError, match=r"table tiny has no profile 'fall': did you mean 'full'\?"):
+        table.profile("fall")
+    with pytest.raises(UsageError, match=r"table tiny has no row 'plan': did you mean 'plain'\?"):
+        table.chosen(["plan"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('title = "A tiny table"', "", "title must be a text, and is missing"),
+        ("notes = [", "nets = [", "unknown key nets: did you mean 'notes'?"),
+        ('notes = ["It is small."]', 'notes = "It is small."', "notes must be a list of texts"),
+        ('start = ["plain"]', 'start = ["plane"]', "start names the row 'plane', which rows lacks: did you mean"),
+        ("[profiles.full]", "[profiles.long]", "unknown key profiles.long: choose from full, short"),
+        ('reason = "Chosen beforehand."', "", "profiles.short.reason must be a text, and is missing"),
+        ("epochs = 2", "epochs = 0", "epochs must be at least 1, got 0"),
+        ("epochs = 2", 'epochs = "two"', "epochs must be a whole number, got 'two'"),
+        ("nll_points = 20", "nll_point = 20", "unknown key measure.nll_point: did you mean 'nll_points'?"),
+        ("[1000, 1000]", "[1000]", "tolerance.elbo_nats must be a number of at least 0, or two of them"),
+        ("[1000, 1000]", "-1", "tolerance.elbo_nats must be a number of at least 0, or two of them"),
+        ("[1000, 1000]", "true", "tolerance.elbo_nats must be a number of at least 0, or two of them"),
+        ("elbo_nats = [1000, 1000], ", "", "profile short states no tolerance for elbo_nats, which row plain needs"),
+        ("[rows.twin]", "[rows.twins]", "the CSV file has the row 'twin', which rows lacks: did you mean 'twins'?"),
+        ('variant = "vanilla"', 'variant = "vanila"', "did you mean 'vanilla'?"),
+        ("set = { hidden = [8] }", "set = 8", "rows.other.set must be a table"),
+        ("short = { seeds = 3 }", "short = { seeds = 0 }", "rows.plain.short.seeds must be a whole number of at least"),
+        ("short = { seeds = 3 }", "short = { sedes = 3 }", "unknown key rows.plain.short.sedes: did you mean 'seeds'?"),
+        ("short = { seeds = 3 }", "short = 3", "rows.plain.short must be a table, got 3"),
+        ('{ kl_nats = "it is another KL" }', "3", "rows.other.not_comparable must be a text, or a table of texts"),
+        ("not_comparable = { kl_nats =", "not_comparable = { k_nats =", "no tolerance for kl_nats, which row other"),
+        ('name = "linear_gaussian"', 'name = "linear_gausian"', "did you mean 'linear_gaussian'?"),
+        ('options = { n = 1000 }', 'binarise = "dynamic"', "binaris"),
+        ("[dataset]", "timeout_min = -1\n[dataset]", "timeout_min must be a number above 0, got -1"),
+        ("[dataset]", "[data", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_broken_recipe_is_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in RECIPE
+    with pytest.raises(UsageError, match=re.escape(words)) as error:
+        published.load(str(write(tmp_path, RECIPE.replace(old, new, 1))))
+    assert "\n" not in str(error.value)
+    assert "tiny.toml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("row,metric", "row,metrics", "the first line must be row,metric,value,stderr,ours,sign,source,read"),
+        ("7.5", "7,5", "line 2: it must have 8 columns"),
+        ("7.5", "seven", "line 2: value must be a number, got 'seven'"),
+        ("7.5", "nan", "line 2: value must be a number, got 'nan'"),
+        ("0.1", "-", "line 2: stderr must be a number, got '-'"),
+        ("elbo_nats,-1", "elbo_nats,minus", "line 2: sign must be 1 or -1, got 'minus'"),
+        ("elbo_nats,-1", "elbo,-1", "line 2: ours must be one of our figures, see docs/metrics.md, got 'elbo'"),
+        ("its PDF\n", "\n", "line 2: read is empty"),
+        ("\nother,nll", "\nnobody,nll", "the CSV file has the row 'nobody', which rows lacks"),
+    ],
+)
+def test_broken_figures_are_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in FIGURES
+    with pytest.raises(UsageError, match=re.escape(words)) as error:
+        published.load(str(write(tmp_path, figures=FIGURES.replace(old, new, 1))))
+    assert "\n" not in str(error.value)
+
+
+def test_rows_without_figures_and_files_that_are_not_there(tmp_path: Path) -> None:
+    without = "\n".join(line for line in FIGURES.splitlines() if not line.startswith("twin"))
+    with pytest.raises(UsageError, match="the CSV file has no figure of row 'twin'"):
+        published.load(str(write(tmp_path, figures=without)))
+    with pytest.raises(UsageError, match="it holds no figures"):
+        published.load(str(write(tmp_path, figures=FIGURES.splitlines()[0])))
+    path = write(tmp_path)
+    path.with_suffix(".csv").unlink()
+    with pytest.raises(UsageError, match=r"the figures .*tiny.csv cannot be read"):
+        published.load(str(path))
+    with pytest.raises(UsageError, match=r"unknown table 'burda2105', .* did you mean 'burda2015'\?"):
+        published.load("burda2105")
+    with pytest.raises(UsageError, match=r"unknown table '.*nowhere.toml'"):
+        published.load(str(tmp_path / "nowhere.toml"))
+
+
+@pytest.mark.parametrize("name", published.names())
+def test_shipped_tables_can_be_run(name: str) -> None:
+    """Every row of every profile builds: its keywords are those of its variant."""
+    table = published.load(name)
+    for profile in table.reasons:
+        configure(table.suite(profile, table.rows), {})
+    assert table.start
+
+
+@pytest.mark.parametrize("name", [name for name in published.names() if name != "ppca"])
+def test_shipped_figures_are_the_published_ones(name: str) -> None:
+    """Value, standard error and sign: our figure is an ELBO where the source prints its negative, and so on."""
+    with TRANSCRIBED.open(encoding="utf-8", newline="") as file:
+        known = list(csv.DictReader(file))
+    for figure in published.load(name).figures:
+        layer = re.fullmatch(r"active_units_layer(\d)", figure.metric)
+        metric = "active_units" if layer else figure.metric
+        found = [line for line in known if (line["model"], line["metric"]) == (figure.row, metric)]
+        values = [line["value"].split("+")[int(layer[1]) - 1 if layer else 0] for line in found]
+        assert figure.value in map(float, values), figure
+        line = found[list(map(float, values)).index(figure.value)]
+        assert figure.stderr == (float(line["stderr"]) if line["stderr"] else None)
+        assert figure.verified == ("UNVERIFIED" not in line["source"]), figure
+        assert (figure.sign == -1) == ("neg_elbo" in figure.metric), figure

@@ -1,0 +1,124 @@
+"""`vaebench reproduce` as its user meets it: real runs of a tiny table, its page, its exit codes."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import cli, record
+from bench.reproduce import published
+from bench.reproduce.execute import reproduce
+from tests.helpers import call
+from tests.reproduce.tiny import RECIPE, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the table, all of it run once."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    path = write(folder)
+    table = published.load(str(path))
+    outcome, _ = reproduce(table, "short", table.rows, folder / "out", device="cpu")
+    assert not outcome.failed
+    assert outcome.ran == 4
+    return folder
+
+
+def test_a_disagreement_exits_with_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "reproduce", str(folder / "tiny.toml"), "--out", str(folder / "out"))
+    assert code == cli.FAILED_CELLS
+    assert "5 figures: 2 agree, 1 differs, 1 not comparable, 1 unverified source." in out
+    assert "differs: other nll: It was made up." in out
+    lines = {tuple(line.split()[:2]): line for line in out.splitlines() if line.startswith(("plain", "twin", "other"))}
+    assert lines["plain", "neg_elbo"].split()[-1] == "agrees"
+    assert lines["other", "nll"].split()[-1].startswith("differs")
+
+
+def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["reproduce", str(folder / "tiny.toml"), "--rows", "plain,twin", "--out", str(folder / "out")]
+    code, out, err = call(capsys, *words)
+    assert code == cli.OK
+    assert "3 of 3 cells are finished" in err
+    # What was run before of the other rows stays on the page, and does not fail this command.
+    assert "1 differs" in out
+    code, out, _ = call(capsys, *words, "--json")
+    assert code == cli.OK
+    found = json.loads(out)
+    assert (found["ran"], found["skipped"]) == (0, 3)
+    assert [(line["row"], line["verdict"]) for line in found["figures"]] == [("plain", "agrees"), ("twin", "agrees")]
+
+
+def test_the_figures_are_those_of_the_records(folder: Path) -> None:
+    records = record.read_all(folder / "out")[0]
+    elbos = [found["metrics"]["elbo_nats"] for found in records if found["cell"]["variant"] == "linear"]
+    with (folder / "out" / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    mean = sum(elbos) / 3
+    assert float(lines["plain"]["ours_mean"]) == pytest.approx(-mean)
+    assert float(lines["plain"]["difference"]) == pytest.approx(-mean - 7.5)
+    assert float(lines["twin"]["ours_mean"]) == pytest.approx(mean)
+    assert float(lines["plain"]["ours_low"]) < -mean < float(lines["plain"]["ours_high"])
+    assert (lines["plain"]["seeds"], lines["plain"]["epochs"]) == ("3", "2 2 2")
+    assert (lines["plain"]["published"], lines["plain"]["published_stderr"]) == ("7.5", "0.1")
+
+
+def test_the_page_says_what_was_done(folder: Path) -> None:
+    page = (folder / "out" / "README.md").read_text(encoding="utf-8")
+    for words in (
+        "# A tiny table, short",
+        "Published: Nobody 2026.",
+        "Chosen beforehand.",
+        "It is small.",
+        "**differs**",
+        "unverified source: other recon: from memory, UNVERIFIED",
+        "epochs 2, batch\\_size 100",
+        "plots/figures.png",
+    ):
+        assert words in page.replace("batch_size", "batch\\_size"), words
+    for name in (
+        "tables/figures.csv",
+        "tables/figures.md",
+        "tables/figures.tex",
+        "plots/figures.png",
+        "plots/figures.svg",
+    ):
+        assert (folder / "out" / name).stat().st_size > 200, name
+    tex = (folder / "out" / "tables" / "figures.tex").read_text(encoding="utf-8")
+    assert r"\textbf{differs}" in tex
+    assert r"neg\_elbo" in tex
+
+
+def test_a_row_that_was_not_asked_for_is_named_as_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path)
+    code, out, _ = call(capsys, "reproduce", str(path), "--rows", "twin", "--seeds", "1", "--out", str(tmp_path / "o"))
+    assert code == cli.OK
+    assert "1 figure: 1 agrees." not in out  # the figure of `plain` is of the same run
+    assert "2 figures: 2 agree." in out
+    assert "Not run: other." in (tmp_path / "o" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_failed_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = RECIPE.replace("epochs = 2,", "epochs = 2, lr = 1e30,")
+    words = ["reproduce", str(write(tmp_path, broken)), "--rows", "plain", "--seeds", "1", "--out", str(tmp_path / "o")]
+    code, out, err = call(capsys, *words)
+    assert code == cli.FAILED_CELLS
+    assert "failed: plain neg_elbo: diverged" in out
+    assert "vaebench: failed: " in err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["reproduce", "burda2105"], "did you mean 'burda2015'?"),
+        (["reproduce", "burda2015", "--rows", "vae_3L"], "table burda2015 has no row 'vae_3L'"),
+        (["reproduce", "burda2015", "--profile", "long"], "table burda2015 has no profile 'long'"),
+        (["reproduce", "burda2015", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["reproduce", "burda2015", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (cli.USAGE, "")
+    assert line in err
+    assert err.count("\n") == 1

@@ -1,0 +1,107 @@
+"""What is said of a figure, on records made by hand: which runs count, which sign, what is agreement."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import record
+from bench.reproduce import page, published
+from bench.reproduce.published import Table, Tolerance
+from bench.reproduce.verdict import Finding, findings, judge
+from tests.reproduce.tiny import write
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return published.load(str(write(tmp_path)))
+
+
+def runs(
+    table: Table, row: str, values: Sequence[dict[str, float] | str], profile: str = "short", **changes: Any
+) -> list[Any]:
+    """Records of a row, seed by seed: its figures, or the status of a run that failed."""
+    made = []
+    for seed, value in enumerate(values):
+        cell = table.suite(profile, table.chosen([row])).cells("cpu")[0] | {"seed": seed} | changes
+        found = record.new("quality", cell, {})
+        if isinstance(value, str):
+            made.append(found | {"status": value, "reason": "it broke"})
+        else:
+            made.append(found | {"status": "ok", "metrics": value, "curve": [{}] * cell["budget"]["epochs"]})
+    return made
+
+
+def judged(table: Table, row: str, records: list[Any]) -> list[Finding]:
+    return findings(table, "short", table.chosen([row]), records)
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"),
+    [(-0.6, "differs"), (-0.5, "agrees"), (0.0, "agrees"), (3.0, "agrees"), (3.01, "differs")],
+)
+def test_tolerance_has_two_sides(difference: float, verdict: str) -> None:
+    assert judge(difference, Tolerance(0.5, 3)) == verdict
+
+
+def test_how_a_tolerance_reads() -> None:
+    assert (str(Tolerance(0.5, 0.5)), str(Tolerance(0.5, 3))) == ("± 0.5", "-0.5 to +3")
+
+
+def test_a_published_negative_elbo_is_held_against_minus_our_elbo(table: Table) -> None:
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}, {"elbo_nats": -10.0}]))
+    assert found.values == {0: 8.0, 1: 10.0}
+    assert found.difference == pytest.approx(9.0 - 7.5)
+    assert (found.verdict, found.runs, found.epochs) == ("agrees", 3, (2, 2))
+    (twin,) = judged(table, "twin", runs(table, "twin", [{"elbo_nats": -8.0}]))
+    assert twin.difference == pytest.approx(-8.0 + 7.0)  # published as an ELBO
+    assert twin.summary is not None
+    assert twin.summary.half_width is None
+
+
+def test_a_disagreement_and_its_explanation(table: Table) -> None:
+    records = runs(table, "other", [{"nll_is5_nats": 1.1, "kl_nats": 9.0, "recon_nats": 5.0}])
+    nll, kl, recon = judged(table, "other", records)
+    assert (nll.verdict, nll.reason, nll.difference) == ("differs", "It was made up.", pytest.approx(0.1))
+    assert nll.tolerance == Tolerance(1e-9, 1e-9)
+    assert (kl.verdict, kl.reason, kl.tolerance, kl.difference) == ("not comparable", "it is another KL", None, 8.0)
+    assert (recon.verdict, recon.reason, recon.tolerance) == ("unverified source", "from memory, UNVERIFIED", None)
+    assert page.tally([nll, kl, recon]) == "3 figures: 1 differs, 1 not comparable, 1 unverified source"
+    assert page.reasons([nll, kl, recon]) == [
+        "differs: other nll: It was made up.",
+        "not comparable: other kl: it is another KL",
+        "unverified source: other recon: from memory, UNVERIFIED",
+    ]
+
+
+def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
+    (found,) = judged(table, "plain", [])
+    assert (found.verdict, found.summary, found.difference) == ("not run", None, None)
+    (found,) = judged(table, "plain", runs(table, "plain", ["diverged", "timeout"]))
+    assert (found.verdict, found.reason) == ("failed", "diverged: it broke")
+    (found,) = judged(table, "plain", runs(table, "plain", [{"kl_nats": 1.0}]))
+    assert (found.verdict, found.reason) == ("failed", "the runs have no figure elbo_nats")
+    # One that failed takes nothing from the others, and is counted.
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}, "error"]))
+    assert (found.verdict, len(found.values), found.runs) == ("agrees", 1, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"budget": {"epochs": 9}}, {"measure": {}}, {"overrides": {}}, {"binarise": "fixed"}, {"precision": "bf16"}],
+)
+def test_a_run_of_another_configuration_does_not_count(table: Table, changes: dict[str, Any]) -> None:
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}], **changes))
+    assert found.verdict == "not run"
+
+
+def test_device_and_threads_may_be_any_and_the_latest_run_of_a_seed_stands(table: Table) -> None:
+    (old,) = runs(table, "plain", [{"elbo_nats": -8.0}])
+    (new,) = runs(table, "plain", [{"elbo_nats": -9.0}], device="cuda", threads=4)
+    old["provenance"]["started"], new["provenance"]["started"] = "2026-01-01", "2026-01-02"
+    for records in ([old, new], [new, old]):
+        (found,) = judged(table, "plain", records)
+        assert found.values == {0: 9.0}
+    old["protocol"] = "0.9"
+    assert judged(table, "plain", [old])[0].verdict == "not run"
