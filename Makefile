@@ -10,6 +10,9 @@ SEEDS ?=
 DEVICE ?= auto
 SET ?=
 AGAIN ?=
+TABLE ?=
+PROFILE ?=
+ROWS ?=
 OUT ?=
 BASELINE ?=
 # Words for `vaebench`, in common to bench and compare
@@ -20,7 +23,7 @@ READY = $(VENV)/.ready
 PEERS = .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare report test lint types bench-micro bench-growth bench-peers mutants clean
+.PHONY: help install bench compare reproduce report test lint types bench-micro bench-growth bench-peers mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +43,10 @@ bench: $(READY) ## run a suite and write its tables and plots (SUITE=quick)
 
 compare: $(READY) ## paired differences between variants (VARIANTS="vanilla full_covariance")
 	@$(BIN)/vaebench compare $(VARIANTS) --suite $(SUITE) $(OPTIONS)
+
+reproduce: $(READY) ## train a published table's missing rows and compare (TABLE=burda2015 ROWS=vae_1L_k1 PROFILE=short; no TABLE lists them)
+	@$(BIN)/vaebench reproduce $(if $(TABLE),$(TABLE) $(if $(PROFILE),--profile $(PROFILE)) $(if $(ROWS),--rows $(ROWS)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again) --device $(DEVICE),--list)
 
 report: $(READY) ## write the tables and plots of results/$(SUITE) again, or of OUT
 	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(basename $(notdir $(SUITE))))"

@@ -103,7 +103,7 @@ def test_a_failed_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
     words = ["reproduce", str(write(tmp_path, broken)), "--rows", "plain", "--seeds", "1", "--out", str(tmp_path / "o")]
     code, out, err = call(capsys, *words)
     assert code == cli.FAILED_CELLS
-    assert "failed: plain neg_elbo: diverged" in out
+    assert "failed: plain neg_elbo, twin elbo: diverged" in out
     assert "vaebench: failed: " in err
 
 
