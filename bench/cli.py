@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -451,23 +451,47 @@ def _print_json(value: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with a documented exit code. An expected error is one line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for name in ("SIGTERM", "SIGHUP"):  # a cancelled job or a closed terminal leaves as Ctrl-C does
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-    try:
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value") or OK
-        sys.stdout.flush()
-    except (BenchError, CycloptsError) as error:
-        line = " ".join(str(error).split())
-        print(f"vaebench: {line}", file=sys.stderr)
-        code = error.exit_code if isinstance(error, BenchError) else USAGE
-    except KeyboardInterrupt:
-        program = [sys.argv[0]] if Path(sys.argv[0]).name == "vaebench" else ["python", "-m", "bench"]
-        resume = shlex.join([*program, *words])
-        print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output left (`vaebench list | head`); nothing is wrong, and nobody reads the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
+    with _signals():
+        try:
+            code = app(words, exit_on_error=False, print_error=False, result_action="return_value") or OK
+            sys.stdout.flush()
+        except (BenchError, CycloptsError) as error:
+            line = " ".join(str(error).split())
+            print(f"vaebench: {line}", file=sys.stderr)
+            code = error.exit_code if isinstance(error, BenchError) else USAGE
+        except KeyboardInterrupt:
+            program = [sys.argv[0]] if Path(sys.argv[0]).name == "vaebench" else ["python", "-m", "bench"]
+            resume = shlex.join([*program, *words])
+            print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
+            code = INTERRUPTED
+        except BrokenPipeError:
+            # The reader of our output left (`vaebench list | head`); nothing is wrong, and nobody reads the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = OK
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """A cancelled job or a closed terminal is as Ctrl-C: the first ends what runs tidily, the second leaves at once."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    # What whoever started us wants ignored (nohup, a script's background) stays ignored.
+    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+
+    def leave(*_: object) -> None:
+        os.write(2, b"\nvaebench: interrupted twice: left at once; finished cells are kept\n")
+        os._exit(INTERRUPTED)  # the cells notice, and end
+
+    def interrupt(*_: object) -> None:
+        for number in heeded:
+            signal.signal(number, leave)
+        raise KeyboardInterrupt
+
+    for number in heeded:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])

@@ -9,14 +9,16 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import data, record, report, supervise, weights
 from bench import device as devices
-from bench.errors import MachineError, UsageError
+from bench.errors import UsageError
+from bench.lock import lock
 from bench.progress import Progress
-from bench.record import Record
+from bench.record import Cell, Record
 from bench.suite import SECTIONS, DataChoice, Suite, Variant, hint, typed
 from variants import RegistryError, registry
 from variants.parts import OptionError
@@ -172,11 +174,25 @@ def execute(
             devices.require_compiler(each)
         if suite.precision == "bf16":
             devices.require_bf16(each)
+    page = page or partial(report.write, reference=report.reference_of(out, suite.name))
+    with lock(out):
+        return _run(suite, out, trained, timed, side=jobs or default_jobs(device), again=again, page=page)
+
+
+def _run(
+    suite: Suite,
+    out: Path,
+    trained: list[Cell],
+    timed: list[Cell],
+    *,
+    side: int,
+    again: bool,
+    page: Callable[[Path], report.Report],
+) -> Outcome:
     missing = [cell for cell in trained if again or not record.is_finished(out, record.record_id("quality", cell))]
     untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)
     if missing or untimed:
-        check_writable(out)
         for choice in suite.datasets:
             data.fetch(choice.name)
     if again:
@@ -189,7 +205,6 @@ def execute(
         progress.say(
             f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and not run again; --again does it"
         )
-    side = jobs or default_jobs(device)
     started = time.perf_counter()
     pure: list[float | None] = []
 
@@ -226,7 +241,7 @@ def execute(
         skipped=skipped,
         records=records,
         failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
-        report=page(out) if page else report.write(out, reference=report.reference_of(out, suite.name)),
+        report=page(out),
     )
 
 
@@ -253,13 +268,3 @@ def _check_train_size(suite: Suite) -> None:
             size = sizes.get(choice.name)
             if wanted and size and wanted > size and not choice.options:
                 raise UsageError(f"train_size {wanted} is more than the {size} training examples of {choice.name}")
-
-
-def check_writable(out: Path) -> None:
-    """MachineError if no record could be written in a results folder."""
-    probe = out / "runs" / ".writable"
-    record.write_bytes(probe, b"")
-    try:
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise MachineError(f"cannot write in {out}: {error.strerror}") from error

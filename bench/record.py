@@ -1,5 +1,6 @@
 """One run = one Record: a JSON file with the full configuration, the figures and where they came from."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ PROTOCOL = "1.1"
 STATUSES = ("ok", "diverged", "error", "timeout")
 # "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.
 KINDS = ("quality", "throughput", "oracle")
+# How the names of files begin that are being written.
+PARTIAL = ".partial-"
 
 Record = dict[str, Any]
 Cell = dict[str, Any]
@@ -56,10 +59,16 @@ def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` in one step, so that nobody ever sees half a file. MachineError if it cannot be."""
+    """Replace `path` in one step, for good: nobody ever sees half a file, and a power cut does not undo it.
+
+    A process that is killed here leaves a file whose name begins with `PARTIAL`; the next run removes it.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -68,10 +77,31 @@ def write_bytes(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
+            _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, for good. OSError if it cannot be made."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that keeps its folders in its own way
+            raise
+    finally:
+        os.close(handle)
 
 
 def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:

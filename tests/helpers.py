@@ -1,7 +1,13 @@
 """What several test files need: tiny cells, data held in memory, and a plugin whose variants misbehave."""
 
+import contextlib
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +139,11 @@ def hangs(data):
     time.sleep(600)
 
 
+def hogs(data):
+    # In C and without letting go of the interpreter: no thread and no signal handler of Python runs.
+    sum(range(10**14))
+
+
 def hangs_in_training(data):
     return with_objective(data, lambda module, loss: time.sleep(600) if module.training else loss)
 
@@ -187,6 +198,50 @@ def forget_plugins(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if str(folder) in str(getattr(module, "__file__", None)):
             del sys.modules[name]
+
+
+def start(folder: Path, *words: str | Path, **how: Any) -> subprocess.Popen[str]:
+    """A Python process in `folder`, a session of its own, that sees the plugins which this one sees."""
+    # In the background of a shell script Ctrl-C is ignored, and what it starts would ignore it too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+        preexec_fn=heed,
+        **how,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    out, err = process.communicate(timeout=600)
+    return process.returncode, out, err
+
+
+def processes(session: int) -> dict[int, str]:
+    """What runs in a session: process id -> command line. Linux."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            state, _, _, own = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(own) == session and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
+    """What `condition` returns, once that is true; an error if it never is."""
+    until = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.05)
+    return found
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:

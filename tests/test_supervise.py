@@ -2,6 +2,10 @@
 
 import json
 import multiprocessing
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 from bench import record, supervise
 from bench.errors import MachineError
 from bench.run import run_cell
-from tests.helpers import simulated
+from tests.helpers import finish, processes, simulated, start, wait_for
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
 
@@ -42,7 +46,7 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
         ("good", 0): ("ok", None),
         ("dies", 0): ("error", "the cell's process exited with code 7 without a result"),
         ("raises_at_build", 0): ("error", "RuntimeError: no way to build this"),
-        ("killed", 0): ("error", "the cell's process was killed by signal 9 without a result"),
+        ("killed", 0): ("error", "the cell's process was killed by signal 9 (perhaps out of memory: try fewer --jobs)"),
         ("dies_without_a_code", 0): ("error", "the cell's process exited with code 0 without a result"),
         ("loads_in_workers", 0): ("ok", None),
         ("nan_in_training", 0): ("diverged", "training loss is nan in epoch 1"),
@@ -88,3 +92,106 @@ def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot write"):
         run_cells([simulated("dies"), simulated("hangs")], tmp_path / "out")
     assert multiprocessing.active_children() == []
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+SUITE = """
+seeds = 1
+variants = ["hangs_in_training", "hogs"]
+datasets = [{ name = "linear_gaussian", options = { n = 1000 } }]
+budget = { epochs = 1, batch_size = 100, train_size = 200 }
+throughput = { blocks = 0 }
+"""
+
+
+def begin(folder: Path) -> Any:
+    """A run with two cells at work, one of which no Python code in it can end."""
+    (folder / "endless.toml").write_text(SUITE)
+    words = ["run", "endless.toml", "--device", "cpu", "--jobs", "2", "--out", "out"]
+    run = start(folder, "-m", "bench", *words)
+    # Beside the run itself: the fork server, its tracker of resources, and the cells.
+    wait_for(lambda: len(processes(run.pid)) >= 5 or run.poll() is not None)
+    time.sleep(1)
+    assert run.poll() is None, finish(run)
+    return run
+
+
+@linux
+def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    run.kill()
+    finish(run)
+    wait_for(lambda: not processes(run.pid), timeout_s=10)
+    assert record.read_all(tmp_path / "out") == ([], [])
+
+
+def test_a_cell_that_is_killed_from_outside_leaves_its_neighbours_alone(tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill_the_other(_: int) -> None:
+        for process in multiprocessing.active_children():
+            if process.pid == min(p.pid or 0 for p in multiprocessing.active_children()) and not killed:
+                killed.append(process.pid or 0)
+                process.kill()
+
+    cells = [simulated("hangs_in_training"), simulated("good"), simulated("good", seed=1)]
+    told, _ = run_cells(cells, tmp_path, on_epoch=kill_the_other)
+    found = {(made["cell"]["variant"], made["cell"]["seed"]): made["status"] for made in told}
+    assert found == {("hangs_in_training", 0): "error", ("good", 0): "ok", ("good", 1): "ok"}
+    assert killed
+
+
+@linux
+def test_a_cancelled_job_ends_its_cells_and_says_how_to_go_on(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    os.kill(run.pid, signal.SIGTERM)
+    code, _, err = finish(run)
+    assert code == 130
+    assert err.splitlines()[-1].startswith("vaebench: interrupted; finished cells are kept. Resume with: ")
+    assert "Traceback" not in err
+    wait_for(lambda: not processes(run.pid), timeout_s=10)
+
+
+@linux
+def test_the_second_signal_leaves_at_once(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    os.killpg(run.pid, signal.SIGINT)
+    time.sleep(0.3)  # less than a cell has to leave tidily
+    os.killpg(run.pid, signal.SIGINT)
+    code, _, err = finish(run)
+    assert code == 130
+    assert err.splitlines()[-1] == "vaebench: interrupted twice: left at once; finished cells are kept"
+    assert "Traceback" not in err
+    wait_for(lambda: not processes(run.pid), timeout_s=10)
+
+
+@linux
+def test_ctrl_c_while_everything_is_still_being_imported(tmp_path: Path) -> None:
+    (tmp_path / "endless.toml").write_text(SUITE)
+    run = start(tmp_path, "-m", "bench", "run", "endless.toml", "--device", "cpu", "--out", "out")
+    wait_for(lambda: any("forkserver" in line for line in processes(run.pid).values()))
+    os.killpg(run.pid, signal.SIGINT)
+    code, _, err = finish(run)
+    assert code == 130
+    assert err.count("\n") == 2, err
+    wait_for(lambda: not processes(run.pid), timeout_s=30)
+
+
+@linux
+def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup: the terminal goes, the run stays."""
+    code = f"""
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-c", {PROBE!r}])
+"""
+    assert finish(start(tmp_path, "-c", code))[:2] == (0, "still here\n")
+
+
+PROBE = """
+import os, signal
+from bench import cli
+with cli._signals():
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("still here")
+"""

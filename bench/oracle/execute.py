@@ -7,10 +7,11 @@ from typing import Any
 from bench import device as devices
 from bench import record, supervise
 from bench.errors import MachineError
-from bench.execute import Outcome, check_writable, default_jobs
+from bench.execute import Outcome, default_jobs
+from bench.lock import lock
 from bench.oracle import page
 from bench.oracle.suite import KIND, OracleSuite
-from bench.record import Record
+from bench.record import Cell, Record
 
 
 def execute(
@@ -33,9 +34,12 @@ def execute(
     if device == "mps":
         raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
     cells = suite.cells(device)
+    with lock(out):
+        return _run(suite, out, cells, side=jobs or default_jobs(device), again=again)
+
+
+def _run(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: bool) -> Outcome:
     missing = [cell for cell in cells if again or not record.is_finished(out, record.record_id(KIND, cell))]
-    if missing:
-        check_writable(out)
     if len(missing) < len(cells):
         finished = f"{len(cells) - len(missing)} of {len(cells)} problems are finished in {out}"
         _say(f"{finished} and not run again; --again does it")
@@ -52,7 +56,7 @@ def execute(
         KIND,
         missing,
         out,
-        jobs=jobs or default_jobs(device),
+        jobs=side,
         timeout_s=60 * suite.timeout_min,
         provenance=record.provenance(),
         on_epoch=nothing,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, MachineError, UsageError
+from bench.lock import lock
 from bench.record import provenance, write_bytes
 from bench.speed import Parser, growth_page, laws
 from bench.speed.growth_page import FLOOR
@@ -180,12 +181,13 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         arguments = _arguments(sys.argv[1:] if words is None else words)
         out = arguments.report or arguments.out
-        points = (
-            read(out, report=True)
-            if arguments.report
-            else run(out, laws.select(arguments.axes), arguments.repeats, lambda line: print(line, file=sys.stderr))
-        )
-        print(growth_page.write(out, points))
+        if arguments.report:
+            print(growth_page.write(out, read(out, report=True)))
+            return 0
+        with lock(out):
+            chosen = laws.select(arguments.axes)
+            points = run(out, chosen, arguments.repeats, lambda line: print(line, file=sys.stderr))
+            print(growth_page.write(out, points))
     except BenchError as error:
         print(f"growth: {error}", file=sys.stderr)
         return error.exit_code

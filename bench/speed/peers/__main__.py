@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from bench.errors import BenchError, MachineError, UsageError
+from bench.lock import lock
 from bench.speed.peers import driver, page, plan
 from bench.suite import hint
 
@@ -62,16 +63,17 @@ def measure(
         raise MachineError("pythae is not installed here: run make bench-peers")
     import torch
 
-    driver.run(
-        [task for name, task in plan.TASKS.items() if not tasks or name in tasks],
-        out,
-        rounds=rounds,
-        again=again,
-        threads=torch.get_num_threads(),
-        provenance=_provenance(),
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    print(page.write(out))
+    with lock(out):
+        driver.run(
+            [task for name, task in plan.TASKS.items() if not tasks or name in tasks],
+            out,
+            rounds=rounds,
+            again=again,
+            threads=torch.get_num_threads(),
+            provenance=_provenance(),
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        print(page.write(out))
     return FAILED if page.failures(out) else OK
 
 
