@@ -44,6 +44,7 @@ IN_TERMS = ("tests/variants/test_terms.py",)
 IN_KL = ("tests/variants/test_kl.py",)
 IN_LIKELIHOODS = ("tests/variants/test_likelihoods.py",)
 IN_OBJECTIVES = ("tests/variants/test_objectives.py",)
+IN_PATH_GRADIENTS = ("tests/variants/test_path_gradients.py",)
 IN_TC = ("tests/variants/test_total_correlation.py",)
 IN_TRAINING = ("tests/test_train.py",)
 IN_TABLES = ("tests/test_table.py",)
@@ -502,9 +503,54 @@ IMPORTANCE_WEIGHTS = [
         OBJECTIVES,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "bound = log_weights.logsumexp(0) - math.log(len(log_weights))\n"
-        "        surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
-        "        return -(bound.detach() + surrogate - surrogate.detach())",
+        "    surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
+        "    return -(bound.detach() + surrogate - surrogate.detach())",
         IN_OBJECTIVES,
+    ),
+    Mistake(
+        "dreg_without_the_second_weight",
+        6,
+        "the encoder's gradient carries the square of the normalised weight",
+        OBJECTIVES,
+        "lambda gradient: factor * gradient",
+        "lambda gradient: gradient",
+        IN_PATH_GRADIENTS,
+    ),
+    Mistake(
+        "dreg_without_its_warmup",
+        6,
+        "while log q counts for a part, so does what takes the place of its score",
+        OBJECTIVES,
+        "(1 - weight + weight * log_weights.detach().softmax(0))",
+        "log_weights.detach().softmax(0)",
+        IN_PATH_GRADIENTS,
+    ),
+    Mistake(
+        "dreg_with_the_score",
+        6,
+        "the parameters of log q are not stopped, so that their score is counted twice",
+        OBJECTIVES,
+        "terms.log_qz_x_stopped)\n        factor",
+        "terms.log_qz_x)\n        factor",
+        IN_PATH_GRADIENTS,
+    ),
+    Mistake(
+        "sticking_the_landing_with_the_score",
+        6,
+        "the same number, but the noise that was to be left out",
+        OBJECTIVES,
+        "terms.log_qz_x_stopped)).mean(0)",
+        "terms.log_qz_x)).mean(0)",
+        IN_PATH_GRADIENTS,
+    ),
+    Mistake(
+        "log_q_left_out_of_the_path",
+        6,
+        "log q stopped altogether, not its parameters alone",
+        TERMS,
+        "return log_q.detach() + (slope * (self.z - z.detach())).sum(-1)",
+        "return log_q.detach()",
+        IN_PATH_GRADIENTS,
     ),
     Mistake(
         "surrogate_as_bound",

@@ -277,6 +277,24 @@ def _kl(case: _Case) -> None:
             _hold(kl >= -STANDARD_ERRORS * se - 1e-6, f"the Monte Carlo KL is {kl:.6g} +- {se:.2g}, should be >= 0")
 
 
+def _path_derivative(case: _Case) -> None:
+    """Sticking the landing and IWAE-DReG hold for any posterior whose log-density is a smooth function of the point."""
+    model, x = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
+    if not model.has_bound:
+        return
+    with _seed(29):
+        terms = model.terms(x, 3)
+        step = 1e-5 * torch.randn_like(terms.z)
+    off = (terms.log_qz_x_stopped - terms.log_qz_x).abs().max().item()
+    _hold(off < 1e-6, f"log q(z|x) of its own sample and of an equal point differ by {off:.4g} nats")
+    (slope,) = torch.autograd.grad(terms.log_qz_x_stopped.sum(), terms.z)
+    with torch.no_grad():
+        seen = (terms.q.log_prob(terms.z + step) - terms.q.log_prob(terms.z - step)) / 2e-5
+        expected = (slope * step).sum(-1) / 1e-5
+    off = ((seen - expected).abs() / (1 + seen.abs())).max().item()
+    _hold(off < 1e-4, f"the derivative of log q(z|x) in z is off by {off:.2g} of itself: is z detached in log_prob?")
+
+
 def _bounds(case: _Case) -> None:
     if not case.model().has_bound:
         return
@@ -505,6 +523,7 @@ CHECKS: tuple[Callable[[_Case], None], ...] = (
     _one_likelihood,
     _densities,
     _kl,
+    _path_derivative,
     _bounds,
     _batch_mates,
     _gradients,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -59,6 +60,28 @@ class Terms:
     def log_qz_x(self) -> Tensor:
         """log q(z_k|x), `[K, B]`."""
         return self.q.log_prob(self.z)
+
+    @cached
+    def log_qz_x_stopped(self) -> Tensor:
+        """log q(z_k|x), `[K, B]`, as if the parameters of q were constants: its gradient goes through z_k alone.
+
+        That is the same number, and to first order in z the same function: log q + slope (z - z_k), with the slope
+        d log q(z)/dz at z_k. So nothing need be known of how q depends on its parameters, or where they are kept.
+
+        Source: Roeder, Wu and Duvenaud 2017, arXiv:1703.09194 (path derivative).
+
+        Raises:
+            NotImplementedError: log q(z|x) has no derivative in z.
+        """
+        z = self.z.detach().requires_grad_()
+        with torch.enable_grad():
+            log_q = self.q.log_prob(z)
+            if not log_q.requires_grad:
+                raise NotImplementedError(f"log q(z|x) of {type(self.q).__name__} has no derivative in z")
+            (slope,) = torch.autograd.grad(log_q.sum(), z, allow_unused=True)
+        if slope is None:
+            raise NotImplementedError(f"log q(z|x) of {type(self.q).__name__} has no derivative in z")
+        return log_q.detach() + (slope * (self.z - z.detach())).sum(-1)
 
     @cached
     def log_weights(self) -> Tensor:

@@ -35,6 +35,8 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "elbo": objectives.Elbo,
         "beta": objectives.Beta,
         "iwae": objectives.Iwae,
+        "iwae_dreg": objectives.IwaeDreg,
+        "sticking_the_landing": objectives.StickingTheLanding,
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
     },

@@ -1,0 +1,11 @@
+from typing import Any
+
+from variants import DataSpec, register
+from variants.core import VAE
+from variants.parts import Choice, assemble
+
+
+@register(base="iwae", changes="objective", paper="Tucker, Lawson, Gu and Maddison 2018, arXiv:1810.04152")
+def iwae_dreg(data: DataSpec, *, objective: Choice = "iwae_dreg", **parts: Any) -> VAE:
+    """IWAE with doubly reparameterised gradients: the encoder gets sum_k w~_k^2 (d log w_k / dz_k) (dz_k / dphi)."""
+    return assemble(data, objective=objective, **parts)
