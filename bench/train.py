@@ -13,6 +13,7 @@ from bench import measure, seeds
 from bench.data.batches import Data
 from bench.suite import Budget
 from variants.core import VAE
+from variants.parts import part_name
 
 
 class Diverged(Exception):
@@ -40,8 +41,13 @@ def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -
 
     Returns:
         (x `[B, *shape]`, passes over the data so far) -> loss `[B]`.
+
+    Raises:
+        ValueError: an objective that cannot be compiled is to be.
     """
     number, _, compiled = precision.partition("+")
+    if compiled and getattr(model.objective, "eager", False):
+        raise ValueError(f"the objective {part_name(model.objective)} cannot be compiled: train it without --compile")
     lowered = _bf16_networks(model, device) if number == "bf16" else nullcontext
     function: Loss = torch.compile(model.loss) if compiled else model.loss
     shape: torch.Size | None = None

@@ -348,6 +348,11 @@ def test_training_in_bf16_repeats_itself_and_is_judged_in_fp32(digits: Any) -> N
     assert curves[1][-1]["valid_elbo_nats"] == pytest.approx(curves[0][-1]["valid_elbo_nats"], rel=0.05)
 
 
+def test_an_objective_that_compiling_would_change_is_refused() -> None:
+    with pytest.raises(ValueError, match="objective iwae_dreg cannot be compiled: train it without --compile"):
+        train.loss_function(model_of("iwae_dreg"), precision="fp32+compile")
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
 def test_what_is_compiled_computes_the_same() -> None:
     # The deterministic encoder draws nothing, so the gradients must agree; the smaller batch goes another way.

@@ -523,9 +523,9 @@ CHECKS: tuple[Callable[[_Case], None], ...] = (
     _one_likelihood,
     _densities,
     _kl,
-    _path_derivative,
     _bounds,
     _batch_mates,
     _gradients,
     _reparameterised_samples,
+    _path_derivative,
 )

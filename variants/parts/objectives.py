@@ -111,7 +111,8 @@ class IwaeDreg(Objective):
 
     A prior that shares parameters with the encoder is no part of q: those get sum_k w~_k d log p(z_k) as well.
 
-    The factor is put on the gradient at `terms.z` by a hook, so these terms must serve no other loss.
+    The factor is put on the gradient at `terms.z` by a hook, which saves a second pass through the decoder. So these
+    terms must serve no other loss; and within one compiled graph no gradient would pass by the hook.
 
     Source: Tucker, Lawson, Gu and Maddison 2018, arXiv:1810.04152, eq. 8 (IWAE-DReG).
 
@@ -119,6 +120,8 @@ class IwaeDreg(Objective):
         samples: K importance samples.
         warmup_epochs: passes over which log p(z) - log q(z|x) is phased in linearly; 0 for none.
     """
+
+    eager = True
 
     def __init__(self, *, samples: int = 5, warmup_epochs: float = 0) -> None:
         super().__init__()
