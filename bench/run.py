@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from bench import clock, data, measure, record, seeds, weights
 from bench import device as devices
@@ -25,8 +26,9 @@ from variants import registry
 from variants.core import VAE
 from variants.parts import part_names
 
-# Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane.
-SHOWN, DRAWN, PLACED = 8, 32, 500
+# Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
+# the covariance of a posterior that has none in closed form.
+SHOWN, DRAWN, PLACED, MOMENT_DRAWS = 8, 32, 500, 512
 
 
 def run_cell(
@@ -222,8 +224,7 @@ def _artefacts(model: VAE, loaded: Data) -> bytes:
     q = model.infer(points)
     mean = q.mean
     axes = mean.var(0).topk(min(2, mean.shape[-1])).indices
-    matrix = getattr(q, "covariance_matrix", None)
-    covariance = q.variance.diag_embed() if matrix is None else matrix
+    covariance = _covariance(q)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -236,6 +237,19 @@ def _artefacts(model: VAE, loaded: Data) -> bytes:
         labels=labels.cpu().numpy(),
     )
     return buffer.getvalue()
+
+
+def _covariance(q: Distribution) -> Tensor:
+    """`[B, D, D]`: in closed form, or where there is none that of draws."""
+    matrix: Tensor | None = getattr(q, "covariance_matrix", None)
+    if matrix is not None:
+        return matrix
+    try:
+        return q.variance.diag_embed()
+    except NotImplementedError:
+        z = q.sample(torch.Size([MOMENT_DRAWS]))
+        z = (z - z.mean(0)).movedim(0, -1)
+        return z @ z.mT / (MOMENT_DRAWS - 1)
 
 
 def _pixels(x: Tensor) -> "np.ndarray[Any, np.dtype[np.uint8]]":

@@ -454,21 +454,28 @@ def _gradients(case: _Case) -> None:
 def _reparameterised_samples(case: _Case) -> None:
     model = case.model().eval()
     with _seed(19):
-        log_px_z = model.terms(case.batch(), 2).log_px_z.sum()
+        terms = model.terms(case.batch(), 2)
+        # Every latent: a decoder need not see all of them.
+        z = (terms.z * torch.randn_like(terms.z)).sum()
+    log_px_z = terms.log_px_z.sum()
 
-    def reached(module: torch.nn.Module) -> dict[str, bool]:
+    def missed(value: Tensor, module: torch.nn.Module) -> tuple[list[str], bool]:
+        """The parameters to which a value gives no gradient, and whether that is all of them."""
         named = {name: p for name, p in module.named_parameters() if p.requires_grad and p.numel()}
-        if not named or not log_px_z.requires_grad:
-            return dict.fromkeys(named, False)
-        gradients = torch.autograd.grad(log_px_z, list(named.values()), retain_graph=True, allow_unused=True)
-        return {name: g is not None and bool(g.any()) for name, g in zip(named, gradients, strict=True)}
+        gradients: list[Tensor | None] = [None] * len(named)
+        if named and value.requires_grad:
+            gradients = list(torch.autograd.grad(value, list(named.values()), retain_graph=True, allow_unused=True))
+        names = [name for name, g in zip(named, gradients, strict=True) if g is None or not g.any()]
+        return names, bool(named) and len(names) == len(named)
 
-    posterior, encoder = reached(model.posterior), reached(model.encoder)
-    missed = [name for name, hit in posterior.items() if not hit]
+    names, none_hit = missed(z, model.posterior)
     # Without a density the posterior may hold parameters that z does not move, such as a code book's.
-    if model.has_bound or len(missed) == len(posterior):
-        _hold(not missed, f"log p(x|z) gives no gradient to posterior.{', posterior.'.join(missed)}: is z detached?")
-    _hold(not encoder or any(encoder.values()), "log p(x|z) gives no gradient to the encoder: is z detached?")
+    if model.has_bound or none_hit:
+        _hold(not names, f"z gives no gradient to posterior.{', posterior.'.join(names)}: is it detached?")
+    for name in ("posterior", "encoder"):
+        _hold(
+            not missed(log_px_z, getattr(model, name))[1], f"log p(x|z) gives no gradient to the {name}: is z detached?"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -81,9 +81,10 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
     bound: list[Tensor] = []
     variance: list[Tensor] = []
     method = None
+    prior = model.prior()
     with seeds.stream(seed, "evaluate", next(model.parameters()).device.type):
         for x, _ in batches:
-            terms = model.terms(x, samples)
+            terms = model.terms(x, samples, prior)
             recon.append(terms.log_px_z.mean(0))
             if model.has_bound:
                 kl.append(terms.kl)
@@ -101,19 +102,29 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
 
 
 @torch.no_grad()
-def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int | None]:
-    """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`."""
+def point_metrics(model: VAE, data: Data, split: str) -> tuple[dict[str, float | int | None], list[int] | None]:
+    """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`.
+
+    Returns:
+        The metrics, and the active units of each layer of latents, the lowest first; None without a bound.
+    """
     model.eval()
     squared, count = 0.0, 0
     means: list[Tensor] = []
+    layers: tuple[int, ...] = ()
     for x, _ in data.eval_batches(split, EVAL_BATCH):
-        mean = model.infer(x).mean
+        q = model.infer(x)
+        mean = q.mean
         squared += (x - model.decode(mean).mean).cpu().double().square().sum().item()
         count += x.numel()
         means.append(mean.cpu().double())
-    active = int((torch.cat(means).var(0) > ACTIVE_VARIANCE).sum().item())
-    # The threshold presumes a prior of unit scale, which a model without a density does not have.
-    return {"mse_per_pixel": squared / count, "active_units": active if model.has_bound else None}
+        layers = getattr(q, "layers", tuple(q.event_shape))
+    active = torch.cat(means).var(0) > ACTIVE_VARIANCE
+    metrics = {"mse_per_pixel": squared / count, "active_units": int(active.sum().item())}
+    if not model.has_bound:
+        # The threshold presumes a prior of unit scale, which a model without a density does not have.
+        return metrics | {"active_units": None}, None
+    return dict(metrics), [int(layer.sum().item()) for layer in torch.split(active, list(layers))]
 
 
 def parameter_count(model: VAE) -> int:

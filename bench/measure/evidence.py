@@ -65,13 +65,14 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
     """
     found: list[Columns] = []
     with _judged(model):
-        rows = rows_at_once(lambda n: model.terms(x[:1].expand(n, *x.shape[1:]), 1).log_weights)
+        prior = model.prior()
+        rows = rows_at_once(lambda n: model.terms(x[:1].expand(n, *x.shape[1:]), 1, prior).log_weights)
         examples = max(1, rows // samples)
         turn = max(1, min(samples, rows // examples))
         for part in torch.split(x, examples):
             log_weights, draws, lower = [], [], torch.zeros(len(part), dtype=torch.float64)
             for start in range(0, samples, turn):
-                terms = model.terms(part, min(turn, samples - start))
+                terms = model.terms(part, min(turn, samples - start), prior)
                 log_weights.append(_precise(terms.log_weights))
                 draws.append(_precise(elbo_draws(terms)))
                 lower += _precise(elbo(terms)) * len(terms.z)

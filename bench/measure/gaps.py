@@ -232,18 +232,20 @@ _FAMILIES: dict[str, Callable[[Distribution], tuple[list[Tensor], Build]]] = {
 }
 
 
-def _terms(model: VAE, x: Tensor, q: Distribution, samples: int) -> Terms:
+def _terms(model: VAE, x: Tensor, q: Distribution, p: Distribution, samples: int) -> Terms:
     z = q.rsample(torch.Size([samples]))
-    return Terms(x=x, z=z, q=q, p=model.prior(), log_px_z=model.likelihood.log_prob(model.decoder(z), x))
+    return Terms(x=x, z=z, q=q, p=p, log_px_z=model.likelihood.log_prob(model.decoder(z), x))
 
 
 def _maximise(model: VAE, x: Tensor, start: list[Tensor], build: Build, steps: int, samples: int) -> list[Tensor]:
     parameters = [tensor.clone().requires_grad_() for tensor in start]
     adam = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=EPS)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, max(1, steps))
+    with torch.no_grad():
+        prior = model.prior()
     for _ in range(steps):
         with torch.enable_grad():
-            terms = _terms(model, x, build(parameters), samples)
+            terms = _terms(model, x, build(parameters), prior, samples)
             # log q at constant parameters: what is left out, the score of q, is zero on average and only adds noise.
             log_qz_x = build([p.detach() for p in parameters]).log_prob(terms.z)
             loss = (log_qz_x - terms.log_px_z - terms.log_pz).mean(0).sum()
@@ -258,8 +260,9 @@ def _maximise(model: VAE, x: Tensor, start: list[Tensor], build: Build, steps: i
 
 def _in_turns(model: VAE, x: Tensor, q: Distribution, samples: int) -> Iterator[Terms]:
     """`samples` draws of q, so many at a time that memory is bounded."""
-    turn = max(1, rows_at_once(lambda n: _terms(model, x[:1], model.infer(x[:1]), n).log_weights) // len(x))
-    return (_terms(model, x, q, min(turn, samples - k)) for k in range(0, samples, turn))
+    prior = model.prior()
+    turn = max(1, rows_at_once(lambda n: _terms(model, x[:1], model.infer(x[:1]), prior, n).log_weights) // len(x))
+    return (_terms(model, x, q, prior, min(turn, samples - k)) for k in range(0, samples, turn))
 
 
 def _bound(model: VAE, x: Tensor, q: Distribution, samples: int) -> Tensor:

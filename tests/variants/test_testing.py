@@ -258,7 +258,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "samples wider than the prior": (variant(prior=WidePrior), r"'densities': samples of p\(z\) are"),
     "detached posterior": (
         variant(posterior=posterior(DetachedSampling)),
-        "'reparameterised samples': log p.x.z. gives no gradient to posterior.heads.loc.weight",
+        "'reparameterised samples': z gives no gradient to posterior.heads.loc.weight",
     ),
     "detached scale": (
         variant(posterior=posterior(DetachedScale)),

@@ -15,7 +15,7 @@ class VAE(nn.Module):
     Args:
         encoder: module, x `[B, *shape]` -> features h `[B, H]`.
         posterior: module, h -> q(z|x), batch shape `[B]`, event shape `[D]`; its `has_density` says whether q has one.
-        prior: module, () -> p(z), event shape `[D]`.
+        prior: module, () -> p(z), event shape `[D]`. If it has a method `bind`, that is given `infer` once.
         decoder: module, z `[..., D]` -> `[..., *shape]`.
         likelihood: module, decoder output -> p(x|z), event shape `shape`.
         objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it.
@@ -44,6 +44,11 @@ class VAE(nn.Module):
         self.objective = objective
         # Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing.
         self.has_bound = bool(posterior.has_density)
+        # A prior may be made of posteriors at inputs of its own. It is given the way to them, not the parts on the way,
+        # which are registered here and nowhere else.
+        bind = getattr(prior, "bind", None)
+        if bind is not None:
+            bind(self.infer)
 
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
@@ -55,11 +60,18 @@ class VAE(nn.Module):
         p: Distribution = self.likelihood(self.decoder(z))
         return p
 
-    def terms(self, x: Tensor, samples: int = 1) -> Terms:
-        """Everything the ELBO of a batch `[B, *shape]` is made of, with `samples` draws of z per example."""
+    def terms(self, x: Tensor, samples: int = 1, p: Distribution | None = None) -> Terms:
+        """Everything the ELBO of a batch `[B, *shape]` is made of, with `samples` draws of z per example.
+
+        Args:
+            x: the batch.
+            samples: K.
+            p: `self.prior()`, where the caller has it already: with fixed weights it is the same for every batch.
+        """
         q = self.infer(x)
         z = q.rsample(torch.Size([samples]))
-        return Terms(x=x, z=z, q=q, p=self.prior(), log_px_z=self.likelihood.log_prob(self.decoder(z), x))
+        p = self.prior() if p is None else p
+        return Terms(x=x, z=z, q=q, p=p, log_px_z=self.likelihood.log_prob(self.decoder(z), x))
 
     def loss(self, x: Tensor, epoch: float = 0.0) -> Tensor:
         """What training minimises for a batch `[B, *shape]` after `epoch` passes over the data, `[B]`."""

@@ -23,9 +23,15 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "diagonal": posteriors.Diagonal,
         "full": posteriors.Full,
         "low_rank": posteriors.LowRank,
+        "bottom_up": posteriors.BottomUp,
+        "top_down": posteriors.TopDown,
         "deterministic": posteriors.Deterministic,
     },
-    "prior": {"standard_normal": priors.StandardNormal},
+    "prior": {
+        "standard_normal": priors.StandardNormal,
+        "vamp": priors.Vamp,
+        "hierarchical": priors.Hierarchical,
+    },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,
         "continuous_bernoulli": likelihoods.ContinuousBernoulli,
@@ -96,7 +102,8 @@ def assemble(
     **options: Any,
 ) -> VAE:
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
-    A part that takes `data_size` is given the data's size unless the user gives another.
+    A part that takes `data_size` is given the data's size unless the user gives another, and one that takes `data_spec`
+    the data's spec. The decoder is built for as many latents as the prior says it sees.
 
     Every part is initialised from a random stream of its own, so two variants with one seed that share a part start
     with the same weights in it: what differs between them is the part that differs.
@@ -133,6 +140,7 @@ def assemble(
         if name not in known:
             raise OptionError(name, known)
     options.setdefault("data_size", data.size)
+    options.setdefault("data_spec", data)
     seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
 
     def make(role: str, *args: Any) -> Any:
@@ -143,12 +151,14 @@ def assemble(
                 initialise(module, init)
             return part
 
-    encoder, decoder = make("network", data, latent)
+    p = make("prior", latent)
+    seen = getattr(p, "seen", None) or latent
+    encoder, decoder = make("network", data, seen)
     return VAE(
         encoder=encoder,
         posterior=make("posterior", encoder.features, latent),
-        prior=make("prior", latent),
-        decoder=decoder,
+        prior=p,
+        decoder=decoder if seen == latent else networks.Bottom(decoder, seen),
         likelihood=make("likelihood", data),
         objective=make("objective"),
     )

@@ -4,6 +4,8 @@ An encoder maps x `[B, *shape]` to features `[B, H]` and carries `features` (H);
 `[..., *shape]`. Each network's keyword options are its hyper-parameters.
 """
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -12,20 +14,24 @@ from torch import Tensor, nn
 from variants.data_spec import DataSpec
 from variants.parts.checks import at_least, sizes
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
     "elu": nn.ELU,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "leaky_relu": nn.LeakyReLU,
+    # h * sigmoid(g), where a layer of twice the width gives h and g: Dauphin, Fan, Auli and Grangier 2017,
+    # arXiv:1612.08083.
+    "gated": nn.GLU,
 }
 
 
-def _activation(name: str) -> type[nn.Module]:
+def _activation(name: str, axis: int = -1) -> tuple[Callable[[], nn.Module], int]:
+    """An activation along the feature axis, and how many numbers it takes for each that it gives."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
-    return ACTIVATIONS[name]
+    return (partial(nn.GLU, axis), 2) if name == "gated" else (ACTIVATIONS[name], 1)
 
 
 class Encoder(nn.Module):
@@ -57,8 +63,24 @@ class Decoder(nn.Module):
         return h.reshape(*z.shape[:-1], *self.shape)
 
 
-def _dense(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
-    return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), activation())]
+class Bottom(nn.Module):
+    """A decoder that sees the lowest layer of latents alone, p(x|z) = p(x|z1): the first `latents` of z `[..., D]`."""
+
+    def __init__(self, decoder: nn.Module, latents: int) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.latents = latents
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z `[..., D]` -> `[..., *shape]`."""
+        h: Tensor = self.decoder(z[..., : self.latents])
+        return h
+
+
+def dense(widths: list[int], activation: str) -> list[nn.Module]:
+    """Linear layers from the first width to the last, with the activation after each."""
+    act, wide = _activation(activation)
+    return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, wide * b), act())]
 
 
 class ChannelsLast(nn.Module):
@@ -80,9 +102,9 @@ def mlp(
         hidden: widths from the data to the latents; the decoder mirrors them.
         activation: one of `ACTIVATIONS`.
     """
-    widths, act = list(sizes("hidden", hidden)), _activation(activation)
-    encoder = nn.Sequential(nn.Flatten(), *_dense([data.dims, *widths], act))
-    decoder = nn.Sequential(*_dense([latent, *reversed(widths)], act), nn.Linear(widths[0], data.dims))
+    widths = list(sizes("hidden", hidden))
+    encoder = nn.Sequential(nn.Flatten(), *dense([data.dims, *widths], activation))
+    decoder = nn.Sequential(*dense([latent, *reversed(widths)], activation), nn.Linear(widths[0], data.dims))
     return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, data.shape)
 
 
@@ -110,7 +132,8 @@ def conv(
     """
     if len(data.shape) != 3:
         raise ValueError(f"a conv network needs images (C, H, W), not data of shape {data.shape}")
-    depths, act = [data.shape[0], *sizes("channels", channels)], _activation(activation)
+    depths = [data.shape[0], *sizes("channels", channels)]
+    act, wide = _activation(activation, axis=1)
     width = at_least("width", width, 1)
     images: list[tuple[int, ...]] = [data.shape[1:]]
     for _ in depths[1:]:
@@ -122,19 +145,20 @@ def conv(
         odd = [side % 2 for side in large]
         if any(odd):
             down.append(nn.ZeroPad2d((0, odd[1], 0, odd[0])))
-        down += [nn.Conv2d(a, b, kernel_size=4, stride=2, padding=1), act()]
-        doubled: list[nn.Module] = [nn.ConvTranspose2d(b, a, kernel_size=4, stride=2, padding=1)]
+        down += [nn.Conv2d(a, wide * b, kernel_size=4, stride=2, padding=1), act()]
+        # The first pair makes the decoder's last layer, which gives the likelihood's parameters, without an activation.
+        doubled: list[nn.Module] = [nn.ConvTranspose2d(b, wide * a if up else a, kernel_size=4, stride=2, padding=1)]
         if any(odd):
             doubled.append(nn.ZeroPad2d((0, -odd[1], 0, -odd[0])))
         assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
-        up = [*doubled, act(), *up]
+        up = [*doubled, *([act()] if up else []), *up]
     volume = depths[-1] * images[-1][0] * images[-1][1]
-    encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten(), nn.Linear(volume, width), act())
+    encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten(), *dense([volume, width], activation))
     decoder = nn.Sequential(
-        *_dense([latent, width, volume], act),
+        *dense([latent, width, volume], activation),
         nn.Unflatten(-1, (depths[-1], *images[-1])),
         ChannelsLast(),
-        *up[:-1],  # the last layer gives the likelihood's parameters, without an activation
+        *up,
     )
     for body in (encoder, decoder):
         body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

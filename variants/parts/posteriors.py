@@ -14,7 +14,9 @@ from torch.distributions import (
     constraints,
 )
 
+from variants.core.chain import Chain
 from variants.parts.checks import at_least, flag
+from variants.parts.layers import Conditional, split
 
 
 class Posterior(nn.Module, ABC):
@@ -176,3 +178,68 @@ class Deterministic(Posterior):
     def forward(self, h: Tensor) -> Delta:
         """Features `[B, H]` -> a point mass, batch shape `[B]`, event shape `[D]`."""
         return Delta(self.loc(h))
+
+
+class BottomUp(Posterior):
+    """q(z1|x) q(z2|z1), diagonal Gaussians: of the upper layer z2 x is known through z1 alone.
+
+    Source: Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5 (two stochastic layers).
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D = D1 + D2, all latents, z = (z1, z2).
+        top: D2, those of the upper layer; None for a third of D.
+        top_hidden: widths between z1 and z2.
+        activation: of these layers, one of `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        latent: int,
+        *,
+        top: int | None = None,
+        top_hidden: tuple[int, ...] = (100,),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.layers = split(latent, top)
+        self.first = Diagonal(features, self.layers[0])
+        self.second = Conditional(self.layers[0], self.layers[1], top_hidden, activation)
+
+    def forward(self, h: Tensor) -> Chain:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        return Chain(self.first(h), self.second, self.layers, upward=True)
+
+
+class TopDown(Posterior):
+    """q(z2|x) q(z1|x, z2), diagonal Gaussians: from the upper layer down, as the prior goes.
+
+    Source: Tomczak and Welling 2018, arXiv:1705.07120, section 4 (there q(z1|x, z2) has a first layer of x of its own,
+    which here is the encoder's).
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D = D1 + D2, all latents, z = (z1, z2).
+        top: D2, those of the upper layer; None for a third of D.
+        top_hidden: widths between the features and z2 on the one side, and z1 on the other.
+        activation: of these layers, one of `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        latent: int,
+        *,
+        top: int | None = None,
+        top_hidden: tuple[int, ...] = (100,),
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.layers = split(latent, top)
+        self.second = Diagonal(features, self.layers[1])
+        self.first = Conditional(self.layers[1], self.layers[0], top_hidden, activation, context=features)
+
+    def forward(self, h: Tensor) -> Chain:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        return Chain(self.second(h), self.first.given(h), self.layers, upward=False)

@@ -1,14 +1,30 @@
 """Priors p(z): modules that return a distribution with event `[D]`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
+from torch.nn import functional
+
+from variants.core.chain import Chain
+from variants.core.mixture import Mixture
+from variants.data_spec import DataSpec
+from variants.parts.checks import at_least, flag, sizes
+from variants.parts.layers import Conditional, split
+
+Infer = Callable[[Tensor], Distribution]
 
 
 class Prior(nn.Module, ABC):
-    """Abstract. A subclass takes `(latent)` and its own keyword options, and implements `forward`."""
+    """Abstract. A subclass takes `(latent)` and its own keyword options, and implements `forward`.
+
+    Attributes:
+        seen: how many of the latents, from the first on, the decoder sees; None for all.
+    """
+
+    seen: int | None = None
 
     @abstractmethod
     def forward(self) -> Distribution:
@@ -33,3 +49,118 @@ class StandardNormal(Prior):
     def forward(self) -> Independent[Normal]:
         """p(z), batch shape `[]`, event shape `[D]`."""
         return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)
+
+
+class PseudoInputs(nn.Module):
+    """C learnt inputs u_c of the encoder, in the range of the data.
+
+    Source: Tomczak and Welling 2018, arXiv:1705.07120, section 3; the start is N(0.05, 0.01^2).
+
+    Args:
+        data: shape and kind of an example.
+        count: C.
+    """
+
+    def __init__(self, data: DataSpec, count: int) -> None:
+        super().__init__()
+        self.bounded = data.kind != "real"
+        self.weight = nn.Parameter(0.05 + 0.01 * torch.randn(at_least("pseudo_inputs", count, 1), *data.shape))
+
+    def forward(self) -> Tensor:
+        """`[C, *shape]`."""
+        return functional.hardtanh(self.weight, 0.0, 1.0) if self.bounded else self.weight
+
+
+def _needed(data: DataSpec | None) -> DataSpec:
+    if data is None:
+        raise ValueError("pseudo-inputs need the option data_spec, the shape and the kind of the data")
+    return data
+
+
+class Vamp(Prior):
+    """p(z) = 1/C sum_c q(z|u_c), a mixture of the posteriors of learnt pseudo-inputs u_c.
+
+    Source: Tomczak and Welling 2018, arXiv:1705.07120, eq. 9 (VampPrior).
+
+    Args:
+        latent: D.
+        data_spec: of the data; `assemble` gives it.
+        pseudo_inputs: C.
+    """
+
+    _infer: Infer
+
+    def __init__(self, latent: int, *, data_spec: DataSpec | None = None, pseudo_inputs: int = 500) -> None:  # noqa: ARG002
+        super().__init__()
+        self.inputs = PseudoInputs(_needed(data_spec), pseudo_inputs)
+
+    def bind(self, infer: Infer) -> None:
+        """Told the model's x `[C, *shape]` -> q(z|x)."""
+        self._infer = infer
+
+    def forward(self) -> Mixture:
+        """p(z), batch shape `[]`, event shape `[D]`. One pass of the C pseudo-inputs through the encoder."""
+        return Mixture(self._infer(self.inputs()))
+
+
+class Hierarchical(Prior):
+    """p(z2) p(z1|z2), z = (z1, z2), with a diagonal Gaussian p(z1|z2) whose layers mirror those of the posterior.
+
+    Source: Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5; with `skip` and `top_prior="vamp"`
+    Tomczak and Welling 2018, arXiv:1705.07120, section 4.
+
+    Args:
+        latent: D = D1 + D2, all latents.
+        top: D2, those of the upper layer; None for a third of D.
+        top_hidden: widths from z1 to z2, which are gone through backwards.
+        activation: of these layers, one of `ACTIVATIONS`.
+        skip: whether x depends on z2 directly, p(x|z1, z2), or through z1 alone.
+        top_prior: p(z2): `"standard_normal"`, or `"vamp"`, 1/C sum_c q(z2|u_c), for posteriors that know q(z2|x).
+        data_spec: of the data; `assemble` gives it.
+        pseudo_inputs: C.
+    """
+
+    loc: Tensor
+    scale: Tensor
+    _infer: Infer
+
+    def __init__(
+        self,
+        latent: int,
+        *,
+        top: int | None = None,
+        top_hidden: tuple[int, ...] = (100,),
+        activation: str = "relu",
+        skip: bool = False,
+        top_prior: str = "standard_normal",
+        data_spec: DataSpec | None = None,
+        pseudo_inputs: int = 500,
+    ) -> None:
+        super().__init__()
+        if top_prior not in ("standard_normal", "vamp"):
+            raise ValueError(f"top_prior must be standard_normal or vamp, got {top_prior!r}")
+        self.layers = split(latent, top)
+        self.seen = None if flag("skip", skip) else self.layers[0]
+        self.first = Conditional(
+            self.layers[1], self.layers[0], tuple(reversed(sizes("top_hidden", top_hidden))), activation
+        )
+        self.second: StandardNormal | PseudoInputs = (
+            PseudoInputs(_needed(data_spec), pseudo_inputs) if top_prior == "vamp" else StandardNormal(self.layers[1])
+        )
+
+    def bind(self, infer: Infer) -> None:
+        """Told the model's x `[C, *shape]` -> q(z|x)."""
+        self._infer = infer
+
+    def _top(self) -> Distribution:
+        if isinstance(self.second, StandardNormal):
+            normal: Distribution = self.second()
+            return normal
+        q = self._infer(self.second())
+        if not isinstance(q, Chain) or q.upward:
+            raise ValueError("the top_prior vamp needs a posterior that knows q(z2|x): choose posterior=top_down")
+        return Mixture(q.root)
+
+    def forward(self) -> Chain:
+        """p(z), batch shape `[]`, event shape `[D]`."""
+        return Chain(self._top(), self.first, self.layers, upward=False)

@@ -1,0 +1,74 @@
+"""Mixtures with equal weights."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, constraints
+
+# Numbers per tensor of draws from all components.
+CHUNK_NUMBERS = 2**21
+
+
+class Mixture(Distribution):
+    """p(z) = 1/C sum_c p_c(z).
+
+    The log-density of diagonal Gaussians is one matrix product, with a number for each point and component instead of
+    one for each point, component and dimension as in torch's `MixtureSameFamily`. What it costs is rounding, about
+    1e-7 z^2 / sigma^2.
+
+    Args:
+        components: p_c, batch shape `[C]`, event shape `[D]`. The mixture has batch shape `[]`, event shape `[D]`.
+    """
+
+    arg_constraints = {}  # noqa: RUF012 - torch reads this class attribute
+    support = constraints.real_vector
+
+    def __init__(self, components: Distribution) -> None:
+        self.components = components
+        self.count = components.batch_shape.numel()
+        self._normal: Normal | None = None
+        if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
+            # log N(z; m, s^2) = [z^2, z] . [-1/2 s^-2, m s^-2] + constant
+            self._normal = normal = components.base_dist
+            precision = normal.scale.square().reciprocal()
+            self._weights = torch.cat([-0.5 * precision, normal.loc * precision], dim=1).mT
+            squares = -0.5 * (normal.loc.square() * precision).sum(1) - normal.scale.log().sum(1)
+            self._constant = squares - 0.5 * normal.loc.shape[1] * math.log(2 * math.pi) - math.log(self.count)
+        super().__init__(torch.Size(), components.event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """`[D]`."""
+        return self.components.mean.mean(0)
+
+    @property
+    def variance(self) -> Tensor:
+        """`[D]`: the mean variance within the components, and the variance between their means."""
+        return self.components.variance.mean(0) + self.components.mean.var(0, correction=0)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(z) at `value` `[..., D]`, `[...]` in nats."""
+        if self._normal is None:
+            log_p = self.components.log_prob(value.unsqueeze(-2)) - math.log(self.count)
+            return log_p.logsumexp(-1)
+        z = value.reshape(-1, value.shape[-1])
+        log_p = torch.addmm(self._constant, torch.cat([z.square(), z], dim=1), self._weights)
+        return log_p.logsumexp(-1).reshape(value.shape[:-1])
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """`[*sample_shape, D]`."""
+        shape = torch.Size(sample_shape)
+        chosen = torch.randint(self.count, (shape.numel(),), device=self.components.mean.device)
+        if self._normal is not None:
+            loc, scale = self._normal.loc[chosen], self._normal.scale[chosen]
+            return torch.normal(loc, scale).reshape(*shape, -1)
+        # Of another family only draws from all components at once can be had.
+        size = max(1, CHUNK_NUMBERS // (self.count * self.event_shape.numel()))
+        draws = [
+            self.components.sample(torch.Size([len(part)]))[torch.arange(len(part), device=part.device), part]
+            for part in torch.split(chosen, size)
+        ]
+        return torch.cat(draws).reshape(*shape, -1)
