@@ -611,8 +611,8 @@ IMPORTANCE_WEIGHTS = [
         6,
         "one draw, whatever K the suite asks for",
         BOUNDS,
-        "terms = model.terms(x, samples)",
-        "terms = model.terms(x)",
+        "terms = model.terms(x, samples, prior)",
+        "terms = model.terms(x, 1, prior)",
         JUDGE,
     ),
     Mistake(

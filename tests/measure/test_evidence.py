@@ -105,7 +105,10 @@ class Written(nn.Module):
         self.drawn = torch.zeros(weights.shape[1], dtype=torch.int64)
         self.probed = False
 
-    def terms(self, x: Tensor, samples: int) -> Any:
+    def prior(self) -> None:
+        return None
+
+    def terms(self, x: Tensor, samples: int, _p: None) -> Any:
         places = x[:, 0].long()
         draws = self.drawn[places] + torch.arange(samples)[:, None]
         if self.probed:

@@ -129,11 +129,12 @@ def test_mse_and_active_units_by_hand() -> None:
         model.posterior.loc.bias.fill_(7.0)
         model.decoder.body.weight.zero_()
         model.decoder.body.bias.fill_(0.5)
-    metrics = measure.point_metrics(model, Held(x), "test")
+    metrics, layers = measure.point_metrics(model, Held(x), "test")
     assert metrics == {"active_units": 1, "mse_per_pixel": pytest.approx((x - 0.5).square().mean().item(), rel=1e-12)}
+    assert layers == [1]
     with torch.no_grad():
         model.posterior.loc.weight[1, 1] = math.sqrt(0.011)
-    assert measure.point_metrics(model, Held(x), "test")["active_units"] == 2
+    assert measure.point_metrics(model, Held(x), "test")[0]["active_units"] == 2
 
 
 def test_a_deterministic_model_has_no_bound_and_says_so() -> None:
