@@ -9,11 +9,11 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from bench import data, record, report, supervise, weights
+from bench import data, record, report, sources, supervise, weights
 from bench import device as devices
 from bench.errors import UsageError
 from bench.lock import lock
@@ -189,8 +189,8 @@ def _run(
     again: bool,
     page: Callable[[Path], report.Report],
 ) -> Outcome:
-    missing = [cell for cell in trained if again or not record.is_finished(out, record.record_id("quality", cell))]
-    untimed = [cell for cell in timed if again or not record.is_finished(out, record.record_id("throughput", cell))]
+    found = unfinished(out, {"quality": trained, "throughput": timed}, again=again)
+    missing, untimed = found.cells["quality"], found.cells["throughput"]
     skipped = len(trained) + len(timed) - len(missing) - len(untimed)
     if missing or untimed:
         for choice in suite.datasets:
@@ -205,6 +205,8 @@ def _run(
         progress.say(
             f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and not run again; --again does it"
         )
+    for line in found.lines:
+        progress.say(line)
     started = time.perf_counter()
     pure: list[float | None] = []
 
@@ -243,6 +245,51 @@ def _run(
         failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
         report=page(out),
     )
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What is to be run: cells by kind, and lines that say what is odd about those that were finished before."""
+
+    cells: dict[str, list[Cell]]
+    lines: list[str]
+
+
+def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> Unfinished:
+    """The cells that have no result in a folder, or one of data that have since changed; all of them if `again`.
+
+    Results of other code are kept, and counted in a line; of a record that does not say which code made it, nothing is.
+    """
+    if again:
+        return Unfinished(dict(wanted), [])
+    missing: dict[str, list[Cell]] = {kind: [] for kind in wanted}
+    commits: list[str] = []
+    changed: list[str] = []
+    finished = 0
+    checksum = cache(data.verify)
+    for kind, cell in ((kind, cell) for kind, cells in wanted.items() for cell in cells):
+        found = record.finished(out, record.record_id(kind, cell))
+        if found is None:
+            missing[kind].append(cell)
+            continue
+        finished += 1
+        made = found.get("provenance", {})
+        if data.is_user_file(cell["dataset"]) and made.get("data_sha256") != checksum(cell["dataset"]):
+            missing[kind].append(cell)
+            changed.append(cell["dataset"])
+        elif made.get("code_sha256") not in (None, sources.sums(cell["variant"])["code_sha256"]):
+            commits.append(str(made.get("commit"))[:12])
+    lines = []
+    if changed:
+        names = ", ".join(sorted(set(changed)))
+        lines.append(f"{len(changed)} of {finished} finished cells were made of what {names} held before: run again")
+    if commits:
+        which = ", ".join(sorted(set(commits)))
+        lines.append(
+            f"{len(commits)} of {finished} finished cells were made by other code (commit {which}): kept; "
+            "--again runs them anew"
+        )
+    return Unfinished(missing, lines)
 
 
 def _pure_seconds(found: Record) -> float | None:

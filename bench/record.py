@@ -158,12 +158,13 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
     return records, warnings
 
 
-def is_finished(out: Path, identifier: str) -> bool:
-    """Whether a cell needs no further run: it gave figures, or diverged, which it would do again."""
+def finished(out: Path, identifier: str) -> Record | None:
+    """The record of a cell that needs no further run: it gave figures, or diverged, which it would do again."""
     try:
-        return read(out / "runs" / f"{identifier}.json")["status"] in ("ok", "diverged")
+        found = read(out / "runs" / f"{identifier}.json")
     except ValueError:
-        return False
+        return None
+    return found if found["status"] in ("ok", "diverged") else None
 
 
 def provenance() -> dict[str, Any]:

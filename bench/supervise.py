@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
 from typing import Any
 
-from bench import record
+from bench import record, sources
 from bench.record import Cell, Record
 
 # Seconds that a cell has to leave tidily when it is asked to.
@@ -111,6 +111,7 @@ def _ctrl_c_held_back() -> Iterator[None]:
 
 def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any], out: Path) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
+    provenance = provenance | sources.sums(cell["variant"])
     request = json.dumps([kind, cell, provenance, str(out)])
     # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
     process = context.Process(target=_work, args=(theirs, request))

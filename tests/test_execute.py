@@ -1,12 +1,14 @@
 """A suite end to end: where settings go, what is run, what is skipped, and what is run again."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bench import data, execute, record, report, suite
+from bench import data, execute, record, report, sources, suite
 from bench.errors import MachineError, UsageError
 from tests.helpers import BUDGET, MEASURE, SIMULATED
 
@@ -173,6 +175,53 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
     # Other settings are other cells, and the old ones stay.
     more = execute.execute(make("good", budget=BUDGET | {"epochs": 2}), tmp_path, device="cpu")
     assert (more.ran, more.skipped, len(record.read_all(tmp_path)[0])) == (1, 0, 7)
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = make("good", "vanilla")
+    first = execute.execute(made, tmp_path, device="cpu").records
+    keys = {"code_sha256", "training_sha256"}
+    assert keys <= first[0]["provenance"].keys()
+    assert all(first[0]["provenance"][key] != first[1]["provenance"][key] for key in keys)
+    plugin = next(Path(place, "vae_misbehaving.py") for place in sys.path if Path(place, "vae_misbehaving.py").exists())
+    plugin.write_text(plugin.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    sources.sums.cache_clear()
+    capsys.readouterr()
+    second = execute.execute(made, tmp_path, device="cpu")
+    assert (second.ran, second.skipped, second.records) == (0, 2, first)
+    commit = str(first[0]["provenance"]["commit"])[:12]
+    line = f"1 of 2 finished cells were made by other code (commit {commit}): kept; --again runs them anew"
+    assert capsys.readouterr().err.splitlines()[-1] == line
+    # A record of before this was noted says nothing.
+    (path,) = (tmp_path / "runs").glob("*good*.json")
+    unknown = record.read(path)
+    del unknown["provenance"]["code_sha256"]
+    record.write(tmp_path, unknown)
+    execute.execute(made, tmp_path, device="cpu")
+    assert "other code" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_a_result_of_data_that_have_changed_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "my images.npz"
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
+    np.savez(path, train=images)
+    budget = BUDGET | {"train_size": None}
+    made = make("good", datasets=[str(path), SIMULATED], budget=budget)
+    first = execute.execute(made, tmp_path / "out", device="cpu").records
+    np.savez_compressed(path, train=images)  # other bytes, the same images
+    assert execute.execute(made, tmp_path / "out", device="cpu").ran == 0
+    np.savez(path, train=255 - images)
+    capsys.readouterr()
+    second = execute.execute(made, tmp_path / "out", device="cpu")
+    assert (second.ran, second.skipped) == (1, 1)
+    line = f"1 of 2 finished cells were made of what {path} held before: run again"
+    assert line in capsys.readouterr().err.splitlines()
+    assert [r["id"] for r in second.records] == [r["id"] for r in first]
+    assert second.records[0]["metrics"] != first[0]["metrics"]
+    assert second.records[1] == first[1]
+    assert execute.execute(made, tmp_path / "out", device="cpu").ran == 0
 
 
 @pytest.mark.usefixtures("no_pages")

@@ -101,14 +101,14 @@ def test_what_is_no_record_is_a_warning(tmp_path: Path, content: bytes, words: s
     assert records == [made]
     assert len(warnings) == 1
     assert warnings[0].startswith(f"odd.json {words}")
-    assert not record.is_finished(tmp_path, "odd")
+    assert not record.finished(tmp_path, "odd")
 
 
 def test_cells_that_failed_are_not_finished(tmp_path: Path) -> None:
     for status in record.STATUSES:
         made = finished(tmp_path, status=status)
-        assert record.is_finished(tmp_path, made["id"]) == (status in ("ok", "diverged"))
-    assert not record.is_finished(tmp_path, "none")
+        assert (record.finished(tmp_path, made["id"]) is not None) == (status in ("ok", "diverged"))
+    assert not record.finished(tmp_path, "none")
 
 
 def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

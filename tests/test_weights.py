@@ -181,7 +181,7 @@ def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert figures(reused) == figures(other) != figures(trained)
     (retrained,) = execute.execute(made, tmp_path, device="cpu", again=True).records
     assert figures(retrained) == figures(trained)
-    assert record.is_finished(tmp_path, retrained["id"])
+    assert record.finished(tmp_path, retrained["id"])
 
 
 def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from bench.data.gaussian import LinearGaussian
     from bench.data.readers import Raw
 
-__all__ = ["default_binarise", "describe", "fetch", "keep", "load", "names", "spec", "verify"]
+__all__ = ["default_binarise", "describe", "fetch", "is_user_file", "keep", "load", "names", "spec", "verify"]
 
 # Data sets that `keep` has read, by name.
 _kept: "dict[str, Raw]" = {}

@@ -7,7 +7,7 @@ from typing import Any
 from bench import device as devices
 from bench import record, supervise
 from bench.errors import MachineError
-from bench.execute import Outcome, default_jobs
+from bench.execute import Outcome, default_jobs, unfinished
 from bench.lock import lock
 from bench.oracle import page
 from bench.oracle.suite import KIND, OracleSuite
@@ -39,10 +39,13 @@ def execute(
 
 
 def _run(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: bool) -> Outcome:
-    missing = [cell for cell in cells if again or not record.is_finished(out, record.record_id(KIND, cell))]
+    found = unfinished(out, {KIND: cells}, again=again)
+    missing = found.cells[KIND]
     if len(missing) < len(cells):
         finished = f"{len(cells) - len(missing)} of {len(cells)} problems are finished in {out}"
         _say(f"{finished} and not run again; --again does it")
+    for line in found.lines:
+        _say(line)
     done = 0
 
     def on_record(found: Record, seconds: float) -> None:
