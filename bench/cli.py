@@ -270,6 +270,31 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = F
     return OK
 
 
+@app.command
+def merge(
+    folders: Annotated[tuple[Path, ...], Parameter(name="DIR", negative="", consume_multiple=True)],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Results folder to merge into, new or not; what it holds is kept.")],
+    json: Json = False,
+) -> int:
+    """Copy the records of results folders into one, and name what is there twice or differs. Needs no torch.
+
+    Of records of one cell with different figures both are kept and one counts: a finished one, of these the one started
+    last. Trained weights are not copied.
+    """
+    from bench.merge import merge
+
+    done = merge(folders, out)
+    if json:
+        _print_json({"out": str(out), "copied": done.copied, "notes": done.lines})
+        return OK
+    for line in done.lines:
+        print(line)
+    print(f"{done.copied} records copied into {out}; their tables and plots: vaebench report {shlex.quote(str(out))}")
+    return OK
+
+
 @data_app.command(name="list")
 def data_list(*, json: Json = False) -> int:
     """List the data sets: shape, splits, binarisation, and whether they are here."""
@@ -459,6 +484,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             line = " ".join(str(error).split())
             print(f"vaebench: {line}", file=sys.stderr)
             code = error.exit_code if isinstance(error, BenchError) else USAGE
+        except ModuleNotFoundError as error:
+            package = str(error.name).partition(".")[0]
+            if package in ("bench", "variants"):
+                raise
+            print(f"vaebench: {package} is not installed here; this needs it: pip install {package}", file=sys.stderr)
+            code = MACHINE
         except KeyboardInterrupt:
             program = [sys.argv[0]] if Path(sys.argv[0]).name == "vaebench" else ["python", "-m", "bench"]
             resume = shlex.join([*program, *words])

@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,12 @@ STATUSES = ("ok", "diverged", "error", "timeout")
 KINDS = ("quality", "throughput", "oracle")
 # How the names of files begin that are being written.
 PARTIAL = ".partial-"
+# No record comes near it; a file that does is not read into memory.
+LARGEST = 64 * 2**20
+# Of a data set's name in a file's name: names on disk end at 255 bytes.
+LONGEST = 80
+# Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.
+_UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
 Record = dict[str, Any]
 Cell = dict[str, Any]
@@ -33,9 +40,14 @@ def record_id(kind: str, cell: Cell) -> str:
     """Name of a cell's record: readable, and unique by a hash of the whole configuration and the protocol."""
     text = json.dumps([PROTOCOL, kind, cell], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    data = Path(cell["dataset"]).stem
     middle = {"quality": f"s{cell.get('seed')}", "throughput": f"throughput-{cell['device']}"}.get(kind, kind)
-    return f"{data}-{cell['binarise']}_{cell['variant']}_{middle}_{digest}"
+    return f"{subject(cell)}_{middle}_{digest}"
+
+
+def subject(cell: Cell) -> str:
+    """What names of files begin with: data set and variant, without anything that could lead to another folder."""
+    name = f"{Path(cell['dataset']).stem[:LONGEST]}-{cell['binarise']}_{cell['variant']}"
+    return re.sub(rf"[{_UNPRINTABLE}/\\]", "_", name)
 
 
 def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
@@ -113,18 +125,39 @@ def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
 
 
 def read(path: Path) -> Record:
-    """One record. ValueError with a one-line reason if it is no record of a schema that this version knows."""
+    """One record, its texts fit to be printed. ValueError with a one-line reason if it is none of a known schema."""
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path.name} is too large for a record")
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        if not isinstance(record, dict) or "schema" not in record:
+            raise ValueError(f"{path.name} is not a record")
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"{path.name} has schema {str(record['schema'])[:20]}, this version reads {SCHEMA}")
+        whole: Record = _printable(record)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path.name} is unreadable ({error})") from error
-    if not isinstance(record, dict) or "schema" not in record:
-        raise ValueError(f"{path.name} is not a record")
-    if record["schema"] != SCHEMA:
-        raise ValueError(f"{path.name} has schema {record['schema']}, this version reads {SCHEMA}")
-    if not _is_whole(record):
+    if not _is_whole(whole):
         raise ValueError(f"{path.name} lacks parts of a record")
-    return record
+    return whole
+
+
+_BLANK = re.compile("[\t\n\r]+")
+_STRAY = re.compile(f"[{_UNPRINTABLE}]")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without anything that steers a terminal."""
+    return _STRAY.sub("\N{REPLACEMENT CHARACTER}", _BLANK.sub(" ", text))
+
+
+def _printable(value: Any) -> Any:
+    """The same for every text in JSON. RecursionError if it is too deep."""
+    if isinstance(value, str):
+        return value if value.isprintable() else printable(value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(each) for key, each in value.items()}
+    return [_printable(each) for each in value] if isinstance(value, list) else value
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
@@ -137,6 +170,9 @@ def _is_whole(record: dict[str, Any]) -> bool:
         return False
     if record.get("kind") not in KINDS or record.get("status") not in STATUSES or not isinstance(record.get("id"), str):
         return False
+    # It names files.
+    if not 0 < len(record["id"]) < 256 or re.search(rf"^\.|[{_UNPRINTABLE}/\\]", record["id"]):
+        return False
     if record["kind"] == "oracle" and record["status"] == "ok" and not isinstance(record.get("checks"), list):
         return False
     cell = {"variant", "overrides", "dataset", "data_options", "binarise", "device", "precision"}
@@ -144,18 +180,104 @@ def _is_whole(record: dict[str, Any]) -> bool:
 
 
 def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tuple[list[Record], list[str]]:
-    """The records of some kinds in a results folder, in a stable order, and a one-line warning for each file that is
-    none."""
-    records, warnings = [], []
+    """The records of some kinds in a results folder, each run once and in a stable order.
+
+    Returns:
+        The records, and one line for each file that is none, each run that stands in several files (see `settle`) and
+        each file that is not named after its record.
+    """
+    found: list[tuple[str, Record]] = []
+    warnings = []
     for path in sorted((out / "runs").glob("*.json")):
         try:
-            found = read(path)
+            record = read(path)
         except ValueError as error:
-            warnings.append(str(error))
+            warnings.append(printable(str(error)))
         else:
-            if found["kind"] in kinds:
-                records.append(found)
-    return records, warnings
+            if record["kind"] in kinds:
+                found.append((printable(path.stem), record))
+    records, lines = settle(found)
+    return records, warnings + lines
+
+
+def machine(record: Record) -> str:
+    """What a run was made on, as far as the record says."""
+    return str((record.get("provenance") or {}).get("device_name") or "unknown machine")
+
+
+def figures(record: Record) -> dict[str, Any]:
+    """All that a run found; two runs of one cell that agree in it are the same, however long they took and wherever."""
+    found = {key: record.get(key) for key in ("metrics", "errors", "latent", "curve", "checks")}
+    return {"status": record["status"], **{key: value for key, value in found.items() if value}}
+
+
+def place(record: Record) -> tuple[str, ...]:
+    """What a folder holds one record of: a cell; and of its speed, which is the machine's, a cell on a machine."""
+    return (record["id"], machine(record)) if record["kind"] == "throughput" else (record["id"],)
+
+
+def standing(record: Record) -> tuple[bool, str, str]:
+    """The greatest of several records of one cell counts: a finished one, as after another run; of these the latest.
+
+    It does not look at figures, so nobody can choose by them, nor at names, so it is the same in whatever order folders
+    were merged.
+    """
+    started = str((record.get("provenance") or {}).get("started") or "")
+    text = json.dumps(record, sort_keys=True)
+    return record["status"] in ("ok", "diverged"), started, hashlib.sha256(text.encode()).hexdigest()
+
+
+def settle(found: Iterable[tuple[str, Record]]) -> tuple[list[Record], list[str]]:
+    """Count each run once. Of several records of one cell one counts, by `standing`; nothing is averaged.
+
+    Args:
+        found: names of files without their ending, and their records.
+
+    Returns:
+        The records that count, in their order, and a line for each run that is there more than once and each file that
+        is not named after its record.
+    """
+    places: dict[tuple[str, ...], list[tuple[str, Record]]] = {}
+    for name, record in found:
+        places.setdefault(place(record), []).append((name, record))
+    records, lines = [], []
+    for members in places.values():
+        name, counts = members[0]
+        if len(members) > 1:
+            name, counts = max(members, key=lambda m: (standing(m[1]), m[0] == m[1]["id"], m[0]))
+        elif name != counts["id"] and counts["kind"] != "throughput":
+            lines.append(f"{name}.json is not named after its run {counts['id']}, so `vaebench run` overlooks it")
+        records.append(counts)
+        for other, record in members:
+            if record is counts:
+                continue
+            if figures(record) == figures(counts):
+                lines.append(f"{other}.json holds the same run as {name}.json; it is counted once")
+            else:
+                unlike, why = difference(record, counts), _why(standing(counts), standing(record))
+                lines.append(
+                    f"{other}.json and {name}.json are of one cell and differ ({unlike}); the second counts, {why}"
+                )
+    return records, lines
+
+
+def _why(first: tuple[bool, str, str], second: tuple[bool, str, str]) -> str:
+    if first[0] != second[0]:
+        return "which finished"
+    return "started last" if first[1] != second[1] else "started at the same time, by a hash of both"
+
+
+def difference(record: Record, other: Record) -> str:
+    """In what two runs of one cell differ first: `"elbo_nats -101.2 and -101.3, on two machines"`."""
+    where = "" if machine(record) == machine(other) else f", on {machine(record)} and on {machine(other)}"
+    if record["status"] != other["status"]:
+        return f"{record['status']} and {other['status']}{where}"
+    for name in sorted({*record["metrics"], *other["metrics"]}):
+        pair = [each["metrics"].get(name) for each in (record, other)]
+        if pair[0] != pair[1]:
+            one, two = (each.get("median") if isinstance(each, dict) else each for each in pair)
+            return f"{name} {one} and {two}{where}"
+    return f"not in the metrics{where}"
 
 
 def finished(out: Path, identifier: str) -> Record | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import stats
+from bench.record import machine
 
 if TYPE_CHECKING:
     import pandas
@@ -95,7 +96,12 @@ class Row:
         return text + (f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})" if statuses else "")
 
     def values(self, metric: str) -> dict[int, float]:
-        """Seed -> value over the ok runs; null and non-finite values are left out (`problems` names the latter)."""
+        """Seed -> value over the ok runs; null and non-finite values are left out (`problems` names the latter).
+
+        Empty for a time where the runs are of several machines: the mean of two machines' times is nobody's.
+        """
+        if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
+            return {}
         found = {record["cell"]["seed"]: _value(record, metric) for record in self.ok}
         return {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
 
@@ -357,7 +363,8 @@ def failures(records: Iterable[Record]) -> list[str]:
 
 
 def problems(records: Sequence[Record]) -> list[str]:
-    """What a reader should doubt: mixed commits or data, non-finite values. One line each."""
+    """What a reader should doubt: mixed commits, protocols or data, runs that stand behind others, non-finite values.
+    One line each."""
     lines = []
     for group in groups(records):
         for row in group.rows:
@@ -366,6 +373,12 @@ def problems(records: Sequence[Record]) -> list[str]:
                     value = _value(record, name)
                     if value is not None and not math.isfinite(value):
                         lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
+    lines += _overshadowed(records)
+    protocols = sorted({str(record.get("protocol")) for record in records})
+    if len(protocols) > 1:
+        lines.append(
+            f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
+        )
     states = [code_states(record) for record in records]
     commits = {commit for found in states for commit, _ in found}
     if len(commits) > 1:
@@ -381,6 +394,25 @@ def problems(records: Sequence[Record]) -> list[str]:
         for name, found in sorted(sums.items())
         if len(found) > 1
     ]
+    return lines
+
+
+def _overshadowed(records: Iterable[Record]) -> list[str]:
+    """One line for each run that is not shown because a later one has its place in a table, with all settings that the
+    table knows alike; others, as the threads, differ."""
+    places: dict[str, list[Record]] = {}
+    for record in records:
+        cell = record["cell"]
+        if record["kind"] == "quality":
+            kind = [_settings(record, ""), cell["seed"]]
+        else:
+            kind = [dataset_slug(cell), _conditions(record)]
+        key = canonical([*kind, cell["variant"], cell.get("overrides") or {}, device_type(record)])
+        places.setdefault(key, []).append(record)
+    lines = []
+    for members in places.values():
+        *earlier, latest = sorted(members, key=_age)
+        lines += [f"{old['id']} is not shown: {latest['id']} has its place, started last" for old in earlier]
     return lines
 
 
@@ -420,8 +452,9 @@ class Throughput:
     """The latest throughput record of every (variant, overrides) of one data set, by measuring conditions.
 
     Args:
-        columns: condition label -> {row name -> record}. The label is the device type, with batch size, precision
-            and threads added only where the records of that device differ in them, and a precision that is not fp32.
+        columns: condition label -> {row name -> record}. The label is the device type, with batch size, precision,
+            threads, machine and protocol added only where the records of that device differ in them, and a precision
+            that is not fp32. So speeds of two machines never stand in one column.
     """
 
     columns: dict[str, dict[str, Record]]
@@ -436,20 +469,31 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
     """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
     found = [record for record in records if record["kind"] == "throughput" and dataset_slug(record["cell"]) == dataset]
     columns: dict[str, dict[str, Record]] = {}
-    conditions = {"batch_size": "batch {}", "precision": "{}", "threads": "{} threads"}
     seen: dict[tuple[str, str], set[str]] = {}
     for record in found:
-        for key in conditions:
-            seen.setdefault((device_type(record), key), set()).add(canonical(record["cell"].get(key)))
+        for key, value in _conditions(record).items():
+            seen.setdefault((device_type(record), key), set()).add(value)
     for record in sorted(found, key=_age):
         cell, device = record["cell"], device_type(record)
         label = device
-        for key, form in conditions.items():
+        for key, value in _conditions(record).items():
             # A precision other than the usual is always named: these columns stand beside rows of any.
-            if len(seen[device, key]) > 1 or (key == "precision" and cell.get(key) != "fp32"):
-                label += ", " + form.format(cell.get(key))
+            if len(seen[device, key]) > 1 or (key == "precision" and value != "fp32"):
+                label += f", {value}"
         columns.setdefault(label, {})[row_name(cell["variant"], cell.get("overrides") or {})] = record
     return Throughput({label: columns[label] for label in sorted(columns)})
+
+
+def _conditions(record: Record) -> dict[str, str]:
+    """What a speed depends on beside the variant and the device type, in words."""
+    cell = record["cell"]
+    return {
+        "batch_size": f"batch {cell.get('batch_size')}",
+        "precision": str(cell.get("precision")),
+        "threads": f"{cell.get('threads')} threads",
+        "machine": machine(record),
+        "protocol": f"protocol {record.get('protocol')}",
+    }
 
 
 def datasets(records: Iterable[Record]) -> list[str]:

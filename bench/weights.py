@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from bench.record import PROTOCOL, Cell, write_bytes
+from bench.record import PROTOCOL, Cell, subject, write_bytes
 from variants.core import VAE
 
 # All of a cell that training depends on; how it is measured afterwards is not part of it.
@@ -32,8 +32,7 @@ def path(out: Path, cell: Cell) -> Path:
     """Where the weights of a cell are: a readable name, unique by a hash of all that training depends on."""
     text = json.dumps([PROTOCOL, *(cell[key] for key in TRAINING)], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    name = f"{Path(cell['dataset']).stem}-{cell['binarise']}_{cell['variant']}_s{cell['seed']}_{digest}"
-    return out / "weights" / f"{name}.safetensors"
+    return out / "weights" / f"{subject(cell)}_s{cell['seed']}_{digest}.safetensors"
 
 
 def write(file: Path, model: VAE, training: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path, broken: dict[str, Any]) -> None:
     whole = fake.quality("vanilla", 0)
-    for name, content in (("whole", whole), ("broken", whole | broken)):
+    for name, content in ((whole["id"], whole), ("broken", whole | broken)):
         record.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
     records, warnings = record.read_all(tmp_path)
     assert [r["id"] for r in records] == [whole["id"]]

@@ -20,8 +20,6 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from tqdm import tqdm
-
 from bench.data.sets import DataSet, File
 from bench.errors import DataError, MachineError
 
@@ -127,6 +125,8 @@ def _download(name: str, file: File, path: Path, folder: Path) -> None:
 
 def _received(url: str) -> Iterator[bytes]:
     """The bytes of a file on the network, piece by piece; OSError or HTTPException if they do not all come."""
+    from tqdm import tqdm  # here, so that reports are made where it is not installed
+
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
         length = answer.length
         got, counted, since = 0, 0, time.monotonic()

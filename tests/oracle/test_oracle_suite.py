@@ -79,7 +79,7 @@ def test_a_wrong_file_is_one_line(change: dict[str, Any], words: str) -> None:
         ("run tiny.toml --device tpu", 2, "unknown device 'tpu'"),
         ("compare vanilla beta --suite tiny.toml", 2, "only `vaebench run` takes it"),
         ("throughput tiny.toml", 2, "only `vaebench run` takes it"),
-        ("run tiny.toml --out tiny.toml", 4, "cannot write tiny.toml/runs"),
+        ("run tiny.toml --out tiny.toml", 4, "cannot write tiny.toml/"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(

@@ -1,0 +1,119 @@
+"""Results of several machines or people in one folder: nothing is lost, nothing is counted twice. Needs no torch."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import record
+from bench.errors import UsageError
+from bench.lock import lock
+from bench.record import Record
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What `merge` did.
+
+    Attributes:
+        out: the folder of all results.
+        copied: number of records that were not there before.
+        lines: one for each record that was there, each run with more than one set of figures, each file that is no
+            record.
+    """
+
+    out: Path
+    copied: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Twin:
+    """A record in the folder of all results, by its file's name without the ending."""
+
+    name: str
+    figures: str
+    standing: tuple[bool, str, str]
+
+
+def merge(folders: Sequence[Path], out: Path) -> Merged:
+    """Copy the records of results folders, and their pictures, into another. What lies there is kept.
+
+    A record with the same figures as one that is there is not copied again. One with other figures is kept beside it:
+    the one that counts (`record.standing`) is called by its id, another one ID.DIGEST. So the tables are the same in
+    whatever order folders are merged, and merging again changes nothing. Trained weights are not copied.
+
+    Args:
+        folders: results folders, as `vaebench run --out` leaves them.
+        out: results folder, new or not.
+
+    Raises:
+        UsageError: a folder holds no records.
+        MachineError: another process writes in `out`, or a file cannot be written.
+    """
+    others = [folder for folder in folders if folder.resolve() != out.resolve()]
+    for folder in others:
+        if not any((folder / "runs").glob("*.json")):
+            raise UsageError(f"no records in {folder}: name folders of results, those that have a folder runs")
+    with lock(out):
+        copied, lines = _copy_all(others, out / "runs")
+    _, doubts = record.read_all(out, record.KINDS)
+    return Merged(out, copied, tuple(map(record.printable, [*lines, *doubts])))
+
+
+def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
+    here: dict[tuple[str, ...], list[_Twin]] = {}
+    for path in sorted(runs.glob("*.json")):
+        try:
+            found = record.read(path)
+        except ValueError:
+            continue  # it is named below, with all that is wrong in this folder
+        here.setdefault(record.place(found), []).append(_twin(path.stem, found))
+    copied, lines = 0, list[str]()
+    for folder in folders:
+        for path in sorted((folder / "runs").glob("*.json")):
+            try:
+                found = record.read(path)
+            except ValueError as error:
+                lines.append(f"{folder}: {error}; it is not copied")
+                continue
+            twins = here.setdefault(record.place(found), [])
+            mine = _twin(found["id"], found)
+            if same := next((twin for twin in twins if twin.figures == mine.figures), None):
+                name = "" if same.name == path.stem else f" as {same.name}.json"
+                lines.append(f"{folder}: {path.name} is there already{name}")
+                _copy(path.with_suffix(".npz"), runs / f"{same.name}.npz", replace=False)
+                continue
+            if (runs / f"{mine.name}.json").exists():
+                old = next((twin for twin in twins if twin.name == mine.name), None)
+                if old and old.standing < mine.standing:
+                    aside = _Twin(_aside(old), old.figures, old.standing)
+                    _copy_record(runs / f"{old.name}.json", runs / f"{aside.name}.json")
+                    twins[twins.index(old)] = aside
+                else:
+                    mine = _Twin(_aside(mine), mine.figures, mine.standing)
+            _copy_record(path, runs / f"{mine.name}.json")
+            twins.append(mine)
+            copied += 1
+    return copied, lines
+
+
+def _twin(name: str, found: Record) -> _Twin:
+    text = json.dumps(record.figures(found), sort_keys=True)
+    return _Twin(name, hashlib.sha256(text.encode()).hexdigest(), record.standing(found))
+
+
+def _aside(twin: _Twin) -> str:
+    return f"{twin.name}.{twin.standing[-1][:10]}"
+
+
+def _copy_record(source: Path, target: Path) -> None:
+    """Byte for byte, the pictures before the record: whoever sees the record sees its pictures."""
+    _copy(source.with_suffix(".npz"), target.with_suffix(".npz"))
+    _copy(source, target)
+
+
+def _copy(source: Path, target: Path, *, replace: bool = True) -> None:
+    if source.is_file() and (replace or not target.exists()):
+        record.write_bytes(target, source.read_bytes())
