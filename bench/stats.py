@@ -130,6 +130,9 @@ METRICS: dict[str, Metric] = {
     "active_units": Metric(
         "active units", "", None, 1, "latent axes whose posterior mean varies over the data (variance > 0.01)"
     ),
+    "active_units_layer*": Metric(
+        "active units, layer {K}", "", None, 1, "active units of the {K}-th layer of latents, the first nearest to x"
+    ),
     "mse_per_pixel": Metric("MSE", "per pixel", "lower", 4, "squared error of the mean reconstruction, per pixel"),
     "bits_per_dim": Metric(
         "bits/dim", "bits", "lower", 4, "NLL in bits per data dimension; for binary likelihoods only"

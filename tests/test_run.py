@@ -155,6 +155,49 @@ def test_throughput_cell() -> None:
     assert run("throughput", variant="exits")[0]["reason"] == "SystemExit: I quit"
 
 
+EVERYTHING = {
+    "mi_points": 20,
+    "gap_points": 4,
+    "gap_steps": 2,
+    "probe_points": 50,
+    "ais_points": 2,
+    "ais_steps": 3,
+    "ais_chains": 2,
+}
+LAYERS = {"active_units_layer1", "active_units_layer2"}
+NO_GAUSSIAN = {"approximation_gap_nats", "amortisation_gap_nats"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "overrides", "missing"),
+    [
+        ("gated", {}, LAYERS),
+        ("vamp_prior", {"pseudo_inputs": 9}, LAYERS),
+        ("vamp_prior", {"pseudo_inputs": 9, "posterior": "full"}, LAYERS),
+        ("vamp_prior", {"pseudo_inputs": 9, "posterior": "bottom_up"}, NO_GAUSSIAN),
+        ("hierarchical", {"objective": "iwae"}, NO_GAUSSIAN),
+        ("hierarchical_top_down", {}, NO_GAUSSIAN),
+        ("hierarchical_vamp", {"pseudo_inputs": 9}, NO_GAUSSIAN),
+    ],
+)
+def test_everything_is_measured_of_models_beyond_the_plain_one(
+    variant: str, overrides: dict[str, Any], missing: set[str]
+) -> None:
+    result, artefacts = run(variant=variant, overrides={"latent": 3, "hidden": [8], **overrides}, measure=EVERYTHING)
+    assert (result["status"], result["reason"]) == ("ok", None)
+    assert result["model"]["kl_method"] == ("closed_form" if variant == "gated" else "monte_carlo")
+    metrics = result["metrics"]
+    every = {"elbo_nats", "nll_is5_nats", "mutual_information_nats", "approximation_gap_full_nats", "nll_ais_nats"}
+    every |= {"bdmc_gap_nats", "probe_accuracy", "active_units"} | LAYERS | NO_GAUSSIAN
+    assert {name for name in every if metrics.get(name) is None} == missing
+    assert metrics["nll_is5_nats"] <= -metrics["elbo_nats"] + 0.5
+    assert artefacts is not None
+    assert "no_pictures" not in result
+    with np.load(io.BytesIO(artefacts)) as arrays:
+        assert arrays["samples"].shape == (32, 1, 8, 8)
+        assert (np.linalg.eigvalsh(arrays["latent_cov"]) > 0).all()
+
+
 def test_one_latent_dimension_has_one_axis() -> None:
     _, artefacts = run(overrides={"latent": 1, "hidden": [8]})
     assert artefacts is not None

@@ -38,8 +38,7 @@ class Judgement:
         errors: for some of them, by how much they may be off: `mc` is the Monte Carlo standard error for this model and
             these examples, `test` the standard error of a mean over so many examples, as an estimate of the mean over
             all that there might be; either None where it cannot be told.
-        latent: `active_units` of each layer of latents, the lowest first; per latent axis `kl_per_dim` and
-            `mean_variance`, and the number of `points`. Without what does not apply.
+        latent: per latent axis `kl_per_dim` and `mean_variance`, and the number of `points`; empty without them.
         kl_method: `"closed_form"`, `"monte_carlo"` or None.
     """
 
@@ -60,10 +59,7 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
     """
     notebook = notebook or Notebook()
     test = scores(model, data.eval_batches(SPLIT, EVAL_BATCH), samples=measure.elbo_samples, seed=seeds.JUDGE)
-    points, active = point_metrics(model, data, SPLIT)
-    judgement = Judgement(metrics={**test.means(), **points}, kl_method=test.kl_method)
-    if active is not None:
-        judgement.latent["active_units"] = active
+    judgement = Judgement(metrics={**test.means(), **point_metrics(model, data, SPLIT)}, kl_method=test.kl_method)
     if any(value is not None and not math.isfinite(value) for value in judgement.metrics.values()):
         return judgement  # the model is broken, and no further figure would mean anything
     if test.elbo is not None:
@@ -180,7 +176,7 @@ def _surgery(judgement: Judgement, model: VAE, data: Data, measure: Measure, not
         return
     axes = surgery.latent_axes(model, (batch for batch, _ in data.eval_batches(SPLIT, EVAL_BATCH)))
     if axes is not None:
-        judgement.latent |= {**axes, "points": whole}
+        judgement.latent = {**axes, "points": whole}
 
 
 def _gaps(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook, test: Scores) -> None:

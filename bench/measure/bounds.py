@@ -102,12 +102,9 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
 
 
 @torch.no_grad()
-def point_metrics(model: VAE, data: Data, split: str) -> tuple[dict[str, float | int | None], list[int] | None]:
-    """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`.
-
-    Returns:
-        The metrics, and the active units of each layer of latents, the lowest first; None without a bound.
-    """
+def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int | None]:
+    """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`, of a model with
+    several layers of latents also those of each, `active_units_layer1` being the lowest."""
     model.eval()
     squared, count = 0.0, 0
     means: list[Tensor] = []
@@ -118,13 +115,14 @@ def point_metrics(model: VAE, data: Data, split: str) -> tuple[dict[str, float |
         squared += (x - model.decode(mean).mean).cpu().double().square().sum().item()
         count += x.numel()
         means.append(mean.cpu().double())
-        layers = getattr(q, "layers", tuple(q.event_shape))
+        layers = getattr(q, "layers", ())
     active = torch.cat(means).var(0) > ACTIVE_VARIANCE
-    metrics = {"mse_per_pixel": squared / count, "active_units": int(active.sum().item())}
-    if not model.has_bound:
-        # The threshold presumes a prior of unit scale, which a model without a density does not have.
-        return metrics | {"active_units": None}, None
-    return dict(metrics), [int(layer.sum().item()) for layer in torch.split(active, list(layers))]
+    found = {"active_units": int(active.sum().item())}
+    for i, layer in enumerate(torch.split(active, list(layers)) if layers else ()):
+        found[f"active_units_layer{i + 1}"] = int(layer.sum().item())
+    # The threshold presumes a prior of unit scale, which a model without a density does not have.
+    units = {name: value if model.has_bound else None for name, value in found.items()}
+    return {"mse_per_pixel": squared / count} | units
 
 
 def parameter_count(model: VAE) -> int:

@@ -12,7 +12,7 @@ from bench.notebook import Notebook
 from bench.oracle.truth import at_truth
 from bench.suite import Measure
 from tests.helpers import Held
-from variants import build, registry
+from variants import DataSpec, build, registry
 from variants.core import VAE
 
 D, K = 6, 3
@@ -129,12 +129,28 @@ def test_mse_and_active_units_by_hand() -> None:
         model.posterior.loc.bias.fill_(7.0)
         model.decoder.body.weight.zero_()
         model.decoder.body.bias.fill_(0.5)
-    metrics, layers = measure.point_metrics(model, Held(x), "test")
+    metrics = measure.point_metrics(model, Held(x), "test")
     assert metrics == {"active_units": 1, "mse_per_pixel": pytest.approx((x - 0.5).square().mean().item(), rel=1e-12)}
-    assert layers == [1]
     with torch.no_grad():
         model.posterior.loc.weight[1, 1] = math.sqrt(0.011)
-    assert measure.point_metrics(model, Held(x), "test")[0]["active_units"] == 2
+    assert measure.point_metrics(model, Held(x), "test")["active_units"] == 2
+
+
+def test_active_units_of_each_layer_by_hand() -> None:
+    """Means of z1: x1, 0.2 x2 and a constant; of z2: z11 and 0.05 z11. Variances above 0.01 are active."""
+    model = build("hierarchical", DataSpec((4,), "real"), network="linear", latent=5, top=2, top_hidden=[3])
+    first, second = model.posterior.first, model.posterior.second
+    second.body = nn.Identity()
+    with torch.no_grad():
+        for layer in (first.loc, second.first, second.loc):
+            layer.weight.zero_()
+        first.loc.weight[0, 0], first.loc.weight[1, 1] = 1.0, 0.2
+        second.first.weight[0, 0] = 1.0
+        second.loc.weight[0, 0], second.loc.weight[1, 0] = 1.0, 0.05
+    x = torch.randn(503, 4)
+    metrics = measure.point_metrics(model, Held((x - x.mean(0)) / x.std(0)), "test")
+    counts = {name: value for name, value in metrics.items() if name.startswith("active_units")}
+    assert counts == {"active_units": 3, "active_units_layer1": 2, "active_units_layer2": 1}
 
 
 def test_a_deterministic_model_has_no_bound_and_says_so() -> None:

@@ -23,6 +23,10 @@ def test_variant(name: str) -> None:
         ("full_covariance", {"latent": 1}),
         ("iwae", {"posterior": "full", "network": "conv", "samples": 3}),
         ("beta", {"posterior": "low_rank", "rank": 1, "latent": 1}),
+        ("vamp_prior", {"posterior": "full", "pseudo_inputs": 5, "latent": 3}),
+        ("vamp_prior", {"posterior": "bottom_up", "pseudo_inputs": 5, "latent": 3}),
+        ("hierarchical_vamp", {"objective": "iwae", "activation": "gated", "top": 1, "latent": 4, "hidden": (9,)}),
+        ("hierarchical", {"network": "conv", "activation": "gated", "latent": 4, "top_hidden": (5, 6)}),
     ],
 )
 def test_combinations(name: str, overrides: dict[str, object]) -> None:
