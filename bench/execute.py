@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from bench import data, record, report, sources, supervise, weights
+from bench import checkpoint, data, record, report, sources, supervise, weights
 from bench import device as devices
 from bench.errors import UsageError
 from bench.lock import lock
@@ -197,7 +197,9 @@ def _run(
             data.fetch(choice.name)
     if again:
         for cell in missing:
-            weights.path(out, cell).unlink(missing_ok=True)
+            kept = weights.path(out, cell)
+            kept.unlink(missing_ok=True)
+            checkpoint.path(kept).unlink(missing_ok=True)
             for notes in (out / "weights").glob(f"{record.record_id('quality', cell)}_*.notes.json"):
                 notes.unlink()
     progress = Progress(len(missing) + len(untimed), sum(cell["budget"]["epochs"] for cell in missing))
@@ -231,6 +233,7 @@ def _run(
                 provenance=record.provenance(),
                 on_epoch=progress.epochs,
                 on_measured=progress.measured,
+                on_note=progress.note,
                 on_record=on_record,
             )
     finally:

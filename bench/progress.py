@@ -39,6 +39,10 @@ class Progress:
         elif time.monotonic() - self.spoke > QUIET_S:
             self.say(line)
 
+    def note(self, cell: Cell, line: str) -> None:
+        """Say what a cell has to say."""
+        self.say(f"{cell['dataset']} {cell['variant']} seed {cell['seed']}: {line}")
+
     def record(self, record: Record, seconds: float) -> None:
         """Say what a cell gave."""
         self.done += 1

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench import clock, data, measure, record, seeds, weights
+from bench import checkpoint, clock, data, measure, record, seeds, weights
 from bench import device as devices
+from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.errors import BenchError
 from bench.notebook import Notebook
@@ -37,6 +38,7 @@ def run_cell(
     provenance: dict[str, Any],
     on_epoch: Callable[[int], None] = lambda _: None,
     on_measured: Callable[[str, int, int], None] = lambda *_: None,
+    on_note: Callable[[str], None] = lambda _: None,
     out: Path | None = None,
 ) -> tuple[Record, bytes | None]:
     """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
@@ -47,8 +49,9 @@ def run_cell(
         provenance: where the code comes from, kept in the record.
         on_epoch: told the number of finished epochs after each.
         on_measured: told a measurement, how many of its batches are done, and how many there are.
+        on_note: told in one line what a user should know of while the cell runs.
         out: results folder; trained weights are kept there, and found there if the cell was trained before, and so is
-            what a stopped cell had measured.
+            what a stopped cell had trained and measured.
 
     Returns:
         The record, and the artefacts (an npz archive of pictures and latent points) of a suite's first seed.
@@ -63,7 +66,7 @@ def run_cell(
 
             checks.run(cell, result)
         else:
-            artefacts = _quality(cell, result, on_epoch, on_measured, out)
+            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, out)
         result["status"] = "ok"
     except Diverged as error:
         result |= {"status": "diverged", "reason": str(error)}
@@ -134,12 +137,13 @@ def _quality(
     result: Record,
     on_epoch: Callable[[int], None],
     on_measured: Callable[[str, int, int], None],
+    on_note: Callable[[str], None],
     out: Path | None,
 ) -> bytes | None:
     seed, budget, how = cell["seed"], Budget(**cell["budget"]), Measure(**cell["measure"])
     model, loaded = _prepare(cell, result, seed, budget.train_size)
     kept = weights.path(out, cell) if out else None
-    training = _trained(model, loaded, budget, cell, result, on_epoch, kept)
+    training = _trained(model, loaded, budget, cell, result, on_epoch, on_note, kept)
     result["curve"] = training["curve"]
     result["provenance"]["trained"] = training["provenance"]
     started = time.perf_counter()
@@ -178,29 +182,48 @@ def _trained(
     cell: Cell,
     result: Record,
     on_epoch: Callable[[int], None],
+    on_note: Callable[[str], None],
     kept: Path | None,
 ) -> dict[str, Any]:
     """Train `model`, or give it the weights that the same training left before: curve, seconds, provenance."""
     # What they were trained on is a file that may since have been replaced.
-    data_sha256 = result["provenance"]["data_sha256"]
+    known = result["provenance"]
+    data_sha256 = known["data_sha256"]
     if kept and (training := weights.read(kept, model)) and training["provenance"].get("data_sha256") == data_sha256:
+        if training["provenance"].get("training_sha256") not in (None, known.get("training_sha256")):
+            on_note("measures kept weights that other code trained; --again trains anew")
         return training
-    started = time.perf_counter()
-    curve = train(
-        model,
-        loaded,
-        budget,
-        seed=cell["seed"],
-        device=cell["device"],
-        precision=cell["precision"],
-        on_epoch=on_epoch,
+    keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
+    running = Checkpoint(
+        checkpoint.path(kept) if kept else None,
+        source={
+            "code": known.get("training_sha256"),
+            "libraries": known.get("versions"),
+            "data": data_sha256,
+            "hardware": [known["device_name"], known["matmul_precision"]],
+        },
+        provenance={key: known.get(key) for key in keys},
+        on_note=on_note,
     )
-    keys = ("commit", "dirty", "started", "device_name", "data_sha256")
-    source = {key: result["provenance"].get(key) for key in keys}
-    training = {"curve": curve, "train_s": time.perf_counter() - started, "provenance": source}
+    try:
+        curve = train(
+            model,
+            loaded,
+            budget,
+            seed=cell["seed"],
+            device=cell["device"],
+            precision=cell["precision"],
+            on_epoch=on_epoch,
+            checkpoint=running,
+        )
+    except Diverged:
+        running.close()  # it would diverge again
+        raise
+    training = {"curve": curve, "train_s": running.train_s, "provenance": running.provenance}
     if kept:
         try:
             weights.write(kept, model, training)
+            running.close()
         except Exception as error:
             # A full disk, or a state that is no tensor: what was trained can still be measured.
             result["no_weights"] = f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
 """Runs cells side by side, one process each, and writes what they return. Only this process writes records;
-a cell writes nothing but its own trained weights and the notes of its measurement. If this process is killed, its cells
-end with it."""
+a cell writes nothing but its own checkpoints, trained weights and the notes of its measurement. If this process is
+killed, its cells end with it."""
 
 import contextlib
 import fcntl
@@ -47,6 +47,7 @@ def run_cells(
     on_epoch: Callable[[int], None],
     on_measured: Callable[[Cell, str, int, int], None],
     on_record: Callable[[Record, float], None],
+    on_note: Callable[[Cell, str], None] = lambda *_: None,
 ) -> None:
     """Run every cell in a process of its own, at most `jobs` at a time, and write a record for each, whatever happens.
 
@@ -60,6 +61,7 @@ def run_cells(
         on_epoch: told how many further epochs have been done since its last call.
         on_measured: told a cell, a measurement, how many of its batches are done, and how many there are.
         on_record: told every written record and its wall time in seconds.
+        on_note: told a cell and a line that a user should read.
 
     Raises:
         MachineError: a record cannot be written.
@@ -80,7 +82,7 @@ def run_cells(
                     running.append(_start(context, kind, waiting.pop(), provenance, out))
             ready = wait([r.pipe for r in running], timeout=1.0)
             for r in list(running):
-                outcome = _receive(r, on_epoch, on_measured) if r.pipe in ready else None
+                outcome = _receive(r, on_epoch, on_measured, on_note) if r.pipe in ready else None
                 if outcome is None and time.monotonic() - r.started > timeout_s:
                     outcome = _failed(r, "timeout", f"not finished after {timeout_s / 60:g} minutes"), None
                 if outcome is not None:
@@ -136,6 +138,7 @@ def _work(pipe: Connection, request: str) -> None:
             provenance,
             on_epoch=lambda epoch: _send(pipe, "epoch", epoch),
             on_measured=lambda *progress: _send(pipe, "measured", *progress),
+            on_note=lambda line: _send(pipe, "note", line),
             out=Path(out),
         )
         _send(pipe, "record", result, artefacts is not None)
@@ -169,7 +172,10 @@ def _send(pipe: Connection, *message: Any) -> None:
 
 
 def _receive(
-    r: _Running, on_epoch: Callable[[int], None], on_measured: Callable[[Cell, str, int, int], None]
+    r: _Running,
+    on_epoch: Callable[[int], None],
+    on_measured: Callable[[Cell, str, int, int], None],
+    on_note: Callable[[Cell, str], None],
 ) -> tuple[Record, bytes | None] | None:
     try:
         message = json.loads(r.pipe.recv_bytes())
@@ -185,6 +191,9 @@ def _receive(
         return None
     if message[0] == "measured":
         on_measured(r.cell, *message[1:])
+        return None
+    if message[0] == "note":
+        on_note(r.cell, message[1])
         return None
     on_epoch(r.cell.get("budget", {}).get("epochs", 0) - r.epochs)
     return result, artefacts

@@ -1,6 +1,7 @@
 """The only optimiser loop. What it minimises is a variant's own objective, and nothing that it computes is reported as
 a result: the learning curve below is scored by the judge in `measure`."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import measure, seeds
+from bench.checkpoint import Checkpoint, is_number
 from bench.data.batches import Data
 from bench.suite import Budget
 from variants.core import VAE
@@ -143,14 +145,138 @@ class _Best:
         self.patience, self.warmup = patience, warmup
         self.elbo, self.epoch, self.weights = -math.inf, 0, dict[str, Tensor]()
 
-    def is_over(self, model: VAE, epoch: int, elbo: float | None) -> bool:
-        """Told the validation ELBO after each epoch; says whether training ends."""
-        if epoch <= self.warmup or elbo is None:
+    def is_better(self, epoch: int, elbo: float | None) -> bool:
+        """Told the validation ELBO after each epoch; says whether that epoch is the best so far."""
+        if epoch <= self.warmup or elbo is None or elbo <= self.elbo:
             return False
-        if elbo > self.elbo:
-            self.elbo, self.epoch = elbo, epoch
+        self.elbo, self.epoch = elbo, epoch
+        return True
+
+    def is_over(self, model: VAE, epoch: int, elbo: float | None) -> bool:
+        """The same, keeping the weights; says whether training ends."""
+        if self.is_better(epoch, elbo):
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        return epoch - self.epoch >= self.patience
+        return self.epoch > 0 and epoch - self.epoch >= self.patience
+
+
+class _Training:
+    """A training as far as it is: everything that decides how it goes on, and nothing else."""
+
+    def __init__(self, model: VAE, budget: Budget, *, steps: int, seed: int, device: str) -> None:
+        self.model, self.budget, self.steps, self.device = model, budget, steps, torch.device(device)
+        self.optim = optimiser(model, budget.lr, budget.epsilon)
+        self.order = seeds.generator(seed, "order")
+        self.binarise = seeds.generator(seed, "binarise", device)
+        self.curve: list[dict[str, Any]] = []
+        self.best = self._new_best()
+        self.begin_pass()
+
+    def _new_best(self) -> _Best | None:
+        patience = self.budget.patience
+        return _Best(patience, self.model.objective.warmup_epochs) if patience else None
+
+    @property
+    def epoch(self) -> int:
+        """Finished passes over the data."""
+        return len(self.curve)
+
+    def begin_pass(self) -> None:
+        """A stopped pass goes on in the order that was drawn at its start."""
+        self.losses: list[Tensor] = []
+        self.order_at_start = self.order.get_state()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """For a checkpoint, at the end of any step."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for i, values in self.optim.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{name}": tensor for name, tensor in values.items()}
+        tensors |= {f"random.{name}": state for name, state in self._random_states().items()}
+        if self.best:
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
+        tensors["losses"] = torch.stack(self.losses) if self.losses else torch.zeros(0)
+        return tensors, {"curve": self.curve}
+
+    def _random_states(self) -> dict[str, Tensor]:
+        states = {
+            "order": self.order_at_start,
+            "binarise": self.binarise.get_state(),
+            "noise": torch.get_rng_state(),
+        }
+        if self.device.type != "cpu":
+            states["noise_on_device"] = torch.get_device_module(self.device).get_rng_state()
+        return states
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on from there. ValueError, and nothing changed, if that is no state of this training."""
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}, "random": {}}
+        losses = tensors.get("losses", torch.zeros(()))
+        for name, tensor in tensors.items():
+            group, dot, rest = name.partition(".")
+            if dot and group in groups:
+                groups[group][rest] = tensor
+            elif name != "losses":
+                raise ValueError("is of another training")
+        moments = self._moments(groups["adam"])
+        if (
+            _form(groups["model"]) != _form(self.model.state_dict())
+            or _form(groups["random"]) != _form(self._random_states())
+            or losses.ndim != 1
+            or not losses.is_floating_point()
+            or not len(losses) <= self.steps
+            or not _is_curve(facts.get("curve"), self.budget.epochs)
+        ):
+            raise ValueError("is of another training")
+        best = self._new_best()
+        counted = [best.is_better(row["epoch"], row.get("valid_elbo_nats")) for row in facts["curve"]] if best else []
+        if _form(groups["best"]) != (_form(groups["model"]) if any(counted) else {}):
+            raise ValueError("is of another training")
+        try:
+            for name, state in groups["random"].items():
+                torch.Generator("cpu" if name in ("order", "noise") else self.device).set_state(state)
+        except RuntimeError as error:
+            raise ValueError("holds no state of a random generator") from error
+        self.model.load_state_dict(groups["model"])
+        self.optim.load_state_dict(self.optim.state_dict() | {"state": moments})
+        self.curve = list(facts["curve"])
+        self.best = best
+        if best:
+            best.weights = groups["best"]
+        self.order.set_state(groups["random"]["order"])
+        self.begin_pass()
+        self.losses = list(losses.to(self.device).unbind())
+        self.binarise.set_state(groups["random"]["binarise"])
+        torch.set_rng_state(groups["random"]["noise"])
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).set_rng_state(groups["random"]["noise_on_device"])
+
+    def _moments(self, kept: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """Adam's state by the parameters' numbers; ones that never had a gradient have none."""
+        moments: dict[int, dict[str, Tensor]] = {}
+        for i, parameter in enumerate(self.model.parameters()):
+            own = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+            found = {name: kept.pop(f"{i}.{name}") for name in own if f"{i}.{name}" in kept}
+            if found and _form(found) != _form(own):
+                raise ValueError("is of another training")
+            # In the parameter's own layout in memory: the fused update goes through all of them in one order.
+            moments |= {i: {name: torch.empty_like(own[name]).copy_(found[name]) for name in own}} if found else {}
+        if kept:
+            raise ValueError("is of another training")
+        return moments
+
+
+def _form(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _is_curve(found: object, epochs: int) -> bool:
+    return (
+        isinstance(found, list)
+        and len(found) < epochs
+        and all(
+            isinstance(row, dict) and row.get("epoch") == i + 1 and all(v is None or is_number(v) for v in row.values())
+            for i, row in enumerate(found)
+        )
+    )
 
 
 def train(
@@ -162,6 +288,7 @@ def train(
     device: str,
     precision: str = "fp32",
     on_epoch: Callable[[int], None] = lambda _: None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[dict[str, Any]]:
     """Train `model` in place.
 
@@ -173,6 +300,7 @@ def train(
         device: device type.
         precision: see `loss_function`.
         on_epoch: told the number of finished epochs after each.
+        checkpoint: where this training, if it was stopped before, goes on, and is kept while it lasts.
 
     Returns:
         The learning curve, one row per epoch: `epoch`, `train_loss` (mean objective, nats per example) and the judge's
@@ -181,40 +309,54 @@ def train(
     Raises:
         Diverged: the loss or a validation figure is no longer finite.
     """
-    order = seeds.generator(seed, "order")
-    binarise = seeds.generator(seed, "binarise", device)
-    optim = optimiser(model, budget.lr, budget.epsilon)
+    checkpoint = checkpoint or Checkpoint()
     schedule = SCHEDULES[budget.schedule]
-    best = _Best(budget.patience, model.objective.warmup_epochs) if budget.patience else None
-    function = loss_function(model, precision=precision, device=device)
     size = data.splits["train"]
     steps = math.ceil(size / budget.batch_size)
-    curve: list[dict[str, Any]] = []
+    now = _Training(model, budget, steps=steps, seed=seed, device=device)
+    function = loss_function(model, precision=precision, device=device)
     with seeds.stream(seed, "noise", device):
-        for epoch in range(budget.epochs):
+        if checkpoint.resume(now):
+            on_epoch(now.epoch)
+            if precision.endswith("+compile"):
+                _rehearse(now, function, data, seed)
+        while now.epoch < budget.epochs:
             model.train()
-            losses: list[Tensor] = []
-            for i, x in enumerate(data.train_batches(budget.batch_size, order=order, noise=binarise)):
-                done = epoch + i / steps
-                for group in optim.param_groups:
+            batches = data.train_batches(budget.batch_size, order=now.order, noise=now.binarise, first=len(now.losses))
+            for x in batches:
+                done = now.epoch + len(now.losses) / steps
+                for group in now.optim.param_groups:
                     group["lr"] = budget.lr * schedule(done / budget.epochs)
-                losses.append(step(function, optim, x, done, normalise=budget.normalise_gradients))
+                now.losses.append(step(function, now.optim, x, done, normalise=budget.normalise_gradients))
+                checkpoint.tick(now)
             # One look per pass, so that no step waits for the device; in double precision, which not every device has.
-            loss = sum(torch.stack(losses).tolist()) / size
+            loss = sum(torch.stack(now.losses).tolist()) / size
             if not math.isfinite(loss):
-                raise Diverged(f"training loss is {loss} in epoch {epoch + 1}")
+                raise Diverged(f"training loss is {loss} in epoch {now.epoch + 1}")
             valid = measure.scores(model, data.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
             row = {f"valid_{name}": value for name, value in valid.means().items()}
             for name, value in row.items():
                 if value is not None and not math.isfinite(value):
-                    raise Diverged(f"{name} is {value} after epoch {epoch + 1}")
-            curve.append({"epoch": epoch + 1, "train_loss": loss} | row)
-            on_epoch(epoch + 1)
-            if best and best.is_over(model, epoch + 1, row["valid_elbo_nats"]):
+                    raise Diverged(f"{name} is {value} after epoch {now.epoch + 1}")
+            now.curve.append({"epoch": now.epoch + 1, "train_loss": loss} | row)
+            now.begin_pass()
+            on_epoch(now.epoch)
+            if now.best and now.best.is_over(model, now.epoch, row["valid_elbo_nats"]):
                 break
-    if best and best.weights:
-        model.load_state_dict(best.weights)
-    return curve
+    if now.best and now.best.weights:
+        model.load_state_dict(now.best.weights)
+    return now.curve
+
+
+def _rehearse(now: _Training, function: Loss, data: Data, seed: int) -> None:
+    """What is compiled depends on the first calls, so that a training that goes on makes those again, for nothing."""
+    state = copy.deepcopy(now.state())
+    now.model.train()
+    noise = seeds.generator(seed, "binarise", now.device.type)
+    x = next(iter(data.train_batches(now.budget.batch_size, order=seeds.generator(seed, "order"), noise=noise)))
+    for i in range(3):
+        function(x, i / now.steps)
+    now.restore(*state)
 
 
 def endless(batches: Callable[[], Iterator[Tensor]]) -> Iterator[Tensor]:

@@ -14,6 +14,8 @@
 10. Grey pixels under a Bernoulli without saying so; rows with different binarisation or padding ranked together.
 11. Seed noise and estimator noise mixed in one +-.
 12. A test set touched for model selection.
+13. A resumed training that is not the one that was stopped: the optimiser's moments, a random stream, the rest of the
+    pass or the best epoch so far forgotten.
 """
 
 from tests.mutants import Mistake
@@ -48,6 +50,7 @@ IN_PATH_GRADIENTS = ("tests/variants/test_path_gradients.py",)
 IN_TC = ("tests/variants/test_total_correlation.py",)
 IN_TRAINING = ("tests/test_train.py",)
 IN_TABLES = ("tests/test_table.py",)
+IN_CHECKPOINTS = ("tests/test_checkpoint.py",)
 IN_DATA = ("tests/data/test_batches.py",)
 
 MEANS_NOT_SUMS = [
@@ -138,8 +141,8 @@ MEANS_NOT_SUMS = [
         1,
         "the loss on the curve is a mean over examples",
         TRAIN,
-        "loss = sum(torch.stack(losses).tolist()) / size",
-        "loss = sum(torch.stack(losses).tolist()) / (steps * budget.batch_size)",
+        "loss = sum(torch.stack(now.losses).tolist()) / size",
+        "loss = sum(torch.stack(now.losses).tolist()) / (steps * budget.batch_size)",
         IN_TRAINING,
     ),
     Mistake(
@@ -204,8 +207,8 @@ TRAINING_LOSS_REPORTED = [
         2,
         "patience looks at the judge's ELBO",
         TRAIN,
-        'best.is_over(model, epoch + 1, row["valid_elbo_nats"])',
-        'best.is_over(model, epoch + 1, -row["train_loss"])',
+        'now.best.is_over(model, now.epoch, row["valid_elbo_nats"])',
+        'now.best.is_over(model, now.epoch, -now.curve[-1]["train_loss"])',
         IN_TRAINING,
     ),
     Mistake(
@@ -213,9 +216,9 @@ TRAINING_LOSS_REPORTED = [
         2,
         "an annealed loss rises while the model improves",
         TRAIN,
-        "            on_epoch(epoch + 1)\n",
-        "            on_epoch(epoch + 1)\n"
-        "            if epoch and loss > curve[-2]['train_loss']:\n"
+        "            now.begin_pass()\n",
+        "            now.begin_pass()\n"
+        "            if now.epoch > 1 and loss > now.curve[-2]['train_loss']:\n"
         "                break\n",
         GUARDS,
     ),
@@ -224,17 +227,13 @@ TRAINING_LOSS_REPORTED = [
         2,
         "the weights of the lowest annealed loss are those of the first epochs",
         TRAIN,
-        "            on_epoch(epoch + 1)\n"
-        '            if best and best.is_over(model, epoch + 1, row["valid_elbo_nats"]):\n'
+        '            if now.best and now.best.is_over(model, now.epoch, row["valid_elbo_nats"]):\n'
         "                break\n"
-        "    if best and best.weights:\n"
-        "        model.load_state_dict(best.weights)\n"
-        "    return curve\n",
-        "            on_epoch(epoch + 1)\n"
-        "            if loss <= min(row['train_loss'] for row in curve):\n"
+        "    if now.best and now.best.weights:\n"
+        "        model.load_state_dict(now.best.weights)\n",
+        "            if loss <= min(row['train_loss'] for row in now.curve):\n"
         "                best = {name: tensor.clone() for name, tensor in model.state_dict().items()}\n"
-        "    model.load_state_dict(best)\n"
-        "    return curve\n",
+        "    model.load_state_dict(best)\n",
         GUARDS,
     ),
 ]
@@ -809,8 +808,8 @@ DROPPED = [
         9,
         "batches whose loss is not a number are left out of the curve",
         TRAIN,
-        "loss = sum(torch.stack(losses).tolist()) / size",
-        "loss = sum(value for value in torch.stack(losses).tolist() if math.isfinite(value)) / size",
+        "loss = sum(torch.stack(now.losses).tolist()) / size",
+        "loss = sum(value for value in torch.stack(now.losses).tolist() if math.isfinite(value)) / size",
         IN_TRAINING,
     ),
     Mistake(
@@ -1023,6 +1022,72 @@ TEST_SET_TOUCHED = [
     ),
 ]
 
+RESUMED_AS_ANOTHER = [
+    Mistake(
+        "moments_forgotten_on_resuming",
+        13,
+        "Adam starts anew in the middle",
+        TRAIN,
+        '        self.optim.load_state_dict(self.optim.state_dict() | {"state": moments})\n',
+        "",
+        IN_CHECKPOINTS,
+    ),
+    Mistake(
+        "moments_in_another_layout",
+        13,
+        "the fused update pairs weights with the moments of others",
+        TRAIN,
+        "{name: torch.empty_like(own[name]).copy_(found[name]) for name in own}",
+        "found",
+        IN_CHECKPOINTS,
+    ),
+    Mistake(
+        "noise_forgotten_on_resuming",
+        13,
+        "z is drawn as at the start once more",
+        TRAIN,
+        '        torch.set_rng_state(groups["random"]["noise"])\n',
+        "",
+        IN_CHECKPOINTS,
+    ),
+    Mistake(
+        "binarisation_forgotten_on_resuming",
+        13,
+        "images are binarised as at the start once more",
+        TRAIN,
+        '        self.binarise.set_state(groups["random"]["binarise"])\n',
+        "",
+        IN_CHECKPOINTS,
+    ),
+    Mistake(
+        "order_as_after_the_pass",
+        13,
+        "the rest of a pass is drawn anew: some examples twice, others not at all",
+        TRAIN,
+        '            "order": self.order_at_start,\n',
+        '            "order": self.order.get_state(),\n',
+        IN_CHECKPOINTS,
+    ),
+    Mistake(
+        "pass_started_anew",
+        13,
+        "the first batches of the pass are trained on twice",
+        TRAIN,
+        ", first=len(now.losses))",
+        ")",
+        IN_CHECKPOINTS,
+    ),
+    Mistake(
+        "best_epoch_forgotten_on_resuming",
+        13,
+        "patience is counted from the stop",
+        TRAIN,
+        "        self.best = best\n",
+        "        best = self.best\n",
+        IN_CHECKPOINTS,
+    ),
+]
+
 MISTAKES = [
     *MEANS_NOT_SUMS,
     *TRAINING_LOSS_REPORTED,
@@ -1036,4 +1101,5 @@ MISTAKES = [
     *UNLIKE_RANKED_TOGETHER,
     *NOISE_MIXED,
     *TEST_SET_TOUCHED,
+    *RESUMED_AS_ANOTHER,
 ]

@@ -195,3 +195,16 @@ def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) ->
         result, _ = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append, out=out)
         assert (result["status"], epochs) == ("ok", epochs_run), result["reason"]
         assert result["provenance"]["trained"]["data_sha256"] == result["provenance"]["data_sha256"]
+
+
+def test_weights_that_other_code_trained_are_used_and_told(tmp_path: Path) -> None:
+    made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
+    for code, told in (
+        ("1", []),
+        ("1", []),
+        ("2", ["measures kept weights that other code trained; --again trains anew"]),
+    ):
+        notes: list[str] = []
+        known = PROVENANCE | {"training_sha256": code}
+        result, _ = run_cell("quality", made, known, on_note=notes.append, out=tmp_path)
+        assert (notes, result["provenance"]["trained"]["training_sha256"]) == (told, "1")

@@ -120,13 +120,16 @@ class Data:
         self.raw = raw
         self._stores: dict[tuple[str, str], _Store] = {}
 
-    def train_batches(self, batch_size: int, *, order: torch.Generator, noise: torch.Generator) -> Iterator[Tensor]:
+    def train_batches(
+        self, batch_size: int, *, order: torch.Generator, noise: torch.Generator, first: int = 0
+    ) -> Iterator[Tensor]:
         """One pass over the training split in a fresh order; the last batch may be smaller.
 
         Args:
             batch_size: number of examples B.
             order: generator on the CPU that shuffles.
             noise: generator on the device; dynamic binarisation draws from it afresh for every batch.
+            first: number of batches to pass over, unread and without a draw, where a stopped pass goes on.
 
         Yields:
             `[B, *shape]`, float32, on the device.
@@ -135,7 +138,7 @@ class Data:
             UsageError: if `batch_size` is not a whole number of at least one.
         """
         _check_count("batch_size", batch_size)
-        places = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)
+        places = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)[first:]
         if self.binarise != "dynamic":
             return (x for x, _ in self._read("train", self.binarise, places))
         batches = self._store("train", "none").batches(places)
