@@ -12,7 +12,6 @@ from variants import registry
 HERE = Path(__file__).parents[1]
 # Files and folders without which a training would not be what it is. Of the recipes only a cell's own is one of them.
 TRAINING = (
-    "bench/checkpoint.py",
     "bench/data",
     "bench/device.py",
     "bench/measure/bounds.py",
