@@ -211,9 +211,10 @@ def throughput(
 
 @app.command
 def reproduce(
-    table_name: Annotated[str, Parameter(name="NAME", help=TABLES)],
+    table_name: Annotated[str | None, Parameter(name="NAME", help=TABLES)] = None,
     /,
     *,
+    list_: Annotated[bool, Parameter(name="--list", negative="", help="Tables, rows, time they take here.")] = False,
     profile: Annotated[str | None, Parameter(help="short or full; by default short.")] = None,
     rows: Words = (),
     seeds: Seeds = None,
@@ -234,23 +235,36 @@ def reproduce(
     """
     from bench.reproduce import execute, page
 
-    table = published.load(table_name)
-    chosen_profile = table.profile(profile)
-    chosen = table.chosen(_split(rows))
+    if list_:
+        return _list_tables([table_name] if table_name else published.names(), device, json)
+    if table_name is None:
+        raise UsageError(f"reproduce needs the name of a table, {TABLES[:-1]}; --list shows them")
     _check_seeds(seeds)
     _check_jobs(jobs)
-    where = out or execute.folder(table, chosen_profile)
-    outcome, found = execute.reproduce(
-        table, chosen_profile, chosen, where, seeds=seeds, device=device, jobs=jobs, again=again
-    )
-    if json:
-        done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}
-        _print_json(done | {"figures": page.rows(found)})
+    how: dict[str, Any] = {"seeds": seeds, "device": device, "jobs": jobs, "again": again}
+    if table_name == "results":
+        from bench.reproduce import committed
+
+        if profile is not None:
+            raise UsageError("results are the suites' own tables: --rows names suites, and there is no --profile")
+        done = [committed.reproduce(name, out, **how) for name in _split(rows) or ("quick",)]
     else:
-        print(outcome.report.terminal)
-        print(f"Table, plot and a page that explains them: {outcome.out / 'README.md'}")
-    _warn(outcome.failed)
-    return FAILED_CELLS if outcome.failed or any(f.verdict in ("differs", "failed") for f in found) else OK
+        table = published.load(table_name)
+        chosen_profile = table.profile(profile)
+        chosen = table.chosen(_split(rows))
+        where = out or execute.folder(table, chosen_profile)
+        done = [execute.reproduce(table, chosen_profile, chosen, where, **how)]
+    if json:
+        keys = ("out", "ran", "skipped", "failed")
+        lines = [{key: getattr(outcome, key) for key in keys} | {"figures": page.rows(f)} for outcome, f in done]
+        _print_json([line | {"out": str(line["out"])} for line in lines])
+    for outcome, _ in done:
+        if not json:
+            print(outcome.report.terminal)
+            print(f"Table, plot and a page that explains them: {outcome.out / 'README.md'}")
+        _warn(outcome.failed)
+    bad = any(outcome.failed or any(f.verdict in ("differs", "failed") for f in found) for outcome, found in done)
+    return FAILED_CELLS if bad else OK
 
 
 @app.command(name="report")
@@ -420,6 +434,22 @@ def _oracle(
         print(f"All checks, the plot and a page that explains them: {outcome.out / 'README.md'}")
     _warn(outcome.failed)
     return FAILED_CELLS if outcome.failed else OK
+
+
+def _list_tables(names: Sequence[str], device: str, json: bool) -> int:
+    from bench import device as devices
+    from bench.reproduce import listing
+
+    device = devices.resolve(device)
+    for name in names:
+        published.load(name)  # all are read before any is timed
+    print("Timing a few steps of every row that was not run here ...", file=sys.stderr)
+    if json:
+        _print_json([entry for name in names for entry in listing.entries(name, device)])
+        return OK
+    for name in names:
+        print(listing.text(name, device), flush=True)
+    return OK
 
 
 def _check_seeds(seeds: int | None) -> None:

@@ -36,6 +36,7 @@ the sha256 digests of its two files.
 
 import importlib.util
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ from bench.errors import DataError
 from variants.data_spec import DataSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from bench.data.batches import Data
     from bench.data.gaussian import LinearGaussian
@@ -87,7 +90,15 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
         found = _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
     else:
         found = _spec(name, how, find(name).shape, find(name).splits["train"])
-    return replace(found, mean=lambda: load(name, binarise=how, **options).mean())  # type: ignore[arg-type]
+    # A user's file may change.
+    mean = _mean.__wrapped__ if is_user_file(name) else _mean
+    return replace(found, mean=partial(mean, name, how, tuple(resolved.items())))
+
+
+@cache
+def _mean(name: str, how: str, options: tuple[tuple[str, bool | int | float], ...]) -> "NDArray[np.float64]":
+    """Mean of the training examples: read once, for a suite builds its models once before they are run."""
+    return load(name, binarise=how, **dict(options)).mean()  # type: ignore[arg-type]
 
 
 def load(

@@ -199,7 +199,7 @@ def _reading(found: Sequence[Finding]) -> list[str]:
 
 def _recipe(published: Table, profile: str, row: Row) -> str:
     cell = published.suite(profile, [row]).cells("cpu")[0]
-    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in row.overrides.items())
+    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in cell["overrides"].items())
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
     measure = ", ".join(f"{key} {value}" for key, value in cell["measure"].items() if value)
     return f"**{row.name}**, {row.title}: `{row.variant}({settings})`; {budget}; measured with {measure}."

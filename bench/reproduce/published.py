@@ -21,9 +21,9 @@ COLUMNS = ("row", "metric", "value", "stderr", "ours", "sign", "source", "read")
 # In the column `read`: nobody saw this figure in the source itself.
 UNVERIFIED = "UNVERIFIED"
 _TABLE = ("title", "source", "notes", "start", "set", "dataset", "profiles", "rows", "timeout_min")
-_PROFILE = ("reason", "seeds", "budget", "measure", "tolerance")
+_PROFILE = ("reason", "set", "seeds", "budget", "measure", "tolerance")
 _ROW = ("title", "variant", "set", "not_comparable", *PROFILES)
-_CHANGE = ("seeds", "budget", "measure", "tolerance", "explanation")
+_CHANGE = ("set", "seeds", "budget", "measure", "tolerance", "explanation")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Plan:
     """How a row is run in one profile.
 
     Attributes:
+        overrides: changed keywords of the variant.
         seeds: 0 to seeds - 1.
         budget: for training.
         measure: what is measured, how finely.
@@ -85,6 +86,7 @@ class Plan:
         explanation: of a disagreement, for the page; written after one was seen. Empty without.
     """
 
+    overrides: dict[str, Any]
     seeds: int
     budget: Budget
     measure: Measure
@@ -100,7 +102,6 @@ class Row:
         name: as in the CSV.
         title: for people.
         variant: registered name of ours.
-        overrides: its changed keywords.
         plans: profile -> how it is run.
         not_comparable: name of our figure -> why it is not the same quantity; `"*"` stands for all.
     """
@@ -108,7 +109,6 @@ class Row:
     name: str
     title: str
     variant: str
-    overrides: dict[str, Any]
     plans: Mapping[str, Plan]
     not_comparable: Mapping[str, str] = field(default_factory=dict)
 
@@ -167,7 +167,7 @@ class Table:
         variants: list[Variant] = []
         for row in rows:
             plan = row.plans[profile]
-            made = Variant(row.variant, row.overrides, seeds or plan.seeds, plan.budget, plan.measure)
+            made = Variant(row.variant, plan.overrides, seeds or plan.seeds, plan.budget, plan.measure)
             twin = next((v for v in variants if replace(v, seeds=None) == replace(made, seeds=None)), None)
             if twin is None:
                 variants.append(made)
@@ -275,7 +275,7 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure]) -> Ta
     if not profiles:
         raise UsageError("profiles must hold short, full or both")
     reasons = {}
-    for key in profiles:
+    for key in sorted(profiles, key=PROFILES.index):
         profile = _table(profiles, key, "profiles.")
         _known(profile, _PROFILE, f"profiles.{key}.")
         reasons[key] = _text(profile, "reason", f"profiles.{key}.")
@@ -328,35 +328,45 @@ def _row(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any], profile
         reason = {"*": reason}
     if not isinstance(reason, Mapping) or not all(isinstance(text, str) and text for text in reason.values()):
         raise UsageError(f"{where}not_comparable must be a text, or a table of texts by the name of our figure")
-    own = _table(entry, "set", where) if "set" in entry else {}
+    own = {key: value for key, value in entry.items() if key == "set"}
     return Row(
         name=name,
         title=_text(entry, "title", where),
         variant=suite.check_variant_name(_text(entry, "variant", where)),
-        overrides={**shared, **own},
-        plans={key: _plan(profiles[key], entry.get(key, {}), f"{where}{key}.") for key in profiles},
+        plans={
+            key: _plan(
+                {
+                    "": {"set": shared},
+                    f"profiles.{key}.": profiles[key],
+                    where: own,
+                    f"{where}{key}.": _table(entry, key, where) if key in entry else {},
+                }
+            )
+            for key in profiles
+        },
         not_comparable=reason,
     )
 
 
-def _plan(profile: Mapping[str, Any], change: object, where: str) -> Plan:
-    """How a row is run: as its profile says, with the row's own changes to that."""
-    if not isinstance(change, Mapping):
-        raise UsageError(f"{where[:-1]} must be a table, got {change!r}")
-    _known(change, _CHANGE, where)
-    merged: dict[str, dict[str, Any]] = {}
-    for key in ("budget", "measure", "tolerance"):
-        parts = [_table(source, key, at) if key in source else {} for source, at in ((profile, ""), (change, where))]
-        merged[key] = {**parts[0], **parts[1]}
-    seeds = change.get("seeds", profile.get("seeds", 1))
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise UsageError(f"{where}seeds must be a whole number of at least 1, got {seeds!r}")
+def _plan(layers: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """How a row is run in a profile, from layers by their place in the file: the later one wins, key by key."""
+    merged: dict[str, dict[str, Any]] = {key: {} for key in ("set", "budget", "measure", "tolerance")}
+    seeds, explanation = 1, ""
+    for where, layer in layers.items():
+        for key, values in merged.items():
+            values |= _table(layer, key, where) if key in layer else {}
+        seeds = layer.get("seeds", seeds)
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+            raise UsageError(f"{where}seeds must be a whole number of at least 1, got {seeds!r}")
+        explanation = _text(layer, "explanation", where) if "explanation" in layer else explanation
+    _known(layer, _CHANGE, where)
     return Plan(
+        overrides=merged["set"],
         seeds=seeds,
         budget=section(Budget, "budget", merged["budget"]),
         measure=section(Measure, "measure", merged["measure"]),
         tolerance={key: _tolerance(f"tolerance.{key}", value) for key, value in merged["tolerance"].items()},
-        explanation=_text(change, "explanation", where) if "explanation" in change else "",
+        explanation=explanation,
     )
 
 

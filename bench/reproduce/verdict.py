@@ -71,18 +71,31 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
     """
     by_cell: dict[str, dict[int, Record]] = {}
     for record in sorted(records, key=_age):
-        if record["kind"] == "quality" and record.get("protocol") == PROTOCOL:
-            by_cell.setdefault(_key(record["cell"]), {})[record["cell"]["seed"]] = record  # the latest of a cell stands
+        if counts(record):
+            by_cell.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = (
+                record  # the latest of a cell stands
+            )
     found = []
     by_name = {row.name: row for row in rows}
     for figure in table.figures:
         if (row := by_name.get(figure.row)) is not None:
             cell = table.suite(profile, [row]).cells("cpu")[0]
-            found.append(_finding(figure, row, profile, by_cell.get(_key(cell), {})))
+            found.append(_finding(figure, row, profile, by_cell.get(cell_key(cell), {})))
     return found
 
 
-def _key(cell: Cell) -> str:
+def same_run(record: Record, cell: Cell) -> bool:
+    """Whether a record is of this configuration: seed, device and number of threads may be any."""
+    return counts(record) and cell_key(record["cell"]) == cell_key(cell)
+
+
+def counts(record: Record) -> bool:
+    """Whether a record is of a model's figures, by the protocol of this version."""
+    return record["kind"] == "quality" and record.get("protocol") == PROTOCOL
+
+
+def cell_key(cell: Cell) -> str:
+    """A configuration as text, whatever its seed, device and number of threads."""
     return canonical({key: value for key, value in cell.items() if key not in ("seed", "device", "threads")})
 
 

@@ -5,9 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
+from bench import data
 from bench.errors import UsageError
 from bench.execute import configure
+from bench.oracle.truth import Ppca, mean_log_prob, rate_distortion
 from bench.reproduce import published
 from bench.reproduce.published import Tolerance
 from bench.suite import Budget
@@ -27,9 +31,9 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     )
     assert [row.name for row in table.rows] == ["plain", "twin", "other"]
     plain, _, other = table.rows
-    assert (plain.variant, plain.overrides) == ("linear", {"latent": 2})
-    assert other.overrides == {"latent": 2, "hidden": [8]}
     short = plain.plans["short"]
+    assert (plain.variant, short.overrides) == ("linear", {"latent": 2})
+    assert other.plans["full"].overrides == {"latent": 2, "hidden": [8]}
     assert (short.seeds, plain.plans["full"].seeds) == (3, 1)
     assert short.budget == Budget(epochs=2, batch_size=100, train_size=200)
     assert short.tolerance == {"elbo_nats": Tolerance(1000, 1000), "nll_is5_nats": Tolerance(1e-9, 1e-9)}
@@ -40,12 +44,15 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 
 def test_a_row_changes_its_profile_and_nothing_else(tmp_path: Path) -> None:
     changed = RECIPE.replace(
-        "short = { seeds = 3 }", "short = { budget = { epochs = 7 }, tolerance = { elbo_nats = [1, 2] } }"
-    )
+        "short = { seeds = 3 }",
+        "short = { budget = { epochs = 7 }, tolerance = { elbo_nats = [1, 2] }, set = { latent = 3, sigma = 1 } }",
+    ).replace("[profiles.short]", "[profiles.short]\nset = { latent = 4, squash = false }")
     plain, twin, _ = published.load(str(write(tmp_path, changed))).rows
     assert plain.plans["short"].budget == Budget(epochs=7, batch_size=100, train_size=200)
     assert plain.plans["short"].tolerance == {"elbo_nats": Tolerance(1, 2), "nll_is5_nats": Tolerance(1e-9, 1e-9)}
     assert twin.plans["short"].budget.epochs == 2
+    assert plain.plans["short"].overrides == {"latent": 3, "squash": False, "sigma": 1}
+    assert twin.plans["short"].overrides == {"latent": 4, "squash": False}
     assert plain.plans["full"] == twin.plans["full"]
 
 
@@ -98,7 +105,7 @@ def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
         ("set = { hidden = [8] }", "set = 8", "rows.other.set must be a table"),
         ("short = { seeds = 3 }", "short = { seeds = 0 }", "rows.plain.short.seeds must be a whole number of at least"),
         ("short = { seeds = 3 }", "short = { sedes = 3 }", "unknown key rows.plain.short.sedes: did you mean 'seeds'?"),
-        ("short = { seeds = 3 }", "short = 3", "rows.plain.short must be a table, got 3"),
+        ("short = { seeds = 3 }", "short = 3", "rows.plain.short must be a table"),
         ('{ kl_nats = "it is another KL" }', "3", "rows.other.not_comparable must be a text, or a table of texts"),
         ("not_comparable = { kl_nats =", "not_comparable = { k_nats =", "no tolerance for kl_nats, which row other"),
         ('name = "linear_gaussian"', 'name = "linear_gausian"', "did you mean 'linear_gaussian'?"),
@@ -176,3 +183,25 @@ def test_shipped_figures_are_the_published_ones(name: str) -> None:
         assert figure.stderr == (float(line["stderr"]) if line["stderr"] else None)
         assert figure.verified == ("UNVERIFIED" not in line["source"]), figure
         assert (figure.sign == -1) == ("neg_elbo" in figure.metric), figure
+
+
+@pytest.mark.parametrize("latent", [2, 5, 10, 20])
+def test_ppca_is_exact(latent: int, mnist: tuple[Tensor, Tensor]) -> None:
+    """The figures are those of the maximum-likelihood model of the training images, on the test images."""
+    train, test = mnist
+    model = Ppca(train, latent).model
+    rate, distortion = rate_distortion(model, test, 1.0)
+    exact = {"elbo_nats": mean_log_prob(model, test), "kl_nats": rate.mean().item()}
+    exact["recon_nats"] = -distortion.mean().item()
+    assert exact["recon_nats"] - exact["kl_nats"] == pytest.approx(exact["elbo_nats"], abs=1e-6)
+    found = {f.ours: f.value for f in published.load("ppca").figures if f.row == f"ppca_{latent}"}
+    assert found == {name: pytest.approx(value, abs=5e-5) for name, value in exact.items()}
+
+
+@pytest.fixture(scope="module")
+def mnist() -> tuple[Tensor, Tensor]:
+    loaded = data.load("mnist", binarise="none")
+    train, test = (
+        torch.cat([x for x, _ in loaded.eval_batches(split, 1000)]).double().flatten(1) for split in ("train", "test")
+    )
+    return train, test

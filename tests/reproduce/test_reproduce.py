@@ -44,7 +44,7 @@ def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture
     assert "1 differs" in out
     code, out, _ = call(capsys, *words, "--json")
     assert code == cli.OK
-    found = json.loads(out)
+    (found,) = json.loads(out)
     assert (found["ran"], found["skipped"]) == (0, 3)
     assert [(line["row"], line["verdict"]) for line in found["figures"]] == [("plain", "agrees"), ("twin", "agrees")]
 

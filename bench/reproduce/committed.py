@@ -1,0 +1,147 @@
+"""The suite's own committed tables as a published one: run a suite again, and say whether its figures have drifted."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench import execute, report, stats, suite, table
+from bench.errors import UsageError
+from bench.record import Cell, Record, read_all
+from bench.reproduce import page
+from bench.reproduce.execute import HOME
+from bench.reproduce.published import Tolerance
+from bench.reproduce.verdict import Finding, cell_key, counts, judge
+from bench.suite import Suite, hint
+
+FIGURES = ("elbo_nats", "recon_nats", "kl_nats", "mse_per_pixel")
+# Of the spread of the committed seeds; see `REASON`.
+SHARE = 0.5
+REASON = (
+    "A figure agrees if the mean over the seeds that both have moved by no more than half the standard deviation of "
+    "the committed seeds, or one unit of the last printed digit. On one machine and commit the same seed gives the "
+    "same bits. Another processor rounds differently, and a training run amplifies that: between the two processors "
+    "of results/reference/rerun_of_quick.csv single runs moved by up to half a standard deviation, means over three "
+    "seeds by up to 0.17 of it. So the tolerance is three times what rounding was seen to do."
+)
+
+
+def reproduce(
+    name: str, out: Path | None, *, seeds: int | None = None, reference: Path = report.REFERENCE, **how: Any
+) -> tuple[execute.Outcome, list[Finding]]:
+    """Run what is missing of a suite, and hold it against its committed records.
+
+    Args:
+        name: of a suite with committed results, or the path of its file.
+        out: results folder, in which the suite has one of its own; by default results/reproduce/results.
+        seeds: 0 to seeds - 1 for every variant, instead of the suite's number.
+        reference: where results are committed, a folder for each suite.
+        how: as for `bench.execute.execute`.
+
+    Raises:
+        UsageError: there are no committed results of these runs.
+        As `bench.execute.execute`.
+    """
+    chosen = suite.load(name)
+    theirs, _ = read_all(reference / chosen.name)
+    if not theirs:
+        known = [each for each in suite.names() if (reference / each / "runs").is_dir()]
+        raise UsageError(f"no results of suite {chosen.name} are committed: {hint(chosen.name, known or ['none'])}")
+    chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    if seeds is not None:
+        even = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
+        chosen = dataclasses.replace(chosen, seeds=seeds, variants=even)
+    known_keys = {cell_key(record["cell"]) for record in theirs if counts(record)}
+    if not any(cell_key(cell) in known_keys for cell in chosen.cells("cpu")):
+        raise UsageError(
+            f"the committed results of suite {chosen.name} hold none of its runs: the suite or the protocol is another"
+        )
+    where = (out or HOME / "results") / chosen.name
+    outcome = execute.execute(chosen, where, page=partial(_write, chosen=chosen, theirs=theirs), **how)
+    return outcome, findings(chosen.cells("cpu"), outcome.records, theirs)
+
+
+def _write(out: Path, chosen: Suite, theirs: Sequence[Record]) -> report.Report:
+    records, warnings = read_all(out)
+    cells = chosen.cells("cpu")
+    found = findings(cells, records, theirs)
+    known = {cell_key(record["cell"]) for record in theirs}
+    left = dict.fromkeys(_row(cell, cells) for cell in cells if cell_key(cell) not in known)
+    warnings += [f"no committed run of {name}" for name in left]
+    head = [f"The suite `{chosen.name}`, run again, beside its committed results."]
+    tail = ["## What counts as agreement", table.markdown_text(REASON)]
+    title = f"Drift of {chosen.name}"
+    return page.save(out, title, found, records, head, tail, warnings)
+
+
+def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Record]) -> list[Finding]:
+    """One finding for every figure of `FIGURES`, and the NLL, of every configuration that has committed runs."""
+    mine, committed = _by_key(ours), _by_key(theirs)
+    found = []
+    for key, cell in {cell_key(cell): cell for cell in cells}.items():
+        reference, again = committed.get(key, {}), mine.get(key, {})
+        nll = f"nll_is{cell['measure']['nll_samples']}_nats"
+        for name in (*FIGURES[:1], nll, *FIGURES[1:]):
+            finding = _finding(_row(cell, cells), name, reference, again)
+            if finding is not None:
+                found.append(finding)
+    return found
+
+
+def _by_key(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
+    found: dict[str, dict[int, Record]] = {}
+    for record in records:
+        if counts(record):
+            found.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = record
+    return found
+
+
+def _row(cell: Cell, cells: Sequence[Cell]) -> str:
+    name = table.row_name(cell["variant"], cell["overrides"])
+    many = len({table.dataset_slug(each) for each in cells}) > 1
+    return f"{name}, {table.dataset_slug(cell)}" if many else name
+
+
+def _values(records: dict[int, Record], name: str) -> dict[int, float]:
+    found = {seed: record["metrics"].get(name) for seed, record in records.items() if record["status"] == "ok"}
+    return {seed: float(value) for seed, value in sorted(found.items()) if value is not None}
+
+
+def _finding(row: str, name: str, reference: dict[int, Record], again: dict[int, Record]) -> Finding | None:
+    old, new = _values(reference, name), _values(again, name)
+    common = [seed for seed in new if seed in old] or list(old)
+    if not old:
+        return None
+    published = stats.summarise([old[seed] for seed in common])
+    std = stats.summarise(list(old.values())).std
+    digit = 10.0 ** -stats.metric(name).digits
+    tolerance = None if std is None else Tolerance(*[max(SHARE * std, digit)] * 2)
+    values = {seed: value for seed, value in new.items() if seed in old}
+    reason = ""
+    if not again:
+        verdict = "not run"
+    elif not values:
+        bad = next((r for r in again.values() if r["status"] != "ok"), None)
+        verdict, reason = "failed", f"{bad['status']}: {bad['reason']}" if bad else "no seed in common"
+    elif tolerance is None:
+        verdict, reason = "not comparable", "one committed seed tells no spread"
+    else:
+        mean = stats.summarise(list(values.values())).mean
+        verdict = judge(mean - published.mean, tolerance)
+    return Finding(
+        row=row,
+        title=row,
+        metric=stats.metric(name).label,
+        ours=name,
+        published=published.mean,
+        stderr=None,
+        values=values,
+        runs=len(again) or len(common),
+        epochs=tuple(len(again[seed]["curve"]) for seed in values),
+        tolerance=tolerance if verdict in ("agrees", "differs") else None,
+        verdict=verdict,  # type: ignore[arg-type]
+        reason=reason,
+        source="results/reference",
+        read="the committed records",
+    )

@@ -1,0 +1,99 @@
+"""What `vaebench reproduce --list` shows: tables, rows, what they cost on this machine, what is already computed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench import record, report, table
+from bench.execute import default_jobs
+from bench.record import Cell, Record
+from bench.reproduce import cost, published
+from bench.reproduce.execute import folder
+from bench.reproduce.published import Row, Table
+from bench.reproduce.verdict import same_run
+
+
+def entries(name: str, device: str) -> Iterator[dict[str, Any]]:
+    """One dictionary for each row and profile of a table: runs, epochs, seconds, and what is computed."""
+    chosen = published.load(name)
+    for profile in chosen.reasons:
+        here = _records(folder(chosen, profile))
+        committed = _records(report.REFERENCE / "reproduce" / f"{chosen.name}-{profile}")
+        for row in chosen.rows:
+            yield _entry(chosen, profile, row, device, here, committed)
+
+
+def _records(out: Any) -> list[Record]:
+    return record.read_all(out)[0] if out.is_dir() else []
+
+
+def _entry(
+    chosen: Table, profile: str, row: Row, device: str, here: list[Record], committed: list[Record]
+) -> dict[str, Any]:
+    cells = chosen.suite(profile, [row]).cells(device)
+    found = cost.known(cells[0], here) or _estimates.get(_text(cells[0]))
+    if found is None:
+        found = _estimates[_text(cells[0])] = cost.estimate(cells[0])
+    return {
+        "table": chosen.name,
+        "profile": profile,
+        "row": row.name,
+        "title": row.title,
+        "runs": len(cells),
+        "epochs": cells[0]["budget"]["epochs"],
+        "seconds_per_run": found.seconds,
+        "measured": found.measured,
+        "here": _done(cells, here),
+        "committed": _done(cells, committed),
+    }
+
+
+# Rows of several tables may be one run, and its two profiles one model.
+_estimates: dict[str, cost.Cost] = {}
+
+
+def _text(cell: Cell) -> str:
+    return table.canonical({key: value for key, value in cell.items() if key != "seed"})
+
+
+def _done(cells: list[Cell], records: list[Record]) -> int:
+    ok = [found for found in records if found["status"] == "ok"]
+    return sum(any(same_run(found, c) and found["cell"]["seed"] == c["seed"] for found in ok) for c in cells)
+
+
+def text(name: str, device: str) -> str:
+    """The name and title of a table, and a line for each of its rows."""
+    chosen = published.load(name)
+    found = list(entries(name, device))
+    headers = ["row", "what"]
+    for profile in chosen.reasons:
+        headers += [f"{profile}: runs x epochs", "time a run", "computed"]
+    lines = []
+    for row in chosen.rows:
+        cells = [row.name, row.title]
+        for entry in (entry for entry in found if entry["row"] == row.name):
+            about = "" if entry["measured"] else "about "
+            computed = [f"{entry[key]}/{entry['runs']} {key}" for key in ("here", "committed") if entry[key]]
+            cells += [
+                f"{entry['runs']} x {entry['epochs']:,}",
+                about + duration(entry["seconds_per_run"]),
+                ", ".join(computed) or table.DASH,
+            ]
+        lines.append([table.Cell(cell) for cell in cells])
+    jobs = default_jobs(device)
+    totals = []
+    for profile in chosen.reasons:
+        missing = [e for e in found if e["profile"] == profile]
+        seconds = sum(e["seconds_per_run"] * (e["runs"] - e["here"]) for e in missing) / jobs
+        totals.append(f"{profile}: about {duration(seconds)} for what is missing here, {jobs} side by side")
+    hint = f" Begin with --rows {' '.join(chosen.start)}." if chosen.start else ""
+    head = f"{chosen.name}: {chosen.title} ({chosen.source})"
+    return f"{head}\n{table.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}.{hint}\n"
+
+
+def duration(seconds: float) -> str:
+    """`"40 s"`, `"12 min"`, `"3.5 h"`, `"6 days"`."""
+    for size, unit in ((86400 * 2, "days"), (3600 * 1.5, "h"), (90, "min")):
+        if seconds >= size:
+            value = seconds / {"days": 86400, "h": 3600, "min": 60}[unit]
+            return f"{value:.1f} {unit}" if value < 10 and unit != "min" else f"{value:.0f} {unit}"
+    return f"{seconds:.0f} s"
