@@ -33,6 +33,8 @@ VAE = "variants/core/vae.py"
 LIKELIHOODS = "variants/parts/likelihoods.py"
 OBJECTIVES = "variants/parts/objectives.py"
 POSTERIORS = "variants/parts/posteriors.py"
+FLOWS = "variants/parts/flows.py"
+ROTATED = "variants/core/rotated.py"
 BATCHES = "bench/data/batches.py"
 TABLE = "bench/table.py"
 TRAIN = "bench/train.py"
@@ -46,6 +48,7 @@ IN_TERMS = ("tests/variants/test_terms.py",)
 IN_KL = ("tests/variants/test_kl.py",)
 IN_LIKELIHOODS = ("tests/variants/test_likelihoods.py",)
 IN_OBJECTIVES = ("tests/variants/test_objectives.py",)
+IN_FLOWS = ("tests/variants/test_flows.py",)
 IN_PATH_GRADIENTS = ("tests/variants/test_path_gradients.py",)
 IN_TC = ("tests/variants/test_total_correlation.py",)
 IN_TRAINING = ("tests/test_train.py",)
@@ -240,6 +243,24 @@ TRAINING_LOSS_REPORTED = [
 
 CONSTANTS_MISSING = [
     Mistake(
+        "planar_flow_that_folds",
+        3,
+        "w^T u below -1 maps two points to one, and the change of variables loses one of the two terms",
+        FLOWS,
+        "return [cls(*step) for step in zip(u, w, b, slope, strict=True)]",
+        "return [cls(*step) for step in zip(u, w, b, 2 * slope, strict=True)]",
+        IN_FLOWS,
+    ),
+    Mistake(
+        "mask_that_sees_itself",
+        3,
+        "a latent that its own gate depends on adds to the determinant what the formula does not have",
+        FLOWS,
+        "(rank[:, None] > sees)",
+        "(rank[:, None] >= sees)",
+        IN_FLOWS,
+    ),
+    Mistake(
         "mse_as_likelihood",
         3,
         "the squared error is no log-density",
@@ -419,6 +440,24 @@ WRONG_SIGN = [
         "return self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
         "return -self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
         IN_OBJECTIVES,
+    ),
+    Mistake(
+        "log_determinant_of_a_flow_added",
+        5,
+        "where a flow spreads its samples, their density is lower",
+        FLOWS,
+        "self._base_log_prob(start) - log_det, torch",
+        "self._base_log_prob(start) + log_det, torch",
+        IN_FLOWS,
+    ),
+    Mistake(
+        "flow_turned_back_the_same_way",
+        5,
+        "the transpose of a rotation undoes it, not the rotation",
+        ROTATED,
+        "bij,...bi->...bj",
+        "bij,...bj->...bi",
+        IN_FLOWS,
     ),
     Mistake(
         "kl_rewarded_in_training",

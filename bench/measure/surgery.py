@@ -17,6 +17,7 @@ from torch.distributions import Distribution, LowRankMultivariateNormal, Multiva
 
 from bench.measure.gaps import own_family, scale_tril
 from variants.core import VAE
+from variants.core.rotated import RotatedNormal
 
 # Numbers per tensor of pairs of draws and components: 2^21 float64 are 16 MiB.
 CHUNK_NUMBERS = 2**21
@@ -92,7 +93,8 @@ def latent_axes(model: VAE, batches: Iterable[Tensor]) -> dict[str, list[float]]
     means: list[Tensor] = []
     for x in batches:
         q = model.infer(x)
-        if own_family(q) is None or own_family(p) != "diagonal":
+        gaussian = own_family(q) is not None or isinstance(q, RotatedNormal)
+        if not gaussian or own_family(p) != "diagonal":
             return None
         kls.append(kl_divergence(Normal(q.mean, q.stddev), Normal(p.mean, p.stddev)).cpu().double())
         means.append(q.mean.cpu().double())

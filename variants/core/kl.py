@@ -11,6 +11,8 @@ from torch.distributions import (
     register_kl,
 )
 
+from variants.core.rotated import RotatedNormal
+
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) in nats where a closed form is known, else `None` (the caller then estimates it).
@@ -37,7 +39,10 @@ def _diagonal_normal(p: Independent[Normal]) -> Normal:
 
 @register_kl(MultivariateNormal, Independent)  # type: ignore[no-untyped-call, untyped-decorator]
 @register_kl(LowRankMultivariateNormal, Independent)  # type: ignore[no-untyped-call, untyped-decorator]
-def _kl_gaussian_diagonal(q: MultivariateNormal | LowRankMultivariateNormal, p: Independent[Normal]) -> Tensor:
+@register_kl(RotatedNormal, Independent)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_gaussian_diagonal(
+    q: MultivariateNormal | LowRankMultivariateNormal | RotatedNormal, p: Independent[Normal]
+) -> Tensor:
     # KL = -H(q) - E_q log p, and for a diagonal p the expectation sees only the mean and the variances of q:
     # E_q log p(z) = log p(mu) - 1/2 sum_i var_i / s_i^2.
     normal = _diagonal_normal(p)

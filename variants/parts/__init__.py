@@ -10,7 +10,7 @@ import torch
 
 from variants.core.vae import VAE
 from variants.data_spec import DataSpec
-from variants.parts import likelihoods, networks, objectives, posteriors, priors
+from variants.parts import flows, likelihoods, networks, objectives, posteriors, priors
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
 
@@ -25,6 +25,9 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "low_rank": posteriors.LowRank,
         "bottom_up": posteriors.BottomUp,
         "top_down": posteriors.TopDown,
+        "planar": flows.Planar,
+        "inverse_autoregressive": flows.InverseAutoregressive,
+        "householder": flows.Householder,
         "deterministic": posteriors.Deterministic,
     },
     "prior": {

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
+from variants.core.rotated import RotatedNormal
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative
 
@@ -203,7 +204,7 @@ def marginals(q: Distribution) -> Distribution:
     if isinstance(q, Independent) and q.reinterpreted_batch_ndims == 1:
         base: Distribution = q.base_dist
         return base
-    if isinstance(q, MultivariateNormal | LowRankMultivariateNormal):
+    if isinstance(q, MultivariateNormal | LowRankMultivariateNormal | RotatedNormal):
         return Normal(q.mean, q.variance.sqrt(), validate_args=False)
     raise ValueError(f"the marginals of q(z|x) are not known: {type(q).__name__} is neither Independent nor Gaussian")
 
