@@ -22,6 +22,7 @@ from variants.parts.layers import Conditional, split
 from variants.parts.networks import Bottom, dense
 from variants.parts.posteriors import Diagonal
 from variants.parts.priors import Hierarchical, Vamp
+from variants.registry import seeded
 
 D1, D2, D = 3, 2, 5
 REAL, GREY = DataSpec((6,), "real", 40), DataSpec((1, 5, 7), "unit", 40)
@@ -397,3 +398,18 @@ def test_gated_layers() -> None:
 
 def test_diagonal_of_the_lower_layer_starts_as_elsewhere() -> None:
     assert isinstance(build("hierarchical", REAL, latent=5).posterior.first, Diagonal)
+
+
+def test_a_training_step_is_one_graph() -> None:
+    """Chains, mixtures and the prior's way to the encoder compile, to the same numbers."""
+    x = torch.rand(6, *GREY.shape)
+    losses = []
+    for compiled in (False, True):
+        model = seeded("hierarchical_vamp", GREY, 0, latent=4, hidden=(8,), pseudo_inputs=3, activation="gated")
+        model.loss(x)  # the formula of a KL is looked up once, which is no part of the graph
+        loss = torch.compile(model.loss, backend="aot_eager", fullgraph=True) if compiled else model.loss
+        torch.manual_seed(0)
+        losses.append(loss(x))
+        losses[-1].mean().backward()
+        assert all(p.grad is not None for p in model.parameters())
+    torch.testing.assert_close(*losses)
