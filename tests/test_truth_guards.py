@@ -68,8 +68,8 @@ def test_a_rising_loss_ends_nothing_and_the_last_weights_stand(digits: Any, monk
     last: dict[str, Tensor] = {}
     step = train.step
 
-    def spy(*args: Any) -> Tensor:
-        loss = step(*args)
+    def spy(*args: Any, **options: Any) -> Tensor:
+        loss = step(*args, **options)
         last.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return loss
 
