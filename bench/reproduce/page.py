@@ -12,7 +12,7 @@ from bench import report, stats, table
 from bench.record import Record, read_all, write_bytes
 from bench.report import Report
 from bench.reproduce.published import Row, Table
-from bench.reproduce.verdict import Finding, findings
+from bench.reproduce.verdict import Finding, findings, short_source
 
 COLUMNS = (
     *("row", "title", "metric", "published", "published_stderr", "our_figure", "ours_mean", "ours_low", "ours_high"),
@@ -138,15 +138,19 @@ def findings_grid(found: Sequence[Finding]) -> table.Grid:
     """Headers and cells: published | ours (mean, interval, seeds, epochs) | difference | tolerance | verdict."""
     headers = ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"]
     lines = []
+    sources: dict[tuple[str, str], set[str]] = {}
     for finding in found:
+        sources.setdefault((finding.row, finding.metric), set()).add(finding.source)
+    for finding in found:
+        many = len(sources[finding.row, finding.metric]) > 1
         digits = stats.metric(finding.ours).digits
         low, high = min(finding.epochs, default=0), max(finding.epochs, default=0)
         error = "" if finding.stderr is None else f" ± {table.number(finding.stderr, digits)} (SE)"
         texts = [
             finding.row,
-            finding.metric,
+            f"{finding.metric} ({short_source(finding)})" if many else finding.metric,
             table.number(finding.published, digits) + error,
-            table.spread(finding.summary, digits),
+            _ours(finding.summary, digits),
             f"{len(finding.values)}/{finding.runs}",
             (str(high) if low == high else f"{low} to {high}") if high else table.DASH,
             table.DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
@@ -155,6 +159,11 @@ def findings_grid(found: Sequence[Finding]) -> table.Grid:
         ]
         lines.append([table.Cell(text, best=text == "differs") for text in texts])
     return headers, lines
+
+
+def _ours(summary: stats.Summary | None, digits: int) -> str:
+    whole = summary is None or summary.half_width is not None
+    return table.spread(summary, digits) if whole else table.number(summary.mean, digits)  # type: ignore[union-attr]
 
 
 def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:

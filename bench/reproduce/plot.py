@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import plot, stats
 from bench.plot import COLOURS, INK, QUIET
-from bench.reproduce.verdict import Finding
+from bench.reproduce.verdict import Finding, short_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +17,8 @@ COLOUR = {"agrees": COLOURS[0], "differs": COLOURS[3]}
 BAND = "#e3e6ea"
 # Inches per figure, and for a panel's axis and title.
 LINE, ROOM = 0.34, 0.95
+# Characters of a row's title that fit beside a panel.
+LONGEST = 36
 
 
 def figure(found: Sequence[Finding], title: str) -> "Figure | None":
@@ -28,13 +30,12 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
     for finding in shown:
         panels.setdefault(finding.metric, []).append(finding)
     sizes = [LINE * len(panel) + ROOM for panel in panels.values()]
-    many = len({finding.source for finding in shown}) > 1
     with plot._look():
         picture = plot._figure(10.5, sum(sizes))
         axes = picture.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
         for axis, (metric, panel) in zip(axes, panels.items(), strict=True):
-            _panel(axis, metric, panel, many)
-        handles = _handles()
+            _panel(axis, metric, panel)
+        handles = _handles(shown)
         picture.legend(
             handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10, handletextpad=0.5
         )
@@ -47,26 +48,41 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
     return picture
 
 
-def _panel(axis: "Axes", metric: str, panel: Sequence[Finding], many: bool) -> None:
-    unit = stats.metric(panel[0].ours).unit
+def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
+    entry = stats.metric(panel[0].ours)
     for place, finding in enumerate(panel):
         _line(axis, place, finding)
-    labels = [f"{f.row}\n{_short(f.source)}" if many else f.row for f in panel]
-    axis.set_yticks(range(len(panel)), labels)
+    many = len({finding.source for finding in panel}) > 1
+    axis.set_yticks(range(len(panel)), [_label(finding, many) for finding in panel])
     for label in axis.get_yticklabels():
-        label.set_fontsize(10 if not many else 9)
+        label.set_fontsize(9 if many else 10)
         label.set_linespacing(1.05)
     axis.set_ylim(len(panel) - 0.4, -0.6)
-    axis.margins(x=0.04)
+    ends = [end for finding in panel for end in _ends(finding)]
+    pad = 0.04 * (max(ends) - min(ends)) or 0.1
+    axis.set_xlim(min(ends) - pad, max(ends) + pad)
     axis.set_title(metric)
-    axis.set_xlabel(f"{stats.metric(panel[0].ours).label}{f' ({unit})' if unit else ''}")
+    axis.set_xlabel(f"{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
 
 
-def _short(source: str) -> str:
-    """The start of a source, up to its first comma or bracket."""
-    return source.split(",")[0].split("(")[0].strip()[:34]
+def _label(finding: Finding, many: bool) -> str:
+    """The row's title, or its name where that is too long; and the source, where the panel has several."""
+    name = finding.title if len(finding.title) <= LONGEST else finding.row
+    return f"{name}\n{short_source(finding)}" if many else name
+
+
+def _ends(finding: Finding) -> list[float]:
+    """Everything that a figure's line must have room for."""
+    summary, tolerance = finding.summary, finding.tolerance
+    found = [finding.published, *finding.values.values()]
+    found += [end for end in (summary.low, summary.high) if end is not None] if summary else []
+    if finding.stderr is not None:
+        found += [finding.published - finding.stderr, finding.published + finding.stderr]
+    if tolerance is not None:
+        found += [finding.published - tolerance.below, finding.published + tolerance.above]
+    return found
 
 
 def _line(axis: "Axes", place: int, finding: Finding) -> None:
@@ -101,15 +117,18 @@ def _line(axis: "Axes", place: int, finding: Finding) -> None:
     )
 
 
-def _handles() -> "list[Line2D | Patch]":
+def _handles(shown: Sequence[Finding]) -> "list[Line2D | Patch]":
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 7, "markeredgewidth": 0}
+    verdicts = {finding.verdict if finding.verdict in COLOUR else "not judged" for finding in shown}
     return [
         Line2D([], [], marker="D", linestyle="none", color="#9a9a9a", markeredgecolor=INK, label="published"),
-        Patch(color=BAND, label="tolerance"),
-        Line2D([], [], color=COLOUR["agrees"], label="ours, agrees", **dot),
-        Line2D([], [], color=COLOUR["differs"], label="ours, differs", **dot),
-        Line2D([], [], color=QUIET, label="ours, not judged", **dot),
+        *([Patch(color=BAND, label="tolerance")] if verdicts & set(COLOUR) else []),
+        *(
+            Line2D([], [], color=colour, label=f"ours, {verdict}", **dot)
+            for verdict, colour in {**COLOUR, "not judged": QUIET}.items()
+            if verdict in verdicts
+        ),
     ]

@@ -1,5 +1,6 @@
 """Figures and runs -> findings: published beside ours, and what to say of the difference. Needs no torch."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -57,6 +58,12 @@ class Finding:
     def difference(self) -> float | None:
         """Our mean minus the published figure; None without a value."""
         return None if self.summary is None else self.summary.mean - self.published
+
+
+def short_source(finding: Finding) -> str:
+    """`"Burda et al. 2016"` of `"Burda, Grosse and Salakhutdinov 2016, Table 1"`; else what stands before a comma."""
+    authors = re.match(r"(\w[\w-]*)(,| and ).*? (\d{4})\b", finding.source)
+    return f"{authors[1]} et al. {authors[3]}" if authors else finding.source.split(",")[0]
 
 
 def judge(difference: float, tolerance: Tolerance) -> Verdict:
