@@ -96,6 +96,8 @@ class Measure:
             for the mutual information.
         gap_points: evenly spaced test examples whose posteriors are optimised one by one, for the inference gaps.
         gap_steps: steps of that optimisation.
+        gap_split: `"train"` takes the first training examples instead, as published tables of gaps do, and gives the
+            bounds themselves.
         probe_points: evenly spaced training examples from whose codes the classes are learnt.
         ssim_points: evenly spaced test examples whose reconstructions are compared by structural similarity.
         ais_points: evenly spaced test examples, and as many simulated ones, for annealed importance sampling.
@@ -109,6 +111,7 @@ class Measure:
     mi_points: int = 0
     gap_points: int = 0
     gap_steps: int = 250
+    gap_split: Literal["test", "train"] = field(default="test", metadata=ADDED)
     probe_points: int = 0
     ssim_points: int = 0
     ais_points: int = 0

@@ -1,6 +1,8 @@
 """The judge. Every reported figure comes from here: from `Terms` with beta = 1, in nats per example, on examples that
-the model was not trained on. It never sees a training loss. docs/metrics.md defines each figure."""
+the model was not trained on, but for those whose names begin with `train_`. It never sees a training loss.
+docs/metrics.md defines each figure."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,7 +70,9 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
         _likelihood(judgement, model, data, measure, notebook, test)
     if measure.mi_points:
         _surgery(judgement, model, data, measure, notebook, test)
-    if measure.gap_points:
+    if measure.gap_points and measure.gap_split == "train":
+        _train_bounds(judgement, model, data, measure, notebook)
+    elif measure.gap_points:
         _gaps(judgement, model, data, measure, notebook, test)
     if measure.ais_points:
         _sandwich(judgement, model, data, measure, notebook, test)
@@ -199,6 +203,29 @@ def _gaps(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebo
     for name, column in names.items():
         if column in found:
             judgement.metrics[name] = found[column].mean().item()
+            judgement.errors[name] = _error(found[column], found[f"{column}_var"])
+
+
+def _train_bounds(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook) -> None:
+    """ELBO and log p(x) of the first training examples, of the encoder's posteriors and of the best of their family.
+
+    These examples were trained on: the figures stand beside published ones of such examples, and rank nothing.
+    """
+    names = {"train_elbo_nats": "elbo", "train_elbo_optimised_nats": "elbo_own", "train_nll_optimised_nats": "log_px"}
+    judgement.metrics |= dict.fromkeys(names)
+    if not model.has_bound:
+        return
+    function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
+    points, batch = min(measure.gap_points, data.splits["train"]), NOTED["gaps"]
+    total = math.ceil(points / batch)
+    whole = itertools.islice(data.eval_batches("train", batch), total)
+    batches = (x[: points - i * batch] for i, (x, _) in enumerate(whole))
+    title = f"gaps in training, {points} points by {batch}, {measure.gap_steps} steps of {GAP_SAMPLES}"
+    found = notebook.each(title, batches, function, total)
+    for name, column in names.items():
+        if column in found:
+            sign = -1 if name.startswith("train_nll") else 1
+            judgement.metrics[name] = sign * found[column].mean().item()
             judgement.errors[name] = _error(found[column], found[f"{column}_var"])
 
 

@@ -261,3 +261,22 @@ def test_what_is_done_is_not_done_again(orthogonal: Any, tmp_path: Any) -> None:
     notebook = Notebook(tmp_path / "notes.json", lambda *progress: told.append(progress))
     assert measure.evaluate(model, held, how, notebook) == whole
     assert [done for name, done, _ in told if name.startswith("NLL")] == [1, 2, 3]
+
+
+def test_bounds_on_the_first_training_examples() -> None:
+    loaded = data.load("linear_gaussian", n=1000, d=5, k=2)
+    assert loaded.truth is not None
+    x = torch.cat([x for x, _ in loaded.eval_batches("train", 250)])[:60]  # a batch of the notebook, and a part of one
+    exact = loaded.truth.log_prob(x.double()).mean().item()
+    how = Measure(2, 0, gap_points=60, gap_steps=20, gap_split="train")
+    found = measure.evaluate(at_truth(loaded.truth, "full").float(), loaded, how).metrics
+    assert found["train_elbo_nats"] == pytest.approx(exact, abs=1e-4)
+    # What the search moves from an exact start.
+    assert found["train_elbo_optimised_nats"] == pytest.approx(exact, abs=2e-3)
+    assert found["train_nll_optimised_nats"] == pytest.approx(-exact, abs=2e-3)
+    assert "approximation_gap_nats" not in found
+    # A posterior that is too wide loses, and its own best gains that back.
+    judgement = measure.evaluate(at_truth(loaded.truth, "full", widening=2.5).float(), loaded, how)
+    assert judgement.metrics["train_elbo_nats"] < exact - 0.1
+    assert judgement.metrics["train_elbo_optimised_nats"] == pytest.approx(exact, abs=0.05)
+    assert judgement.errors["train_elbo_nats"]["mc"] > 0
