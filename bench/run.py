@@ -189,10 +189,6 @@ def _trained(
     # What they were trained on is a file that may since have been replaced.
     known = result["provenance"]
     data_sha256 = known["data_sha256"]
-    if kept and (training := weights.read(kept, model)) and training["provenance"].get("data_sha256") == data_sha256:
-        if training["provenance"].get("training_sha256") not in (None, known.get("training_sha256")):
-            on_note("measures kept weights that other code trained; --again trains anew")
-        return training
     keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
     running = Checkpoint(
         checkpoint.path(kept) if kept else None,
@@ -205,6 +201,11 @@ def _trained(
         provenance={key: known.get(key) for key in keys},
         on_note=on_note,
     )
+    if kept and (training := weights.read(kept, model)) and training["provenance"].get("data_sha256") == data_sha256:
+        if training["provenance"].get("training_sha256") not in (None, known.get("training_sha256")):
+            on_note("measures kept weights that other code trained; --again trains anew")
+        running.close()  # a kill may have come between the two
+        return training
     try:
         curve = train(
             model,
