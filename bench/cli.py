@@ -272,8 +272,11 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = F
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
     from bench import report
     from bench.oracle import page
+    from bench.reproduce.page import rewrite
 
-    if page.holds_only_oracle(folder):
+    if (reproduced := rewrite(folder)) is not None:
+        written = reproduced
+    elif page.holds_only_oracle(folder):
         written = page.write(folder)
     else:
         written = report.write(folder, reference=report.reference_of(folder, folder.resolve().name))

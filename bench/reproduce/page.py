@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import report, stats, table
+from bench.errors import UsageError
 from bench.record import Record, read_all, write_bytes
 from bench.report import Report
-from bench.reproduce.published import Row, Table
+from bench.reproduce.published import Row, Table, load
 from bench.reproduce.verdict import Finding, findings, short_source
 
 COLUMNS = (
@@ -29,6 +30,28 @@ VERDICTS = {
 }
 
 
+# In a results folder: the table and the profile that its runs are of.
+NOTE = "reproduced.json"
+
+
+def rewrite(out: Path) -> Report | None:
+    """Write the page of a folder anew, for what was run in it; None if it is no folder of `write`.
+
+    Raises:
+        UsageError: its table is no longer there, or is broken.
+        MachineError: a file cannot be written.
+    """
+    if not (out / NOTE).is_file():
+        return None
+    try:
+        note = json.loads((out / NOTE).read_text(encoding="utf-8"))
+        name, profile = str(note["table"]), str(note["profile"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{out / NOTE} cannot be read: run `vaebench reproduce` again with --out {out}") from error
+    published = load(name)
+    return write(out, published, published.profile(profile), ())
+
+
 def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Report:
     """Read OUT/runs, judge the runs, and write OUT/tables, OUT/plots and OUT/README.md; each file in one step.
 
@@ -41,6 +64,8 @@ def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Re
     Raises:
         MachineError: a file cannot be written.
     """
+    note = json.dumps({"table": published.origin, "profile": profile}) + "\n"
+    write_bytes(out / NOTE, note.encode())
     records, warnings = read_all(out)
     found = findings(published, profile, published.rows, records)
     shown = [finding for finding in found if finding.verdict != "not run" or finding.row in {row.name for row in asked}]

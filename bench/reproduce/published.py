@@ -119,6 +119,7 @@ class Table:
 
     Attributes:
         name: of its files.
+        origin: what `load` finds it by: its name, or the path of a user's file.
         title: for people.
         source: the paper.
         notes: what to know of how we differ, one sentence each.
@@ -131,6 +132,7 @@ class Table:
     """
 
     name: str
+    origin: str
     title: str
     source: str
     notes: tuple[str, ...]
@@ -211,7 +213,8 @@ def load(name: str) -> Table:
     except UsageError as error:
         raise UsageError(f"table {figures_path.name}: {error}") from error
     try:
-        return parse(path.stem, recipe, figures)
+        origin = path.stem if path.parent == SHIPPED else str(path.resolve())
+        return parse(path.stem, recipe, figures, origin)
     except UsageError as error:
         raise UsageError(f"table {path.name}: {error}") from error
 
@@ -267,7 +270,7 @@ def _number(key: str, text: str) -> float:
     return value
 
 
-def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure]) -> Table:
+def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origin: str) -> Table:
     """A table from the content of its files. UsageError for a wrong key, type or range, or files that do not fit."""
     _known(recipe, _TABLE, "")
     profiles = _table(recipe, "profiles")
@@ -308,6 +311,7 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure]) -> Ta
     _known(choice, ("name", "binarise", "options"), "dataset.")
     return Table(
         name=name,
+        origin=origin,
         title=_text(recipe, "title"),
         source=_text(recipe, "source"),
         notes=tuple(_texts(recipe, "notes")) if "notes" in recipe else (),

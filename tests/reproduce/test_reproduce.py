@@ -89,6 +89,25 @@ def test_the_page_says_what_was_done(folder: Path) -> None:
     assert r"neg\_elbo" in tex
 
 
+def test_report_writes_the_same_page_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = folder / "out" / "README.md"
+    before = page.read_bytes()
+    page.unlink()
+    code, out, _ = call(capsys, "report", folder / "out")
+    assert code == cli.OK
+    assert "1 differs" in out
+    assert page.read_bytes() == before
+
+
+def test_report_of_a_table_that_is_gone_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text, words in (('{"table": "gone", "profile": "short"}', "unknown table 'gone'"), ("[", "cannot be read")):
+        (tmp_path / "reproduced.json").write_text(text, encoding="utf-8")
+        code, _, err = call(capsys, "report", tmp_path)
+        assert code == cli.USAGE
+        assert words in err
+        assert err.count("\n") == 1
+
+
 def test_a_row_that_was_not_asked_for_is_named_as_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path)
     code, out, _ = call(capsys, "reproduce", str(path), "--rows", "twin", "--seeds", "1", "--out", str(tmp_path / "o"))
