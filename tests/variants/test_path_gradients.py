@@ -6,6 +6,7 @@ On linear-Gaussian models with a posterior that is off the truth unless said oth
 import copy
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
@@ -139,15 +140,24 @@ def agree(a: Tensor, b: Tensor) -> None:
 
 @pytest.mark.parametrize("epoch", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("posterior", ["diagonal", "full", "planar"])
-def test_dreg_is_unbiased_and_less_noisy(truth: LinearGaussian, x: Tensor, posterior: str, epoch: float) -> None:
+def test_dreg_is_unbiased(truth: LinearGaussian, x: Tensor, posterior: str, epoch: float) -> None:
     model = untrained(truth, posterior)
     plain = draws(model, Iwae(samples=4, warmup_epochs=1), x, model.posterior, epoch)
     doubly = draws(model, IwaeDreg(samples=4, warmup_epochs=1), x, model.posterior, epoch)
     agree(plain, doubly)
     # It is no small number that they agree on.
     assert plain.mean(0).abs().max() > 10 * (plain.var(0).max() / len(plain)).sqrt()
-    if epoch == 1.0:
-        assert doubly.var(0).sum() < 0.9 * plain.var(0).sum()
+
+
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_dreg_is_less_noisy_near_the_truth(
+    truth: LinearGaussian, x: Tensor, posterior: Literal["diagonal", "full"]
+) -> None:
+    """By no fixed factor anywhere, but the score that it leaves out is most of the noise of a good encoder."""
+    model = at_truth(truth, posterior, widening=1.2)
+    plain, doubly = (draws(model, o, x, model.posterior) for o in (Iwae(samples=8), IwaeDreg(samples=8)))
+    agree(plain, doubly)
+    assert doubly.var(0).sum() < 0.1 * plain.var(0).sum()
 
 
 @pytest.mark.parametrize("posterior", ["diagonal", "full"])
