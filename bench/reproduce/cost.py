@@ -57,16 +57,19 @@ def known(cell: Cell, records: Iterable[Record]) -> Cost | None:
 def estimate(cell: Cell) -> Cost:
     """Seconds of a run, from a few steps of it with one thread on random data of the same shape."""
     budget, measure = Budget(**cell["budget"]), Measure(**cell["measure"])
-    sizes = next(row["splits"] for row in data.describe() if row["name"] == cell["dataset"])
     spec = data.spec(cell["dataset"], cell["binarise"], **cell["data_options"])
+    train_size = budget.train_size or spec.size or 0
+    # Of simulated data and of a user's file, a tenth each.
+    sizes = {row["name"]: row["splits"] for row in data.describe() if not row["options"]}
+    held = sizes.get(cell["dataset"], dict.fromkeys(("valid", "test"), (spec.size or 0) // 8))
     threads = torch.get_num_threads()
     torch.set_num_threads(cell["threads"])
     try:
         model = registry.seeded(cell["variant"], spec, 0, **cell["overrides"]).to(cell["device"])
         x = torch.rand(max(budget.batch_size, EVAL_BATCH), *spec.shape, device=cell["device"])
         x = (x < 0.13).float() if spec.kind == "binary" else x
-        train = _train_seconds(model, x, budget, budget.train_size or sizes["train"], sizes["valid"], cell)
-        return Cost(train, _measure_seconds(model, x, measure, sizes["test"], cell["device"]))
+        train = _train_seconds(model, x, budget, train_size, held["valid"], cell)
+        return Cost(train, _measure_seconds(model, x, measure, held["test"], cell["device"]))
     finally:
         torch.set_num_threads(threads)
 

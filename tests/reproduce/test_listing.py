@@ -1,0 +1,76 @@
+"""What `vaebench reproduce --list` says: what a run takes here, and what is computed already."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import cli, record
+from bench import device as devices
+from bench.reproduce import cost, listing, published
+from tests.helpers import call
+from tests.reproduce.tiny import RECIPE, write
+
+
+def finished(cell: dict[str, Any], train_s: float, device_name: str) -> record.Record:
+    found = record.new("quality", cell, {"device_name": device_name})
+    return found | {"status": "ok", "timing": {"train_s": train_s, "measure_s": 1.0}}
+
+
+def test_a_run_that_was_made_on_this_processor_is_no_estimate(tmp_path: Path) -> None:
+    table = published.load(str(write(tmp_path)))
+    cell = table.suite("short", table.rows[:1]).cells("cpu")[0]
+    here, elsewhere = (finished(cell, 7.0, name) for name in (devices.describe("cpu"), "Another processor"))
+    assert cost.known(cell, [elsewhere]) is None
+    assert cost.known(cell | {"seed": 5}, [elsewhere, here]) == cost.Cost(7.0, 1.0, measured=True)
+    assert cost.known(cell | {"budget": {"epochs": 9}}, [here]) is None
+
+
+def test_an_estimate_grows_with_epochs_and_with_what_is_measured(tmp_path: Path) -> None:
+    table = published.load(str(write(tmp_path)))
+    cell = table.suite("short", table.chosen(["other"])).cells("cpu")[0]
+    few, many = (cost.estimate(cell | {"budget": cell["budget"] | {"epochs": n}}) for n in (1, 1000))
+    assert many.train_s > 20 * few.train_s > 0
+    none, gaps = (
+        cost.estimate(cell | {"measure": cell["measure"] | m}) for m in ({"nll_samples": 0}, {"gap_points": 99})
+    )
+    assert none.measure_s == 0
+    assert gaps.measure_s > few.measure_s > 0
+
+
+def test_the_list_names_rows_time_and_what_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path)
+    table = published.load(str(path))
+    monkeypatch.chdir(tmp_path)
+    out = Path("results") / "reproduce" / "tiny-short"
+    for cell in table.suite("short", table.rows[:1]).cells("cpu")[:2]:
+        record.write(out, finished(cell, 120.0, devices.describe("cpu")))
+    code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu")
+    assert code == cli.OK
+    assert text.startswith("tiny: A tiny table (Nobody 2026)")
+    (plain,) = (line for line in text.splitlines() if line.startswith("plain"))
+    assert "3 x 2 2 min 2/3 here 1 x 3 about" in " ".join(plain.split())
+    assert "Begin with --rows plain." in text
+    code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu", "--json")
+    entries = {(entry["row"], entry["profile"]): entry for entry in json.loads(text)}
+    assert (entries["plain", "short"]["here"], entries["plain", "short"]["seconds_per_run"]) == (2, 121.0)
+    assert (entries["plain", "full"]["here"], entries["plain", "full"]["measured"]) == (0, False)
+    assert entries["twin", "short"]["here"] == 1  # it is the same run
+
+
+def test_a_broken_table_is_told_before_any_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, RECIPE.replace("title", "tilte", 1))
+    code, out, err = call(capsys, "reproduce", str(path), "--list")
+    assert (code, out) == (cli.USAGE, "")
+    assert "did you mean 'title'?" in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(40, "40 s"), (100, "2 min"), (4000, "67 min"), (9000, "2.5 h"), (86400, "24 h"), (7 * 86400, "7.0 days")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert listing.duration(seconds) == text
