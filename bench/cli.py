@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from bench import data, suite
+from bench import data, record, suite
 from bench.errors import BenchError, UsageError
 from bench.reproduce import published
 
@@ -488,7 +488,7 @@ def _finish(outcome: "Outcome", json: bool) -> int:
 
 def _warn(failed: Iterable[str]) -> None:
     for line in failed:
-        print(f"vaebench: failed: {line}", file=sys.stderr)
+        print(f"vaebench: failed: {record.printable(line)}", file=sys.stderr)
 
 
 def _split(words: Iterable[str]) -> tuple[str, ...]:
@@ -515,7 +515,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
         except (BenchError, CycloptsError) as error:
             line = " ".join(str(error).split())
-            print(f"vaebench: {line}", file=sys.stderr)
+            print(f"vaebench: {record.printable(line)}", file=sys.stderr)
             code = error.exit_code if isinstance(error, BenchError) else USAGE
         except ModuleNotFoundError as error:
             package = str(error.name).partition(".")[0]

@@ -9,17 +9,19 @@ import io
 import json
 import math
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench import stats
-from bench.table import DASH, Group, Record, Row, Throughput, canonical, groups, row_name
+from bench.record import LARGEST
+from bench.table import BASELINE, DASH, Group, Record, Row, Throughput, canonical, groups, row_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +56,9 @@ LEAST_KL = 1e-4
 NORMAL = 1.96
 # More names than this cannot stand beside their points without covering others: a legend takes their place.
 MOST_LABELS = 10
+# A figure of more rows than this is read by nobody; all rows stand in the tables.
+MOST_ROWS = 30
+LONGEST_LABEL = 60
 
 Artefacts = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -86,9 +91,12 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
         path = folder / f"{record['id']}.npz"
         if record["kind"] == "quality" and record["status"] == "ok" and path.exists():
             try:
-                # numpy leaves the file open when it is no zip, so it is opened here.
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                    found[record["id"]] = dict(arrays)
+                with path.open("rb") as file, zipfile.ZipFile(file) as members:
+                    if (size := sum(member.file_size for member in members.infolist())) > LARGEST:
+                        raise ValueError(f"it would unpack to {size:,} bytes")
+                    file.seek(0)
+                    with np.load(file, allow_pickle=False) as arrays:
+                        found[record["id"]] = dict(arrays)
             except Exception as error:  # a damaged zip raises anything from zipfile, zlib or numpy
                 warnings.append(f"cannot read {path.name} ({' '.join(str(error).split())}); its plots are left out")
     return found, warnings
@@ -131,6 +139,8 @@ def _look(grid: bool = True) -> Iterator[None]:
         "font.sans-serif": ["DejaVu Sans"],
         "svg.hashsalt": "vaebench",
         "svg.fonttype": "none",
+        # A dollar sign in a label is a dollar sign.
+        "text.parse_math": False,
     }
     look: Any = {**seaborn.axes_style("whitegrid" if grid else "white"), **own}
     with matplotlib.rc_context(look):
@@ -253,7 +263,34 @@ def _seeds_label(row: Row) -> str:
 
 
 def _where(group: Group) -> str:
-    return f"{group.dataset}, {group.settings['support']} likelihood"
+    return f"{group.dataset}, {group.settings['support']} likelihood{_selection([group])}"
+
+
+def _selection(groups: Sequence[Group]) -> str:
+    """`" (the best 30 of 1,000 rows)"`, empty where all are shown."""
+    if not any(group.of for group in groups):
+        return ""
+    shown, of = sum(len(group.rows) for group in groups), sum(group.of or len(group.rows) for group in groups)
+    return f" (the best {shown:,} of {of:,} rows)"
+
+
+def shown(group: Group) -> Group:
+    """What of a group a figure can show: its best rows and its baseline, by labels of a bearable length."""
+    rows = group.rows
+    if len(rows) > MOST_ROWS:
+        bases = [row for row in rows if row.variant == BASELINE and group.baseline(row) is None]
+        best = [row for row in rows if row not in bases][: MOST_ROWS - len(bases[:MOST_ROWS])]
+        keep = {*bases[:MOST_ROWS], *best}
+        rows = tuple(row for row in rows if row in keep)
+    labels = [_label(row.label) for row in rows]
+    repeated = {label for label, count in Counter(labels).items() if count > 1}
+    clear = [f"{label} #{place + 1}" if label in repeated else label for place, label in enumerate(labels)]
+    named = tuple(replace(row, label=label) for row, label in zip(rows, clear, strict=True))
+    return replace(group, rows=named, of=len(group.rows) if len(named) < len(group.rows) else 0)
+
+
+def _label(text: str) -> str:
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
@@ -343,7 +380,7 @@ def _sweeps(rows: Sequence[Row]) -> dict[str, list[tuple[float, Row]]]:
         overrides = json.loads(row.overrides)
         beta = overrides.pop("beta", None)
         if isinstance(beta, int | float):
-            device = row.label.removeprefix(row.name)
+            device = row.label.removeprefix(row.name) if row.label.startswith(row.name) else ""
             found.setdefault(row_name(row.variant, overrides) + device, []).append((float(beta), row))
     return {name: sorted(members, key=lambda m: m[0]) for name, members in found.items() if len(members) > 1}
 
@@ -699,7 +736,7 @@ def kl_per_dimension(group: Group, looks: Mapping[str, Style]) -> "Figure | None
         return None
     panels = {name: label for name, label in panels.items() if found[name]}
     with _look():
-        figure = _figure(4.6 * len(panels) + 2.2, 4.4)
+        figure = _figure(4.6 * len(panels) + 2.2, max(4.4, 0.8 + 0.22 * len(rows)))
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (name, label) in zip(axes, panels.items(), strict=True):
             for row, values in found[name].items():
@@ -964,15 +1001,23 @@ def throughput(timed: Throughput, looks: Mapping[str, Style], dataset: str) -> "
     if not columns:
         return None
     names = sorted({name for column in columns.values() for name in column})
+    if len(names) > MOST_ROWS:
+
+        def fastest(name: str) -> float:
+            found = [column[name]["metrics"].get(metrics[0]) for column in columns.values() if name in column]
+            return -max((each["median"] or 0.0 for each in found if isinstance(each, dict)), default=0.0)
+
+        dataset += f" (the fastest {MOST_ROWS} of {len(names):,} in training)"
+        names = sorted(sorted(names, key=fastest)[:MOST_ROWS])
     with _look():
         figure = _figure(11, len(columns) * (0.9 + 0.34 * len(names)))
         panels = figure.subplots(len(columns), len(metrics), sharey=True, squeeze=False)
         for line, (label, column) in zip(panels, columns.items(), strict=True):
             for axis, metric in zip(line, metrics, strict=True):
                 _bars(axis, names, column, metric, looks)
-                axis.set_title(f"{stats.metric(metric).label} on {label}")
+                axis.set_title(f"{stats.metric(metric).label} on {_label(label)}")
                 axis.set_xlabel("samples/s, higher is better →")
-            line[0].set_yticks(range(len(names)), names)
+            line[0].set_yticks(range(len(names)), [_label(name) for name in names])
             line[0].set_ylim(len(names) - 0.5, -0.5)
         _title(
             figure,
@@ -1239,15 +1284,15 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
     plane rank nothing, so they show all groups of a data set together, one figure for each budget. The group's
     hexadecimal name is added where a data set holds several that differ in more than their support.
     """
-    from bench.table import by_dataset, digest
+    from bench.table import by_dataset, digest, slug
     from bench.table import throughput as timings
 
     looks = styles(records)
     for dataset, found in by_dataset(records).items():
-        own = groups(found)
+        own = [shown(group) for group in groups(found)]
         supports = Counter(group.settings["support"] for group in own)
         for group in own:
-            name = f"{dataset}-{group.settings['support']}"
+            name = f"{dataset}-{slug(str(group.settings['support']))}"
             if supports[group.settings["support"]] > 1:
                 name += f"-{group.id}"
             for kind, figure in (
@@ -1268,11 +1313,12 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
             together.setdefault(canonical({**group.settings, "support": None}), []).append(group)
         for setting, members in together.items():
             rows = sorted((row for group in members for row in group.rows), key=lambda row: row.label)
+            where = f"{dataset}{_selection(members)}"
             name = f"{dataset}-{digest(setting)}" if len(together) > 1 else dataset
             for kind, show in (
                 ("reconstructions", reconstructions),
                 ("samples", samples),
                 ("latent_plane", latent_plane),
             ):
-                if (figure := show(rows, artefacts, dataset)) is not None:
+                if (figure := show(rows, artefacts, where)) is not None:
                     yield dataset, f"{name}_{kind}", figure

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.record import Cell, Record
+from bench.record import Cell, Record, printable
 
 # Seconds after which plain lines tell of work that goes on.
 QUIET_S = 30
@@ -52,7 +52,7 @@ class Progress:
     def say(self, line: str) -> None:
         """A line above the bar."""
         self.spoke = time.monotonic()
-        tqdm.write(line, file=sys.stderr)
+        tqdm.write(printable(line), file=sys.stderr)
         sys.stderr.flush()
 
     def close(self) -> None:

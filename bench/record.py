@@ -27,8 +27,9 @@ KINDS = ("quality", "throughput", "oracle")
 PARTIAL = ".partial-"
 # No record comes near it; a file that does is not read into memory.
 LARGEST = 64 * 2**20
-# Of a data set's name in a file's name: names on disk end at 255 bytes.
+# Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80
+LONGEST_ID = 230
 # Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.
 _UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
@@ -46,8 +47,13 @@ def record_id(kind: str, cell: Cell) -> str:
 
 def subject(cell: Cell) -> str:
     """What names of files begin with: data set and variant, without anything that could lead to another folder."""
-    name = f"{Path(cell['dataset']).stem[:LONGEST]}-{cell['binarise']}_{cell['variant']}"
+    name = f"{cut(Path(cell['dataset']).stem)}-{cell['binarise']}_{cut(cell['variant'])}"
     return re.sub(rf"[{_UNPRINTABLE}/\\]", "_", name)
+
+
+def cut(name: str, most: int = LONGEST) -> str:
+    """The beginning of `name`, of so many bytes at the most."""
+    return name.encode(errors="replace")[:most].decode(errors="ignore")
 
 
 def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
@@ -127,19 +133,17 @@ def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
 def read(path: Path) -> Record:
     """One record, its texts fit to be printed. ValueError with a one-line reason if it is none of a known schema."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"{path.name} is too large for a record")
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "schema" not in record:
-            raise ValueError(f"{path.name} is not a record")
-        if record["schema"] != SCHEMA:
-            raise ValueError(f"{path.name} has schema {str(record['schema'])[:20]}, this version reads {SCHEMA}")
-        whole: Record = _printable(record)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        size = path.stat().st_size
+        record = _printable(json.loads(path.read_text(encoding="utf-8"))) if size <= LARGEST else None
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is unreadable ({error})") from error
-    if not _is_whole(whole):
+    if not isinstance(record, dict) or "schema" not in record:
+        raise ValueError(f"{path.name} is not a record")
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"{path.name} has schema {str(record['schema'])[:20]}, this version reads {SCHEMA}")
+    if not _is_whole(record):
         raise ValueError(f"{path.name} lacks parts of a record")
-    return whole
+    return record
 
 
 _BLANK = re.compile("[\t\n\r]+")
@@ -171,7 +175,11 @@ def _is_whole(record: dict[str, Any]) -> bool:
     if record.get("kind") not in KINDS or record.get("status") not in STATUSES or not isinstance(record.get("id"), str):
         return False
     # It names files.
-    if not 0 < len(record["id"]) < 256 or re.search(rf"^\.|[{_UNPRINTABLE}/\\]", record["id"]):
+    if (
+        not record["id"]
+        or cut(record["id"], LONGEST_ID) != record["id"]
+        or re.search(rf"^\.|[{_UNPRINTABLE}/\\]", record["id"])
+    ):
         return False
     if record["kind"] == "oracle" and record["status"] == "ok" and not isinstance(record.get("checks"), list):
         return False
@@ -316,14 +324,21 @@ def _git() -> dict[str, Any]:
         return {"commit": None, "dirty": None}
 
 
+def short(digest: Any) -> str:
+    """The beginning of a commit or checksum, and no other mark than such have."""
+    return re.sub(r"\W", "", str(digest))[:12]
+
+
 def origin_lines(provenances: Sequence[dict[str, Any]], machine: str) -> list[str]:
     """Lines for a page: the commits and versions of all these, what it says of the `machine`, and the days."""
-    commits = {f"`{str(s['commit'])[:12]}`" + (" with uncommitted changes" if s["dirty"] else "") for s in provenances}
+    from bench.table import markdown_text
+
+    commits = {f"`{short(s['commit'])}`" + (" with uncommitted changes" if s["dirty"] else "") for s in provenances}
     versions = {f"{name} {value}" for source in provenances for name, value in source["versions"].items()}
-    days = sorted({source["started"][:10] for source in provenances})
+    days = sorted({markdown_text(source["started"][:10]) for source in provenances})
     return [
         f"commit: {', '.join(sorted(commits))}",
-        f"versions: {', '.join(sorted(versions))}",
-        machine,
+        f"versions: {markdown_text(', '.join(sorted(versions)))}",
+        markdown_text(machine),
         f"run: {' to '.join(dict.fromkeys((days[0], days[-1])))}",
     ]

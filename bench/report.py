@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import stats, table
 from bench.errors import UsageError
+from bench.record import short
 
 Record = dict[str, Any]
 
@@ -84,7 +85,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         terminal += f"\nTest ELBO (nats) beside the reference {reference}:\n{table.text_grid(grid, width=200)}\n"
     terminal += "".join(f"\n{note}\n" for note in notes)
     if warnings:
-        terminal += "\n" + "\n".join(f"warning: {line}" for line in warnings) + "\n"
+        terminal += "\n" + "\n".join(f"warning: {line}" for line in table.shortened(warnings)) + "\n"
     return Report(out, tuple(files), tuple(warnings), terminal)
 
 
@@ -168,11 +169,11 @@ def _page(
         + (" (each is listed with its reason below its data set's tables)." if failed else ".")
     )
     if warnings:
-        blocks += ["## Warnings", _list(map(table.markdown_text, warnings))]
+        blocks += ["## Warnings", _list(map(table.markdown_text, table.shortened(warnings)))]
     blocks += ["## How to read this", _list(_reading(records))]
     for dataset, tables in markdown.items():
         links = ", ".join(f"[{form}](tables/{dataset}.{end})" for form, end in _FORMS)
-        blocks += [f"## {dataset}", f"The same tables as {links}.", tables.rstrip()]
+        blocks += [f"## {dataset}", f"The same tables as {links}.", _first_lines(tables.rstrip())]
         for name in plots.get(dataset, []):
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             blocks.append(f"![{dataset}: {title}](plots/{name}.png)")
@@ -184,6 +185,17 @@ def _page(
         blocks += [_list(map(table.markdown_text, notes))] if notes else []
     blocks += ["## Where the numbers come from", _list(provenance_lines(records))]
     return "\n\n".join(blocks) + "\n"
+
+
+def _first_lines(tables: str) -> str:
+    """Of each block, a table or a list, the first lines; the files that stand beside hold all."""
+    blocks = []
+    for block in tables.split("\n\n"):
+        lines = block.split("\n")
+        head = 2 if block.startswith("|") else 0
+        rest = len(lines) - head - table.MOST_LINES
+        blocks.append("\n".join(lines[: head + table.MOST_LINES]) + (f"\n\n... and {rest:,} more" if rest > 0 else ""))
+    return "\n\n".join(blocks)
 
 
 _FORMS = (("CSV at full precision", "csv"), ("Markdown", "md"), ("LaTeX", "tex"))
@@ -229,24 +241,28 @@ def provenance_lines(records: Sequence[Record]) -> list[str]:
         for record in records
         for commit, dirty in table.code_states(record)
     }
-    versions = {f"{name} {value}" for source in sources for name, value in (source.get("versions") or {}).items()}
+    versions = {
+        table.markdown_text(f"{name} {value}")
+        for source in sources
+        for name, value in (source.get("versions") or {}).items()
+    }
     devices = {
         f"{record['cell']['device']} ({source.get('device_name') or 'unnamed'}, "
         f"threads {record['cell'].get('threads')}, {record['cell'].get('precision')})"
         for record, source in zip(records, sources, strict=True)
     }
     seeds = {record["cell"]["seed"] for record in records if "seed" in record["cell"]}
-    days = sorted({str(source["started"])[:10] for source in sources if source.get("started")})
+    days = sorted({table.markdown_text(str(source["started"])[:10]) for source in sources if source.get("started")})
     sums = {
-        f"{table.dataset_slug(record['cell'])} `{source['data_sha256'][:12]}`"
+        f"{table.dataset_slug(record['cell'])} `{short(source['data_sha256'])}`"
         for record, source in zip(records, sources, strict=True)
         if source.get("data_sha256")
     }
     lines = [
         f"commit: {', '.join(sorted(commits))}",
         f"versions: {', '.join(sorted(versions)) or 'unknown'}",
-        f"devices: {'; '.join(sorted(devices))}",
-        f"seeds: {', '.join(map(str, sorted(seeds))) or 'none'}",
+        f"devices: {table.markdown_text('; '.join(sorted(devices)))}",
+        f"seeds: {table.markdown_text(', '.join(map(str, sorted(seeds)))) or 'none'}",
         f"data (SHA-256): {', '.join(sorted(sums)) or 'unknown'}",
     ]
     return [*lines, f"run: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")] if days else lines

@@ -259,6 +259,8 @@ def read(name: str) -> tuple[Path, dict[str, Any]]:
     path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
     if not path.is_file():
         raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")
+    if path.stem in (".", ".."):  # it names the results folder
+        raise UsageError(f"suite {path} has no name of its own: rename the file")
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import stats
-from bench.record import machine
+from bench.record import LONGEST, cut, machine, short
 
 if TYPE_CHECKING:
     import pandas
@@ -129,10 +129,12 @@ class Group:
     Args:
         settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision.
         rows: best ELBO first, rows without a bound last, then by label.
+        of: number of rows where these are not all of them; 0 where they are.
     """
 
     settings: Record
     rows: tuple[Row, ...]
+    of: int = 0
 
     @property
     def id(self) -> str:
@@ -308,7 +310,13 @@ def dataset_slug(cell: Record) -> str:
     stem = Path(cell["dataset"]).stem
     parts = [stem, str(cell["binarise"])] if cell.get("binarise") else [stem]
     parts += [f"{key}={value}" for key, value in sorted((cell.get("data_options") or {}).items())]
-    return re.sub(r"[^\w.=-]+", "_", "-".join(parts))
+    return slug("-".join(parts))
+
+
+def slug(text: str) -> str:
+    """`text` as part of a file's name: nothing in it leads to another folder, and it is short enough for any disk."""
+    name = re.sub(r"[^\w.=-]+", "_", text)
+    return name if cut(name) == name else f"{cut(name, LONGEST - 9)}-{digest(text)}"
 
 
 def describe(settings: Record) -> str:
@@ -421,7 +429,7 @@ def code_states(record: Record) -> set[tuple[str, bool]]:
     so, of that which trained the weights, for kept weights may be measured again by later code."""
     source = record.get("provenance") or {}
     sources = [source, source["trained"]] if source.get("trained") else [source]
-    return {(str(found.get("commit") or UNKNOWN)[:12], bool(found.get("dirty"))) for found in sources}
+    return {(short(found.get("commit") or UNKNOWN), bool(found.get("dirty"))) for found in sources}
 
 
 def _age(record: Record) -> tuple[str, str]:
@@ -590,8 +598,13 @@ def _timings(timed: Throughput, name: str) -> Record:
 
 
 def csv(records: Sequence[Record]) -> str:
-    """`frame` as comma-separated text at full precision."""
-    return str(frame(records).to_csv(index=False, lineterminator="\n"))
+    """`frame` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
+
+    def tame(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+    found = frame(records)
+    return str(found.rename(columns=tame).map(tame).to_csv(index=False, lineterminator="\n"))
 
 
 @dataclass(frozen=True)
@@ -779,7 +792,7 @@ def markdown(records: Sequence[Record], dataset: str) -> str:
     records = [record for record in records if dataset_slug(record["cell"]) == dataset]
     blocks = []
     for group in groups(records):
-        blocks.append(f"**{group.title}.**")
+        blocks.append(f"**{markdown_text(group.title)}.**")
         for title, grid, _ in group_grids(group):
             blocks += [f"{markdown_text(title)}:"] if title else []
             blocks.append(markdown_grid(grid))
@@ -795,7 +808,7 @@ def markdown(records: Sequence[Record], dataset: str) -> str:
 def markdown_grid(grid: Grid) -> str:
     """A Markdown table, marked cells in bold."""
     headers, lines = grid
-    rows = [headers, ["---", *["---:"] * (len(headers) - 1)]]
+    rows = [list(map(markdown_text, headers)), ["---", *["---:"] * (len(headers) - 1)]]
     rows += [[f"**{markdown_text(c.text)}**" if c.best else markdown_text(c.text) for c in line] for line in lines]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -864,6 +877,8 @@ def latex_text(text: str) -> str:
 
 
 TERMINAL_WIDTH = 120
+# Of one table or list on a terminal or on a page that holds several; the files that it names have all.
+MOST_LINES = 50
 _TERMINAL = ("elbo_nats", "nll_is*_nats", "kl_nats", "mse_per_pixel")
 
 
@@ -875,24 +890,36 @@ def terminal(records: Sequence[Record], width: int = TERMINAL_WIDTH) -> str:
     for group in groups(records):
         names = [name for name in group.metrics if _pattern(name) in _TERMINAL]
         headers, lines = quality_grid(group, names)
+        lines = lines[:MOST_LINES]
         headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
-        for row, line in zip(group.rows, lines, strict=True):
+        for row, line in zip(group.rows, lines, strict=False):
             line[1] = Cell(f"{len(row.ok)}/{len(row.records)} ok")
         for label, column in timings[group.dataset].columns.items():
             headers.append(f"train/s ↑ {label}")
-            for row, line in zip(group.rows, lines, strict=True):
+            for row, line in zip(group.rows, lines, strict=False):
                 record = column.get(row.name)
                 found = record["metrics"].get("train_samples_per_s") if record else None
                 line.append(Cell(number(found["median"], 0) if isinstance(found, dict) else DASH))
-        blocks.append(f"{_wrap(group.title, width)}\n{text_grid((headers, lines), width)}")
+        more = (
+            f"\n... and {len(group.rows) - len(lines):,} more rows, in the files"
+            if len(lines) < len(group.rows)
+            else ""
+        )
+        blocks.append(f"{_wrap(group.title, width)}\n{text_grid((headers, lines), width)}{more}")
     only = [name for dataset, found in own.items() for name in _only_timed(found, dataset)]
     if only:
-        blocks.append(_wrap("Only timed: " + "; ".join(only), width))
+        blocks.append(_wrap("Only timed: " + "; ".join(shortened(only)), width))
     if failed := failures(records):
-        blocks.append("\n".join(["Runs that failed:", *(f"  {line}" for line in failed)]))
+        blocks.append("\n".join(["Runs that failed:", *(f"  {line}" for line in shortened(failed))]))
     if any(marks for group in groups(records) for marks in group.best.values()):
         blocks.append(_wrap("* " + MARK_LEGEND, width))
     return "\n\n".join(blocks) + "\n"
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    rest = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"... and {rest:,} more"] if rest > 0 else list(lines)
 
 
 def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:

@@ -1,5 +1,6 @@
 """A user's own images, from one .npz file."""
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
+        with zipfile.ZipFile(path) as archive:
+            if (size := sum(member.file_size for member in archive.infolist())) > _memory():
+                raise ValueError(f"it unpacks to {size / 2**20:,.0f} MiB, more than this machine's memory")
+        with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     # A damaged archive makes zipfile and numpy raise a dozen types, from zlib.error to MemoryError.
     except Exception as error:
@@ -67,6 +71,14 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     if "train" not in arrays:
         raise DataError(f"{path}: has no array 'train' (it has: {', '.join(arrays) or 'nothing'})")
     return arrays
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine; without end where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
 
 
 def _images(array: NDArray[Any], split: str, path: Path) -> NDArray[Any]:

@@ -200,7 +200,7 @@ def _grid(record: Record) -> table.Grid:
 def _markdown(records: Sequence[Record]) -> str:
     blocks = []
     for record in records:
-        blocks.append(f"**{name(record)}**: {table.markdown_text(verdict(record))}.")
+        blocks.append(f"**{table.markdown_text(name(record))}**: {table.markdown_text(verdict(record))}.")
         if record["status"] == "ok":
             blocks.append(table.markdown_grid(_grid(record)))
     return "\n\n".join(blocks) + "\n"
