@@ -18,8 +18,12 @@ def entries(name: str, device: str) -> Iterator[dict[str, Any]]:
     for profile in chosen.reasons:
         here = _records(folder(chosen, profile))
         committed = _records(report.REFERENCE / "reproduce" / f"{chosen.name}-{profile}")
+        first: dict[str, str] = {}
         for row in chosen.rows:
-            yield _entry(chosen, profile, row, device, here, committed)
+            entry = _entry(chosen, profile, row, device, here, committed)
+            run = _text(chosen.suite(profile, [row]).cells(device)[0])
+            yield entry | {"same_run_as": first.get(run)}
+            first.setdefault(run, row.name)
 
 
 def _records(out: Any) -> list[Record]:
@@ -82,7 +86,7 @@ def text(name: str, device: str) -> str:
     jobs = default_jobs(device)
     totals = []
     for profile in chosen.reasons:
-        missing = [e for e in found if e["profile"] == profile]
+        missing = [e for e in found if e["profile"] == profile and not e["same_run_as"]]
         seconds = sum(e["seconds_per_run"] * (e["runs"] - e["here"]) for e in missing) / jobs
         totals.append(f"{profile}: about {duration(seconds)} for what is missing here, {jobs} side by side")
     hint = f" Begin with --rows {' '.join(chosen.start)}." if chosen.start else ""

@@ -58,7 +58,8 @@ def test_the_list_names_rows_time_and_what_is_computed(
     entries = {(entry["row"], entry["profile"]): entry for entry in json.loads(text)}
     assert (entries["plain", "short"]["here"], entries["plain", "short"]["seconds_per_run"]) == (2, 121.0)
     assert (entries["plain", "full"]["here"], entries["plain", "full"]["measured"]) == (0, False)
-    assert entries["twin", "short"]["here"] == 1  # it is the same run
+    assert (entries["twin", "short"]["here"], entries["twin", "short"]["same_run_as"]) == (1, "plain")
+    assert entries["other", "short"]["same_run_as"] is None
 
 
 def test_a_broken_table_is_told_before_any_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
