@@ -238,6 +238,7 @@ def _run(
             )
     finally:
         progress.close()
+    written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
     identifiers = [record.record_id("quality", c) for c in trained] + [record.record_id("throughput", c) for c in timed]
     records = [record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
     return Outcome(
@@ -246,7 +247,7 @@ def _run(
         skipped=skipped,
         records=records,
         failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
-        report=page(out),
+        report=written,
     )
 
 

@@ -134,7 +134,11 @@ def read(path: Path) -> Record:
     """One record, its texts fit to be printed. ValueError with a one-line reason if it is none of a known schema."""
     try:
         size = path.stat().st_size
-        record = _printable(json.loads(path.read_text(encoding="utf-8"))) if size <= LARGEST else None
+        text = path.read_text(encoding="utf-8") if size <= LARGEST else "null"
+        record = json.loads(text)
+        # Most have neither an escape nor a letter beyond ASCII, and then nothing that JSON allows is unprintable.
+        if "\\" in text or "\x7f" in text or not text.isascii():
+            record = _printable(record)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is unreadable ({error})") from error
     if not isinstance(record, dict) or "schema" not in record:

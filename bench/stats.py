@@ -403,6 +403,11 @@ def summarise(values: Sequence[float]) -> Summary:
         raise ValueError("summarise needs at least one value")
     if not all(math.isfinite(value) for value in values):
         raise ValueError(f"summarise needs finite values, got {list(values)}")
+    return _summary(tuple(values))
+
+
+@lru_cache(maxsize=2**16)
+def _summary(values: tuple[float, ...]) -> Summary:
     n = len(values)
     mean = statistics.fmean(values)
     std = statistics.stdev(values) if n > 1 else None

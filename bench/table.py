@@ -73,7 +73,7 @@ class Row:
     device: str
     records: tuple[Record, ...]
 
-    @property
+    @cached_property
     def ok(self) -> list[Record]:
         """The records whose status is ok, sorted by seed."""
         return [record for record in self.records if record["status"] == "ok"]
@@ -100,10 +100,18 @@ class Row:
 
         Empty for a time where the runs are of several machines: the mean of two machines' times is nobody's.
         """
-        if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
-            return {}
-        found = {record["cell"]["seed"]: _value(record, metric) for record in self.ok}
-        return {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
+        if metric not in self._values:
+            found = {record["cell"]["seed"]: _value(record, metric) for record in self.ok}
+            if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
+                found = {}
+            kept = {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
+            self._values[metric] = kept
+        return self._values[metric]
+
+    @cached_property
+    def _values(self) -> dict[str, dict[int, float]]:
+        """What `values` found: every table asks again, and a row may have thousands of seeds."""
+        return {}
 
     def summary(self, metric: str) -> stats.Summary | None:
         """Mean and interval over the ok seeds, None where the metric does not apply."""
@@ -151,7 +159,7 @@ class Group:
         """Every seed that any row was run with."""
         return sorted({record["cell"]["seed"] for row in self.rows for record in row.records})
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """Every metric that any run of the group reports, also where it is null, in the order of `stats.METRICS`."""
         return stats.ordered(
@@ -219,19 +227,17 @@ def groups(records: Iterable[Record]) -> list[Group]:
     of the same variant, overrides and data; where there is none, its support is `"unknown"`, a group of its own.
     """
     quality = [record for record in records if record["kind"] == "quality"]
+    keys = [_model_key(record) for record in quality]
     known = {
-        _model_key(record): record["model"]["support"]
-        for record in quality
+        key: record["model"]["support"]
+        for key, record in zip(keys, quality, strict=True)
         if (record.get("model") or {}).get("support")
     }
-    settings: dict[str, Record] = {}
-    members: dict[str, list[Record]] = {}
-    for record in quality:
-        support = known.get(_model_key(record), UNKNOWN)
-        found = _settings(record, support)
-        members.setdefault(canonical(found), []).append(record)
-        settings[canonical(found)] = found
-    result = [Group(settings[key], _rows(members[key])) for key in members]
+    members: dict[str, tuple[Record, list[Record]]] = {}
+    for key, record in zip(keys, quality, strict=True):
+        settings = _settings(record, known.get(key, UNKNOWN))
+        members.setdefault(canonical(settings), (settings, []))[1].append(record)
+    result = [Group(settings, _rows(runs)) for settings, runs in members.values()]
     return sorted(
         result,
         key=lambda group: (
@@ -296,7 +302,11 @@ def device_type(record: Record) -> str:
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys: equal settings give equal text."""
-    return json.dumps(value, sort_keys=True)
+    return _SORTED.encode(value)
+
+
+# `json.dumps` makes one at every call.
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def digest(value: Any) -> str:
@@ -603,8 +613,10 @@ def csv(records: Sequence[Record]) -> str:
     def tame(value: Any) -> Any:
         return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
-    found = frame(records)
-    return str(found.rename(columns=tame).map(tame).to_csv(index=False, lineterminator="\n"))
+    found = frame(records).rename(columns=tame)
+    texts = found.select_dtypes(exclude=["number", "bool"]).columns
+    found[texts] = found[texts].map(tame)
+    return str(found.to_csv(index=False, lineterminator="\n"))
 
 
 @dataclass(frozen=True)
