@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from bench import data, record, suite
 from bench.errors import BenchError, UsageError
 from bench.reproduce import published
+from bench.streams import Patient
 
 if TYPE_CHECKING:
     from bench.execute import Outcome
@@ -70,9 +71,15 @@ Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, 
 def list_(*, json: Json = False) -> int:
     """List all variants: built in and from installed plugins."""
     import variants
+    from bench import outside
 
-    with contextlib.redirect_stdout(sys.stderr):  # a plugin may print as it is imported
-        rows = [variants.get(name).describe() for name in variants.names()]
+    recipes = [variants.get(name) for name in variants.names()]
+    plugins = [recipe for recipe in recipes if not recipe.built_in]
+    answers = dict(zip(plugins, outside.each(_describe, [(recipe.name,) for recipe in plugins]), strict=True))
+    rows = []
+    for recipe in recipes:
+        answer = answers.get(recipe) or recipe.describe()
+        rows.append(recipe.unavailable(answer.reason) if isinstance(answer, outside.Silent) else answer)
     if json:
         _print_json(rows)
         return OK
@@ -84,6 +91,12 @@ def list_(*, json: Json = False) -> int:
         change = f" ({row['base']} with another {', '.join(row['changes'])})" if row["base"] else ""
         _print_row(row["name"], f"{row['summary']}{change}{origin}")
     return OK
+
+
+def _describe(name: str) -> dict[str, Any]:
+    import variants
+
+    return variants.get(name).describe()
 
 
 @app.command
@@ -456,8 +469,8 @@ def _list_tables(names: Sequence[str], device: str, json: bool) -> int:
 
 
 def _check_seeds(seeds: int | None) -> None:
-    if seeds is not None and seeds < 1:
-        raise UsageError(f"--seeds must be at least 1, got {seeds}")
+    if seeds is not None:
+        suite.check_seeds("--seeds", seeds)
 
 
 def _check_jobs(jobs: int | None) -> None:
@@ -509,7 +522,8 @@ def _print_json(value: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with a documented exit code. An expected error is one line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with _signals():
+    out, err = Patient(sys.stdout), Patient(sys.stderr)
+    with _signals(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):  # type: ignore[type-var]
         try:
             code = app(words, exit_on_error=False, print_error=False, result_action="return_value") or OK
             sys.stdout.flush()
@@ -528,10 +542,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             resume = shlex.join([*program, *words])
             print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
             code = INTERRUPTED
-        except BrokenPipeError:
-            # The reader of our output left (`vaebench list | head`); nothing is wrong, and nobody reads the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = OK
     sys.exit(code)
 
 

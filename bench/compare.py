@@ -1,7 +1,5 @@
 """Paired differences between variants: what `vaebench compare` says, and what it refuses to."""
 
-import contextlib
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,6 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from bench.suite import Suite, Variant
     from variants import DataSpec
-    from variants.core import VAE
 
 
 @dataclass(frozen=True)
@@ -49,42 +46,54 @@ def check(suite: "Suite", baseline: str) -> None:
 
     homes = [variant for variant in suite.variants if variant.name == baseline]
     home = min(homes, key=lambda variant: table.changes(variant.overrides))
-    with contextlib.redirect_stdout(sys.stderr):  # what a variant prints is no result
-        for choice in suite.datasets:
-            spec = data.spec(choice.name, choice.binarise, **choice.options)
-            if (base := _build(home, spec)) is None:
+    for choice in suite.datasets:
+        spec = data.spec(choice.name, choice.binarise, **choice.options)
+        if (base := _likelihood(home, spec)) is None:
+            continue
+        for variant in suite.variants:
+            found = _likelihood(variant, spec)
+            if found is None or found.support == base.support:
                 continue
-            support, likelihood = base.likelihood.support, _likelihood(base)
-            for variant in suite.variants:
-                model = _build(variant, spec)
-                if model is None or model.likelihood.support == support:
-                    continue
-                name = table.row_name(variant.name, variant.overrides)
-                mend = f"leave {name} out"
-                changed = _build(variant, spec, likelihood=likelihood)
-                if changed is not None and changed.likelihood.support == support:
-                    mend += f", or give all variants one likelihood: --set likelihood={likelihood}"
-                raise UsageError(
-                    f"{name} cannot be compared with {baseline} on {choice.name}: its likelihood "
-                    f"({_likelihood(model)}) has the support {model.likelihood.support!r}, that of {baseline} "
-                    f"({likelihood}) {support!r}, and nats on different supports are different quantities; {mend}"
-                )
+            name = table.row_name(variant.name, variant.overrides)
+            mend = f"leave {name} out"
+            changed = _likelihood(variant, spec, base.name)
+            if changed is not None and changed.support == base.support:
+                mend += f", or give all variants one likelihood: --set likelihood={base.name}"
+            raise UsageError(
+                f"{name} cannot be compared with {baseline} on {choice.name}: its likelihood ({found.name}) has the "
+                f"support {found.support!r}, that of {baseline} ({base.name}) {base.support!r}, and nats on different "
+                f"supports are different quantities; {mend}"
+            )
 
 
-def _build(variant: "Variant", spec: "DataSpec", **changes: object) -> "VAE | None":
+@dataclass(frozen=True)
+class _Likelihood:
+    name: str
+    support: str
+
+
+def _likelihood(variant: "Variant", spec: "DataSpec", other: str | None = None) -> _Likelihood | None:
+    """A variant's likelihood, or with the `other` one; None if it cannot be built."""
+    from bench import outside
     from variants import registry
 
-    try:
-        model = registry.seeded(variant.name, spec, 0, **{**variant.overrides, **changes})
-        return model if model.likelihood.support else None
-    except (Exception, SystemExit):
-        return None
+    question = variant.name, spec, variant.overrides | ({"likelihood": other} if other else {})
+    if registry.get(variant.name).built_in:
+        return _built(*question)
+    (answer,) = outside.each(_built, [question])  # a plugin's code may do what it likes
+    return None if isinstance(answer, outside.Silent) else answer
 
 
-def _likelihood(model: "VAE") -> str:
+def _built(name: str, spec: "DataSpec", overrides: dict[str, Any]) -> _Likelihood | None:
+    from variants import registry
     from variants.parts import part_names
 
-    return str(part_names(model)["likelihood"])
+    try:
+        model = registry.seeded(name, spec, 0, **overrides)
+        support = model.likelihood.support
+        return _Likelihood(str(part_names(model)["likelihood"]), support) if support else None
+    except (Exception, SystemExit):
+        return None
 
 
 def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Difference]:

@@ -1,10 +1,9 @@
 """A suite, end to end: check it, run what is missing, time each variant alone on its device, write the report."""
 
-import contextlib
 import dataclasses
 import inspect
+import itertools
 import os
-import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from bench import checkpoint, data, record, report, sources, supervise, weights
+from bench import checkpoint, data, outside, record, report, sources, supervise, weights
 from bench import device as devices
 from bench.errors import UsageError
 from bench.lock import lock
@@ -54,7 +53,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"settings have the form key=value, got {word!r}")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             value = text
         settings[key.strip()] = value
     return settings
@@ -76,16 +75,31 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     suite = dataclasses.replace(
         suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
     )
-    with contextlib.redirect_stdout(sys.stderr):  # what a variant prints is no result
-        configured = [_with_keywords(variant, keywords, suite.datasets) for variant in suite.variants]
+    answers = _asked(suite, keywords)
+    # A broken variant stays as it is: its cells will say what is wrong.
+    configured = [v if isinstance(a, outside.Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
             known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)}
-            names = ", ".join(variant.name for variant in suite.variants)
+            names = ", ".join(
+                variant.name + (f" ({answer.reason})" if isinstance(answer, outside.Silent) else "")
+                for variant, answer in zip(suite.variants, answers, strict=True)
+            )
             raise UsageError(
                 f"unknown setting {key!r}: no budget key, and none of {names} takes it; {hint(key, known)}"
             )
     return dataclasses.replace(suite, variants=tuple(configured))
+
+
+def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | outside.Silent[Variant]]:
+    """The variants with those keywords that they take; plugins are asked in a process of their own."""
+    plugins = [bool(v.overrides or keywords) and not registry.get(v.name).built_in for v in suite.variants]
+    questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
+    answers = iter(outside.each(_with_keywords, list(itertools.compress(questions, plugins))))
+    return [
+        next(answers) if plugin else _with_keywords(*question)
+        for plugin, question in zip(plugins, questions, strict=True)
+    ]
 
 
 def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant:

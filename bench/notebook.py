@@ -1,5 +1,6 @@
 """What of a long measurement is done: results batch by batch, kept in a file, so that a stopped one goes on."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,13 +28,7 @@ class Notebook:
     def __init__(self, file: Path | None = None, on_progress: Callable[[str, int, int], None] | None = None) -> None:
         self.file = file
         self.on_progress = on_progress or (lambda *_: None)
-        self._kept: dict[str, dict[str, list[float]]] = {}
-        if file is not None:
-            try:
-                kept = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError):
-                kept = None
-            self._kept = kept if isinstance(kept, dict) else {}
+        self._kept: dict[str, dict[str, list[float]]] = {} if file is None else _read(file)
 
     def each(self, name: str, batches: Iterable[Tensor], function: Callable[[Tensor], Columns], total: int) -> Columns:
         """Columns `[N]` float64 on the CPU, the batches' in order.
@@ -53,7 +48,7 @@ class Notebook:
                 # As it is read back: a float in JSON is exact.
                 self._kept[key] = {k: v.tolist() for k, v in columns.items()}
                 if self.file is not None:
-                    write_bytes(self.file, json.dumps(self._kept).encode())
+                    _write(self.file, self._kept)
             kept = self._kept[key]
             found.append({k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()})
             self.on_progress(name, i + 1, total)
@@ -63,3 +58,22 @@ class Notebook:
         """Forget what was kept: the figures are in a record now."""
         if self.file is not None:
             self.file.unlink(missing_ok=True)
+
+
+def _write(file: Path, kept: dict[str, dict[str, list[float]]]) -> None:
+    text = json.dumps(kept).encode()
+    write_bytes(file, _digest(text) + b"\n" + text)
+
+
+def _read(file: Path) -> dict[str, dict[str, list[float]]]:
+    """What `_write` has written; nothing if a single bit of it is not as it was."""
+    try:
+        digest, _, text = file.read_bytes().partition(b"\n")
+        kept: dict[str, dict[str, list[float]]] = json.loads(text) if digest == _digest(text) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return kept
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()

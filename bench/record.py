@@ -8,13 +8,13 @@ import platform
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MachineError
+from bench.errors import MachineError, UsageError
 
 SCHEMA = 1
 # Results compare only within one protocol. Raise it when the same configuration would give other numbers, beyond the
@@ -130,6 +130,10 @@ def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
     write_bytes(out / "runs" / f"{record['id']}.json", text.encode())
 
 
+class Newer(ValueError):
+    """A record that a later version than this one has written."""
+
+
 def read(path: Path) -> Record:
     """One record, its texts fit to be printed. ValueError with a one-line reason if it is none of a known schema."""
     try:
@@ -144,7 +148,8 @@ def read(path: Path) -> Record:
     if not isinstance(record, dict) or "schema" not in record:
         raise ValueError(f"{path.name} is not a record")
     if record["schema"] != SCHEMA:
-        raise ValueError(f"{path.name} has schema {str(record['schema'])[:20]}, this version reads {SCHEMA}")
+        kind = Newer if isinstance(record["schema"], int) and record["schema"] > SCHEMA else ValueError
+        raise kind(f"{path.name} has schema {str(record['schema'])[:20]}, this version reads {SCHEMA}")
     if not _is_whole(record):
         raise ValueError(f"{path.name} lacks parts of a record")
     return record
@@ -168,13 +173,72 @@ def _printable(value: Any) -> Any:
     return [_printable(each) for each in value] if isinstance(value, list) else value
 
 
+_Check = Callable[[Any], bool]
+
+
+def _text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def _scalar(value: Any) -> bool:
+    return _text(value) or _number(value)
+
+
+def _each(check: _Check) -> _Check:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def _list_of(check: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _table(**checks: _Check) -> _Check:
+    return lambda value: (
+        isinstance(value, dict) and all(check(value[key]) for key, check in checks.items() if key in value)
+    )
+
+
+_TIMED = _table(median=_number, q1=_number, q3=_number, blocks=_list_of(_number))
+_CHECK_NAMES = ("part", "quantity", "rule", "passed", "truth", "estimate", "error", "standard_error", "low", "high")
+_CHECK = _table(
+    **dict.fromkeys(_CHECK_NAMES[:3], lambda value: isinstance(value, str)),
+    **dict.fromkeys(_CHECK_NAMES[3:], _number),
+)
+_PROBLEM = ("d", "k", "noise", "orthogonal")
+# What tables and plots take for granted of a record's parts. A failed run may lack some of them.
+_PARTS = _table(
+    protocol=_text,
+    reason=_text,
+    cell=_table(
+        variant=lambda value: isinstance(value, str),
+        dataset=lambda value: isinstance(value, str),
+        overrides=_table(),
+        data_options=_table(),
+        binarise=_text,
+        device=_text,
+        precision=_text,
+        seed=lambda value: isinstance(value, int),
+        budget=_table(epochs=_number, train_size=_number, batch_size=_number, lr=_number),
+        measure=_each(_number),
+    ),
+    model=_each(_scalar),
+    metrics=_each(lambda value: _number(value) or (_TIMED(value) and "median" in value)),
+    errors=_each(_each(_number)),
+    latent=_each(lambda value: _number(value) or _list_of(_number)(value)),
+    curve=_list_of(_each(_number)),
+    timing=_each(_number),
+    provenance=_table(versions=_each(_text), trained=_table(), commit=_text, started=_text, data_sha256=_text),
+    checks=_list_of(lambda value: _CHECK(value) and set(_CHECK_NAMES) <= set(value)),
+    rate_distortion=_each(_list_of(_list_of(_number))),
+)
+
+
 def _is_whole(record: dict[str, Any]) -> bool:
-    tables = ("model", "errors", "latent", "timing", "provenance")  # what a failed run may lack
-    if not all(isinstance(record.get(name, {}), dict) for name in tables) or not isinstance(
-        record.get("curve", []), list
-    ):
-        return False
-    if not isinstance(record.get("cell"), dict) or not isinstance(record.get("metrics"), dict):
+    if not isinstance(record.get("cell"), dict) or not isinstance(record.get("metrics"), dict) or not _PARTS(record):
         return False
     if record.get("kind") not in KINDS or record.get("status") not in STATUSES or not isinstance(record.get("id"), str):
         return False
@@ -185,8 +249,12 @@ def _is_whole(record: dict[str, Any]) -> bool:
         or re.search(rf"^\.|[{_UNPRINTABLE}/\\]", record["id"])
     ):
         return False
-    if record["kind"] == "oracle" and record["status"] == "ok" and not isinstance(record.get("checks"), list):
-        return False
+    if record["kind"] == "oracle":
+        problem = record["cell"].get("data_options", {})
+        if not all(key in problem for key in _PROBLEM) or not all(map(_number, problem.values())):
+            return False
+        if record["status"] == "ok" and not {"checks", "rate_distortion"} <= set(record):
+            return False
     cell = {"variant", "overrides", "dataset", "data_options", "binarise", "device", "precision"}
     return cell | ({"seed", "budget", "measure"} if record["kind"] == "quality" else set()) <= set(record["cell"])
 
@@ -293,9 +361,15 @@ def difference(record: Record, other: Record) -> str:
 
 
 def finished(out: Path, identifier: str) -> Record | None:
-    """The record of a cell that needs no further run: it gave figures, or diverged, which it would do again."""
+    """The record of a cell that needs no further run: it gave figures, or diverged, which it would do again.
+
+    Raises:
+        UsageError: if a later version of vaebench has written it, which this one must not replace.
+    """
     try:
         found = read(out / "runs" / f"{identifier}.json")
+    except Newer as error:
+        raise UsageError(f"{error}: update vaebench, or choose another folder with --out") from error
     except ValueError:
         return None
     return found if found["status"] in ("ok", "diverged") else None

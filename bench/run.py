@@ -96,6 +96,9 @@ def _prepare(cell: Cell, result: Record, seed: int, train_size: int | None) -> t
     )
     result["provenance"]["data_sha256"] = loaded.checksum
     model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
+    # Whatever the recipe did to what all of a process has in common.
+    torch.set_num_threads(cell["threads"])
+    torch.set_default_dtype(torch.float32)
     if not isinstance(model, VAE):
         raise TypeError(f"the recipe returned {type(model).__name__}, not a VAE")
     result["model"] = part_names(model) | {

@@ -17,6 +17,7 @@ from bench import data
 from bench.errors import UsageError
 from bench.record import Cell
 
+MOST_SEEDS = 10_000
 SHIPPED = Path(__file__).parent / "suites"
 
 Settings = TypeVar("Settings")
@@ -45,6 +46,11 @@ def _settings(section: Any) -> dict[str, Any]:
         for f in dataclasses.fields(section)
         if (value := getattr(section, f.name)) != f.default or "added" not in f.metadata
     }
+
+
+def check_seeds(key: str, seeds: int) -> None:
+    """UsageError for a number of seeds that cannot be, or whose cells would fill the memory before any is run."""
+    _require(1 <= seeds <= MOST_SEEDS, key, seeds, f"between 1 and {MOST_SEEDS}")
 
 
 @dataclass(frozen=True)
@@ -257,14 +263,15 @@ def names() -> list[str]:
 def read(name: str) -> tuple[Path, dict[str, Any]]:
     """The file of a shipped suite by name, or of one given by its path, and its content. UsageError if unreadable."""
     path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")
     if path.stem in (".", ".."):  # it names the results folder
         raise UsageError(f"suite {path} has no name of its own: rename the file")
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if path.is_file():
+            return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    # ValueError: no UTF-8, no TOML, or a number of thousands of digits.
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"suite {path} cannot be read: {error}") from error
+    raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")
 
 
 def load(name: str) -> Suite:
@@ -292,7 +299,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
         **{key: typed(Suite, key, value) for key, value in scalars.items()},
         **{key: section(kind, key, table.get(key, {})) for key, kind in SECTIONS.items()},
     )
-    _require(suite.seeds >= 1, "seeds", suite.seeds, "at least 1")
+    check_seeds("seeds", suite.seeds)
     _require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")
     _refuse_repeats("variants", [(v.name, v.overrides) for v in suite.variants])
     _refuse_repeats("datasets", [(d.name, d.binarise, d.options) for d in suite.datasets])
@@ -369,7 +376,7 @@ def _fields(entry: object, what: str, allowed: dict[str, type]) -> dict[str, Any
 def _variant(entry: object) -> Variant:
     values = _fields(entry, "variants", {"name": str, "set": dict, "seeds": int})
     if "seeds" in values:
-        _require(values["seeds"] >= 1, "seeds in variants", values["seeds"], "at least 1")
+        check_seeds("seeds in variants", values["seeds"])
     return Variant(check_variant_name(values["name"]), values.get("set", {}), values.get("seeds"))
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from bench import record, sources
 from bench.record import Cell, Record
+from bench.streams import Patient
 
 # Seconds that a cell has to leave tidily when it is asked to.
 GRACE_S = 2.0
@@ -124,10 +125,11 @@ def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any], out:
 
 def _work(pipe: Connection, request: str) -> None:
     """In the cell's process: run it and send the record back."""
-    _end_with_supervisor()
+    end_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: whatever is open is closed
     os.dup2(2, 1)  # standard output belongs to the command; what a variant prints goes to standard error
+    sys.stdout = sys.stderr = Patient(sys.stderr)  # type: ignore[assignment]
     try:
         from bench.run import run_cell
 
@@ -151,7 +153,7 @@ def _work(pipe: Connection, request: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _end_with_supervisor() -> None:
+def end_with_supervisor() -> None:
     """Have the kernel end this process when its supervisor has gone, in whatever way, and whatever runs here.
 
     This is a child of the fork server, and cannot ask for its supervisor's death. But that holds the other end of the

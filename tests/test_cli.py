@@ -251,7 +251,7 @@ def absent_device() -> str:
         ("run tiny.toml --set epochs=0", 2, "epochs must be at least 1, got 0"),
         ("run tiny.toml --set nonsense=1", 2, "unknown setting 'nonsense'"),
         ("run tiny.toml --set latent=0", 2, "vanilla: latent must be a whole number of at least 1, got 0"),
-        ("run tiny.toml --seeds 0", 2, "--seeds must be at least 1, got 0"),
+        ("run tiny.toml --seeds 0", 2, "--seeds must be between 1 and 10000, got 0"),
         ("run tiny.toml --seeds many", 2, "many"),
         ("run tiny.toml --jobs 0", 2, "--jobs must be at least 1, got 0"),
         ("run tiny.toml --device tpu", 2, "unknown device 'tpu': choose one of auto, cpu"),

@@ -123,4 +123,17 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, content: bytes) -> No
     assert same(
         Notebook(tmp_path / "notes").each("a", batches(), noisy, TOTAL), Notebook().each("a", batches(), noisy, TOTAL)
     )
-    assert json.loads((tmp_path / "notes").read_text()).keys() == {"a 0", "a 1", "a 2"}
+    assert json.loads((tmp_path / "notes").read_bytes().splitlines()[1]).keys() == {"a 0", "a 1", "a 2"}
+
+
+def test_one_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    file, seen = tmp_path / "notes", list[int]()
+    Notebook(file).each("a", batches(), noisy, TOTAL)
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1  # a digit is another digit
+    file.write_bytes(content)
+    assert same(
+        Notebook(file).each("a", batches(), lambda x: (seen.append(len(x)), noisy(x))[1], TOTAL),
+        Notebook().each("a", batches(), noisy, TOTAL),
+    )
+    assert seen == [3, 3, 1]

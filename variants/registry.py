@@ -76,6 +76,11 @@ class Recipe:
     sources: tuple[str, ...]
     target: str
 
+    @property
+    def built_in(self) -> bool:
+        """Whether it is ours alone."""
+        return self.sources == (BUILT_IN,)
+
     def load(self) -> Callable[..., "VAE"]:
         """The recipe function. RegistryError if it is defined twice, fails to import, or is no function."""
         if len(self.sources) > 1:
@@ -95,13 +100,19 @@ class Recipe:
 
     def describe(self) -> dict[str, Any]:
         """Name, source, claim, summary, and whether it is available and if not why. Built-ins are not imported."""
-        row: dict[str, Any] = {"name": self.name, "source": " and ".join(self.sources)}
         try:
-            claim, summary = _read_built_in(self.name) if self.sources == (BUILT_IN,) else _read_plugin(self.load())
+            claim, summary = _read_built_in(self.name) if self.built_in else _read_plugin(self.load())
         except (Exception, SystemExit) as error:  # whatever is wrong with one variant, the others are listed
             reason = str(error) if isinstance(error, RegistryError) else _one_line(error)
-            return row | {"available": False, "reason": reason, **vars(Claim()), "summary": ""}
-        return row | {"available": True, "reason": None, **vars(claim), "summary": summary}
+            return self.unavailable(reason)
+        return self._row() | {"available": True, "reason": None, **vars(claim), "summary": summary}
+
+    def unavailable(self, reason: str) -> dict[str, Any]:
+        """What `describe` says of a variant that cannot be used."""
+        return self._row() | {"available": False, "reason": reason, **vars(Claim()), "summary": ""}
+
+    def _row(self) -> dict[str, Any]:
+        return {"name": self.name, "source": " and ".join(self.sources)}
 
 
 def _one_line(error: BaseException) -> str:

@@ -40,8 +40,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.data.files import at_home, folder_of, missing
 from bench.data.files import fetch as _fetch
-from bench.data.files import folder_of, missing
 from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file, tenths
 from bench.errors import DataError
 from variants.data_spec import DataSpec
@@ -223,7 +223,7 @@ def _read(
     if is_user_file(name):
         from bench.data import user_file
 
-        return user_file.read(Path(name).expanduser()), None
+        return user_file.read(at_home(name)), None
     if name == "linear_gaussian":
         from bench.data import gaussian
 

@@ -33,10 +33,18 @@ _UNPACK = {".gz": gzip.decompress, ".xz": lzma.decompress}
 def data_root(root: str | Path | None = None) -> Path:
     """Where data sets lie: `root`, else $VAEBENCH_DATA, else `vaebench` in the XDG cache folder."""
     if root is not None:
-        return Path(root).expanduser()
+        return at_home(root)
     if chosen := os.environ.get("VAEBENCH_DATA"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaebench"
+        return at_home(chosen)
+    return at_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vaebench"
+
+
+def at_home(path: str | Path) -> Path:
+    """A path with its `~` resolved, or as it is where nobody has that home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def folder_of(dataset: DataSet, root: str | Path | None = None) -> Path:
@@ -125,7 +133,7 @@ def _download(name: str, file: File, path: Path, folder: Path) -> None:
 
 def _received(url: str) -> Iterator[bytes]:
     """The bytes of a file on the network, piece by piece; OSError or HTTPException if they do not all come."""
-    from tqdm import tqdm  # here, so that reports are made where it is not installed
+    from tqdm import tqdm
 
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
         length = answer.length

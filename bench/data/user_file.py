@@ -51,14 +51,16 @@ def read(path: Path) -> Raw:
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
         with zipfile.ZipFile(path) as archive:
             if (size := sum(member.file_size for member in archive.infolist())) > _memory():
                 raise ValueError(f"it unpacks to {size / 2**20:,.0f} MiB, more than this machine's memory")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
+    except DataError:
+        raise
     # A damaged archive makes zipfile and numpy raise a dozen types, from zlib.error to MemoryError.
     except Exception as error:
         raise DataError(f"{path}: cannot read it as a .npz file of plain arrays ({one_line(error)})") from error

@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from tests.helpers import ROOT
 
+PROGRAM = (sys.executable, "-m", "bench")
 # A suite of one or two cells that run in a fraction of a second.
 SUITE = """
 seeds = 1
-variants = ["good"]
+variants = ["vanilla"]
 datasets = [{ name = "linear_gaussian", options = { n = 1000 } }]
 
 [budget]
@@ -62,17 +64,21 @@ def environment(*paths: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
 
 
-def program(*words: str | Path, cwd: Path, plugins: Path, **how: Any) -> subprocess.CompletedProcess[str]:
+def program(
+    *words: str | Path, cwd: Path, plugins: Iterable[Path] = (), **how: Any
+) -> subprocess.CompletedProcess[str]:
     """`vaebench WORDS`, ended, with both streams."""
-    return finished([sys.executable, "-m", "bench", *map(str, words)], cwd=cwd, plugins=plugins, **how)
+    return ended([*PROGRAM, *map(str, words)], cwd=cwd, plugins=plugins, **how)
 
 
-def finished(command: list[str], *, cwd: Path, plugins: Path, **how: Any) -> subprocess.CompletedProcess[str]:
+def ended(
+    command: list[str], *, cwd: Path, plugins: Iterable[Path] = (), **how: Any
+) -> subprocess.CompletedProcess[str]:
     """A command, ended, with both streams."""
     return subprocess.run(
         command,
         cwd=cwd,
-        env=environment(plugins) | how.pop("env", {}),
+        env=environment(*plugins),
         capture_output=True,
         encoding="utf-8",
         errors="replace",

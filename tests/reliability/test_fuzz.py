@@ -1,0 +1,436 @@
+"""Random settings, suites, records, data and weights: an expected error of one line, or a result; never a traceback.
+
+The examples are the same every time. VAEBENCH_FUZZ=20 draws others, and twenty times as many.
+"""
+
+import contextlib
+import copy
+import gzip
+import io
+import json
+import os
+import tarfile
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import bench.data as data
+from bench import execute, record, report, suite, table, weights
+from bench.data import readers, user_file
+from bench.errors import BenchError, DataError, UsageError
+from bench.notebook import Notebook
+from bench.oracle import page
+from bench.oracle import suite as oracle
+from tests import fake_records as fake
+from tests.data.test_files import idx, idx_contents, put, python2_pickle
+from tests.helpers import ROOT
+from tests.test_weights import SPEC, TRAINING, model_of
+from variants import registry
+
+MORE = int(os.environ.get("VAEBENCH_FUZZ", 0))
+
+# Where nothing waits for a disk.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def fuzz(examples: int) -> Callable[..., Any]:
+    return settings(
+        max_examples=examples * (MORE or 1),
+        derandomize=not MORE,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+# Sizes between these would be built, and take gigabytes.
+numbers = st.one_of(
+    st.integers(-3, 40),
+    st.integers(2**62, 2**70),
+    st.sampled_from([0.0, -0.0, 1e-300, 1e300, 0.5, 1e-3, float("nan"), float("inf"), -float("inf")]),
+)
+words = st.one_of(
+    st.sampled_from(["", "vanilla", "linear", "conv", "full", "gaussian", "bernoulli", "cosine", "digits", "nan"]),
+    st.sampled_from(["../x", "mnist", "a.npz", "~no such user/a.npz", "a\0b.npz", "x" * 300 + ".npz", "ü ñ", "none"]),
+    st.text(max_size=8),
+)
+scalars = st.one_of(numbers, st.booleans(), words, st.dates(), st.datetimes(), st.times())
+
+
+def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    inner = leaves | st.lists(leaves, max_size=3) | st.dictionaries(words, leaves, max_size=2)
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=2)
+
+
+values = nested(scalars)
+json_values = nested(st.none() | st.booleans() | numbers | words)
+
+
+def refused(error: BaseException) -> None:
+    """An expected error is one line that says something."""
+    said = str(error)
+    assert said.strip()
+    assert "\n" not in said or " ".join(said.split())  # the command line puts it on one line
+    assert "Traceback" not in said
+
+
+def check_cells(chosen: suite.Suite) -> None:
+    """Every cell of an accepted suite has a record that can be written, inside its folder."""
+    for cell in chosen.cells("cpu")[:4] + chosen.throughput_cells(["cpu"], 1)[:4]:
+        text = json.dumps(record.new("quality", cell, {}), allow_nan=False)
+        assert json.loads(text)["cell"] == cell
+        name = record.record_id("quality", cell)
+        assert Path("runs", name).parent == Path("runs")
+        if "budget" in cell:
+            assert weights.path(Path("out"), cell).parent == Path("out", "weights")
+
+
+# --- settings
+
+KEYS = ["epochs", "lr", "batch_size", "schedule", "train_size", "nll_points", "elbo_samples", "blocks", "block_s"]
+KEYS += ["latent", "hidden", "posterior", "likelihood", "network", "beta", "rank", "sigma", "warmup_epochs", "samples"]
+SMALL = suite.parse("mine", {"variants": ["vanilla", "low_rank", "beta", "iwae"], "datasets": ["linear_gaussian"]})
+
+
+def toml(value: object) -> str:
+    """As a user would type it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + "}"
+    return value.isoformat() if hasattr(value, "isoformat") else repr(value)
+
+
+@fuzz(150)
+@given(st.lists(st.tuples(st.sampled_from(KEYS) | words, values, st.booleans()), min_size=1, max_size=3))
+def test_settings(chosen: list[tuple[str, object, bool]]) -> None:
+    typed = [f"{key}={toml(value) if quoted else value}" for key, value, quoted in chosen]
+    try:
+        configured = execute.configure(SMALL, execute.parse_settings(typed))
+    except BenchError as error:
+        refused(error)
+    else:
+        check_cells(configured)
+
+
+# --- suites
+
+BASE = tomllib.loads((suite.SHIPPED / "standard.toml").read_text(encoding="utf-8"))
+ORACLE = tomllib.loads((suite.SHIPPED / "oracle.toml").read_text(encoding="utf-8"))
+TEXTS = [path.read_text(encoding="utf-8") for path in sorted(suite.SHIPPED.glob("*.toml"))]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of everything inside a nest of lists and dictionaries."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, inner in items for found in places(inner, (*path, key)))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, base: Any, values: st.SearchStrategy[Any]) -> Any:
+    """`base` with a few of its places replaced, removed, or given something more."""
+    made = copy.deepcopy(base)
+    for _ in range(draw(st.integers(1, 3))):
+        found = [path for path in places(made) if path]
+        if not found:
+            break
+        *way, last = draw(st.sampled_from(found))
+        home = made
+        for key in way:
+            home = home[key]
+        how = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
+        if how == "replace":
+            home[last] = draw(values)
+        elif how == "remove":
+            del home[last]
+        elif isinstance(home, dict):
+            home[draw(words)] = draw(values)
+        else:
+            home.append(draw(values))
+    return made
+
+
+@fuzz(200)
+@given(mutated(BASE, values))
+def test_suite_tables(source: dict[str, Any]) -> None:
+    try:
+        check_cells(suite.parse("mine", source))
+    except BenchError as error:
+        refused(error)
+
+
+@fuzz(100)
+@given(mutated(ORACLE, values))
+def test_oracle_suite_tables(source: dict[str, Any]) -> None:
+    assume("problem" in source)
+    try:
+        for cell in oracle.parse("mine", source).cells("cpu"):
+            json.dumps(record.new("oracle", cell, {}), allow_nan=False)
+    except BenchError as error:
+        refused(error)
+
+
+@st.composite
+def spliced(draw: st.DrawFn, base: bytes, most: int = 4) -> bytes:
+    """Bytes with a few places flipped, cut out, doubled, or overwritten; or cut off."""
+    content = bytearray(base)
+    for _ in range(draw(st.integers(1, most))):
+        at = draw(st.integers(0, len(content)))
+        length = draw(st.integers(1, 8))
+        how = draw(st.sampled_from(["flip", "cut", "insert", "overwrite", "double", "end"]))
+        if how == "flip" and at < len(content):
+            content[at] ^= 1 << draw(st.integers(0, 7))
+        elif how == "cut":
+            del content[at : at + length]
+        elif how == "insert":
+            content[at:at] = draw(st.binary(max_size=8))
+        elif how == "overwrite":
+            content[at : at + length] = draw(st.sampled_from([b"\0" * length, b"\xff" * length, b"\x7f" * length]))
+        elif how == "double":
+            content[at:at] = content[at : at + 8 * length]
+        elif draw(st.integers(0, 3)) == 0:
+            del content[at:]
+    return bytes(content)
+
+
+@fuzz(200)
+@given(st.sampled_from(TEXTS).flatmap(lambda text: spliced(text.encode())) | st.binary(max_size=60))
+def test_suite_files(content: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder, "mine.toml")
+        path.write_bytes(content)
+        try:
+            _, source = suite.read(str(path))
+            if "problem" in source:
+                oracle.parse("mine", source)
+            else:
+                check_cells(suite.load(str(path)))
+        except BenchError as error:
+            refused(error)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~no such user/a", "../" * 50, "", ".", "\ud800"])
+@pytest.mark.parametrize("ending", ["", ".toml", ".npz"])
+def test_names_that_are_none(name: str, ending: str) -> None:
+    for ask in (suite.load, suite.dataset, suite.check_variant_name):
+        with pytest.raises(BenchError) as caught:
+            ask(name + ending)
+        refused(caught.value)
+
+
+# --- data
+
+
+@fuzz(200)
+@given(spliced(idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))) | st.binary(max_size=40))
+def test_idx_files(content: bytes) -> None:
+    try:
+        readers.parse_idx(content, Path("mine"))
+    except DataError as error:
+        refused(error)
+
+
+def npz(save: Callable[..., None]) -> bytes:
+    buffer = io.BytesIO()
+    save(buffer, train=np.linspace(0, 1, 12 * 16).reshape(12, 4, 4), train_labels=np.arange(12))
+    return buffer.getvalue()
+
+
+@fuzz(300)
+@given(st.sampled_from([npz(np.savez), npz(np.savez_compressed)]).flatmap(spliced) | st.binary(max_size=40))
+def test_users_files(content: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder, "mine.npz")
+        path.write_bytes(content)
+        try:
+            user_file.read(path)
+        except DataError as error:
+            refused(error)
+
+
+def omniglot() -> dict[str, bytes]:
+    contents = {}
+    for part in ("images_background", "images_evaluation"):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for drawer in range(1, 21):
+                png = io.BytesIO()
+                Image.new("1", (105, 105), drawer % 2).save(png, "png")
+                archive.writestr(f"{part}/Greek/character01/0001_{drawer:02d}.png", png.getvalue())
+        contents[f"{part}.zip"] = buffer.getvalue()
+    return contents
+
+
+def cifar10() -> dict[str, bytes]:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+            batch = python2_pickle({"data": np.zeros((2, 3072), dtype=np.uint8), "labels": [0, 1]})
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = len(batch)
+            tar.addfile(info, io.BytesIO(batch))
+    return {"cifar-10-python.tar.gz": buffer.getvalue()}
+
+
+def svhn() -> dict[str, bytes]:
+    contents = {}
+    for part, n in (("train", 8), ("test", 3)):
+        buffer = io.BytesIO()
+        scipy.io.savemat(buffer, {"X": np.zeros((32, 32, 3, n), dtype=np.uint8), "y": np.ones((n, 1), dtype=np.uint8)})
+        contents[f"{part}_32x32.mat"] = buffer.getvalue()
+    return contents
+
+
+ARCHIVES = {"kmnist": idx_contents(), "omniglot": omniglot(), "cifar10": cifar10(), "svhn": svhn()}
+SIZES = {"omniglot": {"train": 28, "valid": 2, "test": 10}, "cifar10": {"train": 8, "valid": 2, "test": 2}}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.filterwarnings("ignore")  # of scipy and zipfile, about the damage
+def test_archives_whose_checksum_is_right(name: str) -> None:
+    """As if an attacker had forged the MD5: inside the packing anything may be wrong, and no code runs from it."""
+    contents = ARCHIVES[name]
+    first = next(iter(contents))
+    unpack = first.endswith(".gz")
+
+    @fuzz(40)
+    @given(spliced(gzip.decompress(contents[first]) if unpack else contents[first]))
+    def check(content: bytes) -> None:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, pytest.MonkeyPatch.context() as patch:
+            packed = {first: gzip.compress(content, 1) if unpack else content}
+            sizes = {"splits": SIZES[name]} if name in SIZES else {}
+            put(patch, name, Path(folder, name), contents | packed, **sizes)
+            try:
+                data.verify(name, folder)
+            except DataError as error:
+                refused(error)
+
+    check()
+
+
+# --- what is kept
+
+
+def kept_weights() -> bytes:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        weights.write(Path(folder, "w"), model_of(), TRAINING)
+        return Path(folder, "w").read_bytes()
+
+
+@fuzz(150)
+@given(spliced(kept_weights()) | st.binary(max_size=40))
+def test_weights(content: bytes) -> None:
+    model = registry.seeded("vanilla", SPEC, 1, latent=2, hidden=[4])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        Path(folder, "w").write_bytes(content)
+        training = weights.read(Path(folder, "w"), model)
+    state = model.state_dict()
+    if training is None:
+        assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
+    else:
+        json.dumps(training, allow_nan=False)
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in state.values())
+
+
+def notes() -> bytes:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        measured(Path(folder, "notes"))
+        return Path(folder, "notes").read_bytes()
+
+
+def measured(file: Path | None) -> dict[str, list[float]]:
+    batches = [torch.tensor([0.0, 1.0]), torch.tensor([2.0])]
+    columns = Notebook(file).each("elbo", batches, lambda x: {"a": x + torch.rand(len(x)), "b": x + 1}, 2)
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+@fuzz(100)
+@given(spliced(notes()))
+def test_notes(content: bytes) -> None:
+    """Whatever has become of them, the figures are those of an undisturbed measurement."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        Path(folder, "notes").write_bytes(content)
+        assert measured(Path(folder, "notes")) == measured(None)
+
+
+# --- records
+
+RECORDS = [
+    fake.thorough("vanilla", 0),
+    fake.quality("beta", 1, status="error", reason="it broke"),
+    fake.throughput("vanilla"),
+]
+
+
+SOUND = fake.thorough("vanilla", 3)
+
+
+@fuzz(150)
+@given(st.sampled_from(RECORDS).flatmap(lambda made: mutated(made, json_values)))
+def test_records(made: Any) -> None:
+    """Tables and pages of a folder with a sound record and a changed one."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        out = Path(folder)
+        (out / "runs").mkdir()
+        (out / "runs" / f"{SOUND['id']}.json").write_text(json.dumps(SOUND), encoding="utf-8")
+        (out / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
+        records, warnings = record.read_all(out)
+        assert SOUND in records
+        warnings += table.problems(records)
+        for dataset, own in table.by_dataset(records).items():
+            table.markdown(own, dataset)
+            table.csv(own)
+            table.latex(own, dataset)
+        table.terminal(records)
+        report._page(records, {}, {}, warnings, ([], []), [])
+        report.beside(records, RECORDS)
+        assert all("\n" not in line for line in warnings)
+
+
+PROBLEM = json.loads(min((ROOT / "results" / "reference" / "oracle" / "runs").glob("*.json")).read_text("utf-8"))
+PROBLEM["checks"] = PROBLEM["checks"][:3]
+
+
+@fuzz(100)
+@given(mutated(PROBLEM, json_values))
+def test_oracle_records(made: Any) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        (Path(folder) / "runs").mkdir()
+        (Path(folder) / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
+        records, warnings = record.read_all(Path(folder), kinds=("oracle",))
+        if not records:  # nothing is written then
+            return
+        page.summary(records)
+        page.failures(records)
+        page._csv(records)
+        page._markdown(records)
+        page._page(records, warnings, has_plot=False)
+
+
+@fuzz(300)
+@given(spliced(json.dumps(RECORDS[0]).encode(), most=2))
+def test_files_that_were_records(content: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        out = Path(folder)
+        (out / "runs").mkdir()
+        (out / "runs" / "b.json").write_bytes(content)
+        records, warnings = record.read_all(out)
+        assert records or warnings
+        with contextlib.suppress(UsageError):  # of a later version
+            record.finished(out, "b")
