@@ -10,6 +10,7 @@ SEEDS ?=
 DEVICE ?= auto
 SET ?=
 AGAIN ?=
+ENGINE ?=
 TABLE ?=
 PROFILE ?=
 ROWS ?=
@@ -17,7 +18,8 @@ OUT ?=
 BASELINE ?=
 # Words for `vaebench`, in common to bench and compare
 OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
+	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again) \
+	$(if $(ENGINE),--engine $(ENGINE))
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 PEERS = .venv-peers
@@ -27,7 +29,7 @@ PEERS = .venv-peers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu AGAIN=1 SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
+	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu AGAIN=1 ENGINE=ray SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
 
 install: $(READY) ## make the virtual environment
 

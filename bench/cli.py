@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -22,6 +22,7 @@ from bench.streams import Patient
 
 if TYPE_CHECKING:
     from bench.execute import Outcome
+    from bench.on_ray import Cluster
 
 OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -64,6 +65,19 @@ Compile = Annotated[
     bool | None, Parameter(help="Train with torch.compile; such runs are a comparison group of their own.")
 ]
 Jobs = Annotated[int | None, Parameter(help="Cells side by side; by default one a CPU core.")]
+Engine = Annotated[
+    Literal["local", "ray"],
+    Parameter(help="What cells run on: this machine, or a Ray cluster (pip install 'vaebench[ray]')."),
+]
+Address = Annotated[
+    str | None, Parameter(help="Of the Ray cluster, HOST:PORT or auto; without it one is started on this machine.")
+]
+Gpus = Annotated[
+    float | None,
+    Parameter(
+        help="Of a GPU, what each cell asks the Ray cluster for, for example 0.25; by default 1 on an accelerator."
+    ),
+]
 Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, instead of the suite's number.")]
 
 
@@ -114,6 +128,9 @@ def run(
     out: Out = None,
     jobs: Jobs = None,
     again: Again = False,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus: Gpus = None,
     json: Json = False,
 ) -> int:
     """Run what is missing of a suite, then write and print its tables and plots.
@@ -133,12 +150,14 @@ def run(
     path, table = suite.read(suite_name)
     if "problem" in table:
         own = {"variants": variants, "datasets": datasets, "seeds": seeds, "precision": precision, "compile": compile}
+        own["engine ray"] = engine == "ray"
         for word, given in own.items():
             if given:
                 raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")
         return _oracle(path, table, settings, out, json, device=device, jobs=jobs, again=again)
     chosen = _suite(suite_name, variants, datasets, seeds, settings, precision, compile)
-    outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
+    with _cluster(engine, address, gpus) as cluster:
+        outcome = _execute(chosen, out, device=device, jobs=jobs, again=again, cluster=cluster)
     return _finish(outcome, json)
 
 
@@ -155,6 +174,9 @@ def compare(
     out: Out = None,
     jobs: Jobs = None,
     again: Again = False,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus: Gpus = None,
     json: Json = False,
 ) -> int:
     """Compare variants with the first one named: run what is missing, then show paired differences over seeds.
@@ -178,7 +200,8 @@ def compare(
     chosen = _suite(suite_name, names, datasets, seeds, settings, precision, compile)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
-    outcome = _execute(chosen, out, device=device, jobs=jobs, again=again)
+    with _cluster(engine, address, gpus) as cluster:
+        outcome = _execute(chosen, out, device=device, jobs=jobs, again=again, cluster=cluster)
     found = differences(outcome.records, names[0])
     if json:
         _print_json([dataclasses.asdict(difference) for difference in found])
@@ -412,6 +435,20 @@ def _suite(
         if value is not None:
             chosen = dataclasses.replace(chosen, **{key: suite.typed(suite.Suite, key, value)})
     return configure(chosen, parse_settings(settings))
+
+
+@contextlib.contextmanager
+def _cluster(engine: str, address: str | None, gpus: float | None) -> "Iterator[Cluster | None]":
+    if engine == "local":
+        for word, given in (("address", address), ("gpus", gpus)):
+            if given is not None:
+                raise UsageError(f"--{word} goes with --engine ray")
+        yield None
+        return
+    from bench import on_ray
+
+    with on_ray.connect(address, gpus) as cluster:
+        yield cluster
 
 
 def _execute(chosen: suite.Suite, out: Path | None, *, jobs: int | None = None, **how: Any) -> "Outcome":

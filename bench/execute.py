@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import checkpoint, data, outside, record, report, sources, supervise, weights
 from bench import device as devices
@@ -21,6 +21,9 @@ from bench.record import Cell, Record
 from bench.suite import SECTIONS, DataChoice, Suite, Variant, hint, typed
 from variants import RegistryError, registry
 from variants.parts import OptionError
+
+if TYPE_CHECKING:
+    from bench.on_ray import Cluster
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def execute(
     quality: bool = True,
     again: bool = False,
     page: Callable[[Path], report.Report] | None = None,
+    cluster: "Cluster | None" = None,
 ) -> Outcome:
     """Run what is missing of a suite and write its report.
 
@@ -171,26 +175,29 @@ def execute(
         quality: train and measure; False measures throughput alone.
         again: run what is finished as well.
         page: writes the report, instead of the usual one.
+        cluster: where cells run, instead of this machine; throughput is then not measured.
 
     Raises:
         UsageError, DataError, MachineError: before any cell is run.
         KeyboardInterrupt: what finished stays.
     """
-    device = devices.resolve(device)
+    device = cluster.resolve(device) if cluster else devices.resolve(device)
     where = ["cpu"] if device == "cpu" else ["cpu", device]
     trained = suite.cells(device) if quality else []
-    timed = suite.throughput_cells(where, threads=cores())
+    timed = [] if cluster else suite.throughput_cells(where, threads=cores())
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
     _check_train_size(suite)
-    for each in {device, *(cell["device"] for cell in timed)}:
+    for each in {device, *(cell["device"] for cell in timed)} if not cluster else ():
         if suite.compile:
             devices.require_compiler(each)
         if suite.precision == "bf16":
             devices.require_bf16(each)
     page = page or partial(report.write, reference=report.reference_of(out, suite.name))
     with lock(out):
-        return _run(suite, out, trained, timed, side=jobs or default_jobs(device), again=again, page=page)
+        side = jobs if cluster else jobs or default_jobs(device)
+        run_cells = cluster.run_cells if cluster else supervise.run_cells
+        return _run(suite, out, trained, timed, side=side, again=again, page=page, run_cells=run_cells)
 
 
 def _run(
@@ -199,9 +206,10 @@ def _run(
     trained: list[Cell],
     timed: list[Cell],
     *,
-    side: int,
+    side: int | None,
     again: bool,
     page: Callable[[Path], report.Report],
+    run_cells: Callable[..., None],
 ) -> Outcome:
     found = unfinished(out, {"quality": trained, "throughput": timed}, again=again)
     missing, untimed = found.cells["quality"], found.cells["throughput"]
@@ -238,7 +246,7 @@ def _run(
             ("quality", missing, side),
             ("throughput", untimed, 1),
         ):
-            supervise.run_cells(
+            run_cells(
                 kind,
                 cells,
                 out,
@@ -317,10 +325,10 @@ def _pure_seconds(found: Record) -> float | None:
     return sum(found["timing"].values()) if now else None
 
 
-def _overhead(pure: list[float | None], wall: float, jobs: int) -> str | None:
+def _overhead(pure: list[float | None], wall: float, jobs: int | None) -> str | None:
     seconds = [each for each in pure if each is not None]
     # Of a few runs the last ones leave jobs idle, which is no overhead.
-    if len(seconds) < len(pure) or len(seconds) < 4 * jobs:
+    if jobs is None or len(seconds) < len(pure) or len(seconds) < 4 * jobs:
         return None
     ratio = wall / (sum(seconds) / jobs)
     return f"{len(pure)} runs in {wall:.0f} s, {ratio:.2f} x their training and measuring over {jobs} side by side"

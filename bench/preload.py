@@ -11,8 +11,9 @@ import torch._dynamo  # noqa: F401 - every optimiser imports it
 import bench.run  # noqa: F401 - for the cells
 from bench import data
 
-# The supervisor says in JSON, [[data set, binarisation], ...], what its cells will read.
-for _name, _binarise in json.loads(os.environ.get("VAEBENCH_KEEP", "[]")):
+# The supervisor says in JSON, [[data set, binarisation], ...], what its cells will read; a third word is the place of a
+# user's file that is not under its own name.
+for _choice in json.loads(os.environ.get("VAEBENCH_KEEP", "[]")):
     # Whatever is wrong with the data, their cells will say it.
     with contextlib.suppress(Exception):
-        data.keep(_name, _binarise)
+        data.keep(*_choice)

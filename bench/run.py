@@ -1,5 +1,6 @@
 """One cell of a suite -> one Record: JSON in, JSON out. It knows no suite, no engine and no other cell."""
 
+import glob
 import hashlib
 import io
 import math
@@ -150,7 +151,7 @@ def _quality(
     result["curve"] = training["curve"]
     result["provenance"]["trained"] = training["provenance"]
     started = time.perf_counter()
-    notebook = Notebook(_notes(kept, result), on_measured)
+    notebook = Notebook(_notes(kept, result, on_note), on_measured)
     judgement = measure.evaluate(model, loaded, how, notebook)
     result["timing"] = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
     result["model"]["kl_method"] = judgement.kl_method
@@ -170,12 +171,18 @@ def _quality(
             return None
 
 
-def _notes(kept: Path | None, result: Record) -> Path | None:
-    """Where a stopped measurement is kept. It is one of these weights: whoever trains anew measures anew."""
+def _notes(kept: Path | None, result: Record, on_note: Callable[[str], None]) -> Path | None:
+    """Where a stopped measurement is kept. It is one of these weights by this code: others are no use, and go."""
     if kept is None or not kept.exists():
         return None
-    digest = hashlib.sha256(kept.read_bytes()).hexdigest()[:10]
-    return kept.with_name(f"{result['id']}_{digest}.notes.json")
+    code = str(result["provenance"].get("code_sha256"))
+    digest = hashlib.sha256(kept.read_bytes() + code.encode()).hexdigest()[:10]
+    own = kept.with_name(f"{result['id']}_{digest}.notes.json")
+    for other in kept.parent.glob(f"{glob.escape(result['id'])}_*.notes.json"):
+        if other != own:
+            on_note("measuring starts anew, for what was measured is of other weights or code")
+            other.unlink(missing_ok=True)
+    return own
 
 
 def _trained(
@@ -204,11 +211,14 @@ def _trained(
         provenance={key: known.get(key) for key in keys},
         on_note=on_note,
     )
-    if kept and (training := weights.read(kept, model)) and training["provenance"].get("data_sha256") == data_sha256:
-        if training["provenance"].get("training_sha256") not in (None, known.get("training_sha256")):
-            on_note("measures kept weights that other code trained; --again trains anew")
-        running.close()  # a kill may have come between the two
-        return training
+    about = weights.about(kept) if kept else None
+    if kept and about and about["provenance"].get("data_sha256") == data_sha256:
+        # Weights of before the code was noted are taken as they are.
+        if about["provenance"].get("training_sha256") not in (None, known.get("training_sha256")):
+            on_note("training starts anew, for its kept weights were made by other code")
+        elif training := weights.read(kept, model):
+            running.close()  # a kill may have come between the two
+            return training
     try:
         curve = train(
             model,

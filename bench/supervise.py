@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess, parent_process
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bench import record, sources
 from bench.record import Cell, Record
@@ -24,6 +25,41 @@ from bench.streams import Patient
 
 # Seconds that a cell has to leave tidily when it is asked to.
 GRACE_S = 2.0
+
+
+class Epochs(NamedTuple):
+    """A cell has finished so many further epochs."""
+
+    cell: Cell
+    more: int
+
+
+class Measured(NamedTuple):
+    """A cell has finished some of the batches of a measurement."""
+
+    cell: Cell
+    what: str
+    done: int
+    total: int
+
+
+class Note(NamedTuple):
+    """A cell has a line that a user should read."""
+
+    cell: Cell
+    line: str
+
+
+class Done(NamedTuple):
+    """A cell has ended."""
+
+    record: Record
+    artefacts: bytes | None
+    seconds: float
+    epochs: int  # of its budget that it has not told of
+
+
+Event = Epochs | Measured | Note | Done
 
 
 @dataclass
@@ -68,12 +104,60 @@ def run_cells(
         MachineError: a record cannot be written.
         KeyboardInterrupt: after the cells in flight have been ended; what was written stays.
     """
+    found = events(kind, cells, out, jobs=jobs, timeout_s=timeout_s, provenance=provenance)
+    with contextlib.closing(found):
+        for event in found:
+            deliver(event, out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note)
+
+
+def deliver(
+    event: Event,
+    out: Path,
+    *,
+    on_epoch: Callable[[int], None],
+    on_measured: Callable[[Cell, str, int, int], None],
+    on_record: Callable[[Record, float], None],
+    on_note: Callable[[Cell, str], None] = lambda *_: None,
+) -> None:
+    """Write the record of an event that has one, and tell whoever is concerned; see `run_cells`."""
+    match event:
+        case Epochs(_, more):
+            on_epoch(more)
+        case Measured(cell, what, done, total):
+            on_measured(cell, what, done, total)
+        case Note(cell, line):
+            on_note(cell, line)
+        case Done(found, artefacts, seconds, epochs):
+            on_epoch(epochs)
+            record.write(out, found, artefacts)
+            on_record(found, seconds)
+
+
+def events(
+    kind: str,
+    cells: list[Cell],
+    out: Path,
+    *,
+    jobs: int,
+    timeout_s: float,
+    provenance: dict[str, Any],
+    files: Mapping[str, Path] = MappingProxyType({}),
+) -> Generator[Event]:
+    """Run every cell in a process of its own, and yield what happens. Nothing is written but what cells keep for
+    themselves; to close it ends the cells in flight.
+
+    Args:
+        files: where users' files are, by the names that the cells have for them; by default under these names.
+    """
     # A fork server imports torch and reads the data once; a cell then starts in milliseconds with a clean copy of both.
     # Where forking is not safe, every cell starts from nothing.
     method = "forkserver" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        os.environ["VAEBENCH_KEEP"] = json.dumps(sorted({(cell["dataset"], cell["binarise"]) for cell in cells}))
+        kept = sorted({(cell["dataset"], cell["binarise"]) for cell in cells})
+        os.environ["VAEBENCH_KEEP"] = json.dumps(
+            [[*choice, *(str(files[n]) for n in choice[:1] if n in files)] for choice in kept]
+        )
         context.set_forkserver_preload(["bench.preload"])
     waiting, running = list(reversed(cells)), list[_Running]()
     try:
@@ -83,14 +167,14 @@ def run_cells(
                     running.append(_start(context, kind, waiting.pop(), provenance, out))
             ready = wait([r.pipe for r in running], timeout=1.0)
             for r in list(running):
-                outcome = _receive(r, on_epoch, on_measured, on_note) if r.pipe in ready else None
-                if outcome is None and time.monotonic() - r.started > timeout_s:
-                    outcome = _failed(r, "timeout", f"not finished after {timeout_s / 60:g} minutes"), None
-                if outcome is not None:
+                event = _receive(r) if r.pipe in ready else None
+                if not isinstance(event, Done) and time.monotonic() - r.started > timeout_s:
+                    event = _failed(r, "timeout", f"not finished after {timeout_s / 60:g} minutes")
+                if isinstance(event, Done):
                     _end(r, time.monotonic() + GRACE_S)
                     running.remove(r)
-                    record.write(out, *outcome)
-                    on_record(outcome[0], time.monotonic() - r.started)
+                if event is not None:
+                    yield event
     finally:
         for r in running:
             r.process.terminate()
@@ -173,32 +257,22 @@ def _send(pipe: Connection, *message: Any) -> None:
     pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
 
 
-def _receive(
-    r: _Running,
-    on_epoch: Callable[[int], None],
-    on_measured: Callable[[Cell, str, int, int], None],
-    on_note: Callable[[Cell, str], None],
-) -> tuple[Record, bytes | None] | None:
+def _receive(r: _Running) -> Event:
     try:
-        message = json.loads(r.pipe.recv_bytes())
-        if message[0] == "record":
-            result: Record = message[1]
-            artefacts = r.pipe.recv_bytes() if message[2] else None
+        what, *facts = json.loads(r.pipe.recv_bytes())
+        artefacts = r.pipe.recv_bytes() if what == "record" and facts[1] else None
     except (EOFError, OSError):
         r.process.join(5)
-        return _failed(r, "error", f"the cell's process {_how_it_ended(r.process.exitcode)}"), None
-    if message[0] == "epoch":
-        on_epoch(message[1] - r.epochs)
-        r.epochs = message[1]
-        return None
-    if message[0] == "measured":
-        on_measured(r.cell, *message[1:])
-        return None
-    if message[0] == "note":
-        on_note(r.cell, message[1])
-        return None
-    on_epoch(r.cell.get("budget", {}).get("epochs", 0) - r.epochs)
-    return result, artefacts
+        return _failed(r, "error", f"the cell's process {_how_it_ended(r.process.exitcode)}")
+    if what == "epoch":
+        before, r.epochs = r.epochs, facts[0]
+        return Epochs(r.cell, r.epochs - before)
+    if what == "measured":
+        return Measured(r.cell, *facts)
+    if what == "note":
+        return Note(r.cell, facts[0])
+    untold = r.cell.get("budget", {}).get("epochs", 0) - r.epochs
+    return Done(facts[0], artefacts, time.monotonic() - r.started, untold)
 
 
 def _how_it_ended(code: int | None) -> str:
@@ -209,8 +283,9 @@ def _how_it_ended(code: int | None) -> str:
     return f"exited with code {code} without a result"
 
 
-def _failed(r: _Running, status: str, reason: str) -> Record:
-    return record.new(r.kind, r.cell, r.provenance) | {"status": status, "reason": reason}
+def _failed(r: _Running, status: str, reason: str) -> Done:
+    made = record.new(r.kind, r.cell, r.provenance) | {"status": status, "reason": reason}
+    return Done(made, None, time.monotonic() - r.started, 0)
 
 
 def _end(r: _Running, until: float) -> None:

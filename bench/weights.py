@@ -46,24 +46,35 @@ def write(file: Path, model: VAE, training: dict[str, Any]) -> None:
     write_bytes(file, save(tensors, metadata={"training": json.dumps(training, allow_nan=False)}))
 
 
+def about(file: Path) -> dict[str, Any] | None:
+    """What `write` was told of the training whose weights a file holds; None if there is no such file."""
+    try:
+        with safe_open(file, framework="pt") as kept:
+            training = json.loads((kept.metadata() or {})["training"])
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError):
+        return None
+    if not isinstance(training, dict) or not {"curve", "train_s", "provenance"} <= training.keys():
+        return None
+    return training if isinstance(training["provenance"], dict) else None
+
+
 def read(file: Path, model: VAE) -> dict[str, Any] | None:
     """Put kept weights into `model` and return what `write` was told of their training.
 
     None, and `model` as it was, if there is no such file, or it is cut off, or holds another model's weights: the
     model is then to be trained.
     """
+    training = about(file)
     try:
         with safe_open(file, framework="pt") as kept:
             tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - it is no dictionary
-            training = json.loads((kept.metadata() or {})["training"])
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError):
-        return None
-    if not isinstance(training, dict) or not {"curve", "train_s", "provenance"} <= training.keys():
+    except (OSError, SafetensorError):
         return None
     own = model.state_dict()
     if {n: (t.shape, t.dtype) for n, t in own.items()} != {n: (t.shape, t.dtype) for n, t in tensors.items()}:
         return None
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
         return None
-    model.load_state_dict(tensors)
+    if training is not None:
+        model.load_state_dict(tensors)
     return training

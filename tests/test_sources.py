@@ -23,7 +23,7 @@ def test_all_that_a_cell_reaches_counts() -> None:
         name = queue.pop()
         if name in MODULES and name not in reached:
             reached.add(name)
-            queue += all_imports(name)
+            queue += all_imports(name) if name not in NO_NUMBERS else []
     counted = {name for name, _ in sources._ours(sources.TRAINING + sources.JUDGING)}
     paths = {name: MODULES[name].relative_to(ROOT).as_posix() for name in reached}
     assert {name for name, path in paths.items() if path not in counted} == NO_NUMBERS - {

@@ -55,6 +55,8 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
     assert epochs == 2 * 5  # of the three cells that died nobody knows
     written, warnings = record.read_all(tmp_path)
     assert warnings == []
+    for made in (*written, *told):
+        made.pop("traceback", None)  # which is read as one line
     assert sorted(written, key=lambda r: r["id"]) == sorted(told, key=lambda r: r["id"])
     # A process of its own changes no number, and a crashed neighbour none either.
     for seed in (0, 1):

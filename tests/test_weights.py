@@ -195,16 +195,24 @@ def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) ->
         result, _ = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append, out=out)
         assert (result["status"], epochs) == ("ok", epochs_run), result["reason"]
         assert result["provenance"]["trained"]["data_sha256"] == result["provenance"]["data_sha256"]
+        # Nor does training begin from them.
+        assert figures(result) == figures(run_cell("quality", made, PROVENANCE)[0])
 
 
-def test_weights_that_other_code_trained_are_used_and_told(tmp_path: Path) -> None:
+def test_weights_and_measurements_of_other_code_are_not_used_and_that_is_told(tmp_path: Path) -> None:
     made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
-    for code, told in (
-        ("1", []),
-        ("1", []),
-        ("2", ["measures kept weights that other code trained; --again trains anew"]),
-    ):
+    training = "training starts anew, for its kept weights were made by other code"
+    measuring = "measuring starts anew, for what was measured is of other weights or code"
+    for trained_by, judged_by, told in (("1", "1", []), ("1", "2", [measuring]), ("2", "3", [training, measuring])):
+        known = PROVENANCE | {"training_sha256": trained_by, "code_sha256": judged_by}
         notes: list[str] = []
-        known = PROVENANCE | {"training_sha256": code}
         result, _ = run_cell("quality", made, known, on_note=notes.append, out=tmp_path)
-        assert (notes, result["provenance"]["trained"]["training_sha256"]) == (told, "1")
+        assert (notes, result["provenance"]["trained"]["training_sha256"]) == (told, trained_by)
+        assert figures(result) == figures(run_cell("quality", made, known)[0])
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_cell("quality", made, known, on_measured=stop, out=tmp_path)
+        assert len(list((tmp_path / "weights").glob("*.notes.json"))) == 1

@@ -134,22 +134,23 @@ def load(
     return Data(name, how, resolved, whole, raw, train_size, device, truth)
 
 
-def keep(name: str, binarise: str) -> None:
+def keep(name: str, binarise: str, file: str | None = None) -> None:
     """Read a data set once and prepare it as models are judged on it; `load` then takes it from here.
 
     For a process from which others are forked. They share its memory, and none of them unpacks and binarises again.
-    A user's file, which may change, and data that are made are not kept.
+    A user's file, which may change, and data that are made are not kept; a copy of a user's file is, where `file` says
+    that there is one.
 
     Raises:
         As `load`.
     """
-    if is_user_file(name) or name == "linear_gaussian":
+    if (is_user_file(name) and file is None) or name == "linear_gaussian":
         return
     from bench.data.batches import prepare
     from bench.data.readers import Photos
 
     how = "fixed" if binarise == "dynamic" else binarise
-    raw = _kept[name] if name in _kept else _read(name, {}, None)[0]
+    raw = _kept[name] if name in _kept else _read(file or name, {}, None)[0]
     for split, images in raw.images.items():
         if not isinstance(images, Photos):  # photographs are streamed, and prepared one by one
             raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)

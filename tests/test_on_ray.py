@@ -1,0 +1,297 @@
+"""The same cells on a Ray cluster of several nodes, each with processes of its own on this machine."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import execute, on_ray, record, report, suite, supervise
+from bench.errors import MachineError, UsageError
+from bench.on_ray import Cluster
+from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, simulated
+
+ray = pytest.importorskip("ray")
+# Ray leaves sockets and files to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"
+)
+
+# Recipes that note when and where they were at work, in a folder that the environment names.
+NOTING = """
+import json, os, time
+from pathlib import Path
+from variants.parts import assemble
+
+def noted(data, *, seconds=0.0, beside=1, latent=2):
+    # At work for so many seconds once so many are.
+    if not os.environ.get("NOTES"):
+        return assemble(data, latent=latent, hidden=[8])
+    path = Path(os.environ["NOTES"]) / f"{os.getpid()}-{time.time_ns()}.json"
+    note = {"began": time.time(), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "node": os.environ.get("NODE")}
+    path.write_text(json.dumps(note))
+    until = time.monotonic() + 100
+    while sum("ended" not in p.read_text() for p in path.parent.iterdir()) < beside and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(seconds)
+    path.write_text(json.dumps(note | {"ended": time.time()}))
+    return assemble(data, latent=latent, hidden=[8])
+
+def leaves(data):
+    noted(data)
+    os._exit(7)
+"""
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("ray")
+    install(folder / "plugin", "vae-noting", NOTING, {"noted": "vae_noting:noted", "leaves": "vae_noting:leaves"})
+    (folder / "notes").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "plugin"))
+        forget_plugins(folder)
+        patch.setenv("NOTES", str(folder / "notes"))
+        # What the nodes are started with: they are other machines, as it were.
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # else they would wait for every other test
+        yield folder / "notes"
+    forget_plugins(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_old_notes(notes: Path) -> None:
+    for path in notes.iterdir():
+        path.unlink()
+
+
+@pytest.fixture(scope="module")
+def nodes(notes: Path) -> Iterator[Any]:
+    """A head that runs no cells, one node with four CPUs, and one with four and a GPU that it only pretends to have."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    assert notes.is_dir()  # what the nodes inherit is set by then
+    made = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made.add_node(num_cpus=4, env_vars={"NODE": "a"})
+    made.add_node(num_cpus=4, num_gpus=1, env_vars={"NODE": "b"})
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def cluster(nodes: Any) -> Iterator[Cluster]:
+    with on_ray.connect(nodes.address) as connected:
+        yield connected
+
+
+def run_cells(cluster: Cluster, cells: list[Any], out: Path, **changes: Any) -> dict[tuple[str, int], Any]:
+    """Records by variant and seed."""
+    found: dict[tuple[str, int], Any] = {}
+    epochs: list[int] = []
+
+    def on_record(made: Any, _: float) -> None:
+        found[made["cell"]["variant"], made["cell"]["seed"]] = made
+
+    how: dict[str, Any] = {"jobs": None, "timeout_s": 300, "provenance": record.provenance()}
+    how |= {"on_epoch": epochs.append, "on_measured": lambda *_: None, "on_record": on_record}
+    cluster.run_cells("quality", cells, out, **how | changes)
+    assert sum(epochs) == sum(made["cell"]["budget"]["epochs"] for made in found.values() if made["status"] == "ok")
+    return found
+
+
+def read(notes: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in notes.iterdir()]
+
+
+def test_both_engines_give_the_same_numbers(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), "a table"))  # noqa: ARG005
+    table = {"variants": ["full_covariance", "noted"], "datasets": [SIMULATED], "seeds": 1}
+    made = suite.parse("mine", table | {"budget": BUDGET, "measure": MEASURE})
+    here = execute.execute(execute.configure(made, {"blocks": 0}), tmp_path / "here", device="cpu")
+    there = execute.execute(made, tmp_path / "there", device="cpu", cluster=cluster)
+    assert there.failed == here.failed == []
+    for mine, yours in zip(here.records, there.records, strict=True):
+        for key in ("id", "metrics", "errors", "latent", "curve", "model", "cell", "status"):
+            assert mine[key] == yours[key], key
+        assert mine["provenance"].keys() == yours["provenance"].keys()
+    files = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*")}
+    assert {path.relative_to(tmp_path / "there") for path in (tmp_path / "there").rglob("*")} == files
+    for path in (tmp_path / "here" / "runs").glob("*.npz"):
+        assert path.read_bytes() == (tmp_path / "there" / "runs" / path.name).read_bytes()
+    capsys.readouterr()
+    again = execute.execute(made, tmp_path / "there", device="cpu", cluster=cluster)
+    assert (again.ran, again.skipped) == (0, 2)
+    # Weights that were trained here are measured there.
+    finer = execute.configure(dataclasses.replace(made, variants=made.variants[:1]), {"nll_samples": 6})
+    (more,) = execute.execute(finer, tmp_path / "here", device="cpu", cluster=cluster).records
+    assert more["provenance"]["trained"] == here.records[0]["provenance"]["trained"]
+
+
+def test_a_cell_that_ends_itself_or_hangs_is_no_lost_worker(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+    found = run_cells(cluster, [simulated("leaves"), simulated("noted")], tmp_path)
+    assert {key: (made["status"], made["reason"]) for key, made in found.items()} == {
+        ("leaves", 0): ("error", "the cell's process exited with code 7 without a result"),
+        ("noted", 0): ("ok", None),
+    }
+    assert len(read(notes)) == 2  # neither was begun twice
+    (hung,) = run_cells(cluster, [simulated("noted", overrides={"seconds": 600.0})], tmp_path, timeout_s=3).values()
+    assert (hung["status"], hung["reason"]) == ("timeout", "not finished after 0.05 minutes")
+
+
+def test_cells_share_a_gpu_by_the_fraction_that_they_ask_for(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+    """The GPU is pretended, and the cells compute on the CPU; what is placed where, and beside what, is real."""
+    cells = [simulated("noted", seed=seed, overrides={"beside": 2, "seconds": 1.0}) for seed in range(4)]
+    found = run_cells(Cluster(cluster.ray, gpus=0.5), cells, tmp_path)
+    assert [made["status"] for made in found.values()] == ["ok"] * 4
+    seen = read(notes)
+    assert {(note["node"], note["gpu"]) for note in seen} == {("b", "0")}
+    beside = [sum(n["began"] <= note["began"] < n["ended"] for n in seen) for note in seen]
+    assert max(beside) == 2
+
+
+def test_what_no_node_has_is_refused_at_once(cluster: Cluster, tmp_path: Path) -> None:
+    before = time.monotonic()
+    for cell, gpus, words in (
+        (
+            simulated("noted", threads=5),
+            None,
+            "which needs 5 CPU .the most that a node has: 4 CPU, 1 GPU.: ask for less",
+        ),
+        (simulated("noted"), 2, "which needs 1 CPU and 2 GPU"),
+    ):
+        with pytest.raises(MachineError, match=f"no node of the cluster can run a cell, {words}"):
+            run_cells(Cluster(cluster.ray, gpus=gpus), [cell], tmp_path)
+    assert time.monotonic() - before < 5
+    assert cluster.resolve("auto") == "cuda"
+    assert cluster.resolve("cpu") == "cpu"
+
+
+def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = on_ray.sources.sums("noted")
+    monkeypatch.setattr(on_ray.sources, "sums", lambda _: ours | {"code_sha256": "f" * 64})
+    with pytest.raises(
+        MachineError,
+        match=rf"node \S+ has the code of noted {ours['code_sha256'][:12]} where \S+ has f{{12}}: install the same on",
+    ):
+        run_cells(cluster, [simulated("noted")], tmp_path)
+
+
+def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")  # where no worker is
+    np.savez("mine.npz", train=np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8))
+    cell = simulated("noted", dataset="mine.npz", data_options={}, budget={"train_size": None})
+    (there,) = run_cells(cluster, [cell], tmp_path / "there").values()
+    assert (there["status"], there["reason"]) == ("ok", None)
+    here: list[Any] = []
+    supervise.run_cells(
+        "quality",
+        [cell],
+        tmp_path / "here",
+        jobs=1,
+        timeout_s=300,
+        provenance=record.provenance(),
+        on_epoch=lambda _: None,
+        on_measured=lambda *_: None,
+        on_record=lambda made, _: here.append(made),
+    )
+    assert here[0]["metrics"] == there["metrics"]
+    assert here[0]["provenance"]["data_sha256"] == there["provenance"]["data_sha256"]
+
+
+def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+    """Its cells are begun anew elsewhere, finished ones stay, and every cell has one record."""
+    doomed = nodes.add_node(num_cpus=2, num_gpus=2, env_vars={"NODE": "doomed"})
+
+    def kill() -> None:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and not any(n["node"] == "doomed" and "ended" not in n for n in read(notes)):
+            time.sleep(0.05)
+        nodes.remove_node(doomed, allow_graceful=False)
+
+    told: list[str] = []
+    killer = threading.Thread(target=kill)
+    killer.start()
+    cells = [simulated("noted", seed=seed, overrides={"seconds": 2.0}) for seed in range(3)]
+    # One of the GPUs that they ask for is on another node.
+    found = run_cells(Cluster(cluster.ray, gpus=1), cells, tmp_path, on_note=lambda _, line: told.append(line))
+    killer.join()
+    assert [made["status"] for made in found.values()] == ["ok"] * 3
+    assert len(found) == 3
+    assert set(told) == {"its worker was lost, and it is begun anew"}
+    seen = read(notes)
+    assert any(note["node"] == "doomed" and "ended" not in note for note in seen)
+    assert len([note for note in seen if "ended" in note]) == 3
+    assert len(record.read_all(tmp_path)[0]) == 3
+
+
+def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+    before = {path.name for path in notes.iterdir()}
+    # The first ends once the second is at work.
+    cells = [simulated("noted", overrides={"beside": 2}), simulated("noted", seed=1, overrides={"seconds": 600.0})]
+
+    def on_record(made: Any, _: float) -> None:
+        assert made["status"] == "ok"
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(cluster, cells, tmp_path, on_record=on_record)
+    assert [made["cell"]["seed"] for made in record.read_all(tmp_path)[0]] == [0]
+    (sleeping,) = [
+        int(p.name.split("-")[0]) for p in notes.iterdir() if p.name not in before and "ended" not in p.read_text()
+    ]
+    until = time.monotonic() + 20
+    while Path(f"/proc/{sleeping}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{sleeping}").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        ("--address 127.0.0.1:1", 2, "--address goes with --engine ray"),
+        ("--gpus 0.5", 2, "--gpus goes with --engine ray"),
+        ("--engine spark", 2, "spark"),
+        ("--engine ray --gpus 1.5", 2, "--gpus must be a fraction of 1 or a whole number, got 1.5"),
+        ("--engine ray --address ray://host:1", 2, "run on a node of the cluster"),
+    ],
+)
+def test_wrong_words(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    code: int,
+    line: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(capsys, "run", "quick", *words.split())
+    assert (status, out) == (code, "")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def test_without_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    found = call(capsys, "run", "quick", "--engine", "ray")
+    assert found == (4, "", "vaebench: --engine ray needs Ray: pip install 'vaebench[ray]'\n")
+
+
+def test_a_share_of_a_gpu_that_cannot_be() -> None:
+    for share in (0.0, -1.0, 1.5):
+        with pytest.raises(UsageError, match="--gpus must be"), contextlib.ExitStack() as stack:
+            stack.enter_context(on_ray.connect(None, share))
