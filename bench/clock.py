@@ -3,9 +3,7 @@
 Every figure is a median over repeated blocks with its quartiles, after a warm-up, and the device is synchronised at the
 ends of each block."""
 
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +16,7 @@ from bench import device as devices
 from bench import seeds
 from bench.data.batches import Data
 from bench.measure import parameter_count
+from bench.memory import peak_resident_mb
 from bench.suite import Budget, Clock
 from bench.train import endless, loss_function, optimiser, step
 from variants.core import VAE, elbo
@@ -145,5 +144,4 @@ def peak_memory_mb(device: str = "cpu") -> float | None:
             return torch.accelerator.max_memory_allocated() / 2**20
         except (AttributeError, RuntimeError):
             return None  # not every accelerator's allocator counts
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    return peak_resident_mb()

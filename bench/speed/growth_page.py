@@ -244,8 +244,8 @@ def _csv(found: Sequence[Line]) -> str:
 
 
 READING = (
-    "Every point is a process of its own, so its peak memory is its own: resident memory as the system counts it "
-    "(`ru_maxrss`), of the measuring process alone. **Floor**: a process that has imported everything and does "
+    "Every point is a process of its own, so its peak memory is its own: resident memory as the system counts it, "
+    "of the measuring process alone. **Floor**: a process that has imported everything and does "
     "nothing. All points are measured once before any is measured again, so a slow minute of the machine falls on "
     "all of them. Figures are medians with quartiles over the repeats; all on the CPU with one thread.",
     "**Slope**: of log time and of log memory above the floor over log size, fitted to the upper half of the sizes, "

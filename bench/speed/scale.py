@@ -7,7 +7,6 @@ a Markdown table; docs/scale.md holds one. About ten minutes, 2 GB of memory and
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from bench import record, report, table
 from bench.errors import BenchError, UsageError
+from bench.memory import peak_resident_mb
 from bench.speed import Parser
 from bench.suite import Budget, Clock, DataChoice, Measure, Suite, Variant
 
@@ -108,8 +108,7 @@ def measure(step: str, out: Path, cells: int, seeds: int) -> dict[str, float]:
     start = time.process_time()
     STEPS[step](out, chosen)
     seconds = _took[-1] if _took else time.process_time() - start
-    unit = 1024 if sys.platform == "linux" else 1024**2
-    return {"seconds": seconds, "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    return {"seconds": seconds, "memory_mb": peak_resident_mb()}
 
 
 def run(sizes: Sequence[int], say: Callable[[str], None]) -> dict[tuple[str, str, int], dict[str, float]]:

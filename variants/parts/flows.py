@@ -228,7 +228,7 @@ class MaskedNetwork(nn.Module):
         self.register_buffer("inner", (sees[:, None] >= rank).float(), persistent=False)
         self.register_buffer("outer", (rank[:, None] > sees).float().repeat(2, 1), persistent=False)
         with torch.no_grad():
-            # The first steps of training see nearly the same scaling for all z and x.
+            # The first steps of training see nearly the same scaling for all z and x. (Not so under another `init`.)
             self.out.weight.mul_(0.1)
             self.out.bias.zero_()
             self.to_out.weight.mul_(0.1)
@@ -322,8 +322,8 @@ class Householder(Posterior):
     """q(z|x) = N(U mu, U diag(sigma^2) U^T): a Gaussian with correlations, turned by U(x), a chain of reflections.
 
     D - 1 reflections reach every Gaussian, fewer reach some. Each has a head of its own, where the paper makes each
-    vector from the one before by a linear layer. Two reflections in a row start equal and undo each other: with an
-    even number of them this posterior starts at the same q as `Diagonal`.
+    vector from the one before by a linear layer. As torch's layers start (`init="torch"`), two reflections in a row are
+    equal and undo each other: with an even number of them this posterior starts at the same q as `Diagonal`.
 
     Source: Tomczak and Welling 2016, arXiv:1611.09630.
 

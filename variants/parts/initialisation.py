@@ -19,7 +19,8 @@ INITIALISATIONS: dict[str, Callable[[Tensor], Tensor] | None] = {
 def initialise(part: nn.Module, init: str) -> None:
     """Draw the weights of all layers of a part anew, in place, from torch's global generator.
 
-    A layer whose weights the part started at zero is meant to start there, and is left alone.
+    A layer whose weights the part started at zero is meant to start there, and is left alone. Any other start that a
+    part gives its layers is lost: what it is for must not depend on it.
 
     Args:
         part: any module; its layers are the linear and the convolutional ones.
