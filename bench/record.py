@@ -223,7 +223,7 @@ _PARTS = _table(
         precision=_text,
         seed=lambda value: isinstance(value, int),
         budget=_table(epochs=_number, train_size=_number, batch_size=_number, lr=_number),
-        measure=_each(_number),
+        measure=lambda value: _each(_scalar)(value) and _each(_number)(value | {"gap_split": None}),
     ),
     model=_each(_scalar),
     metrics=_each(lambda value: _number(value) or (_TIMED(value) and "median" in value)),

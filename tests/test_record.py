@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from bench import record
 from bench.errors import MachineError, UsageError
+from bench.suite import Budget, DataChoice, Measure, Suite, Variant
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell, throughput_cell
 
@@ -55,6 +57,22 @@ def test_write_read_and_replace(tmp_path: Path) -> None:
     assert record.read_all(tmp_path) == ([record.read(path)], [])
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
+    """Of every budget and measurement that a suite may ask for, each key away from its default."""
+    budget = Budget(9, 8, 0.1, "burda2015", 700, epsilon=1e-4, normalise_gradients=True, patience=3)
+    how = Measure(*range(9, 14), gap_steps=6, gap_split="train", probe_points=5, ssim_points=4)
+    how = replace(how, ais_points=3, ais_steps=2, ais_chains=1)
+    for chosen in (budget, how):
+        assert not {f.name for f in fields(chosen) if getattr(chosen, f.name) == f.default}
+    (made,) = Suite("s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget, how).cells("cpu")
+    record.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
+    (found,), warnings = record.read_all(tmp_path)
+    assert (found["cell"], warnings) == (made, [])
+    # No number may be a text: tables reckon with them.
+    record.write(tmp_path, found | {"cell": made | {"measure": made["measure"] | {"nll_samples": "9"}}})
+    assert record.read_all(tmp_path)[0] == []
 
 
 def test_no_nan_is_ever_written(tmp_path: Path) -> None:
