@@ -53,8 +53,8 @@ reproduce: $(READY) ## train a published table's missing rows and compare (TABLE
 report: $(READY) ## write the tables and plots of results/$(SUITE) again, or of OUT
 	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(basename $(notdir $(SUITE))))"
 
-test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest
+test: $(READY) ## run the tests, side by side on up to 8 cores
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(READY) ## ruff
 	@$(BIN)/ruff check .
