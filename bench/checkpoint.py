@@ -1,29 +1,18 @@
 """A training in progress, kept beside the weights, so that one that was stopped goes on and ends with the same bytes.
 
-A file is safetensors, which holds arrays and text and cannot run code. What is in it is believed no more than that: it
-is used only if it is whole, of the same code, libraries, data and device, and fits the model."""
+What is in a file is used only if it is whole, of the same code, libraries, data and device, and fits the model."""
 
 import contextlib
-import hashlib
-import json
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
-
-from bench.record import write_bytes
+from bench import sealed
+from bench.sealed import Facts, Tensors
 
 # Seconds between two checkpoints, longer where writing one would otherwise take more than this share of the time.
 EVERY_S, SHARE = 30.0, 0.01
-
-Tensors = dict[str, Tensor]
-Facts = dict[str, Any]
 
 
 class Resumable(Protocol):
@@ -81,8 +70,7 @@ class Checkpoint:
             return False
         try:
             tensors, kept = _read(self.file)
-            if differs := [key for key in self.source if kept["source"].get(key) != self.source[key]]:
-                raise ValueError(f"was written with other {', '.join(differs)}")
+            sealed.check_source(kept["source"], self.source)
             training.restore(tensors, kept["state"])
         except ValueError as error:
             self.on_note(f"training starts anew, for its checkpoint {error}")
@@ -99,11 +87,8 @@ class Checkpoint:
             return
         try:
             tensors, state = training.state()
-            # Copies: parts may share a tensor, which the format does not hold.
-            tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
             kept = {"source": self.source, "provenance": self.provenance, "train_s": self.train_s, "state": state}
-            text = json.dumps(kept, allow_nan=False)
-            write_bytes(self.file, save(tensors, metadata={"kept": text, "sha256": _digest(tensors, text)}))
+            sealed.write(self.file, tensors, kept)
         except Exception as error:
             # A full disk, or a state that is no tensor: a training that cannot be kept is a training still.
             if not self._complained:
@@ -121,36 +106,13 @@ class Checkpoint:
 
 def _read(file: Path) -> tuple[Tensors, Facts]:
     """What `Checkpoint.tick` wrote. ValueError if the file is not that, or not whole."""
-    try:
-        with safe_open(file, framework="pt") as found:
-            tensors = {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118 - it is no dictionary
-            about = found.metadata() or {}
-        kept = json.loads(about["kept"])
-        whole = about["sha256"] == _digest(tensors, about["kept"])
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise ValueError("cannot be read") from error
-    if not whole:
-        raise ValueError("is damaged")
-    if (
-        not isinstance(kept, dict)
-        or not all(isinstance(kept.get(key), dict) for key in ("source", "provenance", "state"))
-        or not is_number(kept.get("train_s"))
-        or kept["train_s"] < 0
-        or not isinstance(kept["provenance"].get("resumed", 0), int)
+    tensors, kept = sealed.read(file)
+    if not (
+        isinstance(kept.get("source"), dict)
+        and isinstance(kept.get("state"), dict)
+        and sealed.is_origin(kept.get("provenance"))
+        and sealed.is_number(kept.get("train_s"))
+        and kept["train_s"] >= 0
     ):
         raise ValueError("lacks parts of a checkpoint")
     return tensors, kept
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    """A flipped bit in a weight would pass unseen, and give other numbers."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def is_number(value: object) -> bool:
-    """Whether a value from JSON is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import io
+import json
 import math
 import time
 import traceback
@@ -15,18 +16,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench import checkpoint, clock, data, measure, record, seeds, weights
-from bench import device as devices
-from bench.checkpoint import Checkpoint
+from bench import clock, measure, prepare, record, seeds, weights
 from bench.data.batches import Data
 from bench.errors import BenchError
 from bench.notebook import Notebook
 from bench.record import Cell, Record
 from bench.suite import Budget, Clock, Measure
-from bench.train import Diverged, train
+from bench.train import Diverged
 from variants import registry
 from variants.core import VAE
-from variants.parts import part_names
 
 # Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
 # the covariance of a posterior that has none in closed form.
@@ -40,6 +38,7 @@ def run_cell(
     on_epoch: Callable[[int], None] = lambda _: None,
     on_measured: Callable[[str, int, int], None] = lambda *_: None,
     on_note: Callable[[str], None] = lambda _: None,
+    on_built: Callable[[], None] = lambda: None,
     out: Path | None = None,
 ) -> tuple[Record, bytes | None]:
     """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
@@ -51,6 +50,7 @@ def run_cell(
         on_epoch: told the number of finished epochs after each.
         on_measured: told a measurement, how many of its batches are done, and how many there are.
         on_note: told in one line what a user should know of while the cell runs.
+        on_built: told once that all code is imported, before it makes a number.
         out: results folder; trained weights are kept there, and found there if the cell was trained before, and so is
             what a stopped cell had trained and measured.
 
@@ -61,13 +61,14 @@ def run_cell(
     artefacts = None
     try:
         if kind == "throughput":
-            _throughput(cell, result)
+            _throughput(cell, result, on_built)
         elif kind == "oracle":
             from bench.oracle import checks
 
+            on_built()
             checks.run(cell, result)
         else:
-            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, out)
+            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, on_built, out)
         result["status"] = "ok"
     except Diverged as error:
         result |= {"status": "diverged", "reason": str(error)}
@@ -80,74 +81,20 @@ def run_cell(
     return result, artefacts
 
 
-def _prepare(cell: Cell, result: Record, seed: int, train_size: int | None) -> tuple[VAE, Data]:
-    torch.set_num_threads(cell["threads"])
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
-    device = cell["device"]
-    result["provenance"] |= {
-        "device_name": devices.describe(device),
-        "matmul_precision": torch.get_float32_matmul_precision(),
-    }
-    loaded = data.load(
-        cell["dataset"],
-        binarise=cell["binarise"],
-        train_size=train_size,
-        device=device,
-        **cell["data_options"],
-    )
-    result["provenance"]["data_sha256"] = loaded.checksum
-    model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
-    # Whatever the recipe did to what all of a process has in common.
-    torch.set_num_threads(cell["threads"])
-    torch.set_default_dtype(torch.float32)
-    if not isinstance(model, VAE):
-        raise TypeError(f"the recipe returned {type(model).__name__}, not a VAE")
-    result["model"] = part_names(model) | {
-        "support": model.likelihood.support,
-        "has_bound": model.has_bound,
-        "kl_method": None,
-        "latent": None,
-        "data_dims": loaded.spec.dims,
-    }
-    model.to(device)
-    with torch.no_grad(), seeds.stream(seed, "check", device):
-        _check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
-    return model, loaded
-
-
-def _check_shapes(model: VAE, x: Tensor) -> None:
-    """Refuse what broadcasting would let pass: a wrong shape gives numbers, but not the ones that they are called."""
-    terms, k, b = model.terms(x, 3), 3, len(x)
-    latent = terms.q.event_shape
-    expected = {
-        "z": (terms.z, (k, b, *latent)),
-        "log p(x|z)": (terms.log_px_z, (k, b)),
-        "the mean of p(x|z)": (model.decode(terms.z).mean, (k, *x.shape)),
-        "the loss": (model.loss(x), (b,)),
-    }
-    if model.has_bound:
-        expected |= {
-            "log p(z)": (terms.log_pz, (k, b)),
-            "log q(z|x)": (terms.log_qz_x, (k, b)),
-            "the KL": (terms.kl, (b,)),
-        }
-    for name, (tensor, shape) in expected.items():
-        if tuple(tensor.shape) != shape:
-            raise ValueError(f"{name} has shape {tuple(tensor.shape)} where {shape} belongs (K = {k}, B = {b})")
-
-
 def _quality(
     cell: Cell,
     result: Record,
     on_epoch: Callable[[int], None],
     on_measured: Callable[[str, int, int], None],
     on_note: Callable[[str], None],
+    on_built: Callable[[], None],
     out: Path | None,
 ) -> bytes | None:
-    seed, budget, how = cell["seed"], Budget(**cell["budget"]), Measure(**cell["measure"])
-    model, loaded = _prepare(cell, result, seed, budget.train_size)
+    seed, how = cell["seed"], Measure(**cell["measure"])
+    model, loaded = prepare.build(cell, result, seed, Budget(**cell["budget"]).train_size)
+    on_built()
     kept = weights.path(out, cell) if out else None
-    training = _trained(model, loaded, budget, cell, result, on_epoch, on_note, kept)
+    training = prepare.trained(model, loaded, cell, result, on_epoch, on_note, kept)
     result["curve"] = training["curve"]
     result["provenance"]["trained"] = training["provenance"]
     started = time.perf_counter()
@@ -172,80 +119,23 @@ def _quality(
 
 
 def _notes(kept: Path | None, result: Record, on_note: Callable[[str], None]) -> Path | None:
-    """Where a stopped measurement is kept. It is one of these weights by this code: others are no use, and go."""
+    """Where a stopped measurement is kept. It is one of these weights by this code and these libraries: others are no
+    use, and go."""
     if kept is None or not kept.exists():
         return None
-    code = str(result["provenance"].get("code_sha256"))
-    digest = hashlib.sha256(kept.read_bytes() + code.encode()).hexdigest()[:10]
+    judge = json.dumps([result["provenance"].get(key) for key in ("code_sha256", "versions")], sort_keys=True)
+    digest = hashlib.sha256(kept.read_bytes() + judge.encode()).hexdigest()[:10]
     own = kept.with_name(f"{result['id']}_{digest}.notes.json")
     for other in kept.parent.glob(f"{glob.escape(result['id'])}_*.notes.json"):
         if other != own:
-            on_note("measuring starts anew, for what was measured is of other weights or code")
+            on_note("measuring starts anew, for what was measured is of other weights, code or libraries")
             other.unlink(missing_ok=True)
     return own
 
 
-def _trained(
-    model: VAE,
-    loaded: Data,
-    budget: Budget,
-    cell: Cell,
-    result: Record,
-    on_epoch: Callable[[int], None],
-    on_note: Callable[[str], None],
-    kept: Path | None,
-) -> dict[str, Any]:
-    """Train `model`, or give it the weights that the same training left before: curve, seconds, provenance."""
-    # What they were trained on is a file that may since have been replaced.
-    known = result["provenance"]
-    data_sha256 = known["data_sha256"]
-    keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
-    running = Checkpoint(
-        checkpoint.path(kept) if kept else None,
-        source={
-            "code": known.get("training_sha256"),
-            "libraries": known.get("versions"),
-            "data": data_sha256,
-            "hardware": [known["device_name"], known["matmul_precision"]],
-        },
-        provenance={key: known.get(key) for key in keys},
-        on_note=on_note,
-    )
-    about = weights.about(kept) if kept else None
-    if kept and about and about["provenance"].get("data_sha256") == data_sha256:
-        # Weights of before the code was noted are taken as they are.
-        if about["provenance"].get("training_sha256") not in (None, known.get("training_sha256")):
-            on_note("training starts anew, for its kept weights were made by other code")
-        elif training := weights.read(kept, model):
-            running.close()  # a kill may have come between the two
-            return training
-    try:
-        curve = train(
-            model,
-            loaded,
-            budget,
-            seed=cell["seed"],
-            device=cell["device"],
-            precision=cell["precision"],
-            on_epoch=on_epoch,
-            checkpoint=running,
-        )
-    except Diverged:
-        running.close()  # it would diverge again
-        raise
-    training = {"curve": curve, "train_s": running.train_s, "provenance": running.provenance}
-    if kept:
-        try:
-            weights.write(kept, model, training)
-            running.close()
-        except Exception as error:
-            # A full disk, or a state that is no tensor: what was trained can still be measured.
-            result["no_weights"] = f"{type(error).__name__}: {error}"
-    return training
-
-
-def _throughput(cell: Cell, result: Record) -> None:
-    model, loaded = _prepare(cell, result, 0, None)
+def _throughput(cell: Cell, result: Record, on_built: Callable[[], None]) -> None:
+    model, loaded = prepare.build(cell, result, 0, None)
+    on_built()
     how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
     with seeds.stream(0, "throughput", cell["device"]):
         result["metrics"] = clock.throughput(

@@ -1,8 +1,11 @@
-"""Which code made a number: sums over the sources that numbers depend on, so that what other code has made is known."""
+"""Which code made a number: sums over the sources that numbers depend on, so that what other code has made is known.
+
+A source counts as the syntax tree that it is read as: comments, docstrings and layout make no number."""
 
 import ast
 import hashlib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +18,7 @@ TRAINING = (
     "bench/data",
     "bench/device.py",
     "bench/measure/bounds.py",
-    "bench/run.py",
+    "bench/prepare.py",
     "bench/seeds.py",
     "bench/train.py",
     "variants/core",
@@ -23,7 +26,14 @@ TRAINING = (
     "variants/parts",
     "variants/registry.py",
 )
-JUDGING = ("bench/clock.py", "bench/measure", "bench/notebook.py", "bench/oracle/checks.py", "bench/oracle/truth.py")
+JUDGING = (
+    "bench/clock.py",
+    "bench/measure",
+    "bench/notebook.py",
+    "bench/oracle/checks.py",
+    "bench/oracle/truth.py",
+    "bench/run.py",
+)
 # Below these folders, but no part of it: what is fetched is checked by its bytes.
 WITHOUT = ("bench/data/files.py",)
 
@@ -33,13 +43,25 @@ def sums(variant: str) -> dict[str, str]:
     """The provenance keys `code_sha256` and `training_sha256` of a variant's cells: of all sources that make numbers,
     and of those that decide its training.
 
+    Every file counts as this process first saw it. So what is asked for before a fork server starts, whose imports last
+    as long as this process, names what it imports; whether the files are still so, `on_disk` tells.
+
     Nothing of the variant is imported. A built-in recipe counts with its own file and those of the recipes that it
     imports, a plugin's with all modules of its package.
     """
+    return _sums(variant, _first_seen)
+
+
+def on_disk(variant: str) -> dict[str, str]:
+    """The same of the files as they are now."""
+    return _sums(variant, _digest)
+
+
+def _sums(variant: str, digest: Callable[[Path], str]) -> dict[str, str]:
     own = _recipe(variant)
     return {
-        "code_sha256": _sum([*_ours(TRAINING + JUDGING), *own]),
-        "training_sha256": _sum([*_ours(TRAINING), *own]),
+        "code_sha256": _sum([*_ours(TRAINING + JUDGING), *own], digest),
+        "training_sha256": _sum([*_ours(TRAINING), *own], digest),
     }
 
 
@@ -83,12 +105,49 @@ def _zoo(variant: str) -> set[str]:
     return {variant}.union(*map(_zoo, others))
 
 
-def _sum(files: Iterable[tuple[str, Path]]) -> str:
-    digest = hashlib.sha256()
-    for name, file in files:
-        try:
-            content = file.read_bytes()
-        except OSError:
-            content = b""  # whoever imports it will say what is wrong
-        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()
+def _sum(files: Iterable[tuple[str, Path]], digest: Callable[[Path], str]) -> str:
+    lines = "".join(f"{name}\0{digest(file)}\n" for name, file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    try:
+        return _meaning(file.read_bytes())
+    except OSError:
+        return ""  # whoever imports it will say what is wrong
+
+
+_first_seen = cache(_digest)
+
+
+@cache
+def _meaning(content: bytes) -> str:
+    """Sum over the syntax tree of a source without its docstrings; over its bytes if it is no Python.
+
+    `ast.dump` would write one tree in another way from Python 3.13 on, and an update of Python is no change of ours.
+    """
+    written: list[str] = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a plugin's doubtful escapes are its author's to see
+            left: list[object] = [ast.parse(content)]
+        while left:
+            node = left.pop()
+            if isinstance(node, ast.AST):
+                # What is absent is not written: each version adds fields for what it alone can say.
+                fields = {name: value for name, value in ast.iter_fields(node) if value is not None and value != []}
+                if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+                    fields["body"] = fields["body"][1:]
+                written.append(f"{type(node).__name__} {' '.join(fields)}")
+                left += reversed(fields.values())
+            elif isinstance(node, list):
+                written.append(f"{len(node)}")
+                left += reversed(node)
+            else:
+                written.append(ascii(node))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256("\n".join(written).encode()).hexdigest()
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import measure, seeds
-from bench.checkpoint import Checkpoint, is_number
+from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
+from bench.sealed import is_curve
 from bench.suite import Budget
 from variants.core import VAE
 from variants.parts import part_name
@@ -223,7 +224,8 @@ class _Training:
             or losses.ndim != 1
             or not losses.is_floating_point()
             or not len(losses) <= self.steps
-            or not _is_curve(facts.get("curve"), self.budget.epochs)
+            or not is_curve(facts.get("curve"))
+            or not len(facts["curve"]) < self.budget.epochs
         ):
             raise ValueError("is of another training")
         best = self._new_best()
@@ -266,17 +268,6 @@ class _Training:
 
 def _form(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-def _is_curve(found: object, epochs: int) -> bool:
-    return (
-        isinstance(found, list)
-        and len(found) < epochs
-        and all(
-            isinstance(row, dict) and row.get("epoch") == i + 1 and all(v is None or is_number(v) for v in row.values())
-            for i, row in enumerate(found)
-        )
-    )
 
 
 def train(

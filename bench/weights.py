@@ -1,16 +1,15 @@
 """Trained weights, kept beside the records: what was trained once can be measured again, in other ways, at no cost of
-training. A file is safetensors, which holds arrays and text and cannot run code."""
+training."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from bench.record import PROTOCOL, Cell, subject, write_bytes
+from bench import sealed
+from bench.record import PROTOCOL, Cell, subject
+from bench.sealed import Facts
 from variants.core import VAE
 
 # All of a cell that training depends on; how it is measured afterwards is not part of it.
@@ -35,46 +34,44 @@ def path(out: Path, cell: Cell) -> Path:
     return out / "weights" / f"{subject(cell)}_s{cell['seed']}_{digest}.safetensors"
 
 
-def write(file: Path, model: VAE, training: dict[str, Any]) -> None:
-    """Keep a model's parameters and buffers, and `training` (JSON: the learning curve, seconds, provenance).
+def write(file: Path, model: VAE, training: Facts) -> None:
+    """Keep a model's parameters and buffers, and of its `training` the `curve`, `train_s` (seconds), `provenance` and
+    `source` (what it depended on beside the cell, see `read`).
 
     Raises:
         MachineError: the file cannot be written.
     """
-    # Copies: parts may share a tensor, which the format does not hold.
-    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
-    write_bytes(file, save(tensors, metadata={"training": json.dumps(training, allow_nan=False)}))
+    sealed.write(file, model.state_dict(), training)
 
 
-def about(file: Path) -> dict[str, Any] | None:
-    """What `write` was told of the training whose weights a file holds; None if there is no such file."""
-    try:
-        with safe_open(file, framework="pt") as kept:
-            training = json.loads((kept.metadata() or {})["training"])
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError):
-        return None
-    if not isinstance(training, dict) or not {"curve", "train_s", "provenance"} <= training.keys():
-        return None
-    return training if isinstance(training["provenance"], dict) else None
-
-
-def read(file: Path, model: VAE) -> dict[str, Any] | None:
+def read(file: Path, model: VAE, source: Facts) -> Facts:
     """Put kept weights into `model` and return what `write` was told of their training.
 
-    None, and `model` as it was, if there is no such file, or it is cut off, or holds another model's weights: the
-    model is then to be trained.
+    Args:
+        file: where `write` has put them.
+        model: the one to measure.
+        source: what its training would depend on now (JSON): code, libraries, data.
+
+    Raises:
+        ValueError: `model` is as it was, and to be trained: the file is cut off or damaged, its weights are another
+            model's, or another source was behind them. The text goes on after "the file".
     """
-    training = about(file)
-    try:
-        with safe_open(file, framework="pt") as kept:
-            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - it is no dictionary
-    except (OSError, SafetensorError):
-        return None
+    tensors, training = sealed.read(file)
+    if not (
+        isinstance(training.get("source"), dict)
+        and sealed.is_origin(training.get("provenance"))
+        and "started" in training["provenance"]
+        and sealed.is_curve(training.get("curve"))
+        and training["curve"]
+        and sealed.is_number(training.get("train_s"))
+        and training["train_s"] >= 0
+    ):
+        raise ValueError("tells too little of their training")
+    sealed.check_source(training["source"], source)
     own = model.state_dict()
     if {n: (t.shape, t.dtype) for n, t in own.items()} != {n: (t.shape, t.dtype) for n, t in tensors.items()}:
-        return None
+        raise ValueError("holds those of another model")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
-        return None
-    if training is not None:
-        model.load_state_dict(tensors)
+        raise ValueError("holds some that are not finite")
+    model.load_state_dict(tensors)
     return training

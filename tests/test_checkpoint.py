@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import checkpoint, data, execute, record, report, run, seeds, sources, suite, train, weights
+from bench import checkpoint, data, execute, prepare, record, report, sealed, seeds, sources, suite, train, weights
 from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.errors import MachineError
@@ -300,7 +300,7 @@ def forged(file: Path, change: Change) -> None:
     tensors, facts = load(content), json.loads(about["kept"])
     change(tensors, facts)
     text = json.dumps(facts)
-    seal = checkpoint._digest(tensors, text)
+    seal = sealed.digest(tensors, text)
     file.write_bytes(save(tensors, metadata={"kept": text, "sha256": seal}))
 
 
@@ -352,8 +352,10 @@ ANOTHER, LACKS = "is of another training", "lacks parts of a checkpoint"
         (lambda _, facts: facts.update(train_s=-1.0), LACKS),
         (lambda _, facts: facts.update(train_s=math.inf), LACKS),
         (lambda _, facts: facts.update(train_s=True), LACKS),
+        (lambda _, facts: facts.update(train_s=10**400), LACKS),
         (lambda _, facts: facts.pop("state"), LACKS),
         (lambda _, facts: facts["provenance"].update(resumed="often"), LACKS),
+        (lambda _, facts: facts["provenance"].update(commit=math.nan), LACKS),
         (lambda _, facts: facts.update(source=[]), LACKS),
     ],
 )
@@ -374,7 +376,7 @@ def test_forging_itself_is_no_reason(kept: Path, digits: Data, whole: Outcome) -
 @pytest.mark.parametrize("text", ["", "[]", "3", "no json", "{}", "[" * 100_000, '{"source": {}}'])
 def test_one_that_tells_nothing(kept: Path, digits: Data, whole: Outcome, text: str) -> None:
     tensors = load(kept.read_bytes())
-    metadata = {"kept": text, "sha256": checkpoint._digest(tensors, text)}
+    metadata = {"kept": text, "sha256": sealed.digest(tensors, text)}
     kept.write_bytes(save(tensors, metadata=metadata))
     assert starts_anew(kept, digits, whole) in ("cannot be read", LACKS)
     kept.write_bytes(save(tensors))
@@ -489,7 +491,7 @@ def test_a_cell_goes_on_and_its_record_says_so(tmp_path: Path) -> None:
     assert not place(tmp_path, LONGER).exists()
     assert weights.path(tmp_path, LONGER).exists()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "train", None)
+        patch.setattr(prepare, "train", None)
         again, _ = run_cell("quality", LONGER, PROVENANCE, out=tmp_path)
     assert again["provenance"]["trained"] == result["provenance"]["trained"]
     assert again["timing"]["train_s"] == result["timing"]["train_s"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import run, supervise, weights
+from bench import prepare, supervise, weights
 from bench.run import run_cell
 from tests.helpers import cell, simulated
 
@@ -111,7 +111,7 @@ def test_killed_after_training_and_resumed(
         with pytest.raises(Killed):
             outcome(MADE, out=tmp_path)
     assert weights.path(tmp_path, MADE).exists()
-    monkeypatch.setattr(run, "train", never)
+    monkeypatch.setattr(prepare, "train", never)
     assert outcome(MADE, out=tmp_path) == expected
 
 
@@ -136,7 +136,7 @@ def test_killed_in_the_middle_of_measuring_and_resumed(
         told.clear()
         with pytest.raises(Killed):
             outcome(MADE, out=tmp_path / "parts", on_measured=kill_after(count))
-        monkeypatch.setattr(run, "train", never)
+        monkeypatch.setattr(prepare, "train", never)
     told.clear()
     assert outcome(MADE, out=tmp_path / "parts", on_measured=kill_after(-1)) == expected
 

@@ -185,8 +185,9 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     assert keys <= first[0]["provenance"].keys()
     assert all(first[0]["provenance"][key] != first[1]["provenance"][key] for key in keys)
     plugin = next(Path(place, "vae_misbehaving.py") for place in sys.path if Path(place, "vae_misbehaving.py").exists())
-    plugin.write_text(plugin.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-    sources.sums.cache_clear()
+    plugin.write_text(plugin.read_text(encoding="utf-8") + "changed = True\n", encoding="utf-8")
+    for seen in (sources.sums, sources._first_seen):  # as by another process
+        seen.cache_clear()
     capsys.readouterr()
     second = execute.execute(made, tmp_path, device="cpu")
     assert (second.ran, second.skipped, second.records) == (0, 2, first)

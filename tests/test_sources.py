@@ -13,7 +13,7 @@ from variants import registry
 # How a cell is asked for and its record kept; and what only fetches files, whose bytes are checked.
 NO_NUMBERS = {
     *("bench", "bench.checkpoint", "bench.data.files", "bench.errors", "bench.oracle", "bench.oracle.suite"),
-    *("bench.record", "bench.suite", "bench.weights", "variants"),
+    *("bench.record", "bench.sealed", "bench.suite", "bench.weights", "variants"),
 }
 
 
@@ -42,14 +42,14 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def changed_by(path: Path, variant: str) -> set[str]:
+def changed_by(path: Path, variant: str, more: str = "changed = True\n") -> set[str]:
     """Which sums a changed file changes."""
-    before = sources.sums.__wrapped__(variant)
+    before = sources.on_disk(variant)
     text = path.read_text(encoding="utf-8")
-    path.write_text(text + "# changed\n", encoding="utf-8")
-    after = sources.sums.__wrapped__(variant)
+    path.write_text(text + more, encoding="utf-8")
+    after = sources.on_disk(variant)
     path.write_text(text, encoding="utf-8")
-    assert sources.sums.__wrapped__(variant) == before
+    assert sources.on_disk(variant) == before
     return {key for key in before if after[key] != before[key]}
 
 
@@ -62,6 +62,8 @@ def changed_by(path: Path, variant: str) -> set[str]:
         ("variants/parts/priors.py", {"code_sha256", "training_sha256"}),
         ("variants/core/kl.py", {"code_sha256", "training_sha256"}),
         ("bench/train.py", {"code_sha256", "training_sha256"}),
+        ("bench/prepare.py", {"code_sha256", "training_sha256"}),
+        ("bench/run.py", {"code_sha256"}),
         ("bench/measure/gaps.py", {"code_sha256"}),
         ("bench/clock.py", {"code_sha256"}),
         ("bench/plot.py", set()),
@@ -71,6 +73,93 @@ def changed_by(path: Path, variant: str) -> set[str]:
 )
 def test_what_counts(copy: Path, file: str, keys: set[str]) -> None:
     assert changed_by(copy / file, "conv_full_covariance") == keys
+    assert changed_by(copy / file, "conv_full_covariance", "\n\n# words\n") == set()
+
+
+SOURCE = '''"""A module."""
+import a.b as c
+from .d import *
+@c.mark("\u00e9", -1.5e-7, x=[None, ..., True, b"1", 2j])
+class A(c.B, metaclass=c.M):
+    """A class."""
+    y: int = 0xFFFFFFFFFFFFFFFFFFFFFF
+    def f(self, p, /, q=1, *r, s, t=None, **u) -> str:
+        """A function."""
+        return f"a {p!r:>9}{s}" "b" if p else {**u, "k": (yield)}
+def g(x):
+    """Words alone."""
+try:
+    z = [i for i in range(3) if i not in {1}][::2]
+    match z:
+        case [1, *rest] | {"k": rest} if rest: del z
+except* E as e:
+    raise
+while (n := 1) < 2 <= 3: global o; lambda: n
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("A module", "Another one"),
+        ('"""Words alone."""', '"""Other words.\n\n    and more"""'),
+        ("import a.b as c\n", "import a.b  as c  # why\n\n\n"),
+        ("-1.5e-7", "-0.15E-6"),
+        ('"""A class."""\n', "\n"),
+    ],
+)
+def test_words_and_layout_do_not_count(old: str, new: str) -> None:
+    assert old in SOURCE
+    assert sources._meaning(SOURCE.replace(old, new).encode()) == sources._meaning(SOURCE.encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1.5e-7", "1.5e-8"),
+        ("True", "1"),
+        ("None, ...", "..., None"),
+        ("a.b", "a.bb"),
+        ("{s}", "{p}"),
+        ("/, q=1", "q=1"),
+        ("q=1, *r", "q=1"),
+        ("[1, *rest]", "[*rest, 1]"),
+        ("2 <= 3", "2 < 3"),
+        ("0xFFFF", "0xFFFE"),
+        ("    raise\n", "    raise e\n"),
+        ("return f", "f"),
+        ("<", "< <"),  # no Python
+    ],
+)
+def test_all_else_counts(old: str, new: str) -> None:
+    assert old in SOURCE
+    assert sources._meaning(SOURCE.replace(old, new, 1).encode()) != sources._meaning(SOURCE.encode())
+
+
+def test_every_version_of_python_finds_the_same_sum() -> None:
+    assert sources._meaning(SOURCE.encode()) == "2187a1525221b47af8a0b50790ac76a6f7b52f2d78fa5a451765158c99226eb4"
+
+
+def test_what_is_no_python_counts_with_its_bytes() -> None:
+    for content in (b"x = ", b"\xff\xfe", b"x = '\0'", b"(" * 10_000, b"-" * 100_000 + b"1"):
+        found = sources._meaning(content)
+        assert found == sources._meaning(content) != sources._meaning(content + b"# more")
+
+
+def test_a_file_counts_as_it_was_first_seen(copy: Path) -> None:
+    """What a fork server has imported stays in its memory, whatever becomes of the file."""
+    sources.sums.cache_clear()
+    first = sources.sums("vanilla")
+    assert first == sources.on_disk("vanilla")
+    for file in ("bench/train.py", "variants/zoo/vanilla.py", "variants/zoo/linear.py"):
+        with (copy / file).open("a") as text:
+            text.write("changed = True\n")
+    assert sources.sums("vanilla") == first != sources.on_disk("vanilla")
+    # Nor do the files in common count as new with a variant that nobody asked for before.
+    before = sources.sums("linear")
+    (copy / "bench" / "train.py").write_bytes((ROOT / "bench" / "train.py").read_bytes())
+    assert sources.on_disk("linear") == before
+    sources.sums.cache_clear()
 
 
 def test_a_plugin_counts_with_all_of_its_package_and_is_not_imported(
@@ -90,6 +179,6 @@ def test_a_plugin_counts_with_all_of_its_package_and_is_not_imported(
     assert changed_by(tmp_path / "a" / "vae_single.py", "single") == both
     assert changed_by(package / "part.py", "packaged") == both
     assert changed_by(package / "part.py", "single") == set()
-    assert sources.sums.__wrapped__("no_such_variant") != sources.sums.__wrapped__("single")
+    assert sources.on_disk("no_such_variant") != sources.on_disk("single")
     for folder in ("a", "b"):
         forget_plugins(tmp_path / folder)

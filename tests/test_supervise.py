@@ -3,18 +3,20 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import record, supervise
+from bench import record, sources, supervise
 from bench.errors import MachineError
 from bench.run import run_cell
-from tests.helpers import finish, processes, simulated, start, wait_for
+from tests.helpers import ROOT, finish, processes, simulated, start, wait_for
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
 
@@ -94,6 +96,47 @@ def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot write"):
         run_cells([simulated("dies"), simulated("hangs")], tmp_path / "out")
     assert multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the sources in which this process looks for what counts."""
+    for name in ("bench", "variants"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
+    monkeypatch.setattr(sources, "HERE", tmp_path)
+    sources.sums.cache_clear()
+    yield tmp_path
+    sources.sums.cache_clear()
+
+
+CHANGED = ("error", "its sources changed while the run went on: run the same command again")
+
+
+@pytest.mark.parametrize(
+    ("more", "outcome"), [("\n# Words make no number.\n", ("ok", None)), ("changed = True\n", CHANGED)]
+)
+def test_code_that_changes_during_a_run_makes_no_number(
+    copy: Path, tmp_path: Path, more: str, outcome: tuple[str, str | None]
+) -> None:
+    def edit(*_: Any) -> None:
+        with (copy / "bench" / "train.py").open("a") as file:
+            file.write(more)
+
+    before = sources.on_disk("good")
+    told: list[Any] = []
+    run_cells(
+        [simulated("good"), simulated("good", seed=1)],
+        tmp_path,
+        jobs=1,
+        on_record=lambda made, _: (told.append(made), edit()),
+    )
+    assert [(made["status"], made["reason"]) for made in told] == [("ok", None), outcome]
+    assert all(before.items() <= made["provenance"].items() for made in told)
+    assert len(list((tmp_path / "weights").iterdir())) == 1 + (outcome[0] == "ok")
+    assert "traceback" not in told[1]
+    # What the fork server has imported is what it was, also for a variant that was not asked for before.
+    (throughput,), _ = run_cells([simulated("vanilla", kind="throughput")], tmp_path, kind="throughput")
+    assert (throughput["status"], throughput["reason"]) == outcome
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, device, measure, run, seeds, train
+from bench import data, device, measure, prepare, run, seeds, train
 from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.measure import evidence
@@ -183,7 +183,7 @@ def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypa
     read: list[tuple[str, str]] = []
     phase = "before training"
     weights: dict[str, Tensor] = {}
-    batches, original, judge = Data.eval_batches, run.train, measure.evaluate
+    batches, original, judge = Data.eval_batches, prepare.train, measure.evaluate
 
     def spy(self: Data, split: str, *args: Any, **kwargs: Any) -> Iterator[tuple[Tensor, Tensor]]:
         read.append((phase, split))
@@ -207,7 +207,7 @@ def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypa
         return judgement
 
     monkeypatch.setattr(Data, "eval_batches", spy)
-    monkeypatch.setattr(run, "train", training)
+    monkeypatch.setattr(prepare, "train", training)
     monkeypatch.setattr(measure, "evaluate", evaluate)
     result, _ = run.run_cell("quality", cell(overrides={"latent": 2, "hidden": [8]}, budget={"epochs": 2}), {})
     assert result["status"] == "ok"

@@ -9,17 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import execute, record, report, run, suite, weights
+from bench import execute, prepare, record, report, sealed, sources, suite, weights
 from bench.run import run_cell
 from tests.helpers import BUDGET, MEASURE, cell, simulated
 from variants import DataSpec, registry
 from variants.core import VAE
 
 PROVENANCE = {"commit": None, "versions": {}}
-TRAINING = {"curve": [{"epoch": 1, "train_loss": 1 / 3}], "train_s": 0.1, "provenance": {"commit": "abc"}}
+SOURCE = {"code": "1", "libraries": {"torch": "2"}}
+TRAINING: dict[str, Any] = {
+    "curve": [{"epoch": 1, "train_loss": 1 / 3, "valid_elbo_nats": None}],
+    "train_s": 0.1,
+    "provenance": {"commit": "abc", "started": "2024-01-01", "dirty": None},
+    "source": SOURCE,
+}
 SPEC = DataSpec((6,), "real")
 
 
@@ -42,7 +48,7 @@ def test_round_trip(tmp_path: Path, options: dict[str, Any]) -> None:
     model.loss(torch.randn(5, 6))  # moves the buffers
     weights.write(tmp_path / "deep" / "w", model, TRAINING)
     assert not same(state(model), state(fresh))
-    assert weights.read(tmp_path / "deep" / "w", fresh) == TRAINING
+    assert weights.read(tmp_path / "deep" / "w", fresh, SOURCE) == TRAINING
     assert same(state(model), state(fresh))
 
 
@@ -51,25 +57,29 @@ def test_parts_that_share_a_tensor_are_kept(tmp_path: Path) -> None:
     for made in (model, fresh):
         made.posterior.log_scale = made.posterior.loc
     weights.write(tmp_path / "w", model, TRAINING)
-    assert weights.read(tmp_path / "w", fresh) == TRAINING
+    assert weights.read(tmp_path / "w", fresh, SOURCE) == TRAINING
     assert same(state(model), state(fresh))
 
 
-def refused(file: Path) -> bool:
+def refused(file: Path) -> str:
+    """Why; and the model is as it was."""
     model = model_of(1)
     before = state(model)
-    return weights.read(file, model) is None and same(before, state(model))
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
+        weights.read(file, model, SOURCE)
+    assert same(before, state(model))
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("options", [{"latent": 3}, {"hidden": [5]}, {"posterior": "full"}, {"sigma": 1.0}])
 def test_another_models_weights_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     weights.write(tmp_path / "w", model_of(0, **options), TRAINING)
-    assert refused(tmp_path / "w")
+    assert refused(tmp_path / "w") == "holds those of another model"
 
 
 def test_weights_of_another_precision_are_refused(tmp_path: Path) -> None:
     weights.write(tmp_path / "w", model_of().double(), TRAINING)
-    assert refused(tmp_path / "w")
+    assert refused(tmp_path / "w") == "holds those of another model"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -78,7 +88,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     with torch.no_grad():
         model.posterior.loc.bias[1] = value
     weights.write(tmp_path / "w", model, TRAINING)
-    assert refused(tmp_path / "w")
+    assert refused(tmp_path / "w") == "holds some that are not finite"
 
 
 def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
@@ -86,7 +96,17 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     content = (tmp_path / "w").read_bytes()
     for length in (0, 1, 7, 8, 9, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "w").write_bytes(content[:length])
-        assert refused(tmp_path / "w"), length
+        assert refused(tmp_path / "w") == "cannot be read", length
+
+
+def test_one_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
+    weights.write(tmp_path / "w", model_of(), TRAINING)
+    content = (tmp_path / "w").read_bytes()
+    tensors = 8 + int.from_bytes(content[:8], "little")
+    for place in range(0, len(content), 7):
+        flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+        (tmp_path / "w").write_bytes(flipped)
+        assert refused(tmp_path / "w") in (("is damaged",) if place >= tensors else ("is damaged", "cannot be read"))
 
 
 class Harmful:
@@ -101,23 +121,56 @@ class Harmful:
 
 def test_what_is_no_such_file_is_refused_and_never_run(tmp_path: Path) -> None:
     file, mark = tmp_path / "w", tmp_path / "it_ran"
-    assert refused(file)  # there is none
+    assert refused(file) == "cannot be read"  # there is none
     for content in (b"\xff" * 64, b"hello", pickle.dumps(Harmful(mark)), (1 << 60).to_bytes(8, "little") + b"{}"):
         file.write_bytes(content)
-        assert refused(file), content
+        assert refused(file) == "cannot be read", content
     torch.save({"state": Harmful(mark)}, file)
-    assert refused(file)
+    assert refused(file) == "cannot be read"
     file.unlink()
     file.mkdir()
-    assert refused(file)
+    assert refused(file) == "cannot be read"
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("training", [None, "no json", "[]", "3", "NaN", "{}", '{"curve": 3}', "[" * 100_000])
-def test_weights_that_tell_nothing_of_their_training_are_refused(tmp_path: Path, training: str | None) -> None:
-    metadata = None if training is None else {"training": training}
-    (tmp_path / "w").write_bytes(save(state(model_of()), metadata=metadata))
-    assert refused(tmp_path / "w")
+@pytest.mark.parametrize("text", ["no json", "[]", "3", "NaN", "{}", '{"curve": 3}', "[" * 100_000])
+def test_weights_that_tell_nothing_of_their_training_are_refused(tmp_path: Path, text: str) -> None:
+    tensors = state(model_of())
+    for seal in (sealed.digest(tensors, text), sealed.digest(tensors, "")):
+        (tmp_path / "w").write_bytes(save(tensors, metadata={"kept": text, "sha256": seal}))
+        assert refused(tmp_path / "w") in ("cannot be read", "is damaged", "tells too little of their training")
+
+
+def test_weights_without_a_digest_are_refused(tmp_path: Path) -> None:
+    """As they were kept before there was one."""
+    tensors, text = state(model_of()), json.dumps(TRAINING)
+    for metadata in (None, {"training": text}, {"kept": text}):
+        (tmp_path / "w").write_bytes(save(tensors, metadata=metadata))
+        assert refused(tmp_path / "w") == "cannot be read"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({key: value} for key in TRAINING for value in (None, "1", [], -1, [[]], {"a": []})),
+        {"train_s": float("inf")},
+        {"train_s": True},
+        {"train_s": 10**400},
+        {"curve": [{"epoch": 2}]},
+        {"curve": [{"epoch": 1, "train_loss": "1"}]},
+        {"curve": [{"epoch": 1, "train_loss": float("nan")}]},
+        {"curve": [{"epoch": 1, "train_loss": -(10**400)}]},
+        {"curve": {"epoch": 1}},
+        {"provenance": {"commit": "abc"}},
+        {"provenance": TRAINING["provenance"] | {"commit": float("nan")}},
+        {"provenance": TRAINING["provenance"] | {"resumed": "often"}},
+    ],
+)
+def test_a_forged_header_is_not_used(tmp_path: Path, changes: dict[str, Any]) -> None:
+    tensors, text = state(model_of()), json.dumps(TRAINING | changes)
+    metadata = {"kept": text, "sha256": sealed.digest(tensors, text)}
+    (tmp_path / "w").write_bytes(save(tensors, metadata=metadata))
+    assert refused(tmp_path / "w") in ("tells too little of their training", "was written with other code, libraries")
 
 
 def test_the_place_depends_on_all_that_training_depends_on_and_on_nothing_else() -> None:
@@ -146,7 +199,7 @@ def test_kept_training_gives_the_same_bytes_and_is_not_repeated(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(run, "train", never)
+    monkeypatch.setattr(prepare, "train", never)
     epochs: list[int] = []
     again, same_pictures = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append, out=tmp_path)
     assert figures(alone) == figures(first) == figures(again)
@@ -174,7 +227,8 @@ def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (trained,) = execute.execute(made, tmp_path, device="cpu").records
     # Other weights in their place show which weights are used.
     kept = weights.path(tmp_path, trained["cell"])
-    other, _ = run_cell("quality", trained["cell"] | {"seed": 1}, PROVENANCE, out=tmp_path / "other")
+    origin = record.provenance() | sources.sums("vanilla")
+    other, _ = run_cell("quality", trained["cell"] | {"seed": 1}, origin, out=tmp_path / "other")
     weights.path(tmp_path / "other", other["cell"]).replace(kept)
     (tmp_path / "runs" / f"{trained['id']}.json").unlink()
     (reused,) = execute.execute(made, tmp_path, device="cpu").records
@@ -199,20 +253,50 @@ def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) ->
         assert figures(result) == figures(run_cell("quality", made, PROVENANCE)[0])
 
 
-def test_weights_and_measurements_of_other_code_are_not_used_and_that_is_told(tmp_path: Path) -> None:
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+ANEW = "training starts anew, for the file of its kept weights was written with other"
+JUDGED_ANEW = "measuring starts anew, for what was measured is of other weights, code or libraries"
+ORIGIN = PROVENANCE | {"training_sha256": "1", "code_sha256": "1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "epochs"),
+    [
+        ({}, [], []),
+        # Other code that judges leaves the weights, and measures anew.
+        ({"code_sha256": "2"}, [JUDGED_ANEW], []),
+        # Other code that trains, after a kill between training and measuring or in measuring, trains anew.
+        ({"training_sha256": "2", "code_sha256": "2"}, [f"{ANEW} code", JUDGED_ANEW], [1]),
+        ({"versions": {"torch": "1"}}, [f"{ANEW} libraries", JUDGED_ANEW], [1]),
+    ],
+)
+def test_what_other_code_or_libraries_have_left_is_not_used_and_that_is_told(
+    tmp_path: Path, changes: dict[str, Any], told: list[str], epochs: list[int]
+) -> None:
     made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
-    training = "training starts anew, for its kept weights were made by other code"
-    measuring = "measuring starts anew, for what was measured is of other weights or code"
-    for trained_by, judged_by, told in (("1", "1", []), ("1", "2", [measuring]), ("2", "3", [training, measuring])):
-        known = PROVENANCE | {"training_sha256": trained_by, "code_sha256": judged_by}
-        notes: list[str] = []
-        result, _ = run_cell("quality", made, known, on_note=notes.append, out=tmp_path)
-        assert (notes, result["provenance"]["trained"]["training_sha256"]) == (told, trained_by)
-        assert figures(result) == figures(run_cell("quality", made, known)[0])
+    with pytest.raises(KeyboardInterrupt):
+        run_cell("quality", made, ORIGIN, on_measured=stop, out=tmp_path)
+    notes: list[str] = []
+    trained: list[int] = []
+    known = ORIGIN | changes
+    result, _ = run_cell("quality", made, known, on_epoch=trained.append, on_note=notes.append, out=tmp_path)
+    assert (notes, trained) == (told, epochs)
+    assert result["provenance"]["trained"]["training_sha256"] == known["training_sha256"]
+    assert figures(result) == figures(run_cell("quality", made, known)[0])
+    assert list((tmp_path / "weights").glob("*.notes.json")) == []
 
-        def stop(*_: object) -> None:
-            raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            run_cell("quality", made, known, on_measured=stop, out=tmp_path)
-        assert len(list((tmp_path / "weights").glob("*.notes.json"))) == 1
+def test_damaged_weights_are_trained_again_to_the_same_bytes(tmp_path: Path) -> None:
+    made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
+    first, _ = run_cell("quality", made, ORIGIN, out=tmp_path)
+    kept = weights.path(tmp_path, made)
+    content = kept.read_bytes()
+    kept.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    notes: list[str] = []
+    again, _ = run_cell("quality", made, ORIGIN, on_note=notes.append, out=tmp_path)
+    assert notes == ["training starts anew, for the file of its kept weights is damaged"]
+    assert figures(again) == figures(first)
+    assert all(torch.equal(tensor, load(content)[name]) for name, tensor in load(kept.read_bytes()).items())

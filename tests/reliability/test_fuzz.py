@@ -35,7 +35,7 @@ from bench.oracle import suite as oracle
 from tests import fake_records as fake
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
 from tests.helpers import ROOT
-from tests.test_weights import SPEC, TRAINING, model_of
+from tests.test_weights import SOURCE, SPEC, TRAINING, model_of
 from variants import registry
 
 MORE = int(os.environ.get("VAEBENCH_FUZZ", 0))
@@ -339,13 +339,11 @@ def test_weights(content: bytes) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         Path(folder, "w").write_bytes(content)
-        training = weights.read(Path(folder, "w"), model)
+        with contextlib.suppress(ValueError):
+            assert weights.read(Path(folder, "w"), model, SOURCE) == TRAINING
+            before = {name: tensor.clone() for name, tensor in model_of().state_dict().items()}
     state = model.state_dict()
-    if training is None:
-        assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
-    else:
-        json.dumps(training, allow_nan=False)
-        assert all(bool(torch.isfinite(tensor).all()) for tensor in state.values())
+    assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
 
 
 def notes() -> bytes:
