@@ -251,7 +251,7 @@ def reproduce(
     /,
     *,
     list_: Annotated[bool, Parameter(name="--list", negative="", help="Tables, rows, time they take here.")] = False,
-    profile: Annotated[str | None, Parameter(help="short or full; by default short.")] = None,
+    profile: Annotated[str | None, Parameter(help="short, medium or full; by default the cheapest.")] = None,
     rows: Words = (),
     seeds: Seeds = None,
     device: Device = "auto",

@@ -51,7 +51,7 @@ def _entry(
     }
 
 
-# Rows of several tables may be one run, and its two profiles one model.
+# Rows of several tables may be one run, and their profiles one model.
 _estimates: dict[str, cost.Cost] = {}
 
 

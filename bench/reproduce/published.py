@@ -16,7 +16,8 @@ from bench.errors import UsageError
 from bench.suite import Budget, DataChoice, Measure, Suite, Variant, hint, section
 
 SHIPPED = Path(__file__).parents[1] / "published"
-PROFILES = ("short", "full")
+# What a table may have, from the cheapest to the dearest: the first that it has is its default.
+PROFILES = ("short", "medium", "full")
 COLUMNS = ("row", "metric", "value", "stderr", "ours", "sign", "source", "read")
 # In the column `read`: nobody saw this figure in the source itself.
 UNVERIFIED = "UNVERIFIED"
@@ -125,7 +126,7 @@ class Table:
         notes: what to know of how we differ, one sentence each.
         start: names of the rows to begin with, the shortest.
         dataset: what all rows are trained on.
-        reasons: profile -> why its tolerances are what they are.
+        reasons: profile -> why its tolerances are what they are; in the order of `PROFILES`.
         rows: in the order of the TOML file.
         figures: in the order of the CSV file.
         timeout_min: minutes after which a run is ended.
@@ -144,8 +145,8 @@ class Table:
     timeout_min: float
 
     def profile(self, name: str | None) -> str:
-        """The profile asked for, by default the short one where there is one. UsageError if there is no such."""
-        chosen = name or ("short" if "short" in self.reasons else "full")
+        """The profile asked for, by default the cheapest. UsageError if there is no such."""
+        chosen = name or next(iter(self.reasons))
         if chosen not in self.reasons:
             raise UsageError(f"table {self.name} has no profile {chosen!r}: {hint(chosen, self.reasons)}")
         return chosen
@@ -276,7 +277,7 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
     profiles = _table(recipe, "profiles")
     _known(profiles, PROFILES, "profiles.")
     if not profiles:
-        raise UsageError("profiles must hold short, full or both")
+        raise UsageError(f"profiles must hold at least one of {', '.join(PROFILES)}")
     reasons = {}
     for key in sorted(profiles, key=PROFILES.index):
         profile = _table(profiles, key, "profiles.")

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from bench.reproduce.published import Tolerance
 from bench.suite import Budget
 from tests.reproduce.tiny import FIGURES, RECIPE, write
 
+PROFILE = """budget = { epochs = 2, batch_size = 100, train_size = 200 }
+measure = { elbo_samples = 2, nll_samples = 5 }
+tolerance = { elbo_nats = 1, nll_is5_nats = 1 }
+"""
 # The figures as somebody else transcribed them, in the signs of their sources.
 TRANSCRIBED = Path(__file__).parent / "transcribed.csv"
 
@@ -56,6 +61,30 @@ def test_a_row_changes_its_profile_and_nothing_else(tmp_path: Path) -> None:
     assert plain.plans["full"] == twin.plans["full"]
 
 
+def test_a_table_has_the_profiles_that_it_declares_and_the_cheapest_is_its_default(tmp_path: Path) -> None:
+    order = ("full", "medium", "short")  # in the file; the table's is another
+    made = "\n".join(f'[profiles.{name}]\nreason = "{name}"\n{PROFILE}' for name in order)
+    head, rows = RECIPE[: RECIPE.index("[profiles")], RECIPE[RECIPE.index("[rows") :]
+    rows = rows.replace("short = { seeds = 3 }", "medium = { seeds = 3 }\nshort = { seeds = 2 }")
+    table = published.load(str(write(tmp_path, head + made + rows)))
+    assert list(table.reasons) == ["short", "medium", "full"]
+    assert [table.rows[0].plans[name].seeds for name in table.reasons] == [2, 3, 1]
+    without = made.replace('[profiles.short]\nreason = "short"\n' + PROFILE, "")
+    rows = rows.replace("short = {", "medium = {").replace("medium = { seeds = 2 }\n", "")
+    assert published.load(str(write(tmp_path, head + without + rows))).profile(None) == "medium"
+
+
+def test_the_medium_profile_of_burda2015_is_short_made_longer() -> None:
+    table = published.load("burda2015")
+    assert table.profile(None) == "short"
+    for row in table.rows:
+        short, medium = row.plans["short"], row.plans["medium"]
+        assert (medium.overrides, medium.measure) == (short.overrides, short.measure)
+        assert medium.budget == replace(short.budget, epochs=300)
+        assert medium.tolerance["nll_is5000_nats"] == Tolerance(0.5, 3 if "_2L_" in row.name else 2)
+        assert (medium.seeds, medium.explanation) == (1, "")
+
+
 def test_rows_that_are_run_alike_are_run_once(tmp_path: Path) -> None:
     table = published.load(str(write(tmp_path)))
     suite = table.suite("short", table.rows)
@@ -91,7 +120,7 @@ def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
         ("notes = [", "nets = [", "unknown key nets: did you mean 'notes'?"),
         ('notes = ["It is small."]', 'notes = "It is small."', "notes must be a list of texts"),
         ('start = ["plain"]', 'start = ["plane"]', "start names the row 'plane', which rows lacks: did you mean"),
-        ("[profiles.full]", "[profiles.long]", "unknown key profiles.long: choose from full, short"),
+        ("[profiles.full]", "[profiles.long]", "unknown key profiles.long: choose from full, medium, short"),
         ('reason = "Chosen beforehand."', "", "profiles.short.reason must be a text, and is missing"),
         ("epochs = 2", "epochs = 0", "epochs must be at least 1, got 0"),
         ("epochs = 2", 'epochs = "two"', "epochs must be a whole number, got 'two'"),
