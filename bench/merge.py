@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import record
-from bench.errors import UsageError
+from bench.errors import MachineError, UsageError
 from bench.lock import lock
 from bench.record import Record
+from bench.reproduce.page import NOTE
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Merged:
         out: the folder of all results.
         copied: number of records that were not there before.
         lines: one for each record that was there, each run with more than one set of figures, each file that is no
-            record.
+            record; and for folders that were not made by reproducing the same.
     """
 
     out: Path
@@ -42,7 +43,8 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
 
     A record with the same figures as one that is there is not copied again. One with other figures is kept beside it:
     the one that counts (`record.standing`) is called by its id, another one ID.DIGEST. So the tables are the same in
-    whatever order folders are merged, and merging again changes nothing. Trained weights are not copied.
+    whatever order folders are merged, and merging again changes nothing. Trained weights are not copied. What the runs
+    reproduce (`bench.reproduce.page.NOTE`) stays known if it is the same of all folders, and else is not.
 
     Args:
         folders: results folders, as `vaebench run --out` leaves them.
@@ -57,9 +59,44 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         if not any((folder / "runs").glob("*.json")):
             raise UsageError(f"no records in {folder}: name folders of results, those that have a folder runs")
     with lock(out):
+        unlike = _merge_notes(others, out)
         copied, lines = _copy_all(others, out / "runs")
     _, doubts = record.read_all(out, record.KINDS)
-    return Merged(out, copied, tuple(map(record.printable, [*lines, *doubts])))
+    return Merged(out, copied, tuple(map(record.printable, [*lines, *doubts, *unlike])))
+
+
+def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
+    """Keep the note of what was reproduced if all folders that hold records have the same; else a line for each other.
+
+    It is done before records are copied: killed between the two, a second merge finds the folder as if it had ended.
+    """
+    held = [*([out] if any((out / "runs").glob("*.json")) else []), *folders]
+    notes = {folder: _note(folder / NOTE) for folder in held}
+    if not any(note is not None for note in notes.values()):
+        return []
+    first, *rest = held
+    lines = [
+        f"{folder} and {first} are not both of one reproduced table or suite: {out} is taken for ordinary results"
+        for folder in rest
+        if notes[folder] != notes[first]
+    ]
+    note = notes[first]
+    try:
+        if lines or note is None:
+            (out / NOTE).unlink(missing_ok=True)
+        elif _note(out / NOTE) != note:
+            record.write_bytes(out / NOTE, note)
+    except OSError as error:
+        raise MachineError(f"cannot remove {out / NOTE}: {error.strerror}") from error
+    return lines
+
+
+def _note(path: Path) -> bytes | None:
+    """The note of what was reproduced; None without one that could be read."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= record.LARGEST else None
+    except OSError:
+        return None
 
 
 def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:

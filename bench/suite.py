@@ -2,6 +2,7 @@
 
 This module reads and checks it and lists its cells. It needs no torch."""
 
+import contextlib
 import dataclasses
 import difflib
 import tomllib
@@ -323,7 +324,8 @@ def typed(kind: type, key: str, value: object) -> Any:
             if value in typing.get_args(option):
                 return value
         elif option is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            with contextlib.suppress(OverflowError):  # of hundreds of digits
+                return float(value)
         elif isinstance(value, option) and not (isinstance(value, bool) and option is not bool):
             return value
     words = " or ".join(

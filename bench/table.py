@@ -607,12 +607,13 @@ def _timings(timed: Throughput, name: str) -> Record:
     return line
 
 
+def tame(value: Any) -> Any:
+    """`value` as a cell of a CSV file: no text in it is a formula to a spreadsheet."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
 def csv(records: Sequence[Record]) -> str:
     """`frame` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
-
-    def tame(value: Any) -> Any:
-        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
-
     found = frame(records).rename(columns=tame)
     texts = found.select_dtypes(exclude=["number", "bool"]).columns
     found[texts] = found[texts].map(tame)

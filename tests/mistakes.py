@@ -16,6 +16,8 @@
 12. A test set touched for model selection.
 13. A resumed training that is not the one that was stopped: the optimiser's moments, a random stream, the rest of the
     pass or the best epoch so far forgotten.
+14. A published figure held against ours wrongly: its sign ignored, the difference turned round, the sides of a
+    tolerance exchanged, a figure judged that nobody saw in its source, a failed run taken for the figure of a seed.
 """
 
 from tests.mutants import Mistake
@@ -38,6 +40,7 @@ ROTATED = "variants/core/rotated.py"
 BATCHES = "bench/data/batches.py"
 TABLE = "bench/table.py"
 TRAIN = "bench/train.py"
+VERDICT = "bench/reproduce/verdict.py"
 
 GUARDS = ("tests/test_truth_guards.py",)
 JUDGE = ("tests/measure/test_judge.py",)
@@ -55,6 +58,7 @@ IN_TRAINING = ("tests/test_train.py",)
 IN_TABLES = ("tests/test_table.py",)
 IN_CHECKPOINTS = ("tests/test_checkpoint.py",)
 IN_DATA = ("tests/data/test_batches.py",)
+IN_VERDICTS = ("tests/reproduce/test_verdict.py",)
 
 MEANS_NOT_SUMS = [
     Mistake(
@@ -1127,6 +1131,54 @@ RESUMED_AS_ANOTHER = [
     ),
 ]
 
+WRONGLY_REPRODUCED = [
+    Mistake(
+        "published_sign_ignored",
+        14,
+        "a negative ELBO held against an ELBO",
+        VERDICT,
+        "figure.sign * value\n",
+        "value\n",
+        IN_VERDICTS,
+    ),
+    Mistake(
+        "published_minus_ours",
+        14,
+        "worse than the paper is taken for better",
+        VERDICT,
+        "judge(mean - figure.value, tolerance)",
+        "judge(figure.value - mean, tolerance)",
+        IN_VERDICTS,
+    ),
+    Mistake(
+        "sides_of_a_tolerance_exchanged",
+        14,
+        "what is allowed above is allowed below",
+        "bench/reproduce/published.py",
+        "-self.below <= difference <= self.above",
+        "-self.above <= difference <= self.below",
+        IN_VERDICTS,
+    ),
+    Mistake(
+        "unverified_figure_judged",
+        14,
+        "agreement with a figure that nobody saw in its source",
+        VERDICT,
+        "    if not figure.verified:\n",
+        "    if not figure.verified and reason:\n",
+        IN_VERDICTS,
+    ),
+    Mistake(
+        "failed_run_before_a_finished_one",
+        14,
+        "a later run that broke hides the figure of a seed",
+        VERDICT,
+        "key=standing)",
+        "key=lambda record: standing(record)[1:])",
+        IN_VERDICTS,
+    ),
+]
+
 MISTAKES = [
     *MEANS_NOT_SUMS,
     *TRAINING_LOSS_REPORTED,
@@ -1141,4 +1193,5 @@ MISTAKES = [
     *NOISE_MIXED,
     *TEST_SET_TOUCHED,
     *RESUMED_AS_ANOTHER,
+    *WRONGLY_REPRODUCED,
 ]

@@ -247,3 +247,31 @@ def test_runs_of_one_cell_are_settled_by_no_figure() -> None:
     for better in (-1.0, 1.0):
         old, new = of("A", NOON, RUNS[0], elbo=better)[0], of("A", LATER, RUNS[0])[0]
         assert settled(old, new) == settled(new, old) == [new]
+
+
+def noted(folder: Path, note: str | None, *records: fake.Record) -> Path:
+    fake.write(folder, list(records))
+    if note is not None:
+        (folder / "reproduced.json").write_text(note)
+    return folder
+
+
+def test_what_was_reproduced_stays_known_if_it_is_the_same_of_all(tmp_path: Path) -> None:
+    out, note = tmp_path / "c", '{"table": "ppca", "profile": "short"}'
+    sources = [noted(tmp_path / str(number), note, each) for number, each in enumerate(RUNS[:2])]
+    for _ in range(2):
+        done = merge.merge(sources, out)
+        assert (out / "reproduced.json").read_text() == note
+        assert not [line for line in done.lines if "ordinary results" in line]
+
+
+@pytest.mark.parametrize("other", ['{"table": "ppca", "profile": "full"}', None])
+def test_of_unlike_notes_none_is_kept_in_any_order_and_a_line_says_so(tmp_path: Path, other: str | None) -> None:
+    a = noted(tmp_path / "a", '{"table": "ppca", "profile": "short"}', RUNS[0])
+    b = noted(tmp_path / "b", other, RUNS[1])
+    for number, (first, then) in enumerate((([a, b], []), ([b, a], []), ([a], [b]), ([b], [a]))):
+        out = tmp_path / f"out{number}"
+        lines = merge.merge(first, out).lines + (merge.merge(then, out).lines if then else ())
+        assert len([line for line in lines if f"{out} is taken for ordinary results" in line]) == 1
+        merge.merge([a], out)
+        assert not (out / "reproduced.json").exists()

@@ -1,10 +1,12 @@
 """What others made (records, pictures, data, suites) runs no code, writes nowhere else, and steers no terminal."""
 
 import ast
+import csv
 import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -18,14 +20,17 @@ import pytest
 from bench import data, merge, plot, record, report, suite, table, weights
 from bench.data import user_file
 from bench.errors import BenchError, DataError, UsageError
+from bench.reproduce import page, published
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
+from tests.reproduce import tiny
 
 # What would change a page, a terminal or a formula if it were taken for more than text.
 EVIL = (
     "<script>alert(1)</script> | **x** [a](http://evil) \\input{/etc/passwd} $\\frac{$ ^_ ~ # \x1b[2J\x1b]0;owned\x07 "
     "\x00 \u202e \n# heading\n\n```\r`x`"
 )
+STEERING = ("\x1b", "\x00", "\x07", "\u202e", "\r")
 # Where the names of files are made from texts in a record.
 OUTSIDE = (
     "../../../evil",
@@ -233,28 +238,32 @@ def test_a_suite_cannot_name_another_folder(tmp_path: Path, monkeypatch: pytest.
     assert tree(tmp_path) == {tmp_path / "...toml", tmp_path / "..toml"}
 
 
+def is_only_text(path: Path, text: str) -> None:
+    """Nothing of `EVIL` is more than text in a page's file."""
+    assert not any(mark in text for mark in STEERING), path
+    if path.suffix == ".md":
+        assert "<script" not in text.replace("\\<", "")
+        assert "](http://evil" not in text.replace("\\]", "")
+        assert "\n# heading" not in text
+        assert "\n```" not in text
+        assert not [line for line in text.splitlines() if "alert(" in line and "\\<script\\>" not in line]
+    if path.suffix == ".tex":
+        assert "\\input" not in text
+        assert "\\frac" not in text
+    if path.suffix == ".svg":
+        names = {element.tag.rpartition("}")[2] for element in ET.fromstring(text).iter()}
+        assert "script" not in names
+        assert "text" in names
+
+
 def test_what_a_record_says_is_text_on_every_page(tmp_path: Path) -> None:
     out = put(tmp_path, *evil_records())
     made = report.write(out)
     for path in made.files:
         if path.suffix == ".png":
             continue
-        text = path.read_text(encoding="utf-8")
-        assert not any(mark in text for mark in ("\x1b", "\x00", "\x07", "\u202e", "\r")), path
-        if path.suffix == ".md":
-            assert "<script" not in text.replace("\\<", "")
-            assert "](http://evil" not in text.replace("\\]", "")
-            assert "\n# heading" not in text
-            assert "\n```" not in text
-            assert not [line for line in text.splitlines() if "alert(" in line and "\\<script\\>" not in line]
-        if path.suffix == ".tex":
-            assert "\\input" not in text
-            assert "\\frac" not in text
-        if path.suffix == ".svg":
-            names = {element.tag.rpartition("}")[2] for element in ET.fromstring(text).iter()}
-            assert "script" not in names
-            assert "text" in names
-    assert not any(mark in made.terminal for mark in ("\x1b", "\x00", "\x07", "\u202e", "\r"))
+        is_only_text(path, path.read_text(encoding="utf-8"))
+    assert not any(mark in made.terminal for mark in STEERING)
 
 
 def test_a_record_does_not_steer_the_terminal(tmp_path: Path) -> None:
@@ -278,3 +287,38 @@ def test_no_text_is_a_formula_to_a_spreadsheet() -> None:
     assert ",=1+1" not in text
     # Numbers are numbers, below zero too.
     assert ",-101." in text or ",-100." in text
+
+
+def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> None:
+    formula, recipe = "=cmd|'/C calc'!A0", tiny.RECIPE
+    for text in (
+        "A tiny table",
+        "Nobody 2026",
+        "It is small.",
+        "A linear model",
+        "It was made up.",
+        "it is another KL",
+    ):
+        recipe = recipe.replace(f'"{text}"', json.dumps(EVIL))
+    recipe = recipe.replace("Chosen beforehand.", "# heading").replace("[8] }", f"[8], act = {json.dumps(EVIL)} }}")
+    buffer = io.StringIO()
+    lines = csv.DictReader(tiny.FIGURES.splitlines())
+    writer = csv.DictWriter(buffer, lines.fieldnames or ())
+    writer.writeheader()
+    for line in lines:
+        metric = formula if line["row"] == "plain" else EVIL
+        writer.writerow(line | {"metric": metric, "source": EVIL, "read": line["read"] + EVIL})
+    table = published.load(str(tiny.write(tmp_path, recipe, buffer.getvalue())))
+    for row in table.rows:
+        made = record.new("quality", table.suite("short", [row]).cells("cpu")[0], {})
+        figures = {"elbo_nats": -7.0, "nll_is5_nats": 9.0, "kl_nats": 1.0}
+        record.write(tmp_path / "out", made | {"status": "ok", "metrics": figures})
+    report_made = page.write(tmp_path / "out", table, "short", table.rows)
+    assert {path.suffix for path in report_made.files} == {".json", ".csv", ".md", ".tex", ".png", ".svg"}
+    for path in report_made.files:
+        if path.suffix != ".png":
+            # The settings of a row stand in a span of code, which a backtick would end.
+            is_only_text(path, re.sub("`[^`\n]*`", "", path.read_text(encoding="utf-8")))
+    assert not any(mark in report_made.terminal for mark in STEERING)
+    with (tmp_path / "out" / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["metric"] == f"'{formula}"

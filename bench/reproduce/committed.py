@@ -4,16 +4,27 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench import execute, report, stats, suite, table
+from bench import report, stats, suite, table
 from bench.errors import UsageError
-from bench.record import Cell, Record, read_all
+from bench.record import Cell, Record, printable, read_all
 from bench.reproduce import page
-from bench.reproduce.execute import HOME
 from bench.reproduce.published import Tolerance
-from bench.reproduce.verdict import Finding, cell_key, counts, judge
+from bench.reproduce.verdict import (
+    Finding,
+    by_configuration,
+    cell_key,
+    counts,
+    epochs_of,
+    figure_of,
+    judge,
+    why_failed,
+)
 from bench.suite import Suite, hint
+
+if TYPE_CHECKING:
+    from bench.execute import Outcome
 
 FIGURES = ("elbo_nats", "recon_nats", "kl_nats", "mse_per_pixel")
 # Of the spread of the committed seeds; see `REASON`.
@@ -23,13 +34,14 @@ REASON = (
     "the committed seeds, or one unit of the last printed digit. On one machine and commit the same seed gives the "
     "same bits. Another processor rounds differently, and a training run amplifies that: between the two processors "
     "of results/reference/rerun_of_quick.csv single runs moved by up to half a standard deviation, means over three "
-    "seeds by up to 0.17 of it. So the tolerance is three times what rounding was seen to do."
+    "seeds by up to 0.17 of it. So the tolerance is three times what rounding was seen to do. One committed seed "
+    "tells no spread: its figures are shown beside ours, and called not comparable."
 )
 
 
 def reproduce(
     name: str, out: Path | None, *, seeds: int | None = None, reference: Path = report.REFERENCE, **how: Any
-) -> tuple[execute.Outcome, list[Finding]]:
+) -> "tuple[Outcome, list[Finding]]":
     """Run what is missing of a suite, and hold it against its committed records.
 
     Args:
@@ -43,11 +55,11 @@ def reproduce(
         UsageError: there are no committed results of these runs.
         As `bench.execute.execute`.
     """
+    from bench import execute
+    from bench.reproduce.execute import HOME
+
     chosen = suite.load(name)
-    theirs, _ = read_all(reference / chosen.name)
-    if not theirs:
-        known = [each for each in suite.names() if (reference / each / "runs").is_dir()]
-        raise UsageError(f"no results of suite {chosen.name} are committed: {hint(chosen.name, known or ['none'])}")
+    theirs = _committed(chosen, reference)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
     if seeds is not None:
         even = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
@@ -58,26 +70,48 @@ def reproduce(
             f"the committed results of suite {chosen.name} hold none of its runs: the suite or the protocol is another"
         )
     where = (out or HOME / "results") / chosen.name
-    outcome = execute.execute(chosen, where, page=partial(_write, chosen=chosen, theirs=theirs), **how)
+    # What finds the suite again: its name, or the path of a user's file.
+    origin = name if name in suite.names() else str(Path(name).resolve())
+    write = partial(_write, origin=origin, chosen=chosen, theirs=theirs)
+    outcome = execute.execute(chosen, where, page=write, **how)
     return outcome, findings(chosen.cells("cpu"), outcome.records, theirs)
 
 
-def _write(out: Path, chosen: Suite, theirs: Sequence[Record]) -> report.Report:
+def rewrite(out: Path, origin: str) -> report.Report:
+    """Write the page of a folder of `reproduce` anew. Needs no torch.
+
+    Raises:
+        UsageError: the suite, or its committed results, are no longer there.
+        MachineError: a file cannot be written.
+    """
+    chosen = suite.load(origin)
+    return _write(out, origin, chosen, _committed(chosen, report.REFERENCE))
+
+
+def _committed(chosen: Suite, reference: Path) -> list[Record]:
+    theirs, _ = read_all(reference / chosen.name)
+    if not theirs:
+        known = [each for each in suite.names() if (reference / each / "runs").is_dir()]
+        raise UsageError(f"no results of suite {chosen.name} are committed: {hint(chosen.name, known or ['none'])}")
+    return theirs
+
+
+def _write(out: Path, origin: str, chosen: Suite, theirs: Sequence[Record]) -> report.Report:
     records, warnings = read_all(out)
     cells = chosen.cells("cpu")
     found = findings(cells, records, theirs)
     known = {cell_key(record["cell"]) for record in theirs}
     left = dict.fromkeys(_row(cell, cells) for cell in cells if cell_key(cell) not in known)
     warnings += [f"no committed run of {name}" for name in left]
-    head = [f"The suite `{chosen.name}`, run again, beside its committed results."]
+    name = printable(chosen.name)
+    head = [f"The suite {table.markdown_text(name)}, run again, beside its committed results."]
     tail = ["## What counts as agreement", table.markdown_text(REASON)]
-    title = f"Drift of {chosen.name}"
-    return page.save(out, title, found, records, head, tail, warnings)
+    return page.save(out, {"suite": origin}, f"Drift of {name}", found, records, head, tail, warnings)
 
 
 def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Record]) -> list[Finding]:
     """One finding for every figure of `FIGURES`, and the NLL, of every configuration that has committed runs."""
-    mine, committed = _by_key(ours), _by_key(theirs)
+    mine, committed = by_configuration(ours), by_configuration(theirs)
     found = []
     for key, cell in {cell_key(cell): cell for cell in cells}.items():
         reference, again = committed.get(key, {}), mine.get(key, {})
@@ -89,23 +123,15 @@ def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Rec
     return found
 
 
-def _by_key(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
-    found: dict[str, dict[int, Record]] = {}
-    for record in records:
-        if counts(record):
-            found.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = record
-    return found
-
-
 def _row(cell: Cell, cells: Sequence[Cell]) -> str:
-    name = table.row_name(cell["variant"], cell["overrides"])
+    name = printable(table.row_name(cell["variant"], cell["overrides"]))
     many = len({table.dataset_slug(each) for each in cells}) > 1
     return f"{name}, {table.dataset_slug(cell)}" if many else name
 
 
 def _values(records: dict[int, Record], name: str) -> dict[int, float]:
-    found = {seed: record["metrics"].get(name) for seed, record in records.items() if record["status"] == "ok"}
-    return {seed: float(value) for seed, value in sorted(found.items()) if value is not None}
+    found = {seed: figure_of(record, name) for seed, record in records.items() if record["status"] == "ok"}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _finding(row: str, name: str, reference: dict[int, Record], again: dict[int, Record]) -> Finding | None:
@@ -123,7 +149,7 @@ def _finding(row: str, name: str, reference: dict[int, Record], again: dict[int,
         verdict = "not run"
     elif not values:
         bad = next((r for r in again.values() if r["status"] != "ok"), None)
-        verdict, reason = "failed", f"{bad['status']}: {bad['reason']}" if bad else "no seed in common"
+        verdict, reason = "failed", why_failed(bad) if bad else "no seed in common"
     elif tolerance is None:
         verdict, reason = "not comparable", "one committed seed tells no spread"
     else:
@@ -138,7 +164,7 @@ def _finding(row: str, name: str, reference: dict[int, Record], again: dict[int,
         stderr=None,
         values=values,
         runs=len(again) or len(common),
-        epochs=tuple(len(again[seed]["curve"]) for seed in values),
+        epochs=tuple(epochs_of(again[seed]) for seed in values),
         tolerance=tolerance if verdict in ("agrees", "differs") else None,
         verdict=verdict,  # type: ignore[arg-type]
         reason=reason,

@@ -13,7 +13,7 @@ from bench import data
 from bench import device as devices
 from bench.measure import evidence, gaps, scores
 from bench.measure.bounds import EVAL_BATCH
-from bench.record import Cell, Record
+from bench.record import Cell, Record, machine
 from bench.reproduce.verdict import same_run
 from bench.suite import Budget, Measure
 from bench.train import loss_function, optimiser, step
@@ -49,8 +49,9 @@ def known(cell: Cell, records: Iterable[Record]) -> Cost | None:
     here = devices.describe(cell["device"])
     for record in records:
         timing = record.get("timing") or {}
-        if "train_s" in timing and same_run(record, cell) and record["provenance"].get("device_name") == here:
-            return Cost(timing["train_s"], timing["measure_s"], measured=True)
+        train, measure = timing.get("train_s"), timing.get("measure_s")
+        if train is not None and measure is not None and same_run(record, cell) and machine(record) == here:
+            return Cost(train, measure, measured=True)
     return None
 
 

@@ -3,14 +3,15 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import report, stats, table
 from bench.errors import UsageError
-from bench.record import Record, read_all, write_bytes
+from bench.record import LARGEST, Record, read_all, write_bytes
 from bench.report import Report
 from bench.reproduce.published import Row, Table, load
 from bench.reproduce.verdict import Finding, findings, short_source
@@ -30,7 +31,7 @@ VERDICTS = {
 }
 
 
-# In a results folder: the table and the profile that its runs are of.
+# In a results folder: what its runs are of. `{"table": ..., "profile": ...}`, or `{"suite": ...}` of this project.
 NOTE = "reproduced.json"
 
 
@@ -38,16 +39,27 @@ def rewrite(out: Path) -> Report | None:
     """Write the page of a folder anew, for what was run in it; None if it is no folder of `write`.
 
     Raises:
-        UsageError: its table is no longer there, or is broken.
+        UsageError: its table, or suite, is no longer there, or is broken.
         MachineError: a file cannot be written.
     """
-    if not (out / NOTE).is_file():
-        return None
+    path = out / NOTE
     try:
-        note = json.loads((out / NOTE).read_text(encoding="utf-8"))
-        name, profile = str(note["table"]), str(note["profile"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{out / NOTE} cannot be read: run `vaebench reproduce` again with --out {out}") from error
+        if not path.is_file():
+            return None
+    except OSError as error:  # a name that no disk has, or a folder that may not be entered
+        raise UsageError(f"{out} cannot be read: {error.strerror}") from error
+    try:
+        note = json.loads(path.read_text(encoding="utf-8") if path.stat().st_size <= LARGEST else "null")
+        if "suite" in note:
+            name, profile = str(note["suite"]), None
+        else:
+            name, profile = str(note["table"]), str(note["profile"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read: run `vaebench reproduce` again with --out {out}") from error
+    if profile is None:
+        from bench.reproduce import committed  # it writes its page by this module
+
+        return committed.rewrite(out, name)
     published = load(name)
     return write(out, published, published.profile(profile), ())
 
@@ -64,25 +76,26 @@ def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Re
     Raises:
         MachineError: a file cannot be written.
     """
-    note = json.dumps({"table": published.origin, "profile": profile}) + "\n"
-    write_bytes(out / NOTE, note.encode())
     records, warnings = read_all(out)
     found = findings(published, profile, published.rows, records)
     shown = [finding for finding in found if finding.verdict != "not run" or finding.row in {row.name for row in asked}]
     names = {finding.row for finding in shown}
     left = [row.name for row in published.rows if row.name not in names]
     head = [
-        f"Published: {published.source}. Profile: `{profile}`." + (f" Not run: {', '.join(left)}." if left else ""),
+        f"Published: {table.markdown_text(published.source)}. Profile: `{profile}`."
+        + (f" Not run: {', '.join(left)}." if left else ""),
     ]
-    tail = ["## What counts as agreement", table.markdown_text(published.reasons[profile])]
+    tail = ["## What counts as agreement", _block(published.reasons[profile])]
     if published.notes:
-        tail += ["## How we differ from the source", _list(map(table.markdown_text, published.notes))]
+        tail += ["## How we differ from the source", _list(map(_block, published.notes))]
     tail += ["## What was run", _list(_recipe(published, profile, row) for row in published.rows if row.name in names)]
-    return save(out, f"{published.title}, {profile}", shown, records, head, tail, warnings)
+    note = {"table": published.origin, "profile": profile}
+    return save(out, note, f"{published.title}, {profile}", shown, records, head, tail, warnings)
 
 
 def save(
     out: Path,
+    note: Mapping[str, str],
     title: str,
     found: Sequence[Finding],
     records: Sequence[Record],
@@ -90,10 +103,11 @@ def save(
     tail: Sequence[str],
     warnings: Sequence[str],
 ) -> Report:
-    """Write tables, plot and page of these findings.
+    """Write tables, plot and page of these findings: all is made before the first is written.
 
     Args:
         out: results folder.
+        note: by which `rewrite` finds what the page is of.
         title: of page, tables and plot.
         found: what is shown, in order.
         records: what it was made from, for the lines of provenance.
@@ -104,23 +118,19 @@ def save(
     from bench import plot
     from bench.reproduce.plot import figure
 
-    files: list[Path] = []
-
-    def put(name: str, content: bytes) -> None:
-        write_bytes(out / name, content)
-        files.append(out / name)
-
     grid = findings_grid(found)
-    put("tables/figures.csv", _csv(found).encode())
-    put("tables/figures.md", (table.markdown_grid(grid) + "\n").encode())
-    put("tables/figures.tex", (table.latex_grid(grid, f"{title}. {tally(found)}.") + "\n").encode())
+    made: dict[str, bytes] = {
+        NOTE: (json.dumps(note) + "\n").encode(),
+        "tables/figures.csv": _csv(found).encode(),
+        "tables/figures.md": (table.markdown_grid(grid) + "\n").encode(),
+        "tables/figures.tex": (table.latex_grid(grid, f"{title}. {tally(found)}.") + "\n").encode(),
+    }
     picture = figure(found, title)
     if picture is not None:
-        put("plots/figures.png", plot.png(picture))
-        put("plots/figures.svg", plot.svg(picture))
+        made |= {"plots/figures.png": plot.png(picture), "plots/figures.svg": plot.svg(picture)}
     why = reasons(found)
     blocks = [
-        f"# {title}",
+        f"# {table.markdown_text(title)}",
         "Written by `vaebench reproduce` from the records in [`runs/`](runs). Do not edit.",
         *head,
         f"**{tally(found)}.**",
@@ -135,9 +145,12 @@ def save(
         *(["## Warnings", _list(map(table.markdown_text, warnings))] if warnings else []),
         *(["## Where the numbers come from", _list(report.provenance_lines(records))] if records else []),
     ]
-    put("README.md", ("\n\n".join(blocks) + "\n").encode())
+    made["README.md"] = ("\n\n".join(blocks) + "\n").encode()
+    for name, content in made.items():
+        write_bytes(out / name, content)
     lines = [table.text_grid(grid, width=200), "", *why, *([""] if why else []), f"{tally(found)}."]
-    return Report(out, tuple(files), tuple(warnings), "\n".join([*lines, *(f"warning: {line}" for line in warnings)]))
+    files = tuple(out / name for name in made)
+    return Report(out, files, tuple(warnings), "\n".join([*lines, *(f"warning: {line}" for line in warnings)]))
 
 
 def tally(found: Iterable[Finding]) -> str:
@@ -211,7 +224,7 @@ def _csv(found: Sequence[Finding]) -> str:
     buffer = io.StringIO()
     lines = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     lines.writeheader()
-    lines.writerows(rows(found))
+    lines.writerows({key: table.tame(value) for key, value in line.items()} for line in rows(found))
     return buffer.getvalue()
 
 
@@ -233,10 +246,19 @@ def _reading(found: Sequence[Finding]) -> list[str]:
 
 def _recipe(published: Table, profile: str, row: Row) -> str:
     cell = published.suite(profile, [row]).cells("cpu")[0]
-    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in cell["overrides"].items())
+    # A backtick would end the code that the settings are shown as.
+    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in cell["overrides"].items()).replace(
+        "`", "\\u0060"
+    )
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
     measure = ", ".join(f"{key} {value}" for key, value in cell["measure"].items() if value)
-    return f"**{row.name}**, {row.title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
+    title = table.markdown_text(row.title)
+    return f"**{row.name}**, {title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
+
+
+def _block(text: str) -> str:
+    """A text as a paragraph of Markdown: neither heading nor list, whatever it begins with."""
+    return re.sub(r"^(?=[#+=~-])", r"\\", table.markdown_text(text.strip()))
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import plot, stats
+from bench import plot, stats, table
 from bench.plot import COLOURS, INK, QUIET
 from bench.reproduce.verdict import Finding, short_source
 
@@ -19,6 +19,8 @@ BAND = "#e3e6ea"
 LINE, ROOM = 0.34, 0.95
 # Characters of a row's title that fit beside a panel.
 LONGEST = 36
+# And in the width of the picture.
+WIDEST = 100
 
 
 def figure(found: Sequence[Finding], title: str) -> "Figure | None":
@@ -41,7 +43,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         )
         plot._title(
             picture,
-            title,
+            table._clip(title, WIDEST),
             "Grey diamonds are published, grey bands the tolerance around them, stated before the runs. Dots are our "
             "means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
         )
@@ -61,7 +63,7 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
     ends = [end for finding in panel for end in _ends(finding)]
     pad = 0.04 * (max(ends) - min(ends)) or 0.1
     axis.set_xlim(min(ends) - pad, max(ends) + pad)
-    axis.set_title(metric)
+    axis.set_title(table._clip(metric, WIDEST))
     axis.set_xlabel(f"{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
@@ -69,8 +71,8 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
 
 def _label(finding: Finding, many: bool) -> str:
     """The row's title, or its name where that is too long; and the source, where the panel has several."""
-    name = finding.title if len(finding.title) <= LONGEST else finding.row
-    return f"{name}\n{short_source(finding)}" if many else name
+    name = table._clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
+    return f"{name}\n{table._clip(short_source(finding), LONGEST)}" if many else name
 
 
 def _ends(finding: Finding) -> list[float]:

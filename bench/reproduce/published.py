@@ -4,14 +4,16 @@ Adding a table touches no code: CONTRIBUTING.md describes the format. This modul
 """
 
 import csv
-import math
+import io
+import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import stats, suite
+from bench import record, stats, suite
 from bench.errors import UsageError
 from bench.suite import Budget, DataChoice, Measure, Suite, Variant, hint, section
 
@@ -21,6 +23,10 @@ PROFILES = ("short", "medium", "full")
 COLUMNS = ("row", "metric", "value", "stderr", "ours", "sign", "source", "read")
 # In the column `read`: nobody saw this figure in the source itself.
 UNVERIFIED = "UNVERIFIED"
+# What figures and tolerances may be at the most: beyond it is a slip of the pen, and no plot can show it.
+MOST = 1e12
+# What a row's name may be: `--rows` takes it, and pages show it as it is.
+_ROW_NAME = re.compile(r"\w[\w.+-]*")
 _TABLE = ("title", "source", "notes", "start", "set", "dataset", "profiles", "rows", "timeout_min")
 _PROFILE = ("reason", "set", "seeds", "budget", "measure", "tolerance")
 _ROW = ("title", "variant", "set", "not_comparable", *PROFILES)
@@ -197,17 +203,21 @@ def load(name: str) -> Table:
     Raises:
         UsageError: it cannot be read, or is wrong: one line with the file and what is wrong in it.
     """
-    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError(f"unknown table {name!r}, and no path of a .toml file: {hint(name, [*names(), 'results'])}")
+    shipped = {each: SHIPPED / f"{each}.toml" for each in names()}
+    path = Path(name) if name.endswith(".toml") else shipped.get(name)
+    try:
+        if path is None or not path.is_file():
+            known = hint(name, [*shipped, "results"])
+            raise UsageError(f"unknown table {name!r}, and no path of a .toml file: {known}")
+        # Its texts will stand on a terminal and on pages.
+        recipe = record._printable(tomllib.loads(path.read_text(encoding="utf-8")))
+    # ValueError: no UTF-8, no TOML, or a number of thousands of digits.
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"table {path} cannot be read: {error}") from error
     figures_path = path.with_suffix(".csv")
     try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"table {path} cannot be read: {error}") from error
-    try:
         text = figures_path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"the figures {figures_path} cannot be read: {error}") from error
     try:
         figures = parse_figures(text)
@@ -215,14 +225,14 @@ def load(name: str) -> Table:
         raise UsageError(f"table {figures_path.name}: {error}") from error
     try:
         origin = path.stem if path.parent == SHIPPED else str(path.resolve())
-        return parse(path.stem, recipe, figures, origin)
+        return parse(record.cut(record.printable(path.stem)), recipe, figures, origin)
     except UsageError as error:
         raise UsageError(f"table {path.name}: {error}") from error
 
 
 def parse_figures(text: str) -> tuple[Figure, ...]:
     """The figures of a CSV file. UsageError, with the line, for a wrong one."""
-    lines = csv.DictReader(text.splitlines(), strict=True)
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if tuple(lines.fieldnames or ()) != COLUMNS:
             raise UsageError(f"the first line must be {','.join(COLUMNS)}")
@@ -242,6 +252,7 @@ def parse_figures(text: str) -> tuple[Figure, ...]:
 def _figure(line: dict[Any, Any]) -> Figure:
     if None in line or None in line.values():
         raise UsageError(f"it must have {len(COLUMNS)} columns")
+    line = {key: record.printable(value) for key, value in line.items()}
     for key in ("row", "metric", "ours", "source", "read"):
         if not line[key].strip():
             raise UsageError(f"{key} is empty")
@@ -249,11 +260,14 @@ def _figure(line: dict[Any, Any]) -> Figure:
         raise UsageError(f"sign must be 1 or -1, got {line['sign']!r}")
     if stats.metric(line["ours"]).theme == stats.OTHER:
         raise UsageError(f"ours must be one of our figures, see docs/metrics.md, got {line['ours']!r}")
+    stderr = _number("stderr", line["stderr"]) if line["stderr"] else None
+    if stderr is not None and stderr < 0:
+        raise UsageError(f"stderr must be at least 0, or empty, got {line['stderr']!r}")
     return Figure(
         row=line["row"],
         metric=line["metric"],
         value=_number("value", line["value"]),
-        stderr=_number("stderr", line["stderr"]) if line["stderr"] else None,
+        stderr=stderr,
         ours=line["ours"],
         sign=int(line["sign"]),
         source=line["source"],
@@ -264,10 +278,10 @@ def _figure(line: dict[Any, Any]) -> Figure:
 def _number(key: str, text: str) -> float:
     try:
         value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(f"{key} must be a number, got {text!r}")
+    except ValueError as error:
+        raise UsageError(f"{key} must be a number, got {text!r}") from error
+    if not abs(value) <= MOST:
+        raise UsageError(f"{key} must be a number of at most {MOST:g} either way, got {text!r}")
     return value
 
 
@@ -305,11 +319,16 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
     for word in start:
         if word not in by_name:
             raise UsageError(f"start names the row {word!r}, which rows lacks: {hint(word, by_name)}")
-    minutes = recipe.get("timeout_min", 24 * 60)
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes > 0:
-        raise UsageError(f"timeout_min must be a number above 0, got {minutes!r}")
+    minutes = suite.typed(Suite, "timeout_min", recipe.get("timeout_min", 24 * 60))
+    if not minutes > 0:
+        raise UsageError(f"timeout_min must be above 0, got {minutes!r}")
     choice = _table(recipe, "dataset")
     _known(choice, ("name", "binarise", "options"), "dataset.")
+    dataset = suite.dataset(
+        _text(choice, "name", "dataset."),
+        _text(choice, "binarise", "dataset.") if "binarise" in choice else None,
+        _table(choice, "options", "dataset.") if "options" in choice else None,
+    )
     return Table(
         name=name,
         origin=origin,
@@ -317,7 +336,7 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
         source=_text(recipe, "source"),
         notes=tuple(_texts(recipe, "notes")) if "notes" in recipe else (),
         start=start,
-        dataset=suite.dataset(_text(choice, "name", "dataset."), choice.get("binarise"), choice.get("options")),
+        dataset=dataset,
         reasons=reasons,
         rows=rows,
         figures=tuple(figures),
@@ -327,6 +346,8 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
 
 def _row(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any], profiles: Mapping[str, Any]) -> Row:
     where = f"rows.{name}."
+    if not _ROW_NAME.fullmatch(name):
+        raise UsageError(f"the name of a row must be of letters, digits and any of _.+- after the first, got {name!r}")
     _known(entry, _ROW, where)
     reason = entry.get("not_comparable", {})
     if isinstance(reason, str):
@@ -361,10 +382,15 @@ def _plan(layers: Mapping[str, Mapping[str, Any]]) -> Plan:
         for key, values in merged.items():
             values |= _table(layer, key, where) if key in layer else {}
         seeds = layer.get("seeds", seeds)
-        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-            raise UsageError(f"{where}seeds must be a whole number of at least 1, got {seeds!r}")
+        if isinstance(seeds, bool) or not isinstance(seeds, int):
+            raise UsageError(f"{where}seeds must be a whole number, got {seeds!r}")
+        suite.check_seeds(f"{where}seeds", seeds)
         explanation = _text(layer, "explanation", where) if "explanation" in layer else explanation
     _known(layer, _CHANGE, where)
+    try:
+        json.dumps(merged["set"], allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{where}set must hold numbers, texts, true, false, and lists of these: {error}") from error
     return Plan(
         overrides=merged["set"],
         seeds=seeds,
@@ -378,9 +404,9 @@ def _plan(layers: Mapping[str, Mapping[str, Any]]) -> Plan:
 def _tolerance(key: str, value: object) -> Tolerance:
     """A number for both sides, or `[below, above]`."""
     pair: list[Any] = value if isinstance(value, list) else [value, value]
-    numbers = [float(v) for v in pair if isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < math.inf]
+    numbers = [float(v) for v in pair if isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v <= MOST]
     if len(pair) != 2 or len(numbers) != 2:
-        raise UsageError(f"{key} must be a number of at least 0, or two of them [below, above], got {value!r}")
+        raise UsageError(f"{key} must be a number from 0 to {MOST:g}, or two of them [below, above], got {value!r}")
     return Tolerance(*numbers)
 
 

@@ -1,12 +1,14 @@
 """Figures and runs -> findings: published beside ours, and what to say of the difference. Needs no torch."""
 
+import contextlib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench import stats
-from bench.record import PROTOCOL, Cell, Record
+from bench.record import PROTOCOL, Cell, Record, standing
 from bench.reproduce.published import Figure, Row, Table, Tolerance
 from bench.table import canonical
 
@@ -76,12 +78,7 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
 
     A run counts if it is of the row's configuration in this profile: device and number of threads may be any.
     """
-    by_cell: dict[str, dict[int, Record]] = {}
-    for record in sorted(records, key=_age):
-        if counts(record):
-            by_cell.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = (
-                record  # the latest of a cell stands
-            )
+    by_cell = by_configuration(records)
     found = []
     by_name = {row.name: row for row in rows}
     for figure in table.figures:
@@ -89,6 +86,29 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
             cell = table.suite(profile, [row]).cells("cpu")[0]
             found.append(_finding(figure, row, profile, by_cell.get(cell_key(cell), {})))
     return found
+
+
+def by_configuration(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
+    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `bench.record.standing`."""
+    found: dict[str, dict[int, Record]] = {}
+    for record in sorted(filter(counts, records), key=standing):
+        found.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = record
+    return {key: dict(sorted(by_seed.items())) for key, by_seed in found.items()}
+
+
+def figure_of(record: Record, name: str) -> float | None:
+    """A figure of a run; None without, or where it is no finite number."""
+    value = record["metrics"].get(name)
+    if not isinstance(value, int | float):
+        return None
+    with contextlib.suppress(OverflowError):  # of hundreds of digits
+        return float(value) if math.isfinite(value) else None
+    return None
+
+
+def epochs_of(record: Record) -> int:
+    """How long a run was trained."""
+    return len(record.get("curve") or [])
 
 
 def same_run(record: Record, cell: Cell) -> bool:
@@ -101,22 +121,23 @@ def counts(record: Record) -> bool:
     return record["kind"] == "quality" and record.get("protocol") == PROTOCOL
 
 
+def why_failed(record: Record) -> str:
+    """`"diverged: the loss is not finite"`."""
+    return f"{record['status']}: {record.get('reason')}"
+
+
 def cell_key(cell: Cell) -> str:
     """A configuration as text, whatever its seed, device and number of threads."""
     return canonical({key: value for key, value in cell.items() if key not in ("seed", "device", "threads")})
 
 
-def _age(record: Record) -> str:
-    return str((record.get("provenance") or {}).get("started"))
-
-
 def _finding(figure: Figure, row: Row, profile: str, records: dict[int, Record]) -> Finding:
     plan = row.plans[profile]
-    ok = [record for _, record in sorted(records.items()) if record["status"] == "ok"]
+    ok = [record for record in records.values() if record["status"] == "ok"]
     values = {
-        record["cell"]["seed"]: figure.sign * float(value)
+        record["cell"]["seed"]: figure.sign * value
         for record in ok
-        if (value := record["metrics"].get(figure.ours)) is not None
+        if (value := figure_of(record, figure.ours)) is not None
     }
     tolerance = plan.tolerance.get(figure.ours)
     verdict, reason = _verdict(figure, row, tolerance, records, values)
@@ -131,7 +152,7 @@ def _finding(figure: Figure, row: Row, profile: str, records: dict[int, Record])
         stderr=figure.stderr,
         values=values,
         runs=max(plan.seeds, len(records)),
-        epochs=tuple(len(record["curve"]) for record in ok),
+        epochs=tuple(map(epochs_of, ok)),
         tolerance=tolerance if verdict in ("agrees", "differs") else None,
         verdict=verdict,
         reason=reason,
@@ -147,8 +168,7 @@ def _verdict(
         return "not run", ""
     if not values:
         bad = next((record for record in records.values() if record["status"] != "ok"), None)
-        why = f"{bad['status']}: {bad['reason']}" if bad else f"the runs have no figure {figure.ours}"
-        return "failed", why
+        return "failed", why_failed(bad) if bad else f"the runs have no figure {figure.ours}"
     reason = row.not_comparable.get(figure.ours, row.not_comparable.get("*", ""))
     if not figure.verified:
         return "unverified source", "; ".join(part for part in (figure.read, reason) if part)

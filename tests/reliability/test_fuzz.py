@@ -1,10 +1,12 @@
-"""Random settings, suites, records, data and weights: an expected error of one line, or a result; never a traceback.
+"""Random settings, suites, published tables, records, data and weights: an expected error of one line, or a result;
+never a traceback.
 
 The examples are the same every time. VAEBENCH_FUZZ=20 draws others, and twenty times as many.
 """
 
 import contextlib
 import copy
+import csv
 import gzip
 import io
 import json
@@ -32,9 +34,13 @@ from bench.errors import BenchError, DataError, UsageError
 from bench.notebook import Notebook
 from bench.oracle import page
 from bench.oracle import suite as oracle
+from bench.reproduce import cost, published
+from bench.reproduce import page as reproduced
+from bench.reproduce import plot as reproduced_plot
 from tests import fake_records as fake
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
 from tests.helpers import ROOT
+from tests.reproduce import tiny
 from tests.test_weights import SOURCE, SPEC, TRAINING, model_of
 from variants import registry
 
@@ -227,10 +233,98 @@ def test_suite_files(content: bytes) -> None:
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~no such user/a", "../" * 50, "", ".", "\ud800"])
 @pytest.mark.parametrize("ending", ["", ".toml", ".npz"])
 def test_names_that_are_none(name: str, ending: str) -> None:
-    for ask in (suite.load, suite.dataset, suite.check_variant_name):
+    for ask in (suite.load, suite.dataset, suite.check_variant_name, published.load):
         with pytest.raises(BenchError) as caught:
             ask(name + ending)
         refused(caught.value)
+
+
+# --- published tables, and the notes of which one a folder reproduces
+
+TABLE = tomllib.loads(tiny.RECIPE)
+FIGURES = [dict(line) for line in csv.DictReader(tiny.FIGURES.splitlines())]
+# Beyond what a double holds, too.
+huge = st.sampled_from([10**400, -(10**400), 1e13, -1.0])
+NOTE_OF_A_TABLE = {"table": "ppca", "profile": "short"}
+NOTES = [json.dumps(note) for note in (NOTE_OF_A_TABLE, {"suite": "quick"})]
+
+
+def check_table(chosen: published.Table, out: Path) -> None:
+    """What is accepted has cells that can be written, and a page."""
+    for profile in chosen.reasons:
+        check_cells(chosen.suite(profile, chosen.rows))
+    reproduced.write(out, chosen, chosen.profile(None), chosen.rows)
+
+
+@fuzz(60)
+@given(mutated(TABLE, values | huge), mutated(FIGURES, json_values))
+def test_published_tables(recipe: dict[str, Any], lines: Any) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(
+            [published.COLUMNS, *([str(v) for v in dict(line).values()] for line in lines if isinstance(line, dict))]
+        )
+        for figures in (tiny.FIGURES, text.getvalue()):
+            try:
+                check_table(published.parse("mine", recipe, published.parse_figures(figures), "mine"), Path(folder))
+            except BenchError as error:
+                refused(error)
+
+
+@fuzz(100)
+@given(
+    spliced(tiny.RECIPE.encode()) | st.binary(max_size=60) | st.just(tiny.RECIPE.encode()),
+    spliced(tiny.FIGURES.encode()) | st.binary(max_size=60) | st.just(tiny.FIGURES.encode()),
+)
+def test_published_files(recipe: bytes, figures: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder, "mine.toml")
+        path.write_bytes(recipe)
+        path.with_suffix(".csv").write_bytes(figures)
+        try:
+            check_table(published.load(str(path)), Path(folder))
+        except BenchError as error:
+            refused(error)
+
+
+@fuzz(100)
+@given(
+    mutated(NOTE_OF_A_TABLE, json_values).map(json.dumps).map(str.encode)
+    | st.sampled_from(NOTES).flatmap(lambda text: spliced(text.encode()))
+    | st.binary(max_size=40)
+)
+def test_notes_of_what_is_reproduced(content: bytes) -> None:
+    """The whole page, or a line and no file changed."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder, reproduced.NOTE)
+        path.write_bytes(content)
+        try:
+            made = reproduced.rewrite(Path(folder))
+        except BenchError as error:
+            refused(error)
+            assert [each.read_bytes() for each in Path(folder).rglob("*")] == [content]
+        else:
+            assert made is not None
+            assert made.files[-1] == Path(folder, "README.md")
+
+
+def record_of_a_table() -> dict[str, Any]:
+    table = published.parse("mine", TABLE, published.parse_figures(tiny.FIGURES), "mine")
+    made = record.new("quality", table.suite("short", table.rows[:1]).cells("cpu")[0], {"device_name": "A"})
+    return made | {"status": "ok", "metrics": {"elbo_nats": -8.0}, "curve": [{"epoch": 1}]}
+
+
+@fuzz(60)
+@given(mutated(record_of_a_table(), json_values))
+def test_records_of_a_published_table(made: dict[str, Any]) -> None:
+    table = published.parse("mine", TABLE, published.parse_figures(tiny.FIGURES), "mine")
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduced_plot, "figure", lambda *_: None)  # most of the time
+        (Path(folder) / "runs").mkdir()
+        for name, each in (("a", record_of_a_table()), ("b", made)):
+            (Path(folder) / "runs" / f"{name}.json").write_text(json.dumps(each), encoding="utf-8")
+        reproduced.write(Path(folder), table, "short", table.rows)
+        cost.known(table.suite("short", table.rows).cells("cpu")[0], record.read_all(Path(folder))[0])
 
 
 # --- data

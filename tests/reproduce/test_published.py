@@ -125,21 +125,35 @@ def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
         ("epochs = 2", "epochs = 0", "epochs must be at least 1, got 0"),
         ("epochs = 2", 'epochs = "two"', "epochs must be a whole number, got 'two'"),
         ("nll_points = 20", "nll_point = 20", "unknown key measure.nll_point: did you mean 'nll_points'?"),
-        ("[1000, 1000]", "[1000]", "tolerance.elbo_nats must be a number of at least 0, or two of them"),
-        ("[1000, 1000]", "-1", "tolerance.elbo_nats must be a number of at least 0, or two of them"),
-        ("[1000, 1000]", "true", "tolerance.elbo_nats must be a number of at least 0, or two of them"),
+        ("[1000, 1000]", "[1000]", "tolerance.elbo_nats must be a number from 0 to 1e+12, or two of them"),
+        ("[1000, 1000]", "-1", "tolerance.elbo_nats must be a number from 0 to 1e+12, or two of them"),
+        ("[1000, 1000]", "true", "tolerance.elbo_nats must be a number from 0 to 1e+12, or two of them"),
         ("elbo_nats = [1000, 1000], ", "", "profile short states no tolerance for elbo_nats, which row plain needs"),
         ("[rows.twin]", "[rows.twins]", "the CSV file has the row 'twin', which rows lacks: did you mean 'twins'?"),
         ('variant = "vanilla"', 'variant = "vanila"', "did you mean 'vanilla'?"),
         ("set = { hidden = [8] }", "set = 8", "rows.other.set must be a table"),
-        ("short = { seeds = 3 }", "short = { seeds = 0 }", "rows.plain.short.seeds must be a whole number of at least"),
+        ("short = { seeds = 3 }", "short = { seeds = 0 }", "rows.plain.short.seeds must be between 1 and 10000"),
+        ("short = { seeds = 3 }", "short = { seeds = 3.5 }", "rows.plain.short.seeds must be a whole number, got 3.5"),
+        ("short = { seeds = 3 }", "short = { set = { a = 2026-01-02 } }", "plain.short.set must hold numbers, texts"),
+        ("short = { seeds = 3 }", "short = { set = { a = nan } }", "rows.plain.short.set must hold numbers, texts"),
+        ("[rows.plain]", '[rows."a b"]', "the name of a row must be of letters, digits"),
+        ("[rows.plain]", '[rows."=cmd"]', "the name of a row must be of letters, digits"),
+        ("options = { n = 1000 }", "options = [1]", "dataset.options must be a table"),
+        ("options = { n = 1000 }", "binarise = [1]", "dataset.binarise must be a text"),
+        ("[1000, 1000]", "1" + "0" * 400, "tolerance.elbo_nats must be a number from 0 to 1e+12"),
+        ("epochs = 2,", "epochs = 2, lr = 1" + "0" * 400 + ",", "lr must be a number, got 1000"),
+        ("[dataset]", "timeout_min = 1" + "0" * 400 + "\n[dataset]", "timeout_min must be a number, got 1000"),
+        ("[dataset]", "timeout_min = 1" + "0" * 5000 + "\n[dataset]", "cannot be read: Exceeds the limit"),
+        ("[dataset]", "deep = " + "[" * 9999 + "\n[dataset]", "cannot be read: maximum recursion depth exceeded"),
+        ("[dataset]", "a" + ".a" * 9999 + " = 1\n[dataset]", "cannot be read: maximum recursion depth exceeded"),
+        ("[dataset]", "a = '\0'\n[dataset]", "cannot be read"),
         ("short = { seeds = 3 }", "short = { sedes = 3 }", "unknown key rows.plain.short.sedes: did you mean 'seeds'?"),
         ("short = { seeds = 3 }", "short = 3", "rows.plain.short must be a table"),
         ('{ kl_nats = "it is another KL" }', "3", "rows.other.not_comparable must be a text, or a table of texts"),
         ("not_comparable = { kl_nats =", "not_comparable = { k_nats =", "no tolerance for kl_nats, which row other"),
         ('name = "linear_gaussian"', 'name = "linear_gausian"', "did you mean 'linear_gaussian'?"),
         ('options = { n = 1000 }', 'binarise = "dynamic"', "binaris"),
-        ("[dataset]", "timeout_min = -1\n[dataset]", "timeout_min must be a number above 0, got -1"),
+        ("[dataset]", "timeout_min = -1\n[dataset]", "timeout_min must be above 0, got -1"),
         ("[dataset]", "[data", "cannot be read"),
     ],
 )  # fmt: skip
@@ -157,7 +171,13 @@ def test_a_broken_recipe_is_one_line(tmp_path: Path, old: str, new: str, words: 
         ("row,metric", "row,metrics", "the first line must be row,metric,value,stderr,ours,sign,source,read"),
         ("7.5", "7,5", "line 2: it must have 8 columns"),
         ("7.5", "seven", "line 2: value must be a number, got 'seven'"),
-        ("7.5", "nan", "line 2: value must be a number, got 'nan'"),
+        ("7.5", "nan", "line 2: value must be a number of at most 1e+12 either way, got 'nan'"),
+        ("7.5", "-1e13", "line 2: value must be a number of at most 1e+12 either way, got '-1e13'"),
+        ("7.5", "9" * 5000, "line 2: value must be a number of at most 1e+12 either way, got '999"),
+        ("0.1", "-0.1", "line 2: stderr must be at least 0, or empty, got '-0.1'"),
+        ("0.1", "nan", "line 2: stderr must be a number of at most"),
+        ("0.1", "inf", "line 2: stderr must be a number of at most"),
+        ("its PDF", "x" * 200_000, "line 1: field larger than field limit"),
         ("0.1", "-", "line 2: stderr must be a number, got '-'"),
         ("elbo_nats,-1", "elbo_nats,minus", "line 2: sign must be 1 or -1, got 'minus'"),
         ("elbo_nats,-1", "elbo,-1", "line 2: ours must be one of our figures, see docs/metrics.md, got 'elbo'"),
@@ -186,6 +206,32 @@ def test_rows_without_figures_and_files_that_are_not_there(tmp_path: Path) -> No
         published.load("burda2105")
     with pytest.raises(UsageError, match=r"unknown table '.*nowhere.toml'"):
         published.load(str(tmp_path / "nowhere.toml"))
+    # A shipped table has a name, and only a file of one's own a path.
+    for name in ("../published/burda2015", "./burda2015", str(published.SHIPPED / "burda2015"), ""):
+        with pytest.raises(UsageError, match="unknown table"):
+            published.load(name)
+    assert published.load(str(published.SHIPPED / "burda2015.toml")).origin == "burda2015"
+
+
+@pytest.mark.parametrize("ending", [".toml", ".csv"])
+def test_files_that_are_no_text_are_one_line(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path)
+    path.with_suffix(ending).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="cannot be read: 'utf-8' codec") as error:
+        published.load(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_texts_are_read_fit_to_be_printed(tmp_path: Path) -> None:
+    recipe = RECIPE.replace('"A tiny table"', '"""A\n\u001b[2Jtable"""').replace("It is small.", "It is\\tsmall\u202e.")
+    figures = FIGURES.replace("neg_elbo", '"neg\n\x1b[2Jelbo"', 1)
+    table = published.load(str(write(tmp_path, recipe.replace("\x1b", "\\u001b"), figures, name="ti\x1bny" * 20)))
+    assert (table.title, table.notes) == (
+        "A \N{REPLACEMENT CHARACTER}[2Jtable",
+        ("It is small\N{REPLACEMENT CHARACTER}.",),
+    )
+    assert table.figures[0].metric == "neg \N{REPLACEMENT CHARACTER}[2Jelbo"
+    assert (len(table.name.encode()) <= 80, "\x1b" in table.name, "\x1b" in table.origin) == (True, False, True)
 
 
 @pytest.mark.parametrize("name", published.names())

@@ -2,15 +2,20 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from bench import cli, record
-from bench.reproduce import published
+from bench import cli, plot, record
+from bench.merge import merge
+from bench.reproduce import page, published
 from bench.reproduce.execute import reproduce
 from tests.helpers import call
 from tests.reproduce.tiny import RECIPE, write
+
+# Of a table: what no disk has.
+NO_NAMES = ("x" * 5000 + ".toml", "a\0.toml", "\ud800", "\ud800.toml")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +111,49 @@ def test_report_of_a_table_that_is_gone_is_one_line(tmp_path: Path, capsys: pyte
         assert code == cli.USAGE
         assert words in err
         assert err.count("\n") == 1
+
+
+def test_report_after_merge_writes_the_reproduced_page(folder: Path, tmp_path: Path) -> None:
+    for name, part in (("a", slice(0, 2)), ("b", slice(2, None))):
+        (tmp_path / name / "runs").mkdir(parents=True)
+        for path in sorted((folder / "out" / "runs").glob("*.json"))[part]:
+            shutil.copy(path, tmp_path / name / "runs")
+        shutil.copy(folder / "out" / "reproduced.json", tmp_path / name)
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    assert page.rewrite(tmp_path / "c") is not None
+    assert (tmp_path / "c" / "README.md").read_bytes() == (folder / "out" / "README.md").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"\xff", b"[" * 100_000, b"1" * 5000, b"null", b"{}", b'"suite"'),
+        *(b'{"table": "burda2015"}', b'{"suite": "a\\u0000b"}'),
+        *(b'{"table": %s, "profile": "short"}' % json.dumps(name).encode() for name in NO_NAMES),
+    ],
+)
+def test_report_of_a_broken_note_is_one_line_and_writes_nothing(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reproduced.json").write_bytes(content)
+    code, _, err = call(capsys, "report", tmp_path)
+    assert (code, err.count("\n")) == (cli.USAGE, 1)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
+
+
+def test_report_of_a_name_that_no_disk_has_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "report", "x" * 5000)
+    assert (code, err.count("\n")) == (cli.USAGE, 1)
+
+
+def test_nothing_is_written_where_the_page_cannot_be_made(folder: Path, tmp_path: Path) -> None:
+    table = published.load(str(folder / "tiny.toml"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plot, "svg", lambda _: 1 / 0)
+        shutil.copytree(folder / "out" / "runs", tmp_path / "runs")
+        with pytest.raises(ZeroDivisionError):
+            page.write(tmp_path, table, "short", table.rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 def test_a_row_that_was_not_asked_for_is_named_as_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

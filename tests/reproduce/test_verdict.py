@@ -1,6 +1,7 @@
 """What is said of a figure, on records made by hand: which runs count, which sign, what is agreement."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,33 @@ def test_a_disagreement_and_its_explanation(table: Table) -> None:
         "not comparable: other kl: it is another KL",
         "unverified source: other recon: from memory, UNVERIFIED",
     ]
+
+
+def test_the_two_sides_of_a_tolerance_in_the_sign_of_the_source(table: Table) -> None:
+    """Published as a negative ELBO of 7.5, with 0.5 allowed below and 3 above: an ELBO of -10 is worse, and agrees."""
+    plan = replace(table.rows[0].plans["short"], tolerance={"elbo_nats": Tolerance(0.5, 3)})
+    row = replace(table.rows[0], plans={"short": plan})
+    changed = replace(table, rows=(row,), figures=table.figures[:1])
+    for elbo, verdict in ((-10.0, "agrees"), (-11.0, "differs"), (-7.25, "agrees"), (-6.0, "differs")):
+        (found,) = findings(changed, "short", (row,), runs(table, "plain", [{"elbo_nats": elbo}]))
+        assert (found.verdict, found.difference) == (verdict, pytest.approx(-elbo - 7.5))
+
+
+def test_a_finished_run_stands_before_a_later_one_that_failed(table: Table) -> None:
+    (good,) = runs(table, "plain", [{"elbo_nats": -8.0}])
+    (bad,) = runs(table, "plain", ["error"], device="cuda")
+    good["provenance"]["started"], bad["provenance"]["started"] = "2026-01-01", "2026-01-02"
+    for records in ([good, bad], [bad, good]):
+        (found,) = judged(table, "plain", records)
+        assert (found.verdict, found.values) == ("agrees", {0: 8.0})
+
+
+@pytest.mark.parametrize("value", [float("nan"), -float("inf"), 10**400, {"median": 1.0}, None])
+def test_what_is_no_number_is_no_figure(table: Table, value: Any) -> None:
+    records = runs(table, "plain", [{"elbo_nats": value}])
+    del records[0]["curve"]
+    (found,) = judged(table, "plain", records)
+    assert (found.verdict, found.reason) == ("failed", "the runs have no figure elbo_nats")
 
 
 def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
