@@ -31,6 +31,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
     panels: dict[str, list[Finding]] = {}
     for finding in shown:
         panels.setdefault(finding.metric, []).append(finding)
+    judged = any(finding.tolerance is not None for finding in shown)
     sizes = [LINE * len(panel) + ROOM for panel in panels.values()]
     with plot._look():
         picture = plot._figure(10.5, sum(sizes))
@@ -44,8 +45,9 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         plot._title(
             picture,
             table._clip(title, WIDEST),
-            "Grey diamonds are published, grey bands the tolerance around them, stated before the runs. Dots are our "
-            "means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
+            "Grey diamonds are published"
+            + (", grey bands the tolerance around them, stated before the runs" if judged else "")
+            + ". Dots are our means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
         )
     return picture
 
@@ -61,10 +63,12 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
         label.set_linespacing(1.05)
     axis.set_ylim(len(panel) - 0.4, -0.6)
     ends = [end for finding in panel for end in _ends(finding)]
-    pad = 0.04 * (max(ends) - min(ends)) or 0.1
-    axis.set_xlim(min(ends) - pad, max(ends) + pad)
+    middle, half = (min(ends) + max(ends)) / 2, 0.54 * (max(ends) - min(ends))
+    # A difference in the last printed digit shall not look large.
+    half = max(half, 50 * 10.0**-entry.digits)
+    axis.set_xlim(middle - half, middle + half)
     axis.set_title(table._clip(metric, WIDEST))
-    axis.set_xlabel(f"{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
+    axis.set_xlabel(f"{'-' if panel[0].sign < 0 else ''}{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
 

@@ -34,6 +34,7 @@ class Finding:
         reason: why, where the figures do not say it.
         source: where the figure was published, and
         read: how it was read.
+        sign: -1 where the source publishes the negative of our figure.
     """
 
     row: str
@@ -50,6 +51,7 @@ class Finding:
     reason: str
     source: str
     read: str
+    sign: int = 1
 
     @property
     def summary(self) -> stats.Summary | None:
@@ -158,6 +160,7 @@ def _finding(figure: Figure, row: Row, profile: str, records: dict[int, Record])
         reason=reason,
         source=figure.source,
         read=figure.read,
+        sign=figure.sign,
     )
 
 
