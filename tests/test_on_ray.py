@@ -160,15 +160,15 @@ def test_a_cell_that_ends_itself_or_hangs_is_no_lost_worker(cluster: Cluster, tm
 
 def test_cells_share_a_gpu_by_the_fraction_that_they_ask_for(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
     """The GPU is pretended, and the cells compute on the CPU; what is placed where, and beside what, is real."""
-    # The first two wait for each other, so that two are seen at once.
-    waits = ({"beside": 2, "seconds": 1.0}, {"beside": 2, "seconds": 1.0}, {})
-    cells = [simulated("noted", seed=seed, overrides=overrides) for seed, overrides in enumerate(waits)]
-    found = run_cells(Cluster(cluster.ray, gpus=0.5), cells, tmp_path)
-    assert [made["status"] for made in found.values()] == ["ok"] * 3
+    # They wait for each other, and a third would have to wait for one of them.
+    cells = [simulated("noted", seed=seed, overrides={"beside": 2, "seconds": 1.0}) for seed in range(2)]
+    halves = Cluster(cluster.ray, gpus=0.5)
+    assert [halves._fits(cells[0], node) for _, node in halves._nodes() if node.get("GPU")] == [2]
+    found = run_cells(halves, cells, tmp_path)
+    assert [made["status"] for made in found.values()] == ["ok"] * 2
     seen = read(notes)
     assert {(note["node"], note["gpu"]) for note in seen} == {("b", "0")}
-    beside = [sum(n["began"] <= note["began"] < n["ended"] for n in seen) for note in seen]
-    assert max(beside) == 2
+    assert max(note["began"] for note in seen) < min(note["ended"] for note in seen)
 
 
 def test_what_no_node_has_is_refused_at_once(cluster: Cluster, tmp_path: Path) -> None:
@@ -286,7 +286,9 @@ def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Cluster, tm
     assert told == ["its worker was lost, and it is begun anew"]
     seen = read(notes)
     assert [note["node"] for note in seen if "ended" not in note] == ["doomed"]
-    assert [note["node"] for note in seen if "ended" in note] == ["b", "b"]
+    first, second = sorted((note for note in seen if "ended" in note), key=lambda note: note["began"])
+    assert first["node"] == second["node"] == "b"
+    assert first["ended"] < second["began"]  # they have the GPU each to itself
     assert [(made["cell"]["seed"], made["status"]) for made in record.read_all(tmp_path)[0]] == [(0, "ok"), (1, "ok")]
 
 
