@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import itertools
 import os
+import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -184,7 +185,14 @@ def execute(
     device = cluster.resolve(device) if cluster else devices.resolve(device)
     where = ["cpu"] if device == "cpu" else ["cpu", device]
     trained = suite.cells(device) if quality else []
-    timed = [] if cluster else suite.throughput_cells(where, threads=cores())
+    timed = suite.throughput_cells(where, threads=cores())
+    if cluster and timed:
+        timed = []
+        print(
+            "vaebench: throughput is left out, for on a cluster no cell has a machine to itself; "
+            "`vaebench throughput` measures it here",
+            file=sys.stderr,
+        )
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
     _check_train_size(suite)
@@ -196,7 +204,7 @@ def execute(
     page = page or partial(report.write, reference=report.reference_of(out, suite.name))
     with lock(out):
         side = jobs if cluster else jobs or default_jobs(device)
-        run_cells = cluster.run_cells if cluster else supervise.run_cells
+        run_cells = partial(cluster.run_cells, again=again) if cluster else supervise.run_cells
         return _run(suite, out, trained, timed, side=side, again=again, page=page, run_cells=run_cells)
 
 

@@ -1,13 +1,14 @@
 """One writer at a time in a results folder, and nothing left behind by one that was killed."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,19 +30,35 @@ def lock(out: Path) -> Iterator[None]:
         MachineError: another process holds the folder; the message says which. Or the folder cannot be written.
     """
     path = out / FILE
-    handle = None
-    try:
-        make_folder(out)
-        handle = _acquire(path)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_facts()).encode(), 0)
-        _clear(out)
-    except OSError as error:
-        if handle is not None:
-            os.close(handle)
-        raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
-    try:
+
+    def busy() -> None:
+        raise MachineError(
+            f"{out} is in use by {_holder(path)}: wait until it has ended, or choose another folder with --out"
+        )
+
+    with contextlib.ExitStack() as stack:
+        try:
+            make_folder(out)
+            handle = stack.enter_context(held(path, busy))
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_facts()).encode(), 0)
+            _clear(out)
+        except OSError as error:
+            raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
         yield
+
+
+@contextlib.contextmanager
+def held(path: Path, busy: Callable[[], None]) -> Iterator[int]:
+    """Hold a lock's file, made for it and removed afterwards, and yield it, open. OSError if it cannot be made.
+
+    Args:
+        path: of the file.
+        busy: called where another process holds it; what it raises ends the attempt, else we wait.
+    """
+    handle = _acquire(path, busy)
+    try:
+        yield handle
     finally:
         # Before it is let go: whoever has opened it meanwhile then sees that it is no longer the folder's lock.
         with contextlib.suppress(OSError):
@@ -49,26 +66,29 @@ def lock(out: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, busy: Callable[[], None]) -> int:
     while True:
+        # For writing as well, without which NFS gives no exclusive lock.
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.samestat(path.stat(), os.fstat(handle)):
                 return handle
-        except BlockingIOError:
-            holder = _holder(path)
-            os.close(handle)
-            raise MachineError(
-                f"{path.parent} is in use by {holder}: wait until it has ended, or choose another folder with --out"
-            ) from None
         except OSError as error:
-            print(
-                f"vaebench: {path.parent} cannot be locked ({error.strerror}): let no other run write there",
-                file=sys.stderr,
-            )
-            return handle
-        os.close(handle)
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                print(
+                    f"vaebench: {path.parent} cannot be locked ({error.strerror}): let no other run write there",
+                    file=sys.stderr,
+                )
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # removed, or another in its place: whoever held it has ended
 
 
 def _facts() -> dict[str, object]:

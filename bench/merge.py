@@ -120,7 +120,7 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
             if same := next((twin for twin in twins if twin.figures == mine.figures), None):
                 name = "" if same.name == path.stem else f" as {same.name}.json"
                 lines.append(f"{folder}: {path.name} is there already{name}")
-                _copy(path.with_suffix(".npz"), runs / f"{same.name}.npz", replace=False)
+                _add_pictures(path.with_suffix(".npz"), runs / f"{same.name}.npz")
                 continue
             if (runs / f"{mine.name}.json").exists():
                 old = next((twin for twin in twins if twin.name == mine.name), None)
@@ -146,11 +146,12 @@ def _aside(twin: _Twin) -> str:
 
 
 def _copy_record(source: Path, target: Path) -> None:
-    """Byte for byte, the pictures before the record: whoever sees the record sees its pictures."""
-    _copy(source.with_suffix(".npz"), target.with_suffix(".npz"))
-    _copy(source, target)
+    """Byte for byte, the pictures before the record: whoever sees the record sees its pictures, or none."""
+    pictures = source.with_suffix(".npz")
+    record.write_artefacts(target.with_suffix(".npz"), pictures.read_bytes() if pictures.is_file() else None)
+    record.write_bytes(target, source.read_bytes())
 
 
-def _copy(source: Path, target: Path, *, replace: bool = True) -> None:
-    if source.is_file() and (replace or not target.exists()):
+def _add_pictures(source: Path, target: Path) -> None:
+    if source.is_file() and not target.exists():
         record.write_bytes(target, source.read_bytes())

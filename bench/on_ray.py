@@ -13,7 +13,8 @@ import platform
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,19 +48,22 @@ def connect(address: str | None = None, gpus: float | None = None) -> Iterator["
     """
     if gpus is not None and not (0 < gpus < 1 or (gpus >= 1 and float(gpus).is_integer())):
         raise UsageError(f"--gpus must be a fraction of 1 or a whole number, got {gpus}")
-    if address and "://" in address:
-        raise UsageError(f"--address {address} is a remote client's: run on a node of the cluster, --address auto")
+    # Without one Ray would join whatever cluster it finds running on this machine.
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if "://" in address:
+        raise UsageError(f"the address {address} is a remote client's: run on a node of the cluster, --address auto")
     try:
         import ray
     except ImportError:
         raise MachineError("--engine ray needs Ray: pip install 'vaebench[ray]'") from None
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    own: dict[str, Any] = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+    own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:
-        raise MachineError(f"no Ray cluster at {address or 'this machine'}: {_one_line(error)}") from error
+        where = "this machine" if address == "local" else address
+        raise MachineError(f"no Ray cluster at {where}: {_one_line(error)}") from error
     try:
         signal.signal(signal.SIGTERM, handler)  # of which Ray takes hold
         # Of a lost node Ray prints pages, to standard output; a line is said here.
@@ -100,6 +104,7 @@ class Cluster:
         jobs: int | None,
         timeout_s: float,
         provenance: dict[str, Any],
+        again: bool = False,
         on_epoch: Callable[[int], None],
         on_measured: Callable[[Cell, str, int, int], None],
         on_record: Callable[[Record, float], None],
@@ -107,16 +112,18 @@ class Cluster:
     ) -> None:
         """As `bench.supervise.run_cells`, with at most `jobs` cells at a time on the whole cluster.
 
+        Args:
+            again: whatever nodes keep of earlier runs is not used.
+
         Raises:
-            MachineError: no node has what a cell asks for, a node has other code or libraries than this machine, or a
-                record cannot be written.
+            MachineError: no node has what a cell asks for, or none has it any more; a node has other code or libraries
+                than this machine; or a record cannot be written.
             DataError: a user's file cannot be read.
             KeyboardInterrupt: after the cells in flight have been ended; what was written stays.
         """
         if not cells:
             return
-        for cell in cells:
-            self._require(cell)
+        self._require(cells)
         self._check_nodes(sorted({cell["variant"] for cell in cells}))
         copies = {
             name: self.ray.put(_read(name)) for name in {cell["dataset"] for cell in cells} if data.is_user_file(name)
@@ -124,14 +131,20 @@ class Cluster:
         tell = functools.partial(
             supervise.deliver, out=out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note
         )
+        results = f"{platform.node()} {out.resolve()} {uuid.uuid4() if again else ''}"
+        scratch = hashlib.sha256(results.encode()).hexdigest()[:16]
         waiting, running = [_Sent(kind, cell) for cell in reversed(cells)], dict[Any, _Sent]()
         try:
             while waiting or running:
                 while waiting and len(running) < min(jobs or math.inf, max(1, self._room(waiting[-1].cell))):
                     sent = waiting.pop()
-                    stream = self._send(sent, out, timeout_s, provenance, copies.get(sent.cell["dataset"]))
+                    stream = self._send(sent, out, scratch, timeout_s, provenance, copies.get(sent.cell["dataset"]))
                     running[stream] = sent
-                for stream in self._ready(list(running)):
+                ready = self._ready(list(running))
+                if not ready:
+                    # A cell whose only nodes are lost would wait for ever. It is sent once the others have ended.
+                    self._require(sent.cell for sent in running.values())
+                for stream in ready:
                     sent = running[stream]
                     event, files = self._receive(stream, sent, provenance)
                     if event is None or isinstance(event, Done):
@@ -165,17 +178,19 @@ class Cluster:
     def _room(self, cell: Cell) -> int:
         return sum(self._fits(cell, node) for _, node in self._nodes())
 
-    def _require(self, cell: Cell) -> None:
-        if self._room(cell):
-            return
-        nodes = [node for _, node in self._nodes()]
-        most = {what: max((node.get(what, 0) for node in nodes), default=0) for what in ("CPU", "GPU")}
-        needs = f"{cell['threads']} CPU" + (f" and {self._share(cell):g} GPU" if self._share(cell) else "")
-        advice = "use --device cpu" if self._share(cell) and not most["GPU"] else "ask for less, or add a node"
-        raise MachineError(
-            f"no node of the cluster can run a cell, which needs {needs} "
-            f"(the most that a node has: {most['CPU']:g} CPU, {most['GPU']:g} GPU): {advice}"
-        )
+    def _require(self, cells: Iterable[Cell]) -> None:
+        """MachineError if no node has what one of the cells asks for."""
+        for cell in {(cell["threads"], self._share(cell)): cell for cell in cells}.values():
+            if self._room(cell):
+                continue
+            nodes = [node for _, node in self._nodes()]
+            most = {what: max((node.get(what, 0) for node in nodes), default=0) for what in ("CPU", "GPU")}
+            needs = f"{cell['threads']} CPU" + (f" and {self._share(cell):g} GPU" if self._share(cell) else "")
+            advice = "use --device cpu" if self._share(cell) and not most["GPU"] else "ask for less, or add a node"
+            raise MachineError(
+                f"no node of the cluster can run a cell, which needs {needs} "
+                f"(the most that a node has: {most['CPU']:g} CPU, {most['GPU']:g} GPU): {advice}"
+            )
 
     def _check_nodes(self, variants: Sequence[str]) -> None:
         """MachineError if a node would give other numbers than this machine, or cannot say."""
@@ -197,14 +212,15 @@ class Cluster:
             if line := _unlike(_identity(variants), theirs):
                 raise MachineError(line)
 
-    def _send(self, sent: "_Sent", out: Path, timeout_s: float, provenance: dict[str, Any], copy: Any) -> Any:
+    def _send(
+        self, sent: "_Sent", out: Path, scratch: str, timeout_s: float, provenance: dict[str, Any], copy: Any
+    ) -> Any:
         cell = sent.cell
         task = self.ray.remote(
             num_cpus=cell["threads"], num_gpus=self._share(cell), max_calls=1, max_retries=0, num_returns="streaming"
         )(_work)
-        here = hashlib.sha256(f"{platform.node()} {out.resolve()}".encode()).hexdigest()[:16]
         stems = _stems(sent.kind, cell)
-        request = json.dumps([sent.kind, cell, provenance, timeout_s, here, stems, _identity([cell["variant"]])])
+        request = json.dumps([sent.kind, cell, provenance, timeout_s, scratch, stems, _identity([cell["variant"]])])
         files = {path.name: path.read_bytes() for path in _kept(out, stems)}
         return task.remote(request, files, copy)
 
@@ -271,20 +287,19 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
     What a cell keeps lies in a folder of the node's temporary files, so that the next worker on this node goes on with
     it; `files` is what the driver has kept, `copy` the bytes of a user's file.
     """
-    kind, cell, provenance, timeout_s, here, stems, expected = json.loads(request)
+    kind, cell, provenance, timeout_s, folder, stems, expected = json.loads(request)
     if line := _unlike(expected, _identity([cell["variant"]])):
         yield json.dumps(["unlike", line]), None, {}
         return
-    scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / here
-    made = record.provenance()
-    provenance |= {key: made[key] for key in ("platform", "cpu_count")}
+    scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / folder
+    provenance |= {key: _provenance()[key] for key in ("platform", "cpu_count")}
     copies: dict[str, Path] = {}
     try:
         for name, content in files.items():
             if not (scratch / "weights" / name).exists():
                 write_bytes(scratch / "weights" / name, content)
         if copy is not None:
-            copies[cell["dataset"]] = scratch / f"{hashlib.sha256(copy).hexdigest()}.npz"
+            copies[cell["dataset"]] = scratch / f"{record.record_id(kind, cell)}.npz"
             write_bytes(copies[cell["dataset"]], copy)
         last = -math.inf
         for event in supervise.events(
@@ -308,6 +323,9 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
                             path.unlink(missing_ok=True)
     except BenchError as error:
         yield json.dumps(["failed", f"its worker failed: {error}"]), None, {}
+    finally:
+        for path in copies.values():
+            path.unlink(missing_ok=True)
 
 
 def _stems(kind: str, cell: Cell) -> list[str]:
@@ -325,23 +343,27 @@ def _kept(out: Path, stems: Sequence[str]) -> list[Path]:
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
-    return dict(record.provenance()["versions"])
+def _provenance() -> dict[str, Any]:
+    return record.provenance()
 
 
-def _identity(variants: Sequence[str]) -> dict[str, str]:
-    """What the numbers of these variants depend on here, beside the processor."""
+def _identity(variants: Sequence[str]) -> dict[str, str | None]:
+    """What the numbers of these variants depend on here, beside the processor, and what a record says of it."""
+    made = _provenance()
+    versions: dict[str, str] = made["versions"]
     codes = {f"the code of {variant}": sources.sums(variant)["code_sha256"][:12] for variant in variants}
-    return {"node": platform.node()} | _versions() | codes
+    return {"node": platform.node(), **versions, **codes, "commit": made["commit"]}
 
 
-def _unlike(ours: dict[str, str], theirs: dict[str, str]) -> str | None:
+def _unlike(ours: dict[str, str | None], theirs: dict[str, str | None]) -> str | None:
     for key, value in ours.items():
-        if key != "node" and theirs.get(key) != value:
-            return (
-                f"node {theirs['node']} has {key} {theirs.get(key)} where {ours['node']} has {value}: "
-                "install the same on every node"
-            )
+        other = theirs.get(key)
+        # Outside a checkout there is no commit; there the sums over the code decide alone.
+        if key == "node" or other == value or (key == "commit" and None in (value, other)):
+            continue
+        return (
+            f"node {theirs['node']} has {key} {other} where {ours['node']} has {value}: install the same on every node"
+        )
     return None
 
 

@@ -85,21 +85,29 @@ def write_bytes(path: Path, content: bytes) -> None:
         MachineError: it cannot be written.
     """
     try:
-        make_folder(path.parent)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
-        temporary = Path(name)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-            _sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+            _replace(path, content)
+        except FileNotFoundError:
+            # A report needs no lock: a run that began beside it took the unfinished file for a killed one's.
+            _replace(path, content)
     except OSError as error:
         raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    make_folder(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
@@ -123,11 +131,21 @@ def _sync(folder: Path) -> None:
 
 
 def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
-    """Write a record, and its artefacts before it, into `out/runs`."""
-    if artefacts is not None:
-        write_bytes(out / "runs" / f"{record['id']}.npz", artefacts)
+    """Write a record into `out/runs`, and before it its artefacts, or remove those of another run of its cell."""
+    write_artefacts(out / "runs" / f"{record['id']}.npz", artefacts)
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
     write_bytes(out / "runs" / f"{record['id']}.json", text.encode())
+
+
+def write_artefacts(path: Path, artefacts: bytes | None) -> None:
+    """Replace a record's artefacts; None removes them. MachineError if that cannot be done."""
+    if artefacts is not None:
+        write_bytes(path, artefacts)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
 
 
 class Newer(ValueError):

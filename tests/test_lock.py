@@ -1,5 +1,6 @@
 """One writer in a results folder: whoever comes second is told of the first, and a dead one is no obstacle."""
 
+import errno
 import os
 import platform
 import re
@@ -105,6 +106,73 @@ print(done)
     found = [finish(run) for run in runs]
     assert [(status, out) for status, out, _ in found] == [(0, "40\n")] * 3, found
     assert (tmp_path / "count").read_text() == "120"
+
+
+def test_a_file_that_its_holder_removes_meanwhile_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether its name is another's, or nobody's, once it is locked, or it cannot be locked any more, as on NFS."""
+    kernels, stat, path = lock.fcntl.flock, Path.stat, tmp_path / "out" / ".lock"
+    locked, asked = list[int](), list[int]()
+
+    def flock(handle: int, how: int) -> None:
+        locked.append(handle)
+        if len(locked) == 1:
+            path.unlink()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        if len(locked) == 2:
+            path.rename(tmp_path / "old")
+            path.touch()
+        kernels(handle, how)
+
+    def ask(self: Path, **how: bool) -> os.stat_result:
+        if self == path:
+            asked.append(1)
+            if len(asked) == 2:
+                path.unlink()
+        return stat(self, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.fcntl, "flock", flock)
+        patch.setattr(Path, "stat", ask)
+        held = lock.lock(tmp_path / "out")
+        held.__enter__()
+    with pytest.raises(MachineError, match="in use by another run"):
+        lock.lock(tmp_path / "out").__enter__()
+    held.__exit__(None, None, None)
+    assert capsys.readouterr().err == ""
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_where_there_are_no_locks_a_line_says_so_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", none)
+    with lock.lock(tmp_path / "out"):
+        pass
+    assert capsys.readouterr().err == (
+        f"vaebench: {tmp_path / 'out'} cannot be locked (No locks available): let no other run write there\n"
+    )
+
+
+def test_a_report_is_whole_although_a_run_begins_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports hold no lock, so that one may look at a run that goes on."""
+    sync, page = os.fsync, tmp_path / "out" / "README.md"
+
+    def begin(handle: int) -> None:
+        sync(handle)
+        if list(page.parent.glob(".partial-*")):
+            monkeypatch.setattr(record.os, "fsync", sync)
+            with lock.lock(page.parent):
+                assert not list(page.parent.glob(".partial-*"))
+
+    monkeypatch.setattr(record.os, "fsync", begin)
+    record.write_bytes(page, b"a page")
+    assert page.read_bytes() == b"a page"
+    assert [path.name for path in page.parent.iterdir()] == ["README.md"]
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:

@@ -109,6 +109,18 @@ def test_of_runs_with_other_figures_the_latest_counts_and_both_are_named(tmp_pat
         assert (out / "runs" / aside).read_bytes() == (a / "runs" / f"{new['id']}.npz").read_bytes()
 
 
+def test_pictures_of_one_run_do_not_stand_beside_another(tmp_path: Path) -> None:
+    """Also where the run that comes to count has none."""
+    old, new = of("A", NOON, RUNS[0], elbo=1.0)[0], of("BB", LATER, RUNS[0])[0]
+    a, b = fake.write(tmp_path / "a", [old]), fake.write(tmp_path / "b", [new], images=False)
+    for order in ((a, b), (b, a)):
+        out = tmp_path / "".join(path.name for path in order)
+        merge.merge(order, out)
+        assert record.read(out / "runs" / f"{new['id']}.json") == new
+        (pictures,) = (out / "runs").glob("*.npz")
+        assert record.read(pictures.with_suffix(".json")) == old
+
+
 def test_a_finished_run_counts_before_a_later_one_that_failed(tmp_path: Path) -> None:
     failed = fake.quality("vanilla", 0, status="timeout", reason="slow")
     a = fake.write(tmp_path / "a", of("A", NOON, RUNS[0]))

@@ -75,6 +75,15 @@ def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
     assert record.read_all(tmp_path)[0] == []
 
 
+def test_pictures_of_another_run_do_not_stay(tmp_path: Path) -> None:
+    made = finished(tmp_path)
+    pictures = tmp_path / "runs" / f"{made['id']}.npz"
+    record.write(tmp_path, made, b"pictures")
+    assert pictures.read_bytes() == b"pictures"
+    finished(tmp_path, status="error", reason="run again, it fails")
+    assert not pictures.exists()
+
+
 def test_no_nan_is_ever_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         finished(tmp_path, metrics={"elbo_nats": float("nan")})

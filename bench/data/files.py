@@ -1,6 +1,5 @@
 """Files on disk: where they lie, how they are fetched, and that they are the right bytes."""
 
-import contextlib
 import errno
 import gzip
 import hashlib
@@ -67,6 +66,8 @@ def fetch(dataset: DataSet, folder: Path) -> None:
         DataError: if a file cannot be had.
         MachineError: if the folder cannot be written, or a downloader that a file needs is not installed.
     """
+    from bench.lock import FILE, held
+
     absent = missing(dataset, folder)
     for file in absent:
         if file.url is None:
@@ -75,7 +76,7 @@ def fetch(dataset: DataSet, folder: Path) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder, dataset.name):
+        with held(folder / FILE, partial(_say_waiting, dataset.name)):
             for left in folder.glob(".partial-*"):  # by a download that was killed
                 shutil.rmtree(left)
             for file in missing(dataset, folder):  # by now another process may have fetched them
@@ -86,21 +87,8 @@ def fetch(dataset: DataSet, folder: Path) -> None:
         raise MachineError(f"cannot write in {folder} ({one_line(error)}); set VAEBENCH_DATA") from error
 
 
-@contextlib.contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Hold `folder` against other processes. The lock is the kernel's, and ends with the process that holds it."""
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"vaebench: waiting for another process that fetches {name}", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+def _say_waiting(name: str) -> None:
+    print(f"vaebench: waiting for another process that fetches {name}", file=sys.stderr, flush=True)
 
 
 def _download(name: str, file: File, path: Path, folder: Path) -> None:

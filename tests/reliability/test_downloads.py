@@ -1,6 +1,9 @@
 """Mirrors that cut off, lie, stall and drip, and processes that share one data cache. Every mirror is a real server."""
 
 import contextlib
+import errno
+import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -223,8 +226,32 @@ def test_a_process_killed_while_it_downloads_holds_up_nobody(monkeypatch: pytest
         process.kill()
         process.wait()
         process.stderr.close()  # type: ignore[union-attr]
-    assert [path.name[:9] for path in (tmp_path / "kmnist").iterdir()] == [".partial-"]
+    assert sorted(path.name[:9] for path in (tmp_path / "kmnist").iterdir()) == [".lock", ".partial-"]
     with mirror(whole) as base:
         redirect(monkeypatch, "kmnist", base)
         data.fetch("kmnist", tmp_path)
     assert sorted(path.name for path in (tmp_path / "kmnist").iterdir()) == sorted(CONTENTS)
+
+
+@pytest.mark.usefixtures("kmnist")
+@pytest.mark.parametrize("system", ["nfs", "none"])
+def test_a_cache_on_a_file_system_with_few_locks_or_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], system: str
+) -> None:
+    """NFS locks no folder, and no file that is not open for writing."""
+    kernels = fcntl.flock
+
+    def flock(handle: int, how: int) -> None:
+        if system == "none":
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        kernels(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with mirror(whole) as base:
+        redirect(monkeypatch, "kmnist", base)
+        data.fetch("kmnist", tmp_path)
+    assert sorted(path.name for path in (tmp_path / "kmnist").iterdir()) == sorted(CONTENTS)
+    said = f"vaebench: {tmp_path / 'kmnist'} cannot be locked (No locks available): let no other run write there\n"
+    assert [line for line in capsys.readouterr().err.splitlines(True) if "lock" in line] == [said] * (system == "none")
