@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -199,7 +200,8 @@ def _text(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return value is None or isinstance(value, int | float)
+    """Also no integer that is too large to reckon with."""
+    return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
 
 
 def _scalar(value: Any) -> bool:

@@ -155,7 +155,15 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{"cell": {}}, {"kind": "poem"}, {"status": "fine"}, {"curve": None}, {"metrics": 3}]
+    "broken",
+    [
+        {"cell": {}},
+        {"kind": "poem"},
+        {"status": "fine"},
+        {"curve": None},
+        {"metrics": 3},
+        {"metrics": {"kl_nats": 10**400}},
+    ],
 )
 def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path, broken: dict[str, Any]) -> None:
     whole = fake.quality("vanilla", 0)
