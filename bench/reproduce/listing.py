@@ -68,30 +68,31 @@ def text(name: str, device: str) -> str:
     """The name and title of a table, and a line for each of its rows."""
     chosen = published.load(name)
     found = list(entries(name, device))
-    headers = ["row", "what"]
-    for profile in chosen.reasons:
-        headers += [f"{profile}: runs x epochs", "time a run", "computed"]
+    headers = ["row", "what", "profile", "runs x epochs", "time a run", "computed"]
     lines = []
     for row in chosen.rows:
-        cells = [row.name, row.title]
+        names = [row.name, row.title]
         for entry in (entry for entry in found if entry["row"] == row.name):
             about = "" if entry["measured"] else "about "
             computed = [f"{entry[key]}/{entry['runs']} {key}" for key in ("here", "committed") if entry[key]]
-            cells += [
+            facts = [
+                entry["profile"],
                 f"{entry['runs']} x {entry['epochs']:,}",
                 about + duration(entry["seconds_per_run"]),
                 ", ".join(computed) or table.DASH,
             ]
-        lines.append([table.Cell(cell) for cell in cells])
+            lines.append([table.Cell(cell) for cell in names + facts])
+            names = ["", ""]
     jobs = default_jobs(device)
     totals = []
     for profile in chosen.reasons:
         missing = [e for e in found if e["profile"] == profile and not e["same_run_as"]]
         seconds = sum(e["seconds_per_run"] * (e["runs"] - e["here"]) for e in missing) / jobs
-        totals.append(f"{profile}: about {duration(seconds)} for what is missing here, {jobs} side by side")
+        totals.append(f"{profile}: about {duration(seconds)} for what is missing here")
+    side = f", {jobs} side by side" if jobs > 1 else ""
     hint = f" Begin with --rows {' '.join(chosen.start)}." if chosen.start else ""
     head = f"{chosen.name}: {chosen.title} ({chosen.source})"
-    return f"{head}\n{table.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}.{hint}\n"
+    return f"{head}\n{table.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}{side}.{hint}\n"
 
 
 def duration(seconds: float) -> str:

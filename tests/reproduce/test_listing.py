@@ -51,8 +51,9 @@ def test_the_list_names_rows_time_and_what_is_computed(
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu")
     assert code == cli.OK
     assert text.startswith("tiny: A tiny table (Nobody 2026)")
-    (plain,) = (line for line in text.splitlines() if line.startswith("plain"))
-    assert "3 x 2 2 min 2/3 here 1 x 3 about" in " ".join(plain.split())
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    first = lines.index("plain A linear model short 3 x 2 2 min 2/3 here")
+    assert lines[first + 1].startswith("full 1 x 3 about")
     assert "Begin with --rows plain." in text
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu", "--json")
     entries = {(entry["row"], entry["profile"]): entry for entry in json.loads(text)}
