@@ -9,7 +9,9 @@ import os
 import torch._dynamo  # noqa: F401 - every optimiser imports it
 
 import bench.run  # noqa: F401 - for the cells
-from bench import data
+from bench import data, sources
+
+sources.keep()
 
 # The supervisor says in JSON, [[data set, binarisation], ...], what its cells will read; a third word is the place of a
 # user's file that is not under its own name.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench import clock, measure, prepare, record, seeds, weights
+from bench import clock, measure, prepare, record, seeds, sources, weights
 from bench.data.batches import Data
 from bench.errors import BenchError
 from bench.notebook import Notebook
@@ -38,7 +38,6 @@ def run_cell(
     on_epoch: Callable[[int], None] = lambda _: None,
     on_measured: Callable[[str, int, int], None] = lambda *_: None,
     on_note: Callable[[str], None] = lambda _: None,
-    on_built: Callable[[], None] = lambda: None,
     out: Path | None = None,
 ) -> tuple[Record, bytes | None]:
     """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
@@ -50,7 +49,6 @@ def run_cell(
         on_epoch: told the number of finished epochs after each.
         on_measured: told a measurement, how many of its batches are done, and how many there are.
         on_note: told in one line what a user should know of while the cell runs.
-        on_built: told once that all code is imported, before it makes a number.
         out: results folder; trained weights are kept there, and found there if the cell was trained before, and so is
             what a stopped cell had trained and measured.
 
@@ -61,14 +59,14 @@ def run_cell(
     artefacts = None
     try:
         if kind == "throughput":
-            _throughput(cell, result, on_built)
+            _throughput(cell, result)
         elif kind == "oracle":
             from bench.oracle import checks
 
-            on_built()
+            sources.check(cell["variant"], provenance)
             checks.run(cell, result)
         else:
-            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, on_built, out)
+            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, out)
         result["status"] = "ok"
     except Diverged as error:
         result |= {"status": "diverged", "reason": str(error)}
@@ -87,12 +85,11 @@ def _quality(
     on_epoch: Callable[[int], None],
     on_measured: Callable[[str, int, int], None],
     on_note: Callable[[str], None],
-    on_built: Callable[[], None],
     out: Path | None,
 ) -> bytes | None:
     seed, how = cell["seed"], Measure(**cell["measure"])
     model, loaded = prepare.build(cell, result, seed, Budget(**cell["budget"]).train_size)
-    on_built()
+    sources.check(cell["variant"], result["provenance"])
     kept = weights.path(out, cell) if out else None
     training = prepare.trained(model, loaded, cell, result, on_epoch, on_note, kept)
     result["curve"] = training["curve"]
@@ -133,9 +130,9 @@ def _notes(kept: Path | None, result: Record, on_note: Callable[[str], None]) ->
     return own
 
 
-def _throughput(cell: Cell, result: Record, on_built: Callable[[], None]) -> None:
+def _throughput(cell: Cell, result: Record) -> None:
     model, loaded = prepare.build(cell, result, 0, None)
-    on_built()
+    sources.check(cell["variant"], result["provenance"])
     how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
     with seeds.stream(0, "throughput", cell["device"]):
         result["metrics"] = clock.throughput(

@@ -5,11 +5,14 @@ A source counts as the syntax tree that it is read as: comments, docstrings and 
 import ast
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from bench.errors import UsageError
 from variants import registry
 
 HERE = Path(__file__).parents[1]
@@ -44,29 +47,34 @@ def sums(variant: str) -> dict[str, str]:
     """The provenance keys `code_sha256` and `training_sha256` of a variant's cells: of all sources that make numbers,
     and of those that decide its training.
 
-    Every file counts as this process first saw it. So what is asked for before a fork server starts, whose imports last
-    as long as this process, names what it imports; whether the files are still so, `on_disk` tells.
+    Every file counts as this process, or the fork server that it comes from, first saw it: what is asked for before the
+    imports names what will be imported, what is asked for after them names what was. See `check`.
 
     Nothing of the variant is imported. A built-in recipe counts with its own file and those of the recipes that it
     imports, a plugin's with all modules of its package.
     """
-    return _sums(variant, _first_seen)
-
-
-def on_disk(variant: str) -> dict[str, str]:
-    """The same of the files as they are now."""
-    return _sums(variant, _digest)
-
-
-def _sums(variant: str, digest: Callable[[Path], str]) -> dict[str, str]:
     own = _recipe(variant)
     return {
-        "code_sha256": _sum([*_ours(TRAINING + JUDGING), *own], digest),
-        "training_sha256": _sum([*_ours(TRAINING), *own], digest),
+        "code_sha256": _sum([*_ours(TRAINING + JUDGING), *own]),
+        "training_sha256": _sum([*_ours(TRAINING), *own]),
     }
 
 
-def _ours(places: Iterable[str]) -> list[tuple[str, Path]]:
+def keep() -> None:
+    """Import all that makes numbers but recipes, and see what it is, for processes that are forked from this one."""
+    for name, _ in _ours(TRAINING + JUDGING):
+        import_module(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    sums("")  # of no variant
+
+
+def check(variant: str, provenance: Mapping[str, Any]) -> None:
+    """Called with all imported and nothing made: UsageError if the code is no longer what the record would say."""
+    if "code_sha256" in provenance and not sums(variant).items() <= provenance.items():
+        raise UsageError("its sources changed while the run went on: run the same command again")
+
+
+@cache
+def _ours(places: tuple[str, ...]) -> list[tuple[str, Path]]:
     found = {}
     for place in places:
         path = HERE / place
@@ -100,28 +108,28 @@ def _recipe(variant: str) -> list[tuple[str, Path]]:
 
 def _zoo(variant: str) -> set[str]:
     """A recipe and those that it imports."""
-    tree = ast.parse((registry.ZOO / f"{variant}.py").read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse((registry.ZOO / f"{variant}.py").read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return {variant}  # whoever imports it will say what is wrong
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     others = [module.rpartition(".")[2] for module in modules if module.startswith("variants.zoo.")]
     return {variant}.union(*map(_zoo, others))
 
 
-def _sum(files: Iterable[tuple[str, Path]], digest: Callable[[Path], str]) -> str:
-    lines = "".join(f"{name}\0{digest(file)}\n" for name, file in files)
+def _sum(files: Iterable[tuple[str, Path]]) -> str:
+    lines = "".join(f"{name}\0{_first_seen(file)}\n" for name, file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _digest(file: Path) -> str:
+@cache
+def _first_seen(file: Path) -> str:
     try:
         return _meaning(file.read_bytes())
     except OSError:
         return ""  # whoever imports it will say what is wrong
 
 
-_first_seen = cache(_digest)
-
-
-@cache
 def _meaning(content: bytes) -> str:
     """Sum over the syntax tree of a source without its docstrings; over its bytes if it is no Python.
 

@@ -200,7 +200,7 @@ def _ctrl_c_held_back() -> Iterator[None]:
 
 
 def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any], out: Path) -> _Running:
-    ours, theirs = context.Pipe()
+    ours, theirs = context.Pipe(duplex=False)
     request = json.dumps([kind, cell, provenance, str(out)])
     # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
     process = context.Process(target=_work, args=(theirs, request))
@@ -227,13 +227,12 @@ def _work(pipe: Connection, request: str) -> None:
             on_epoch=lambda epoch: _send(pipe, "epoch", epoch),
             on_measured=lambda *progress: _send(pipe, "measured", *progress),
             on_note=lambda line: _send(pipe, "note", line),
-            on_built=lambda: _wait_for_leave(pipe),
             out=Path(out),
         )
         _send(pipe, "record", result, artefacts is not None)
         if artefacts is not None:
             pipe.send_bytes(artefacts)
-    except ConnectionError:
+    except BrokenPipeError:
         os._exit(1)  # the supervisor is gone, and nobody is left to report to
     except KeyboardInterrupt:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -260,27 +259,13 @@ def _send(pipe: Connection, *message: Any) -> None:
     pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
 
 
-def _wait_for_leave(pipe: Connection) -> None:
-    """Nothing is made, not even weights, by code that is not what its record would say."""
-    _send(pipe, "built")
-    pipe.recv_bytes()
-
-
-def _receive(r: _Running) -> Event | None:
+def _receive(r: _Running) -> Event:
     try:
         what, *facts = json.loads(r.pipe.recv_bytes())
         artefacts = r.pipe.recv_bytes() if what == "record" and facts[1] else None
     except (EOFError, OSError):
         r.process.join(5)
         return _failed(r, "error", f"the cell's process {_how_it_ended(r.process.exitcode)}")
-    if what == "built":
-        # It has imported its code, which is what the files were before the run if they still are.
-        if sources.on_disk(r.cell["variant"]).items() <= r.provenance.items():
-            with contextlib.suppress(OSError):  # it has just ended, and the next look says how
-                r.pipe.send_bytes(b"go on")
-            return None
-        r.process.terminate()
-        return _failed(r, "error", "its sources changed while the run went on: run the same command again")
     if what == "epoch":
         before, r.epochs = r.epochs, facts[0]
         return Epochs(r.cell, r.epochs - before)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import cli
+from bench import cli, sources
 from variants import DataSpec
 from variants.registry import GROUP, recipes
 
@@ -198,6 +198,13 @@ def forget_plugins(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if str(folder) in str(getattr(module, "__file__", None)):
             del sys.modules[name]
+
+
+def sums_now(variant: str) -> dict[str, str]:
+    """The sums of `bench.sources` as a new process would find them."""
+    for seen in (sources.sums, sources._ours, sources._first_seen):
+        seen.cache_clear()
+    return sources.sums(variant)
 
 
 def start(folder: Path, *words: str | Path, **how: Any) -> subprocess.Popen[str]:

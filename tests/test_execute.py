@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, execute, record, report, sources, suite
+from bench import data, execute, record, report, suite
 from bench.errors import MachineError, UsageError
-from tests.helpers import BUDGET, MEASURE, SIMULATED
+from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
 
@@ -186,8 +186,7 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     assert all(first[0]["provenance"][key] != first[1]["provenance"][key] for key in keys)
     plugin = next(Path(place, "vae_misbehaving.py") for place in sys.path if Path(place, "vae_misbehaving.py").exists())
     plugin.write_text(plugin.read_text(encoding="utf-8") + "changed = True\n", encoding="utf-8")
-    for seen in (sources.sums, sources._first_seen):  # as by another process
-        seen.cache_clear()
+    sums_now("vanilla")  # as by another process
     capsys.readouterr()
     second = execute.execute(made, tmp_path, device="cpu")
     assert (second.ran, second.skipped, second.records) == (0, 2, first)

@@ -66,10 +66,13 @@ def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
     how = replace(how, ais_points=3, ais_steps=2, ais_chains=1)
     for chosen in (budget, how):
         assert not {f.name for f in fields(chosen) if getattr(chosen, f.name) == f.default}
-    (made,) = Suite("s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget, how).cells("cpu")
+    (made,) = Suite(
+        "s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget=budget, measure=how
+    ).cells("cpu")
     record.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
     (found,), warnings = record.read_all(tmp_path)
     assert (found["cell"], warnings) == (made, [])
+    assert {"patience", "gap_split"} <= made["budget"].keys() | made["measure"].keys()
     # No number may be a text: tables reckon with them.
     record.write(tmp_path, found | {"cell": made | {"measure": made["measure"] | {"nll_samples": "9"}}})
     assert record.read_all(tmp_path)[0] == []

@@ -1,19 +1,21 @@
 """Which code made a number: everything that numbers depend on counts, and nothing else."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import sources
-from tests.helpers import ROOT, forget_plugins, install
+from bench.errors import UsageError
+from tests.helpers import ROOT, forget_plugins, install, sums_now
 from tests.variants.test_imports import MODULES, all_imports, within
 from variants import registry
 
 # How a cell is asked for and its record kept; and what only fetches files, whose bytes are checked.
 NO_NUMBERS = {
     *("bench", "bench.checkpoint", "bench.data.files", "bench.errors", "bench.oracle", "bench.oracle.suite"),
-    *("bench.record", "bench.sealed", "bench.suite", "bench.weights", "variants"),
+    *("bench.record", "bench.sealed", "bench.sources", "bench.suite", "bench.weights", "variants"),
 }
 
 
@@ -33,23 +35,25 @@ def test_all_that_a_cell_reaches_counts() -> None:
 
 
 @pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the sources which is what counts."""
     for name in ("bench", "variants"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
     monkeypatch.setattr(sources, "HERE", tmp_path)
     monkeypatch.setattr(registry, "ZOO", tmp_path / "variants" / "zoo")
-    return tmp_path
+    yield tmp_path
+    monkeypatch.undo()
+    sums_now("vanilla")
 
 
 def changed_by(path: Path, variant: str, more: str = "changed = True\n") -> set[str]:
     """Which sums a changed file changes."""
-    before = sources.on_disk(variant)
+    before = sums_now(variant)
     text = path.read_text(encoding="utf-8")
     path.write_text(text + more, encoding="utf-8")
-    after = sources.on_disk(variant)
+    after = sums_now(variant)
     path.write_text(text, encoding="utf-8")
-    assert sources.on_disk(variant) == before
+    assert sums_now(variant) == before
     return {key for key in before if after[key] != before[key]}
 
 
@@ -146,20 +150,33 @@ def test_what_is_no_python_counts_with_its_bytes() -> None:
         assert found == sources._meaning(content) != sources._meaning(content + b"# more")
 
 
-def test_a_file_counts_as_it_was_first_seen(copy: Path) -> None:
-    """What a fork server has imported stays in its memory, whatever becomes of the file."""
-    sources.sums.cache_clear()
-    first = sources.sums("vanilla")
-    assert first == sources.on_disk("vanilla")
-    for file in ("bench/train.py", "variants/zoo/vanilla.py", "variants/zoo/linear.py"):
+def test_files_count_as_they_were_first_seen(copy: Path) -> None:
+    """What a fork server has imported stays in its memory, whatever becomes of the files."""
+    first = sums_now("vanilla")
+    for file in ("bench/train.py", "variants/parts/new.py", "variants/zoo/vanilla.py", "variants/zoo/linear.py"):
         with (copy / file).open("a") as text:
             text.write("changed = True\n")
-    assert sources.sums("vanilla") == first != sources.on_disk("vanilla")
-    # Nor do the files in common count as new with a variant that nobody asked for before.
-    before = sources.sums("linear")
-    (copy / "bench" / "train.py").write_bytes((ROOT / "bench" / "train.py").read_bytes())
-    assert sources.on_disk("linear") == before
     sources.sums.cache_clear()
+    assert sources.sums("vanilla") == first
+    sources.check("vanilla", first)
+    linear = sources.sums("linear")
+    assert sums_now("vanilla") != first
+    with pytest.raises(UsageError, match="its sources changed while the run went on"):
+        sources.check("vanilla", first)
+    # The recipe that nobody had asked for before counts as it is, all else as it was.
+    assert sums_now("linear") != linear
+    for file in ("bench/train.py", "variants/parts/new.py"):
+        (copy / file).unlink()
+    shutil.copyfile(ROOT / "bench" / "train.py", copy / "bench" / "train.py")
+    assert sums_now("linear") == linear
+
+
+@pytest.mark.parametrize("content", [b"def linear(:", b"\xff", b"(" * 10_000, None])
+def test_a_recipe_that_is_half_saved_or_gone_has_sums(copy: Path, content: bytes | None) -> None:
+    path = copy / "variants" / "zoo" / "linear.py"
+    whole = sums_now("linear")
+    path.unlink() if content is None else path.write_bytes(content)
+    assert sums_now("linear") != whole
 
 
 def test_a_plugin_counts_with_all_of_its_package_and_is_not_imported(
@@ -179,6 +196,6 @@ def test_a_plugin_counts_with_all_of_its_package_and_is_not_imported(
     assert changed_by(tmp_path / "a" / "vae_single.py", "single") == both
     assert changed_by(package / "part.py", "packaged") == both
     assert changed_by(package / "part.py", "single") == set()
-    assert sources.on_disk("no_such_variant") != sources.on_disk("single")
+    assert sums_now("no_such_variant") != sums_now("single")
     for folder in ("a", "b"):
         forget_plugins(tmp_path / folder)

@@ -5,18 +5,18 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import record, sources, supervise
+from bench import record, supervise
 from bench.errors import MachineError
 from bench.run import run_cell
-from tests.helpers import ROOT, finish, processes, simulated, start, wait_for
+from tests.helpers import ROOT, finish, processes, simulated, start, sums_now, wait_for
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
 
@@ -98,45 +98,69 @@ def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the sources in which this process looks for what counts."""
+# In a copy of the sources: edits files before the fork server has imported them, or after the first cell has ended.
+EDITS = """
+import json, sys
+from pathlib import Path
+from bench import sources, supervise
+from bench.suite import Budget, DataChoice, Measure, Suite, Variant
+
+before, after = json.loads(sys.argv[1])
+
+def edit(files):
+    for name in files:
+        with Path(name).open("a") as file:
+            file.write("def changed(:" if name.startswith("variants/zoo/beta") else "changed = True\\n")
+
+variants = tuple(Variant(name, {"latent": 2}) for name in ("vanilla", "linear", "beta", "low_rank"))
+data = DataChoice("linear_gaussian", "none", {"n": 200})
+budget, measure = Budget(1, 100, train_size=100), Measure(2, 0)
+cells = Suite("s", "", variants, (data,), 1, budget=budget, measure=measure).cells("cpu")
+told = []
+
+def on_record(made, seconds):
+    told or edit(after)
+    told.append(made)
+
+for cell in cells:
+    sources.sums(cell["variant"])
+edit(before)
+supervise.run_cells("quality", cells, Path("out"), jobs=1, timeout_s=600, provenance={}, on_epoch=print,
+                    on_measured=print, on_record=on_record)
+print(json.dumps([[made["cell"]["variant"], made["reason"], made["provenance"]["code_sha256"]] for made in told]))
+"""
+CHANGED = "its sources changed while the run went on: run the same command again"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every cell imports anew")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], ["bench/train.py", "variants/parts/new.py", "variants/zoo/linear.py", "variants/zoo/beta.py"]),
+        (["bench/train.py"], []),
+    ],
+)
+def test_a_record_names_the_code_that_made_it_whatever_is_edited(
+    tmp_path: Path, before: list[str], after: list[str]
+) -> None:
     for name in ("bench", "variants"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
-    monkeypatch.setattr(sources, "HERE", tmp_path)
-    sources.sums.cache_clear()
-    yield tmp_path
-    sources.sums.cache_clear()
-
-
-CHANGED = ("error", "its sources changed while the run went on: run the same command again")
-
-
-@pytest.mark.parametrize(
-    ("more", "outcome"), [("\n# Words make no number.\n", ("ok", None)), ("changed = True\n", CHANGED)]
-)
-def test_code_that_changes_during_a_run_makes_no_number(
-    copy: Path, tmp_path: Path, more: str, outcome: tuple[str, str | None]
-) -> None:
-    def edit(*_: Any) -> None:
-        with (copy / "bench" / "train.py").open("a") as file:
-            file.write(more)
-
-    before = sources.on_disk("good")
-    told: list[Any] = []
-    run_cells(
-        [simulated("good"), simulated("good", seed=1)],
-        tmp_path,
-        jobs=1,
-        on_record=lambda made, _: (told.append(made), edit()),
-    )
-    assert [(made["status"], made["reason"]) for made in told] == [("ok", None), outcome]
-    assert all(before.items() <= made["provenance"].items() for made in told)
-    assert len(list((tmp_path / "weights").iterdir())) == 1 + (outcome[0] == "ok")
-    assert "traceback" not in told[1]
-    # What the fork server has imported is what it was, also for a variant that was not asked for before.
-    (throughput,), _ = run_cells([simulated("vanilla", kind="throughput")], tmp_path, kind="throughput")
-    assert (throughput["status"], throughput["reason"]) == outcome
+    words = [sys.executable, "-c", EDITS, json.dumps([before, after])]
+    how = {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=tmp_path, env=os.environ | how, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert [code for _, _, code in told] == [sums_now(name)["code_sha256"] for name, _, _ in told]
+    found = {name: reason for name, reason, _ in told}
+    kept = list((tmp_path / "out").glob("weights/*.safetensors"))
+    if before:
+        # Into the fork server's memory it came with all else.
+        assert found == dict.fromkeys(["vanilla", "linear", "beta", "low_rank"], CHANGED)
+        assert not kept
+    else:
+        # What the fork server had imported is what it was. A recipe is imported by its cell.
+        assert "SyntaxError" in found.pop("beta")
+        assert found == {"vanilla": None, "linear": CHANGED, "low_rank": None}
+        assert len(kept) == 2
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
