@@ -140,7 +140,8 @@ def test_all_else_counts(old: str, new: str) -> None:
     assert sources._meaning(SOURCE.replace(old, new, 1).encode()) != sources._meaning(SOURCE.encode())
 
 
-def test_every_version_of_python_finds_the_same_sum() -> None:
+def test_the_sum_of_a_source_is_the_same_everywhere() -> None:
+    # Found with Python 3.11, 3.12 and 3.13.
     assert sources._meaning(SOURCE.encode()) == "2187a1525221b47af8a0b50790ac76a6f7b52f2d78fa5a451765158c99226eb4"
 
 
