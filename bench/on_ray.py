@@ -116,34 +116,49 @@ class Cluster:
             again: whatever nodes keep of earlier runs is not used.
 
         Raises:
-            MachineError: no node has what a cell asks for, or none has it any more; a node has other code or libraries
-                than this machine; or a record cannot be written.
+            MachineError: no node has what a cell asks for, or none has it any more, once the others have ended; a node
+                has other code or libraries than this machine; or a record cannot be written.
             DataError: a user's file cannot be read.
             KeyboardInterrupt: after the cells in flight have been ended; what was written stays.
         """
         if not cells:
             return
         self._require(cells)
-        self._check_nodes(sorted({cell["variant"] for cell in cells}))
+        self._check_nodes(sorted({cell["variant"] for cell in cells}), provenance)
         copies = {
             name: self.ray.put(_read(name)) for name in {cell["dataset"] for cell in cells} if data.is_user_file(name)
         }
         tell = functools.partial(
             supervise.deliver, out=out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note
         )
-        results = f"{platform.node()} {out.resolve()} {uuid.uuid4() if again else ''}"
-        scratch = hashlib.sha256(results.encode()).hexdigest()[:16]
+        scratch = hashlib.sha256(f"{platform.node()} {out.resolve()}".encode()).hexdigest()[:16]
+        run = uuid.uuid4().hex if again else None
         waiting, running = [_Sent(kind, cell) for cell in reversed(cells)], dict[Any, _Sent]()
+        aside: list[_Sent] = []  # those whose only nodes are lost: the others do not wait for them
         try:
-            while waiting or running:
-                while waiting and len(running) < min(jobs or math.inf, max(1, self._room(waiting[-1].cell))):
+            while waiting or running or aside:
+                nodes = self._nodes()
+                while waiting and len(running) < (jobs or math.inf):
+                    room = self._room(waiting[-1].cell, nodes)
+                    if 0 < room <= len(running):
+                        break
                     sent = waiting.pop()
-                    stream = self._send(sent, out, scratch, timeout_s, provenance, copies.get(sent.cell["dataset"]))
-                    running[stream] = sent
+                    if not room:
+                        aside.append(sent)
+                        continue
+                    copy = copies.get(sent.cell["dataset"])
+                    running[self._send(sent, out, scratch, run, timeout_s, provenance, copy)] = sent
+                if not running:
+                    self._require(sent.cell for sent in aside)
+                    waiting, aside = aside, waiting  # a node has joined
+                    continue
                 ready = self._ready(list(running))
                 if not ready:
-                    # A cell whose only nodes are lost would wait for ever. It is sent once the others have ended.
-                    self._require(sent.cell for sent in running.values())
+                    for stream, sent in list(running.items()):
+                        if not self._room(sent.cell, nodes):  # it would wait for ever
+                            self.ray.cancel(stream, force=True)
+                            del running[stream]
+                            aside.append(sent.anew())
                 for stream in ready:
                     sent = running[stream]
                     event, files = self._receive(stream, sent, provenance)
@@ -175,16 +190,16 @@ class Cluster:
         by_gpu = int(node.get("GPU", 0)) * int(1 / share) if 0 < share <= 1 else int(node.get("GPU", 0) // (share or 1))
         return min(by_cpu, by_gpu) if share else by_cpu
 
-    def _room(self, cell: Cell) -> int:
-        return sum(self._fits(cell, node) for _, node in self._nodes())
+    def _room(self, cell: Cell, nodes: list[tuple[str, dict[str, float]]]) -> int:
+        return sum(self._fits(cell, node) for _, node in nodes)
 
     def _require(self, cells: Iterable[Cell]) -> None:
         """MachineError if no node has what one of the cells asks for."""
+        nodes = self._nodes()
+        most = {what: max((node.get(what, 0) for _, node in nodes), default=0) for what in ("CPU", "GPU")}
         for cell in {(cell["threads"], self._share(cell)): cell for cell in cells}.values():
-            if self._room(cell):
+            if self._room(cell, nodes):
                 continue
-            nodes = [node for _, node in self._nodes()]
-            most = {what: max((node.get(what, 0) for node in nodes), default=0) for what in ("CPU", "GPU")}
             needs = f"{cell['threads']} CPU" + (f" and {self._share(cell):g} GPU" if self._share(cell) else "")
             advice = "use --device cpu" if self._share(cell) and not most["GPU"] else "ask for less, or add a node"
             raise MachineError(
@@ -192,7 +207,7 @@ class Cluster:
                 f"(the most that a node has: {most['CPU']:g} CPU, {most['GPU']:g} GPU): {advice}"
             )
 
-    def _check_nodes(self, variants: Sequence[str]) -> None:
+    def _check_nodes(self, variants: Sequence[str], provenance: dict[str, Any]) -> None:
         """MachineError if a node would give other numbers than this machine, or cannot say."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -209,18 +224,27 @@ class Cluster:
                 f"a node of the cluster cannot run vaebench ({_one_line(error)}): install it on every node"
             ) from error
         for theirs in found:
-            if line := _unlike(_identity(variants), theirs):
-                raise MachineError(line)
+            if line := _unlike(_identity(variants, provenance), theirs):
+                raise MachineError(f"{line}: install the same on every node")
 
     def _send(
-        self, sent: "_Sent", out: Path, scratch: str, timeout_s: float, provenance: dict[str, Any], copy: Any
+        self,
+        sent: "_Sent",
+        out: Path,
+        scratch: str,
+        run: str | None,
+        timeout_s: float,
+        provenance: dict[str, Any],
+        copy: Any,
     ) -> Any:
         cell = sent.cell
         task = self.ray.remote(
             num_cpus=cell["threads"], num_gpus=self._share(cell), max_calls=1, max_retries=0, num_returns="streaming"
         )(_work)
         stems = _stems(sent.kind, cell)
-        request = json.dumps([sent.kind, cell, provenance, timeout_s, scratch, stems, _identity([cell["variant"]])])
+        expected = _identity([cell["variant"]], provenance)
+        del expected["commit"]  # one made meanwhile is no other code; the sums tell
+        request = json.dumps([sent.kind, cell, provenance, timeout_s, scratch, run, stems, expected])
         files = {path.name: path.read_bytes() for path in _kept(out, stems)}
         return task.remote(request, files, copy)
 
@@ -243,8 +267,6 @@ class Cluster:
             reason = f"its worker was lost {RETRIES + 1} times ({type(error).__name__})"
             return sent.failed(reason, provenance), {}
         what, *facts = json.loads(text)
-        if what == "unlike":
-            raise MachineError(facts[0])
         if what == "failed":
             return sent.failed(facts[0], provenance), {}
         if what == "epochs":
@@ -285,16 +307,23 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
     """On a worker: supervise one cell and yield what happens.
 
     What a cell keeps lies in a folder of the node's temporary files, so that the next worker on this node goes on with
-    it; `files` is what the driver has kept, `copy` the bytes of a user's file.
+    it; `files` is what the driver has kept, `copy` the bytes of a user's file. A `run` with `--again` has a name, and
+    goes on with its own alone.
     """
-    kind, cell, provenance, timeout_s, folder, stems, expected = json.loads(request)
-    if line := _unlike(expected, _identity([cell["variant"]])):
-        yield json.dumps(["unlike", line]), None, {}
+    kind, cell, provenance, timeout_s, folder, run, stems, expected = json.loads(request)
+    here = record.provenance()
+    if line := _unlike(expected, _identity([cell["variant"]], here)):
+        yield json.dumps(["failed", f"{line}, unlike when the run began: run the same command again"]), None, {}
         return
     scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / folder
-    provenance |= {key: _provenance()[key] for key in ("platform", "cpu_count")}
+    provenance |= {key: here[key] for key in ("platform", "cpu_count")}
+    begun = scratch / f"{record.record_id(kind, cell)}.again"  # by which run
     copies: dict[str, Path] = {}
     try:
+        if run and not (begun.exists() and begun.read_text() == run):
+            for path in _kept(scratch, stems):
+                path.unlink(missing_ok=True)
+            write_bytes(begun, run.encode())
         for name, content in files.items():
             if not (scratch / "weights" / name).exists():
                 write_bytes(scratch / "weights" / name, content)
@@ -319,13 +348,16 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
                     back = {path.name: path.read_bytes() for path in kept}
                     yield json.dumps(["record", result, seconds, untold]), artefacts, back
                     if result["status"] == "ok":
-                        for path in kept:
+                        for path in (*kept, begun):
                             path.unlink(missing_ok=True)
     except BenchError as error:
         yield json.dumps(["failed", f"its worker failed: {error}"]), None, {}
     finally:
         for path in copies.values():
             path.unlink(missing_ok=True)
+        for path in (scratch / "weights", scratch):
+            with contextlib.suppress(OSError):  # something is in it
+                path.rmdir()
 
 
 def _stems(kind: str, cell: Cell) -> list[str]:
@@ -338,18 +370,15 @@ def _stems(kind: str, cell: Cell) -> list[str]:
 
 
 def _kept(out: Path, stems: Sequence[str]) -> list[Path]:
-    folder = out / "weights"
-    return [path for path in folder.iterdir() if path.name.startswith(tuple(stems))] if folder.is_dir() else []
+    with contextlib.suppress(FileNotFoundError):  # another worker removes a folder when it is empty
+        return [path for path in (out / "weights").iterdir() if path.name.startswith(tuple(stems))]
+    return []
 
 
-@functools.cache
-def _provenance() -> dict[str, Any]:
-    return record.provenance()
-
-
-def _identity(variants: Sequence[str]) -> dict[str, str | None]:
-    """What the numbers of these variants depend on here, beside the processor, and what a record says of it."""
-    made = _provenance()
+def _identity(variants: Sequence[str], made: dict[str, Any] | None = None) -> dict[str, str | None]:
+    """What the numbers of these variants depend on, beside the processor, and what a record says of it; `made` is a
+    run's provenance, by default that of here and now."""
+    made = made or record.provenance()
     versions: dict[str, str] = made["versions"]
     codes = {f"the code of {variant}": sources.sums(variant)["code_sha256"][:12] for variant in variants}
     return {"node": platform.node(), **versions, **codes, "commit": made["commit"]}
@@ -361,9 +390,7 @@ def _unlike(ours: dict[str, str | None], theirs: dict[str, str | None]) -> str |
         # Outside a checkout there is no commit; there the sums over the code decide alone.
         if key == "node" or other == value or (key == "commit" and None in (value, other)):
             continue
-        return (
-            f"node {theirs['node']} has {key} {other} where {ours['node']} has {value}: install the same on every node"
-        )
+        return f"node {theirs['node']} has {key} {other} where {ours['node']} has {value}"
     return None
 
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,30 +201,207 @@ def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, mon
 def test_a_commit_is_compared_where_there_is_one() -> None:
     ours = {"node": "a", "torch": "2.9", "commit": "1234"}
     assert on_ray._unlike(ours, ours | {"node": "b"}) is None
-    line = "node b has commit 5678 where a has 1234: install the same on every node"
+    line = "node b has commit 5678 where a has 1234"
     assert on_ray._unlike(ours, ours | {"node": "b", "commit": "5678"}) == line
     for one, other in ((ours, ours | {"commit": None}), (ours | {"commit": None}, ours)):
         assert on_ray._unlike(one, other) is None  # installed from a wheel
 
 
-def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Stub:
+    """In the place of Ray's module: its workers are generators of this process, and begin only where a node is left
+    with the CPUs that they ask for; they speak one at a time, the first or the last that was sent."""
+
+    exceptions = ray.exceptions
+
+    def __init__(self, *cpus: int, last_first: bool = False) -> None:
+        self.cpus, self.last_first = list(cpus), last_first  # CPUs of each node
+        self.cancelled: list[Worker] = []
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": f"{i:056x}", "Resources": {"CPU": n}, "Alive": True} for i, n in enumerate(self.cpus, 1)]
+
+    def remote(self, *, num_cpus: int, **_: Any) -> Callable[..., Any]:
+        class Task:
+            def __init__(self, function: Callable[..., Any]) -> None:
+                self.function = function
+
+            def options(self, **_: Any) -> "Task":
+                return self
+
+            def remote(self, *arguments: Any) -> Any:
+                found = self.function(*arguments)
+                return Worker(found, num_cpus) if isinstance(found, Iterator) else found
+
+        return Task
+
+    def get(self, found: Any, timeout: float | None = None) -> Any:  # noqa: ARG002
+        return found
+
+    def wait(self, workers: list["Worker"], **_: Any) -> tuple[list["Worker"], list["Worker"]]:
+        workers = [worker for worker in workers if worker.begun or worker.cpus <= max(self.cpus)]
+        return workers[-1:] if self.last_first else workers[:1], []
+
+    def cancel(self, worker: "Worker", *, force: bool) -> None:
+        assert force
+        self.cancelled.append(worker)
+
+
+class Worker:
+    def __init__(self, messages: Any, cpus: int) -> None:
+        self.messages, self.cpus, self.begun = messages, cpus, False
+
+    def __next__(self) -> Any:
+        if not self.begun:
+            self.begun = True
+            self.messages = iter([*self.messages])  # it waits for nobody to read them
+        return next(self.messages)
+
+
+Supervised = Callable[[Callable[[Any, Path], None]], None]
+
+
+@pytest.fixture
+def supervised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervised:
+    """Cells that do no more than what is given; their nodes have one temporary folder."""
+
+    def do(act: Callable[[Any, Path], None]) -> None:
+        def events(kind: str, cells: list[Any], out: Path, *, provenance: Any, **_: Any) -> Iterator[Any]:
+            (cell,) = cells
+            act(cell, out)
+            made = record.new(kind, cell, provenance | {"trained": {"started": None}})
+            done = made | {"status": "ok", "metrics": {"elbo_nats": None, "mse_per_pixel": 0.0}}
+            yield supervise.Done(done, None, 0.0, cell["budget"]["epochs"])
+
+        monkeypatch.setattr(supervise, "events", events)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return do
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("joins", [True, False])
+def test_the_other_cells_do_not_wait_for_one_whose_only_node_is_lost(
+    tmp_path: Path, supervised: Supervised, begun: bool, joins: bool
 ) -> None:
-    """Where a cell's checkpoint is looked for on a node; all workers of one run look in one folder."""
-    folders: list[str] = []
+    """Whether it is at work there, or no more than sent; and if a node joins that has what it asks for, it runs."""
+    stub, seen, told = Stub(1, 3, last_first=not begun), list[int](), list[str]()
 
-    def send(_: Cluster, sent: Any, out: Path, scratch: str, *__: Any) -> Any:
-        folders.append(scratch)
-        raise MachineError(f"{sent.cell['variant']} of {out} is not sent")
+    def act(cell: Any, _: Path) -> None:
+        seen.append(cell["seed"])
+        if len(seen) == 1:
+            stub.cpus.remove(3)
+            if cell["seed"] == 0:
+                raise ray.exceptions.WorkerCrashedError
+        if joins and len(seen) == 6 + begun:
+            stub.cpus.append(3)
 
-    monkeypatch.setattr(Cluster, "_send", send)
-    monkeypatch.setattr(Cluster, "_check_nodes", lambda *_: None)
-    made = suite.parse("mine", {"variants": ["noted"], "datasets": [SIMULATED], "budget": BUDGET, "measure": MEASURE})
-    for again in (False, False, True, True):
-        with pytest.raises(MachineError, match="is not sent"):
-            execute.execute(made, tmp_path, device="cpu", cluster=cluster, again=again)
-    assert folders[0] == folders[1]
-    assert len(set(folders)) == 3
+    supervised(act)
+    # There is room for four of them at first, and for one once the node with three CPUs is lost.
+    cells = [simulated("noted", seed=seed, threads=1 if seed else 3) for seed in range(7)]
+    lines = {"on_note": lambda _, line: told.append(line)}
+    if joins:
+        run_cells(Cluster(stub), cells, tmp_path, **lines)
+    else:
+        with pytest.raises(MachineError, match=r"which needs 3 CPU \(the most that a node has: 1 CPU, 0 GPU\)"):
+            run_cells(Cluster(stub), cells, tmp_path, **lines)
+    found = {made["cell"]["seed"]: made["status"] for made in record.read_all(tmp_path)[0]}
+    assert found == dict.fromkeys(range(0 if joins else 1, 7), "ok")
+    assert told == ["its worker was lost, and it is begun anew"] * begun
+    assert [worker.begun for worker in stub.cancelled] == [False] * (not begun)
+
+
+@pytest.mark.parametrize(
+    ("losses", "end"), [(3, ("ok", None)), (4, ("error", "its worker was lost 4 times (WorkerCrashedError)"))]
+)
+def test_a_cell_whose_worker_is_lost_is_begun_anew_three_times_at_the_most(
+    tmp_path: Path, supervised: Supervised, losses: int, end: tuple[str, str | None]
+) -> None:
+    begun, told = list[int](), list[str]()
+
+    def act(cell: Any, _: Path) -> None:
+        begun.append(cell["seed"])
+        if cell["seed"] == 0 and begun.count(0) <= losses:
+            raise ray.exceptions.WorkerCrashedError
+
+    supervised(act)
+    cells = [simulated("noted", seed=seed) for seed in range(2)]
+    found = run_cells(Cluster(Stub(1)), cells, tmp_path, on_note=lambda _, line: told.append(line))
+    assert [(found["noted", seed]["status"], found["noted", seed]["reason"]) for seed in range(2)] == [
+        end,
+        ("ok", None),
+    ]
+    assert (begun.count(0), begun.count(1)) == (4, 1)
+    assert told == ["its worker was lost, and it is begun anew"] * 3
+
+
+@pytest.mark.parametrize("what", ["a commit", "a library", "code"])
+def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
+    tmp_path: Path, supervised: Supervised, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    here = record.provenance() | {"commit": "1234"}
+    sums = on_ray.sources.sums
+
+    def act(cell: Any, _: Path) -> None:
+        if cell["seed"]:
+            return
+        if what == "a commit":
+            monkeypatch.setitem(here, "commit", "5678")
+        elif what == "a library":
+            monkeypatch.setitem(here, "versions", here["versions"] | {"torch": "9.9"})
+        else:
+            changed = {"noted": {"code_sha256": "f" * 64}}
+            monkeypatch.setattr(on_ray.sources, "sums", lambda variant: sums(variant) | changed.get(variant, {}))
+
+    monkeypatch.setattr(record, "provenance", lambda: dict(here))
+    supervised(act)
+    cells = [simulated("noted"), simulated("noted", seed=1), simulated("vanilla", seed=2)]
+    found = run_cells(Cluster(Stub(3)), cells, tmp_path)
+    failed = {seed: made["reason"] for (_, seed), made in found.items() if made["status"] == "error"}
+    assert len(found) == 3
+    assert [*failed] == {"a commit": [], "a library": [1, 2], "code": [1]}[what]
+    for line in failed.values():
+        assert line.startswith("node ")
+        assert line.endswith(", unlike when the run began: run the same command again")
+
+
+def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
+    tmp_path: Path, supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But what a lost worker of the same run leaves there. Once a cell is through, nothing of it stays."""
+    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), ""))  # noqa: ARG005
+    table = {"variants": ["noted"], "datasets": [SIMULATED], "seeds": 1, "budget": BUDGET, "measure": MEASURE}
+    made = suite.parse("mine", table)
+    found: list[list[str]] = []
+
+    def act(cell: Any, scratch: Path) -> None:
+        """Leave a checkpoint that says which worker's it is, having looked for those that are there."""
+        stem, _ = on_ray._stems("quality", cell)
+        found.append([path.read_text() for path in (scratch / "weights").glob(f"{stem}*")])
+        record.write_bytes(scratch / "weights" / f"{stem}checkpoint", f"{len(found)}".encode())
+        if len(found) < 3:
+            raise KeyboardInterrupt
+        if len(found) == 3:
+            raise ray.exceptions.WorkerCrashedError
+
+    def run(out: Path, *, again: bool) -> None:
+        execute.execute(made, out, device="cpu", cluster=Cluster(Stub(1)), again=again)
+
+    supervised(act)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out", again=False)
+    (home,) = (tmp_path / "tmp").iterdir()
+    (scratch,) = home.iterdir()
+    record.write_bytes(scratch / "weights" / "anothers", b"")
+    run(tmp_path / "out", again=True)
+    assert found == [[], ["1"], [], ["3"]]
+    assert [path.relative_to(scratch).as_posix() for path in sorted(scratch.rglob("*"))] == [
+        "weights",
+        "weights/anothers",
+    ]
+    run(tmp_path / "elsewhere", again=True)
+    assert found[4:] == [[]]
+    assert [*home.iterdir()] == [scratch]
 
 
 def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +423,7 @@ def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, m
     (there,) = run_cells(cluster, [cell], tmp_path / "there").values()
     assert (there["status"], there["reason"]) == ("ok", None)
     (scratch,) = folders
-    wait_for(lambda: [path.name for path in scratch.iterdir()] == ["weights"], 20)  # no copy of the file stays there
+    wait_for(lambda: not scratch.exists(), 20)  # neither a copy of the file nor the weights stay there
     here: list[Any] = []
     supervise.run_cells(
         "quality",
