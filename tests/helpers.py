@@ -242,6 +242,14 @@ def processes(session: int) -> dict[int, str]:
     return found
 
 
+def is_alive(process: int) -> bool:
+    """Whether a process runs. One that has ended, and that nobody asks for its exit code, does not. Linux."""
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def wait_for(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
     """What `condition` returns, once that is true; an error if it never is."""
     until = time.monotonic() + timeout_s

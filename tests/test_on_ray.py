@@ -17,7 +17,7 @@ import pytest
 from bench import execute, on_ray, record, report, suite, supervise
 from bench.errors import MachineError, UsageError
 from bench.on_ray import Cluster
-from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, simulated, wait_for
+from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, is_alive, simulated, wait_for
 
 ray = pytest.importorskip("ray")
 # Ray leaves sockets and files to the garbage collector.
@@ -484,10 +484,7 @@ def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Cluster, tmp_
     (sleeping,) = [
         int(p.name.split("-")[0]) for p in notes.iterdir() if p.name not in before and "ended" not in p.read_text()
     ]
-    until = time.monotonic() + 20
-    while Path(f"/proc/{sleeping}").exists() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not Path(f"/proc/{sleeping}").exists()
+    wait_for(lambda: not is_alive(sleeping), timeout_s=20)
 
 
 @pytest.mark.parametrize(
