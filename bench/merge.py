@@ -126,7 +126,7 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
                 old = next((twin for twin in twins if twin.name == mine.name), None)
                 if old and old.standing < mine.standing:
                     aside = _Twin(_aside(old), old.figures, old.standing)
-                    _copy_record(runs / f"{old.name}.json", runs / f"{aside.name}.json")
+                    _move_record(runs / f"{old.name}.json", runs / f"{aside.name}.json")
                     twins[twins.index(old)] = aside
                 else:
                     mine = _Twin(_aside(mine), mine.figures, mine.standing)
@@ -146,10 +146,24 @@ def _aside(twin: _Twin) -> str:
 
 
 def _copy_record(source: Path, target: Path) -> None:
-    """Byte for byte, the pictures before the record: whoever sees the record sees its pictures, or none."""
-    pictures = source.with_suffix(".npz")
-    record.write_artefacts(target.with_suffix(".npz"), pictures.read_bytes() if pictures.is_file() else None)
+    """Byte for byte, to where no record is. What a killed run left there goes.
+
+    The record comes before its pictures: killed between the two, merging again finds it there and adds them.
+    """
+    record.remove(target.with_suffix(".npz"))
     record.write_bytes(target, source.read_bytes())
+    _add_pictures(source.with_suffix(".npz"), target.with_suffix(".npz"))
+
+
+def _move_record(source: Path, target: Path) -> None:
+    """The pictures before the record: killed between the two, merging again moves the record after them."""
+    pictures = source.with_suffix(".npz")
+    try:
+        if pictures.is_file():
+            pictures.replace(target.with_suffix(".npz"))
+        source.replace(target)
+    except OSError as error:
+        raise MachineError(f"cannot move {source}: {error.strerror}; choose another folder with --out") from error
 
 
 def _add_pictures(source: Path, target: Path) -> None:
