@@ -78,25 +78,33 @@ def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
     lines = [
         f"{folder} and {first} are not both of one reproduced table or suite: {out} is taken for ordinary results"
         for folder in rest
-        if notes[folder] != notes[first]
+        if _subject(notes[folder]) != _subject(notes[first])
     ]
     note = notes[first]
     try:
         if lines or note is None:
             (out / NOTE).unlink(missing_ok=True)
         elif _note(out / NOTE) != note:
-            record.write_bytes(out / NOTE, note)
+            record.write_bytes(out / NOTE, note.encode())
     except OSError as error:
         raise MachineError(f"cannot remove {out / NOTE}: {error.strerror}") from error
     return lines
 
 
-def _note(path: Path) -> bytes | None:
+def _note(path: Path) -> str | None:
     """The note of what was reproduced; None without one that could be read."""
     try:
-        return path.read_bytes() if path.stat().st_size <= record.LARGEST else None
-    except OSError:
+        return record.read_text(path)
+    except (OSError, ValueError):
         return None
+
+
+def _subject(note: str | None) -> object:
+    """What a note says was reproduced, wherever its file lies on a machine."""
+    try:
+        return {key: value for key, value in json.loads(note).items() if key != "path"} if note else None
+    except (ValueError, AttributeError, RecursionError):
+        return note
 
 
 def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:

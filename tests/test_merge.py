@@ -312,6 +312,18 @@ def test_what_was_reproduced_stays_known_if_it_is_the_same_of_all(tmp_path: Path
         assert not [line for line in done.lines if "ordinary results" in line]
 
 
+def test_a_table_of_ones_own_is_the_same_wherever_its_file_lay(tmp_path: Path) -> None:
+    notes = [json.dumps({"table": "mine.toml", "sha256": "ab", "path": f"/home/{n}/mine.toml"}) for n in "xy"]
+    other = json.dumps({"table": "mine.toml", "sha256": "cd", "path": "/home/x/mine.toml"})
+    a, b, c = (noted(tmp_path / n, note, each) for n, note, each in zip("abc", [*notes, other], RUNS, strict=False))
+    for order in ((a, b), (b, a)):
+        out = tmp_path / f"out{order[0].name}"
+        for _ in range(2):
+            assert not [line for line in merge.merge(order, out).lines if "ordinary results" in line]
+            assert (out / "reproduced.json").read_text() == (order[0] / "reproduced.json").read_text()
+    assert [line for line in merge.merge([c], out).lines if "ordinary results" in line]
+
+
 @pytest.mark.parametrize("other", ['{"table": "ppca", "profile": "full"}', None])
 def test_of_unlike_notes_none_is_kept_in_any_order_and_a_line_says_so(tmp_path: Path, other: str | None) -> None:
     a = noted(tmp_path / "a", '{"table": "ppca", "profile": "short"}', RUNS[0])
