@@ -262,7 +262,7 @@ def reproduce(
 ) -> int:
     """Train the rows of a published table that are missing, and say figure by figure whether we agree.
 
-    Exits with 1 if a figure differs or a run failed.
+    Exits with 1 if a figure differs or a run failed; of results also if no figure could be judged.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def held(path: Path, busy: Callable[[], None]) -> Iterator[int]:
 
     Args:
         path: of the file.
-        busy: called where another process holds it; what it raises ends the attempt, else we wait.
+        busy: called once where another process holds it; what it raises ends the attempt, else we wait.
     """
     handle = _acquire(path, busy)
     try:
@@ -67,6 +67,7 @@ def held(path: Path, busy: Callable[[], None]) -> Iterator[int]:
 
 
 def _acquire(path: Path, busy: Callable[[], None]) -> int:
+    told = False
     while True:
         # For writing as well, without which NFS gives no exclusive lock.
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -74,7 +75,9 @@ def _acquire(path: Path, busy: Callable[[], None]) -> int:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                busy()
+                if not told:
+                    busy()
+                told = True
                 fcntl.flock(handle, fcntl.LOCK_EX)
             if os.path.samestat(path.stat(), os.fstat(handle)):
                 return handle

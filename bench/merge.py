@@ -78,25 +78,33 @@ def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
     lines = [
         f"{folder} and {first} are not both of one reproduced table or suite: {out} is taken for ordinary results"
         for folder in rest
-        if notes[folder] != notes[first]
+        if _subject(notes[folder]) != _subject(notes[first])
     ]
     note = notes[first]
     try:
         if lines or note is None:
             (out / NOTE).unlink(missing_ok=True)
         elif _note(out / NOTE) != note:
-            record.write_bytes(out / NOTE, note)
+            record.write_bytes(out / NOTE, note.encode())
     except OSError as error:
         raise MachineError(f"cannot remove {out / NOTE}: {error.strerror}") from error
     return lines
 
 
-def _note(path: Path) -> bytes | None:
+def _note(path: Path) -> str | None:
     """The note of what was reproduced; None without one that could be read."""
     try:
-        return path.read_bytes() if path.stat().st_size <= record.LARGEST else None
-    except OSError:
+        return record.read_text(path)
+    except (OSError, ValueError):
         return None
+
+
+def _subject(note: str | None) -> object:
+    """What a note says was reproduced, wherever its file lies on a machine."""
+    try:
+        return {key: value for key, value in json.loads(note).items() if key != "path"} if note else None
+    except (ValueError, AttributeError, RecursionError):
+        return note
 
 
 def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
@@ -126,7 +134,7 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
                 old = next((twin for twin in twins if twin.name == mine.name), None)
                 if old and old.standing < mine.standing:
                     aside = _Twin(_aside(old), old.figures, old.standing)
-                    _copy_record(runs / f"{old.name}.json", runs / f"{aside.name}.json")
+                    _move_record(runs / f"{old.name}.json", runs / f"{aside.name}.json")
                     twins[twins.index(old)] = aside
                 else:
                     mine = _Twin(_aside(mine), mine.figures, mine.standing)
@@ -146,10 +154,24 @@ def _aside(twin: _Twin) -> str:
 
 
 def _copy_record(source: Path, target: Path) -> None:
-    """Byte for byte, the pictures before the record: whoever sees the record sees its pictures, or none."""
-    pictures = source.with_suffix(".npz")
-    record.write_artefacts(target.with_suffix(".npz"), pictures.read_bytes() if pictures.is_file() else None)
+    """Byte for byte, to where no record is. What a killed run left there goes.
+
+    The record comes before its pictures: killed between the two, merging again finds it there and adds them.
+    """
+    record.remove(target.with_suffix(".npz"))
     record.write_bytes(target, source.read_bytes())
+    _add_pictures(source.with_suffix(".npz"), target.with_suffix(".npz"))
+
+
+def _move_record(source: Path, target: Path) -> None:
+    """The pictures before the record: killed between the two, merging again moves the record after them."""
+    pictures = source.with_suffix(".npz")
+    try:
+        if pictures.is_file():
+            pictures.replace(target.with_suffix(".npz"))
+        source.replace(target)
+    except OSError as error:
+        raise MachineError(f"cannot move {source}: {error.strerror}; choose another folder with --out") from error
 
 
 def _add_pictures(source: Path, target: Path) -> None:

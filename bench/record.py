@@ -26,7 +26,7 @@ STATUSES = ("ok", "diverged", "error", "timeout")
 KINDS = ("quality", "throughput", "oracle")
 # How the names of files begin that are being written.
 PARTIAL = ".partial-"
-# No record comes near it; a file that does is not read into memory.
+# No record, suite or published table comes near it; a file that does is not read into memory.
 LARGEST = 64 * 2**20
 # Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80
@@ -132,21 +132,35 @@ def _sync(folder: Path) -> None:
 
 
 def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
-    """Write a record into `out/runs`, and before it its artefacts, or remove those of another run of its cell."""
-    write_artefacts(out / "runs" / f"{record['id']}.npz", artefacts)
+    """Write a record into `out/runs`, and its artefacts, in place of those of another run of its cell."""
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    write_bytes(out / "runs" / f"{record['id']}.json", text.encode())
-
-
-def write_artefacts(path: Path, artefacts: bytes | None) -> None:
-    """Replace a record's artefacts; None removes them. MachineError if that cannot be done."""
+    path = out / "runs" / f"{record['id']}.json"
+    beside = path.with_suffix(".npz")
+    # The old record goes first, and the new one comes last: whenever this is killed, artefacts stand beside the record
+    # of their own run or beside none, and a cell that has no record is run again. An old record that stayed until it is
+    # replaced would keep another run's artefacts; a new one written before its artefacts would be finished without any.
+    remove(path)
+    remove(beside)
     if artefacts is not None:
-        write_bytes(path, artefacts)
-        return
+        write_bytes(beside, artefacts)
+    write_bytes(path, text.encode())
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, for good. MachineError if that cannot be done."""
     try:
-        path.unlink(missing_ok=True)
+        if path.exists():
+            path.unlink(missing_ok=True)
+            _sync(path.parent)
     except OSError as error:
-        raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
+        raise MachineError(f"cannot remove {path}: {error.strerror}; choose another folder with --out") from error
+
+
+def read_text(path: Path) -> str:
+    """A file of text that others may have made. OSError, or ValueError for no UTF-8 and for more than `LARGEST`."""
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST:,} bytes")
+    return path.read_text(encoding="utf-8")
 
 
 class Newer(ValueError):
@@ -156,8 +170,7 @@ class Newer(ValueError):
 def read(path: Path) -> Record:
     """One record, its texts fit to be printed. ValueError with a one-line reason if it is none of a known schema."""
     try:
-        size = path.stat().st_size
-        text = path.read_text(encoding="utf-8") if size <= LARGEST else "null"
+        text = read_text(path)
         record = json.loads(text)
         # Most have neither an escape nor a letter beyond ASCII, and then nothing that JSON allows is unprintable.
         if "\\" in text or "\x7f" in text or not text.isascii():

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import variants
 from bench import data
 from bench.errors import UsageError
-from bench.record import Cell
+from bench.record import Cell, read_text
 
 MOST_SEEDS = 10_000
 SHIPPED = Path(__file__).parent / "suites"
@@ -268,8 +268,8 @@ def read(name: str) -> tuple[Path, dict[str, Any]]:
         raise UsageError(f"suite {path} has no name of its own: rename the file")
     try:
         if path.is_file():
-            return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    # ValueError: no UTF-8, no TOML, or a number of thousands of digits.
+            return path, tomllib.loads(read_text(path))
+    # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"suite {path} cannot be read: {error}") from error
     raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")

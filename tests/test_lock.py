@@ -144,6 +144,23 @@ def test_a_file_that_its_holder_removes_meanwhile_is_no_lock(
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_whoever_waits_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each holder removes the file as it leaves, and another is quicker."""
+    kernels, path, told, tried = lock.fcntl.flock, tmp_path / ".lock", list[str](), list[int]()
+
+    def flock(handle: int, how: int) -> None:
+        tried.append(how)
+        if how & lock.fcntl.LOCK_NB and len(tried) < 6:
+            raise BlockingIOError
+        kernels(handle, how)
+        if len(tried) < 6:
+            path.unlink()
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    with lock.held(path, lambda: told.append("waiting")):
+        assert (len(tried), told) == (6, ["waiting"])
+
+
 def test_where_there_are_no_locks_a_line_says_so_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

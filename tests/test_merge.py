@@ -1,5 +1,6 @@
 """Results of several machines in one folder: nothing lost, nothing counted twice, everything named; without torch."""
 
+import contextlib
 import copy
 import itertools
 import json
@@ -15,7 +16,7 @@ import pytest
 from bench import merge, record, report, table
 from bench.errors import UsageError
 from tests import fake_records as fake
-from tests.helpers import ROOT
+from tests.helpers import ROOT, Killed, killed_after
 
 NOON, LATER = "2026-01-02T12:00:00Z", "2026-01-03T12:00:00Z"
 # None in sys.modules makes every import of a module fail, as if it were not installed.
@@ -119,6 +120,40 @@ def test_pictures_of_one_run_do_not_stand_beside_another(tmp_path: Path) -> None
         assert record.read(out / "runs" / f"{new['id']}.json") == new
         (pictures,) = (out / "runs").glob("*.npz")
         assert record.read(pictures.with_suffix(".json")) == old
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_killed_at_any_moment_no_run_has_the_pictures_of_another_and_merging_again_mends_it(
+    tmp_path: Path, second: bool
+) -> None:
+    """Also where the folder that held the older run is gone by then."""
+    old, new = of("A", NOON, RUNS[0], elbo=1.0)[0], of("BB", LATER, RUNS[0])[0]
+    a, b = fake.write(tmp_path / "a", [old]), fake.write(tmp_path / "b", [new], images=second)
+    for folder, machine in ((a, "A"), (b, "BB"))[: 1 + second]:
+        (folder / "runs" / f"{old['id']}.npz").write_text(machine)
+    merge.merge([a, b], tmp_path / "whole")
+
+    def content(out: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (out / "runs").iterdir()}
+
+    for first, then in (([], [a, b]), ([a], [b]), ([b], [a])):
+        for steps in range(20):
+            out = tmp_path / f"out{len(first)}{[*first, *then][0].name}{steps}"
+            if first:
+                merge.merge(first, out)
+            ended = False
+            with contextlib.suppress(Killed), killed_after(steps):
+                merge.merge(then, out)
+                ended = True
+            for pictures in (out / "runs").glob("*.npz"):
+                if pictures.with_suffix(".json").exists():
+                    assert record.machine(record.read(pictures.with_suffix(".json"))) == pictures.read_text()
+            merge.merge(then, out)
+            assert content(out) == content(tmp_path / "whole")
+            if ended:
+                break
+        assert ended
+        assert steps >= 2 + (first != [b])
 
 
 def test_a_finished_run_counts_before_a_later_one_that_failed(tmp_path: Path) -> None:
@@ -275,6 +310,18 @@ def test_what_was_reproduced_stays_known_if_it_is_the_same_of_all(tmp_path: Path
         done = merge.merge(sources, out)
         assert (out / "reproduced.json").read_text() == note
         assert not [line for line in done.lines if "ordinary results" in line]
+
+
+def test_a_table_of_ones_own_is_the_same_wherever_its_file_lay(tmp_path: Path) -> None:
+    notes = [json.dumps({"table": "mine.toml", "sha256": "ab", "path": f"/home/{n}/mine.toml"}) for n in "xy"]
+    other = json.dumps({"table": "mine.toml", "sha256": "cd", "path": "/home/x/mine.toml"})
+    a, b, c = (noted(tmp_path / n, note, each) for n, note, each in zip("abc", [*notes, other], RUNS, strict=False))
+    for order in ((a, b), (b, a)):
+        out = tmp_path / f"out{order[0].name}"
+        for _ in range(2):
+            assert not [line for line in merge.merge(order, out).lines if "ordinary results" in line]
+            assert (out / "reproduced.json").read_text() == (order[0] / "reproduced.json").read_text()
+    assert [line for line in merge.merge([c], out).lines if "ordinary results" in line]
 
 
 @pytest.mark.parametrize("other", ['{"table": "ppca", "profile": "full"}', None])

@@ -12,7 +12,7 @@ from bench import record
 from bench.errors import MachineError, UsageError
 from bench.suite import Budget, DataChoice, Measure, Suite, Variant
 from tests import fake_records as fake
-from tests.helpers import ROOT, cell, throughput_cell
+from tests.helpers import ROOT, Killed, cell, killed_after, throughput_cell
 
 
 def test_a_name_is_readable_and_is_the_whole_configuration() -> None:
@@ -85,6 +85,31 @@ def test_pictures_of_another_run_do_not_stay(tmp_path: Path) -> None:
     assert pictures.read_bytes() == b"pictures"
     finished(tmp_path, status="error", reason="run again, it fails")
     assert not pictures.exists()
+
+
+@pytest.mark.parametrize("old", [b"old pictures", None])
+@pytest.mark.parametrize("new", [b"new pictures", None])
+def test_killed_between_a_record_and_its_pictures(tmp_path: Path, old: bytes | None, new: bytes | None) -> None:
+    """Pictures never stand beside another run's record, and a cell is finished only with its own."""
+    for steps in range(9):
+        out = tmp_path / str(steps)
+        made = finished(out, reason="old")
+        record.write(out, made, old)
+        path, pictures = (out / "runs" / f"{made['id']}{ending}" for ending in (".json", ".npz"))
+        try:
+            with killed_after(steps):
+                record.write(out, made | {"reason": "new"}, new)
+            break
+        except Killed:
+            pass
+        if path.exists():
+            assert record.read(path)["reason"] == "old"
+            assert (pictures.read_bytes() if pictures.exists() else None) == old
+        else:
+            assert record.finished(out, made["id"]) is None
+    assert steps
+    assert record.read(path)["reason"] == "new"
+    assert (pictures.read_bytes() if pictures.exists() else None) == new
 
 
 def test_no_nan_is_ever_written(tmp_path: Path) -> None:

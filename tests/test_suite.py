@@ -153,6 +153,14 @@ def test_files(tmp_path: Path) -> None:
         suite.load("quik")
 
 
+def test_a_file_that_is_too_large_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("#" * 5001)
+    monkeypatch.setattr(record, "LARGEST", 5000)
+    with pytest.raises(UsageError, match=r"mine\.toml cannot be read: it is larger than 5,000 bytes"):
+        suite.load(str(path))
+
+
 def test_quick_is_what_is_promised() -> None:
     quick = suite.load("quick")
     assert {v.name for v in quick.variants} == NINE

@@ -11,9 +11,9 @@ from typing import Any
 
 from bench import report, stats, table
 from bench.errors import UsageError
-from bench.record import LARGEST, Record, read_all, write_bytes
+from bench.record import Record, read_all, read_text, write_bytes
 from bench.report import Report
-from bench.reproduce.published import Row, Table, load
+from bench.reproduce.published import Row, Table, find, load
 from bench.reproduce.verdict import Finding, findings, short_source
 
 COLUMNS = (
@@ -31,7 +31,7 @@ VERDICTS = {
 }
 
 
-# In a results folder: what its runs are of. `{"table": ..., "profile": ...}`, or `{"suite": ...}` of this project.
+# In a results folder: what its runs are of, by `published.origin_of`, and of a table the profile.
 NOTE = "reproduced.json"
 
 
@@ -49,11 +49,9 @@ def rewrite(out: Path) -> Report | None:
     except OSError as error:  # a name that no disk has, or a folder that may not be entered
         raise UsageError(f"{out} cannot be read: {error.strerror}") from error
     try:
-        note = json.loads(path.read_text(encoding="utf-8") if path.stat().st_size <= LARGEST else "null")
-        if "suite" in note:
-            name, profile = str(note["suite"]), None
-        else:
-            name, profile = str(note["table"]), str(note["profile"])
+        note = json.loads(read_text(path))
+        profile = None if "suite" in note else str(note["profile"])
+        name = find(note, "suite" if profile is None else "table", out)
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: run `vaebench reproduce` again with --out {out}") from error
     if profile is None:
@@ -89,7 +87,7 @@ def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Re
     if published.notes:
         tail += ["## How we differ from the source", _list(map(_block, published.notes))]
     tail += ["## What was run", _list(_recipe(published, profile, row) for row in published.rows if row.name in names)]
-    note = {"table": published.origin, "profile": profile}
+    note = {**published.origin, "profile": profile}
     return save(out, note, f"{published.title}, {profile}", shown, records, head, tail, warnings)
 
 
@@ -153,13 +151,22 @@ def save(
     return Report(out, files, tuple(warnings), "\n".join([*lines, *(f"warning: {line}" for line in warnings)]))
 
 
-def tally(found: Iterable[Finding]) -> str:
-    """`"8 figures: 6 agree, 1 differs, 1 not comparable"`."""
+def tally(found: Sequence[Finding]) -> str:
+    """`"8 figures, 2 of them of an earlier row's run: 6 agree, 1 differs, 1 not comparable"`."""
     counts = Counter[str](finding.verdict for finding in found)
     words = {"agrees": "agree", "differs": "differ"}
     parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in VERDICTS if counts[v]]
-    total = sum(counts.values())
-    return f"{total} figure{'s' if total != 1 else ''}: {', '.join(parts) or 'none'}"
+    total, earlier = len(found), _earlier(found)
+    again = sum(finding.row in earlier for finding in found)
+    repeated = f", {again} of them of an earlier row's run" if again else ""
+    return f"{total} figure{'s' if total != 1 else ''}{repeated}: {', '.join(parts) or 'none'}"
+
+
+def _earlier(found: Iterable[Finding]) -> dict[str, str]:
+    """Rows whose run an earlier row has, with the name of that row."""
+    first: dict[str, str] = {}
+    names = {finding.row: first.setdefault(finding.run, finding.row) for finding in found}
+    return {row: name for row, name in names.items() if row != name}
 
 
 def reasons(found: Iterable[Finding]) -> list[str]:
@@ -235,6 +242,11 @@ def _reading(found: Sequence[Finding]) -> list[str]:
         "**published**, **ours**, **difference** (ours minus published) and **tolerance** have the sign of the source.",
         table.SPREAD_LEGEND,
         "**seeds**: ok runs of those planned; **epochs**: that they were trained for.",
+        *(
+            f"**{table.markdown_text(row)}** is no run of its own: its published figures stand beside those of the run "
+            f"of **{table.markdown_text(name)}**."
+            for row, name in _earlier(found).items()
+        ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
             f"**{table.markdown_text(metric)}** is our `{ours}`: {table.markdown_text(stats.metric(ours).definition)}."
@@ -258,7 +270,7 @@ def _recipe(published: Table, profile: str, row: Row) -> str:
 
 def _block(text: str) -> str:
     """A text as a paragraph of Markdown: neither heading nor list, whatever it begins with."""
-    return re.sub(r"^(?=[#+=~-])", r"\\", table.markdown_text(text.strip()))
+    return re.sub(r"^(?=[#+=~-])|^(\d+)(?=[.)](\s|$))", r"\1\\", table.markdown_text(text.strip()))
 
 
 def _list(lines: Iterable[str]) -> str:

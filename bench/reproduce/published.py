@@ -3,12 +3,14 @@
 Adding a table touches no code: CONTRIBUTING.md describes the format. This module reads and checks one, without torch.
 """
 
+import contextlib
 import csv
+import hashlib
 import io
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ _ROW_NAME = re.compile(r"\w[\w.+-]*")
 _TABLE = ("title", "source", "notes", "start", "set", "dataset", "profiles", "rows", "timeout_min")
 _PROFILE = ("reason", "set", "seeds", "budget", "measure", "tolerance")
 _ROW = ("title", "variant", "set", "not_comparable", *PROFILES)
+_SAME_RUN = ("title", "same_run_as")
 _CHANGE = ("set", "seeds", "budget", "measure", "tolerance", "explanation")
 
 
@@ -126,7 +129,7 @@ class Table:
 
     Attributes:
         name: of its files.
-        origin: what `load` finds it by: its name, or the path of a user's file.
+        origin: what finds it again, see `origin_of`.
         title: for people.
         source: the paper.
         notes: what to know of how we differ, one sentence each.
@@ -139,7 +142,7 @@ class Table:
     """
 
     name: str
-    origin: str
+    origin: Mapping[str, str]
     title: str
     source: str
     notes: tuple[str, ...]
@@ -210,13 +213,14 @@ def load(name: str) -> Table:
             known = hint(name, [*shipped, "results"])
             raise UsageError(f"unknown table {name!r}, and no path of a .toml file: {known}")
         # Its texts will stand on a terminal and on pages.
-        recipe = record._printable(tomllib.loads(path.read_text(encoding="utf-8")))
-    # ValueError: no UTF-8, no TOML, or a number of thousands of digits.
+        recipe_text = record.read_text(path)
+        recipe = record._printable(tomllib.loads(recipe_text))
+    # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"table {path} cannot be read: {error}") from error
     figures_path = path.with_suffix(".csv")
     try:
-        text = figures_path.read_text(encoding="utf-8")
+        text = record.read_text(figures_path)
     except (OSError, ValueError) as error:
         raise UsageError(f"the figures {figures_path} cannot be read: {error}") from error
     try:
@@ -224,7 +228,7 @@ def load(name: str) -> Table:
     except UsageError as error:
         raise UsageError(f"table {figures_path.name}: {error}") from error
     try:
-        origin = path.stem if path.parent == SHIPPED else str(path.resolve())
+        origin = origin_of("table", path, SHIPPED, [recipe_text, text])
         return parse(record.cut(record.printable(path.stem)), recipe, figures, origin)
     except UsageError as error:
         raise UsageError(f"table {path.name}: {error}") from error
@@ -285,7 +289,42 @@ def _number(key: str, text: str) -> float:
     return value
 
 
-def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origin: str) -> Table:
+def origin_of(kind: str, path: Path, shipped: Path, texts: Iterable[str]) -> dict[str, str]:
+    """What a note says of a table or a suite: the name of a shipped one; of a user's file its name, its content, and
+    where it lay, which is another place on another machine.
+
+    Args:
+        kind: `"table"` or `"suite"`.
+        path: of its TOML file.
+        shipped: the folder of those that have names.
+        texts: what its files hold.
+    """
+    if path.parent == shipped:
+        return {kind: path.stem}
+    content = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return {kind: path.name, "sha256": content, "path": str(path.resolve())}
+
+
+def find(note: Mapping[str, Any], kind: str, out: Path) -> str:
+    """The name, or the path, of the table or suite that a note in the folder `out` speaks of.
+
+    Raises:
+        UsageError: it is a user's file, which is neither where it lay nor in the folder.
+        KeyError: the note is of no such thing.
+    """
+    name = str(note[kind])
+    if not name.endswith(".toml"):
+        return name
+    then, here = Path(str(note.get("path", name))), out / Path(name).name
+    for path in (then, here):
+        with contextlib.suppress(OSError):  # a name that no disk has
+            if path.suffix == ".toml" and path.is_file():
+                return str(path)
+    files = f"{here.name} and {here.stem}.csv" if kind == "table" else here.name
+    raise UsageError(f"the runs in {out} are of {files}, not found in {then.parent}: put the same there, or into {out}")
+
+
+def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origin: Mapping[str, str]) -> Table:
     """A table from the content of its files. UsageError for a wrong key, type or range, or files that do not fit."""
     _known(recipe, _TABLE, "")
     profiles = _table(recipe, "profiles")
@@ -299,9 +338,11 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
         reasons[key] = _text(profile, "reason", f"profiles.{key}.")
     shared = _table(recipe, "set") if "set" in recipe else {}
     own = _table(recipe, "rows")
-    rows = tuple(_row(key, _table(own, key, "rows."), shared, profiles) for key in own)
-    if not rows:
+    entries = {key: _table(own, key, "rows.") for key in own}
+    if not entries:
         raise UsageError("rows must hold at least one row")
+    runs = {key: _row(key, entry, shared, profiles) for key, entry in entries.items() if "same_run_as" not in entry}
+    rows = tuple(runs.get(key) or _same_run(key, entry, runs) for key, entry in entries.items())
     by_name = {row.name: row for row in rows}
     for figure in figures:
         if figure.row not in by_name:
@@ -344,10 +385,27 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
     )
 
 
-def _row(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any], profiles: Mapping[str, Any]) -> Row:
+def _same_run(name: str, entry: Mapping[str, Any], runs: Mapping[str, Row]) -> Row:
+    """A row that is another row's run: only its name and its title, and its figures in the CSV file, are its own."""
     where = f"rows.{name}."
+    _check_row_name(name)
+    _known(entry, _SAME_RUN, where)
+    other = _text(entry, "same_run_as", where)
+    if other not in runs:
+        raise UsageError(
+            f"{where}same_run_as must name a row with a variant of its own: {hint(other, runs or ['none'])}"
+        )
+    return replace(runs[other], name=name, title=_text(entry, "title", where))
+
+
+def _check_row_name(name: str) -> None:
     if not _ROW_NAME.fullmatch(name):
         raise UsageError(f"the name of a row must be of letters, digits and any of _.+- after the first, got {name!r}")
+
+
+def _row(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any], profiles: Mapping[str, Any]) -> Row:
+    where = f"rows.{name}."
+    _check_row_name(name)
     _known(entry, _ROW, where)
     reason = entry.get("not_comparable", {})
     if isinstance(reason, str):

@@ -20,6 +20,7 @@ class Finding:
     """One published figure beside ours. All values have the sign of the published one.
 
     Attributes:
+        run: the configuration that was run, by `cell_key`; rows may share it.
         row: name of the row.
         title: of the row, for people.
         metric: what the source measures, in its own words.
@@ -37,6 +38,7 @@ class Finding:
         sign: -1 where the source publishes the negative of our figure.
     """
 
+    run: str
     row: str
     title: str
     metric: str
@@ -85,8 +87,8 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
     by_name = {row.name: row for row in rows}
     for figure in table.figures:
         if (row := by_name.get(figure.row)) is not None:
-            cell = table.suite(profile, [row]).cells("cpu")[0]
-            found.append(_finding(figure, row, profile, by_cell.get(cell_key(cell), {})))
+            run = cell_key(table.suite(profile, [row]).cells("cpu")[0])
+            found.append(_finding(figure, row, profile, run, by_cell.get(run, {})))
     return found
 
 
@@ -133,7 +135,7 @@ def cell_key(cell: Cell) -> str:
     return canonical({key: value for key, value in cell.items() if key not in ("seed", "device", "threads")})
 
 
-def _finding(figure: Figure, row: Row, profile: str, records: dict[int, Record]) -> Finding:
+def _finding(figure: Figure, row: Row, profile: str, run: str, records: dict[int, Record]) -> Finding:
     plan = row.plans[profile]
     ok = [record for record in records.values() if record["status"] == "ok"]
     values = {
@@ -146,6 +148,7 @@ def _finding(figure: Figure, row: Row, profile: str, records: dict[int, Record])
     if verdict == "differs":
         reason = plan.explanation
     return Finding(
+        run=run,
         row=row.name,
         title=row.title,
         metric=figure.metric,

@@ -242,11 +242,13 @@ def test_names_that_are_none(name: str, ending: str) -> None:
 # --- published tables, and the notes of which one a folder reproduces
 
 TABLE = tomllib.loads(tiny.RECIPE)
+TABLE["rows"]["twin"] = {"title": "The same model", "same_run_as": "plain"}
 FIGURES = [dict(line) for line in csv.DictReader(tiny.FIGURES.splitlines())]
 # Beyond what a double holds, too.
 huge = st.sampled_from([10**400, -(10**400), 1e13, -1.0])
 NOTE_OF_A_TABLE = {"table": "ppca", "profile": "short"}
-NOTES = [json.dumps(note) for note in (NOTE_OF_A_TABLE, {"suite": "quick"})]
+NOTE_OF_A_FILE = {"table": "mine.toml", "sha256": "ab", "path": "/no/where/mine.toml", "profile": "short"}
+NOTES = [json.dumps(note) for note in (NOTE_OF_A_TABLE, NOTE_OF_A_FILE, {"suite": "quick"})]
 
 
 def check_table(chosen: published.Table, out: Path) -> None:
@@ -266,7 +268,9 @@ def test_published_tables(recipe: dict[str, Any], lines: Any) -> None:
         )
         for figures in (tiny.FIGURES, text.getvalue()):
             try:
-                check_table(published.parse("mine", recipe, published.parse_figures(figures), "mine"), Path(folder))
+                check_table(
+                    published.parse("mine", recipe, published.parse_figures(figures), {"table": "mine"}), Path(folder)
+                )
             except BenchError as error:
                 refused(error)
 
@@ -289,7 +293,7 @@ def test_published_files(recipe: bytes, figures: bytes) -> None:
 
 @fuzz(100)
 @given(
-    mutated(NOTE_OF_A_TABLE, json_values).map(json.dumps).map(str.encode)
+    (mutated(NOTE_OF_A_TABLE, json_values) | mutated(NOTE_OF_A_FILE, json_values)).map(json.dumps).map(str.encode)
     | st.sampled_from(NOTES).flatmap(lambda text: spliced(text.encode()))
     | st.binary(max_size=40)
 )
@@ -309,7 +313,7 @@ def test_notes_of_what_is_reproduced(content: bytes) -> None:
 
 
 def record_of_a_table() -> dict[str, Any]:
-    table = published.parse("mine", TABLE, published.parse_figures(tiny.FIGURES), "mine")
+    table = published.parse("mine", TABLE, published.parse_figures(tiny.FIGURES), {"table": "mine"})
     made = record.new("quality", table.suite("short", table.rows[:1]).cells("cpu")[0], {"device_name": "A"})
     return made | {"status": "ok", "metrics": {"elbo_nats": -8.0}, "curve": [{"epoch": 1}]}
 
@@ -317,7 +321,7 @@ def record_of_a_table() -> dict[str, Any]:
 @fuzz(60)
 @given(mutated(record_of_a_table(), json_values))
 def test_records_of_a_published_table(made: dict[str, Any]) -> None:
-    table = published.parse("mine", TABLE, published.parse_figures(tiny.FIGURES), "mine")
+    table = published.parse("mine", TABLE, published.parse_figures(tiny.FIGURES), {"table": "mine"})
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(reproduced_plot, "figure", lambda *_: None)  # most of the time
         (Path(folder) / "runs").mkdir()

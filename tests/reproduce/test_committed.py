@@ -1,8 +1,12 @@
 """The suites' own tables, run again: no drift on one machine, and drift that is put there is found."""
 
 import copy
+import csv
+import hashlib
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +18,7 @@ from bench import cli, execute, suite
 from bench.errors import UsageError
 from bench.report import Report
 from bench.reproduce import committed
+from bench.reproduce.published import Tolerance
 from tests.helpers import BUDGET, MEASURE, ROOT, call
 from tests.test_merge import WITHOUT_TORCH
 
@@ -85,19 +90,89 @@ def test_a_finished_run_stands_before_a_later_one_that_failed(folder: Path) -> N
             assert {(finding.verdict, finding.difference) for finding in found} == {("agrees", 0.0)}
 
 
-def test_one_committed_seed_is_compared_with_nothing_and_the_page_says_so(folder: Path) -> None:
+def test_one_committed_seed_is_held_against_its_own_standard_error(folder: Path) -> None:
     theirs, _ = committed.read_all(folder / "reference" / "mine")
-    found = committed.findings([theirs[0]["cell"]], theirs, theirs[:1])
-    assert {(finding.verdict, finding.reason) for finding in found} == {
-        ("not comparable", "one committed seed tells no spread")
-    }
-    assert "One committed seed tells no spread" in committed.REASON
+    cells, alone = [theirs[0]["cell"]], copy.deepcopy(theirs[:1])
+    alone[0]["errors"] = {"elbo_nats": {"mc": 0.3, "test": 0.4}, "nll_is5_nats": {"mc": 0.3, "test": None}}
+    alone[0]["errors"]["kl_nats"] = {"mc": 1e-9, "test": 0.0}
+    for moved, verdict in ((1.49, "agrees"), (-1.51, "differs")):
+        again = copy.deepcopy(alone)
+        again[0]["metrics"] = {name: (value or 0) + moved for name, value in again[0]["metrics"].items()}
+        found = {finding.ours: finding for finding in committed.findings(cells, again, alone)}
+        assert found["elbo_nats"].verdict == verdict
+        assert found["elbo_nats"].tolerance == Tolerance(pytest.approx(1.5), pytest.approx(1.5))
+        assert found["kl_nats"].tolerance == Tolerance(0.01, 0.01)
+        for name in ("nll_is5_nats", "recon_nats", "mse_per_pixel"):
+            assert (found[name].verdict, found[name].tolerance) == ("not comparable", None)
+            assert found[name].reason == "one committed seed, whose record states no standard error of it"
+
+
+def test_the_evidence_suite_is_checked_by_its_sandwich_and_its_gaps() -> None:
+    theirs, _ = committed.read_all(committed.report.REFERENCE / "evidence")
+    cells = suite.load("evidence").cells("cpu")
+    own = {*committed.FIGURES[4:], "elbo_nats", "nll_is5000_nats"}
+    for moved, verdict in ((0.0, "agrees"), (4.0, "differs")):
+        again = copy.deepcopy(theirs)
+        for record in again:
+            record["metrics"] |= {name: record["metrics"][name] + moved for name in own}
+        found = [finding for finding in committed.findings(cells, again, theirs) if finding.ours in own]
+        assert len(found) == len(own) * len(cells)
+        assert {finding.verdict for finding in found} == {verdict}
+    for record in again:
+        del record["metrics"]["nll_ais_nats"]
+    found = [finding for finding in committed.findings(cells, again, theirs) if finding.ours == "nll_ais_nats"]
+    assert {(each.verdict, each.reason) for each in found} == {("failed", "the runs have no figure nll_ais_nats")}
+
+
+def test_what_rounding_was_seen_to_do_is_what_the_tolerance_says() -> None:
+    """Of single runs, in standard errors of the committed runs of the same variant and seed."""
+    records, _ = committed.read_all(committed.report.REFERENCE / "quick")
+    errors = {(r["cell"]["variant"], r["cell"].get("seed")): r["errors"] for r in records if r["kind"] == "quality"}
+    moved = []
+    with (committed.report.REFERENCE / "rerun_of_quick.csv").open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            for name, stated in errors[line["variant"], int(line["seed"])].items():
+                if then := line.get(f"{name}_then"):
+                    moved.append(abs(float(line[f"{name}_rerun"]) - float(then)) / math.hypot(*stated.values()))
+    assert len(moved) == 48
+    assert 0.7 < max(moved) < 0.75
+    assert "up to three quarters of that error" in committed.REASON
+    assert 4 * max(moved) <= committed.ERRORS
+
+
+def test_where_no_figure_is_judged_nothing_was_checked_and_the_run_fails(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "reference", tmp_path / "reference")
+    monkeypatch.setattr(committed.report, "REFERENCE", tmp_path / "reference")
+    for path in (tmp_path / "reference" / "mine" / "runs").glob("*.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(found | {"errors": {}}), encoding="utf-8")
+        if found["cell"]["seed"] == 1:
+            path.unlink()
+    monkeypatch.setattr(committed.reproduce, "__kwdefaults__", {"seeds": None, "reference": tmp_path / "reference"})
+    words = ["reproduce", "results", "--rows", str(folder / "mine.toml"), "--out", str(tmp_path / "out")]
+    code, _, err = call(capsys, *words, "--device", "cpu")
+    assert code == cli.FAILED_CELLS
+    assert err.splitlines()[-1] == (
+        "vaebench: failed: suite mine: nothing was checked (5 figures: 5 not comparable); its page says why"
+    )
+
+
+def test_a_record_of_another_protocol_is_no_committed_run(folder: Path, tmp_path: Path) -> None:
+    """On the page too, where there are no findings of it."""
+    chosen = suite.load(str(folder / "mine.toml"))
+    theirs, _ = committed.read_all(folder / "reference" / "mine")
+    old = [record | {"protocol": "0.9"} for record in theirs]
+    made = committed._write(tmp_path, {"suite": "mine"}, chosen, old)
+    assert made.warnings == ("no committed run of linear",)
 
 
 def test_report_writes_the_same_page_again_without_torch(folder: Path, tmp_path: Path) -> None:
     again(folder, tmp_path)
     out = tmp_path / "mine"
-    note = {"suite": str((folder / "mine.toml").resolve())}
+    digest = hashlib.sha256(SUITE.encode()).hexdigest()
+    note = {"suite": "mine.toml", "sha256": digest, "path": str((folder / "mine.toml").resolve())}
     assert json.loads((out / "reproduced.json").read_text(encoding="utf-8")) == note
     names = ("README.md", "tables/figures.csv", "plots/figures.svg", "reproduced.json")
     before = [(out / name).read_bytes() for name in names]

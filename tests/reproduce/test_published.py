@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import data
+from bench import data, record
 from bench.errors import UsageError
 from bench.execute import configure
 from bench.oracle.truth import Ppca, mean_log_prob, rate_distortion
@@ -101,6 +101,35 @@ def test_rows_that_are_run_alike_are_run_once(tmp_path: Path) -> None:
     assert [cell["budget"]["epochs"] for cell in table.suite("full", table.rows[:1]).cells("cpu")] == [3]
 
 
+def test_a_row_that_is_another_rows_run_has_a_title_and_figures_of_its_own(tmp_path: Path) -> None:
+    changed = RECIPE.replace('[rows.twin]\ntitle = "The same model"\nvariant = "linear"', "", 1).replace(
+        "[rows.plain]", '[rows.twin]\ntitle = "The same model"\nsame_run_as = "plain"\n\n[rows.plain]'
+    )
+    table = published.load(str(write(tmp_path, changed)))
+    twin, plain, _ = table.rows
+    assert (twin.name, twin.title) == ("twin", "The same model")
+    assert twin == replace(plain, name="twin", title=twin.title)
+    assert len(table.suite("short", [twin, plain]).variants) == 1
+    assert [figure.value for figure in table.figures if figure.row == "twin"] == [-7]
+
+
+def test_burda2015_has_vae_and_iwae_with_one_sample_as_one_run() -> None:
+    rows = {row.name: row for row in published.load("burda2015").rows}
+    for layers in ("1L", "2L"):
+        vae, iwae = rows[f"vae_{layers}_k1"], rows[f"iwae_{layers}_k1"]
+        assert (iwae.title, vae.plans) == (vae.title.replace("VAE", "IWAE"), iwae.plans)
+
+
+@pytest.mark.parametrize("ending", [".toml", ".csv"])
+def test_a_file_that_is_too_large_is_one_line(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path)
+    with path.with_suffix(ending).open("a", encoding="utf-8") as file:
+        file.write(5000 * "\n")
+    monkeypatch.setattr(record, "LARGEST", 5000)
+    with pytest.raises(UsageError, match=rf"tiny\{ending} cannot be read: it is larger than 5,000 bytes"):
+        published.load(str(path))
+
+
 def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
     table = published.load(str(write(tmp_path)))
     assert table.profile(None) == "short"
@@ -155,6 +184,18 @@ def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
         ('options = { n = 1000 }', 'binarise = "dynamic"', "binaris"),
         ("[dataset]", "timeout_min = -1\n[dataset]", "timeout_min must be above 0, got -1"),
         ("[dataset]", "[data", "cannot be read"),
+        *(
+            ('variant = "linear"\n\n[rows.other]', f"{entry}\n\n[rows.other]", words)
+            for entry, words in (
+                ('same_run_as = "plan"', "same_run_as must name a row with a variant of its own: did you mean 'plain'"),
+                ('same_run_as = "twin"', "twin.same_run_as must name a row with a variant of its own: choose from"),
+                ('same_run_as = ["plain"]', "rows.twin.same_run_as must be a text"),
+                ('same_run_as = "plain"\nvariant = "linear"', "unknown key rows.twin.variant: choose from"),
+                ('same_run_as = "plain"\nshort = { seeds = 2 }', "unknown key rows.twin.short: choose from"),
+                ('same_run_as = "plain"\n[rows."a b"]\nsame_run_as = "plain"', "the name of a row must be of letters"),
+            )
+        ),
+        ('title = "The same model"\n', "same_run_as = 'plain'\n#", "rows.twin.title must be a text, and is missing"),
     ],
 )  # fmt: skip
 def test_a_broken_recipe_is_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -210,7 +251,7 @@ def test_rows_without_figures_and_files_that_are_not_there(tmp_path: Path) -> No
     for name in ("../published/burda2015", "./burda2015", str(published.SHIPPED / "burda2015"), ""):
         with pytest.raises(UsageError, match="unknown table"):
             published.load(name)
-    assert published.load(str(published.SHIPPED / "burda2015.toml")).origin == "burda2015"
+    assert published.load(str(published.SHIPPED / "burda2015.toml")).origin == {"table": "burda2015"}
 
 
 @pytest.mark.parametrize("ending", [".toml", ".csv"])
@@ -231,7 +272,7 @@ def test_texts_are_read_fit_to_be_printed(tmp_path: Path) -> None:
         ("It is small\N{REPLACEMENT CHARACTER}.",),
     )
     assert table.figures[0].metric == "neg \N{REPLACEMENT CHARACTER}[2Jelbo"
-    assert (len(table.name.encode()) <= 80, "\x1b" in table.name, "\x1b" in table.origin) == (True, False, True)
+    assert (len(table.name.encode()) <= 80, "\x1b" in table.name, "\x1b" in table.origin["path"]) == (True, False, True)
 
 
 @pytest.mark.parametrize("name", published.names())

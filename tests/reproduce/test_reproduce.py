@@ -33,7 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_disagreement_exits_with_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "reproduce", str(folder / "tiny.toml"), "--out", str(folder / "out"))
     assert code == cli.FAILED_CELLS
-    assert "5 figures: 2 agree, 1 differs, 1 not comparable, 1 unverified source." in out
+    assert (
+        "5 figures, 1 of them of an earlier row's run: 2 agree, 1 differs, 1 not comparable, 1 unverified source."
+        in out
+    )
     assert "differs: other nll: It was made up." in out
     lines = {tuple(line.split()[:2]): line for line in out.splitlines() if line.startswith(("plain", "twin", "other"))}
     assert lines["plain", "neg_elbo"].split()[-1] == "agrees"
@@ -75,6 +78,7 @@ def test_the_page_says_what_was_done(folder: Path) -> None:
         "Published: Nobody 2026.",
         "Chosen beforehand.",
         "It is small.",
+        "**twin** is no run of its own: its published figures stand beside those of the run of **plain**.",
         "**differs**",
         "unverified source: other recon: from memory, UNVERIFIED",
         "epochs 2, batch\\_size 100",
@@ -124,6 +128,45 @@ def test_report_after_merge_writes_the_reproduced_page(folder: Path, tmp_path: P
     assert (tmp_path / "c" / "README.md").read_bytes() == (folder / "out" / "README.md").read_bytes()
 
 
+def test_a_folder_that_was_copied_elsewhere_is_reported_with_the_table_beside_its_runs(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = json.loads((folder / "out" / "reproduced.json").read_text(encoding="utf-8"))
+    assert (note["table"], note["path"]) == ("tiny.toml", str((folder / "tiny.toml").resolve()))
+    shutil.copytree(folder / "out", tmp_path / "out")
+    page = tmp_path / "out" / "README.md"
+    before = page.read_bytes()
+    # As notes were written before, too.
+    for gone in (note | {"path": "/no/where/tiny.toml"}, {"table": "/no/where/tiny.toml", "profile": "short"}):
+        (tmp_path / "out" / "reproduced.json").write_text(json.dumps(gone), encoding="utf-8")
+        code, _, err = call(capsys, "report", tmp_path / "out")
+        assert code == cli.USAGE
+        assert err == (
+            f"vaebench: the runs in {tmp_path / 'out'} are of tiny.toml and tiny.csv, not found in /no/where: "
+            f"put the same there, or into {tmp_path / 'out'}\n"
+        )
+        write(tmp_path / "out")
+        page.unlink()
+        assert call(capsys, "report", tmp_path / "out")[0] == cli.OK
+        assert page.read_bytes() == before
+        assert json.loads((tmp_path / "out" / "reproduced.json").read_text(encoding="utf-8")) == note | {
+            "path": str((tmp_path / "out" / "tiny.toml").resolve())
+        }
+        (tmp_path / "out" / "tiny.toml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        *((text, f"\\{text}") for text in ("# a", "+ a", "- a", "~~~", "=")),
+        *(("1. First", r"1\. First"), ("1) x", r"1\) x"), ("23.", r"23\."), (" 4. a", r"4\. a"), ("* a", r"\* a")),
+        *((text, text) for text in ("0.5 nats", "3,280 epochs.", "At 1. it", "k = 1)")),
+    ],
+)
+def test_a_paragraph_of_a_page_is_neither_heading_nor_list(text: str, block: str) -> None:
+    assert page._block(text) == block
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -161,7 +204,7 @@ def test_a_row_that_was_not_asked_for_is_named_as_not_run(tmp_path: Path, capsys
     code, out, _ = call(capsys, "reproduce", str(path), "--rows", "twin", "--seeds", "1", "--out", str(tmp_path / "o"))
     assert code == cli.OK
     assert "1 figure: 1 agrees." not in out  # the figure of `plain` is of the same run
-    assert "2 figures: 2 agree." in out
+    assert "2 figures, 1 of them of an earlier row's run: 2 agree." in out
     assert "Not run: other." in (tmp_path / "o" / "README.md").read_text(encoding="utf-8")
 
 
