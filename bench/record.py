@@ -136,14 +136,15 @@ def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
     path = out / "runs" / f"{record['id']}.json"
     beside = path.with_suffix(".npz")
-    # The old record goes first, and the new one comes last: whenever this is killed, artefacts stand beside the record
-    # of their own run or beside none, and a cell that has no record is run again. An old record that stayed until it is
-    # replaced would keep another run's artefacts; a new one written before its artefacts would be finished without any.
-    remove(path)
+    # Whenever this is killed, figures are there, old or new, and artefacts stand beside the record of their own run or
+    # beside none. Where there was no record, they come first: a cell that has none is run again.
+    first = not path.exists()
     remove(beside)
-    if artefacts is not None:
+    if first and artefacts is not None:
         write_bytes(beside, artefacts)
     write_bytes(path, text.encode())
+    if not first and artefacts is not None:
+        write_bytes(beside, artefacts)
 
 
 def remove(path: Path) -> None:

@@ -87,26 +87,30 @@ def test_pictures_of_another_run_do_not_stay(tmp_path: Path) -> None:
     assert not pictures.exists()
 
 
+@pytest.mark.parametrize("replaced", [True, False])
 @pytest.mark.parametrize("old", [b"old pictures", None])
 @pytest.mark.parametrize("new", [b"new pictures", None])
-def test_killed_between_a_record_and_its_pictures(tmp_path: Path, old: bytes | None, new: bytes | None) -> None:
-    """Pictures never stand beside another run's record, and a cell is finished only with its own."""
+def test_killed_between_a_record_and_its_pictures(
+    tmp_path: Path, old: bytes | None, new: bytes | None, replaced: bool
+) -> None:
+    """Figures are never lost, pictures never stand beside another run's record, a first record has its own."""
     for steps in range(9):
         out = tmp_path / str(steps)
         made = finished(out, reason="old")
-        record.write(out, made, old)
         path, pictures = (out / "runs" / f"{made['id']}{ending}" for ending in (".json", ".npz"))
+        record.write(out, made, old)
+        if not replaced:
+            path.unlink()  # the pictures of a run that was killed before its record
         try:
             with killed_after(steps):
                 record.write(out, made | {"reason": "new"}, new)
             break
         except Killed:
             pass
+        beside = pictures.read_bytes() if pictures.exists() else None
+        assert path.exists() or not replaced
         if path.exists():
-            assert record.read(path)["reason"] == "old"
-            assert (pictures.read_bytes() if pictures.exists() else None) == old
-        else:
-            assert record.finished(out, made["id"]) is None
+            assert beside in (({"old": old, "new": new}[record.read(path)["reason"]], None) if replaced else (new,))
     assert steps
     assert record.read(path)["reason"] == "new"
     assert (pictures.read_bytes() if pictures.exists() else None) == new
