@@ -272,6 +272,10 @@ def reproduce(
     from bench.reproduce import execute, page
 
     if list_:
+        if table_name == "results":
+            raise UsageError(
+                "results are the suites' own tables: the last line of `vaebench reproduce --list` names them"
+            )
         return _list_tables([table_name] if table_name else published.names(), device, json)
     if table_name is None:
         raise UsageError(f"reproduce needs the name of a table, {TABLES[:-1]}; --list shows them")
@@ -502,6 +506,8 @@ def _list_tables(names: Sequence[str], device: str, json: bool) -> int:
         return OK
     for name in names:
         print(listing.text(name, device), flush=True)
+    if len(names) > 1:
+        print(listing.results())
     return OK
 
 

@@ -21,7 +21,7 @@ from bench.progress import Progress
 from bench.record import Cell, Record
 from bench.suite import SECTIONS, DataChoice, Suite, Variant, hint, typed
 from variants import RegistryError, registry
-from variants.parts import OptionError
+from variants.parts import PARTS, OptionError, assemble, options_of
 
 if TYPE_CHECKING:
     from bench.on_ray import Cluster
@@ -84,10 +84,13 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     configured = [v if isinstance(a, outside.Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
-            known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)}
+            known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)} | set(options_of(assemble))
+            known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
             names = ", ".join(
-                variant.name + (f" ({answer.reason})" if isinstance(answer, outside.Silent) else "")
-                for variant, answer in zip(suite.variants, answers, strict=True)
+                dict.fromkeys(
+                    variant.name + (f" ({answer.reason})" if isinstance(answer, outside.Silent) else "")
+                    for variant, answer in zip(suite.variants, answers, strict=True)
+                )
             )
             raise UsageError(
                 f"unknown setting {key!r}: no budget key, and none of {names} takes it; {hint(key, known)}"
@@ -348,4 +351,7 @@ def _check_train_size(suite: Suite) -> None:
         for choice in suite.datasets:
             size = sizes.get(choice.name)
             if wanted and size and wanted > size and not choice.options:
-                raise UsageError(f"train_size {wanted} is more than the {size} training examples of {choice.name}")
+                raise UsageError(
+                    f"train_size {wanted} is more than the {size} training examples of {choice.name}: "
+                    f"--set train_size={size} or less"
+                )

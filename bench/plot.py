@@ -263,7 +263,8 @@ def _seeds_label(row: Row) -> str:
 
 
 def _where(group: Group) -> str:
-    return f"{group.dataset}, {group.settings['support']} likelihood{_selection([group])}"
+    apart = f", {group.apart}" if group.apart else ""
+    return f"{group.dataset}, {group.settings['support']} likelihood{apart}{_selection([group])}"
 
 
 def _selection(groups: Sequence[Group]) -> str:
@@ -1284,13 +1285,19 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
     plane rank nothing, so they show all groups of a data set together, one figure for each budget. The group's
     hexadecimal name is added where a data set holds several that differ in more than their support.
     """
-    from bench.table import by_dataset, digest, slug
+    from bench.table import apart, by_dataset, digest, slug
     from bench.table import throughput as timings
 
     looks = styles(records)
     for dataset, found in by_dataset(records).items():
         own = [shown(group) for group in groups(found)]
         supports = Counter(group.settings["support"] for group in own)
+        words = {
+            name: text
+            for support in supports
+            for name, text in apart([group for group in own if group.settings["support"] == support]).items()
+        }
+        own = [replace(group, apart=words[group.id]) for group in own]
         for group in own:
             name = f"{dataset}-{slug(str(group.settings['support']))}"
             if supports[group.settings["support"]] > 1:
@@ -1313,7 +1320,8 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
             together.setdefault(canonical({**group.settings, "support": None}), []).append(group)
         for setting, members in together.items():
             rows = sorted((row for group in members for row in group.rows), key=lambda row: row.label)
-            where = f"{dataset}{_selection(members)}"
+            words_of = next((f", {group.apart}" for group in members if group.apart), "")
+            where = f"{dataset}{words_of}{_selection(members)}"
             name = f"{dataset}-{digest(setting)}" if len(together) > 1 else dataset
             for kind, show in (
                 ("reconstructions", reconstructions),

@@ -41,7 +41,8 @@ class Progress:
 
     def note(self, cell: Cell, line: str) -> None:
         """Say what a cell has to say."""
-        self.say(f"{cell['dataset']} {cell['variant']} seed {cell['seed']}: {line}")
+        run = f"seed {cell['seed']}" if "seed" in cell else "throughput"
+        self.say(f"{cell['dataset']} {cell['variant']} {run}: {line}")
 
     def record(self, record: Record, seconds: float) -> None:
         """Say what a cell gave."""

@@ -25,6 +25,8 @@ STATUSES = ("ok", "diverged", "error", "timeout")
 # "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.
 KINDS = ("quality", "throughput", "oracle")
 # How the names of files begin that are being written.
+# Of a core; a speed that was measured with less is that of a machine with other work.
+BUSY = 0.8
 PARTIAL = ".partial-"
 # No record, suite or published table comes near it; a file that does is not read into memory.
 LARGEST = 64 * 2**20
@@ -265,7 +267,9 @@ _PARTS = _table(
     latent=_each(lambda value: _number(value) or _list_of(_number)(value)),
     curve=_list_of(_each(_number)),
     timing=_each(_number),
-    provenance=_table(versions=_each(_text), trained=_table(), commit=_text, started=_text, data_sha256=_text),
+    provenance=_table(
+        versions=_each(_text), processor_share=_number, trained=_table(), commit=_text, started=_text, data_sha256=_text
+    ),
     checks=_list_of(lambda value: _CHECK(value) and set(_CHECK_NAMES) <= set(value)),
     rate_distortion=_each(_list_of(_list_of(_number))),
 )

@@ -59,7 +59,7 @@ def run_cell(
     artefacts = None
     try:
         if kind == "throughput":
-            _throughput(cell, result)
+            _throughput(cell, result, on_note)
         elif kind == "oracle":
             from bench.oracle import checks
 
@@ -130,14 +130,23 @@ def _notes(kept: Path | None, result: Record, on_note: Callable[[str], None]) ->
     return own
 
 
-def _throughput(cell: Cell, result: Record) -> None:
+def _throughput(cell: Cell, result: Record, on_note: Callable[[str], None]) -> None:
     model, loaded = prepare.build(cell, result, 0, None)
     sources.check(cell["variant"], result["provenance"])
     how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
+    wall, cpu = time.perf_counter(), time.thread_time()
     with seeds.stream(0, "throughput", cell["device"]):
         result["metrics"] = clock.throughput(
             model, loaded, how, seed=0, device=cell["device"], precision=cell["precision"]
         )
+    if cell["device"] == "cpu":
+        # This thread never waits for anything but the processor.
+        share = (time.thread_time() - cpu) / (time.perf_counter() - wall)
+        result["provenance"]["processor_share"] = share
+        if share < record.BUSY:
+            on_note(
+                f"this processor had other work: the speed is that of {share:.0%} of a core; repeat when it is idle"
+            )
 
 
 def _artefacts(model: VAE, loaded: Data) -> bytes:

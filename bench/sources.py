@@ -64,7 +64,9 @@ def keep() -> None:
     """Import all that makes numbers but recipes, and see what it is, for processes that are forked from this one."""
     for name, _ in _ours(TRAINING + JUDGING):
         import_module(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
-    sums("")  # of no variant
+    # Of no recipe: which there are is the cells' to ask.
+    for places in (TRAINING, TRAINING + JUDGING):
+        _sum(_ours(places))
 
 
 def check(variant: str, provenance: Mapping[str, Any]) -> None:

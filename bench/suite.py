@@ -5,6 +5,7 @@ This module reads and checks it and lists its cells. It needs no torch."""
 import contextlib
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -191,6 +192,10 @@ def _subject(variant: Variant, choice: DataChoice) -> Cell:
     }
 
 
+def _each_once(cells: Iterable[Cell]) -> list[Cell]:
+    return list({json.dumps(cell, sort_keys=True): cell for cell in cells}.values())
+
+
 @dataclass(frozen=True)
 class Suite:
     """Variants x data sets x seeds under one budget.
@@ -220,9 +225,10 @@ class Suite:
         return self.precision + ("+compile" if self.compile else "")
 
     def cells(self, device: str) -> list[Cell]:
-        """The configurations of all runs: seed by seed, so that an unfinished suite has every variant."""
+        """The configurations of all runs: seed by seed, so that an unfinished suite has every variant, and each once,
+        for changed keywords may have made two variants one."""
         most = max(v.seeds or self.seeds for v in self.variants)
-        return [
+        return _each_once(
             {
                 **_subject(v, d),
                 "seed": seed,
@@ -236,13 +242,13 @@ class Suite:
             for d in self.datasets
             for v in self.variants
             if seed < (v.seeds or self.seeds)
-        ]
+        )
 
     def throughput_cells(self, devices: Iterable[str], threads: int) -> list[Cell]:
         """The configurations of all throughput measurements, each with the device to itself."""
         if not self.throughput.blocks:
             return []
-        return [
+        return _each_once(
             {
                 **_subject(v, d),
                 **dataclasses.asdict(self.throughput),
@@ -253,7 +259,7 @@ class Suite:
             for device in devices
             for d in self.datasets
             for v in self.variants
-        ]
+        )
 
 
 def names() -> list[str]:
@@ -272,6 +278,8 @@ def read(name: str) -> tuple[Path, dict[str, Any]]:
     # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"suite {path} cannot be read: {error}") from error
+    if name.endswith(".toml"):
+        raise UsageError(f"there is no suite file {name}")
     raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")
 
 

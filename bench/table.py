@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import stats
-from bench.record import LONGEST, cut, machine, short
+from bench.record import BUSY, LONGEST, cut, machine, short
 
 if TYPE_CHECKING:
     import pandas
@@ -138,11 +138,13 @@ class Group:
         settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision.
         rows: best ELBO first, rows without a bound last, then by label.
         of: number of rows where these are not all of them; 0 where they are.
+        apart: what sets it apart from groups that are shown beside it under the same name; empty without such.
     """
 
     settings: Record
     rows: tuple[Row, ...]
     of: int = 0
+    apart: str = ""
 
     @property
     def id(self) -> str:
@@ -331,6 +333,17 @@ def slug(text: str) -> str:
 
 def describe(settings: Record) -> str:
     """A group's settings in one line of plain words."""
+    return ", ".join(_words(settings))
+
+
+def apart(groups: Sequence[Group]) -> dict[str, str]:
+    """Group id -> what it has and not all of the others have, in the words of `describe`."""
+    words = {group.id: _words(group.settings) for group in groups}
+    common = set.intersection(*(set(each) for each in words.values())) if words else set()
+    return {name: ", ".join(word for word in each if word not in common) for name, each in words.items()}
+
+
+def _words(settings: Record) -> list[str]:
     budget, measure = dict(settings["budget"]), dict(settings["measure"])
     epochs = budget.pop("epochs", None)
     train_size = budget.pop("train_size", None)
@@ -364,7 +377,7 @@ def describe(settings: Record) -> str:
         if value and not key.startswith(off)
     ]
     parts += [settings["precision"], f"protocol {settings['protocol']}"]
-    return ", ".join(str(part) for part in parts)
+    return [str(part) for part in parts]
 
 
 def failures(records: Iterable[Record]) -> list[str]:
@@ -403,6 +416,13 @@ def problems(records: Sequence[Record]) -> list[str]:
         lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
     if dirty := sum(any(dirty for _, dirty in found) for found in states):
         lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
+    shares = {record["cell"]["variant"]: (record.get("provenance") or {}).get("processor_share") for record in records}
+    if busy := {name: share for name, share in shares.items() if share is not None and share < BUSY}:
+        names = ", ".join(f"{name} {share:.0%}" for name, share in busy.items())
+        lines.append(
+            f"speeds measured while the processor had other work (share of a core: {names}): "
+            "`vaebench throughput` measures again"
+        )
     sums: dict[str, set[str]] = {}
     for record in records:
         if found := (record.get("provenance") or {}).get("data_sha256"):

@@ -240,9 +240,11 @@ def absent_device() -> str:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
+        ("run quik.toml", 2, "there is no suite file quik.toml"),
+        ("reproduce results --list", 2, "results are the suites' own tables"),
         ("run quik", 2, "unknown suite 'quik', and no path of a .toml file: did you mean 'quick'?"),
         ("throughput quick --set epochs=7", 2, "throughput trains and judges no model"),
-        ("run none.toml", 2, "unknown suite 'none.toml'"),
+        ("run none.toml", 2, "there is no suite file none.toml"),
         ("run bad.toml", 2, "suite bad.toml: unknown key 'sed': did you mean 'seeds'?"),
         ("run torn.toml", 2, "suite torn.toml cannot be read"),
         ("run tiny.toml --variants vanila", 2, "unknown variant 'vanila': did you mean 'vanilla'?"),

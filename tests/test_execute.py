@@ -106,6 +106,7 @@ def test_a_key_of_the_budget_the_measurement_and_the_clock_goes_there() -> None:
             "unknown setting 'epoch': no budget key, and none of vanilla takes it; did you mean",
         ),
         (["vanilla", "beta"], {"rank": 3}, "none of vanilla, beta takes it"),
+        (["vanilla"], {"latnt": 3}, "none of vanilla takes it; did you mean 'latent'?"),
         (["good"], {"hidden": [3]}, "unknown setting 'hidden'"),
         (["vanilla"], {"epochs": "many"}, "epochs must be a whole number, got 'many'"),
         (["vanilla"], {"epochs": 0}, "epochs must be at least 1, got 0"),

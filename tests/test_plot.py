@@ -193,8 +193,12 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
     records = [fake.quality("vanilla", 0, epochs=epochs) for epochs in (2, 4)]
     artefacts = {record["id"]: fake.artefact(record) for record in records}
-    names = [name for _, name, _ in plot.all_figures(records, artefacts)]
+    figures = list(plot.all_figures(records, artefacts))
+    names = [name for _, name, _ in figures]
     assert len(names) == len(set(names)) == 12
+    # Nor is it only a file's name that says which budget a plot is of.
+    titles = [figure.texts[0].get_text().replace("\n", " ") for _, _, figure in figures]
+    assert [sum(f", {epochs} epochs" in title for title in titles) for epochs in (2, 4)] == [6, 6]
 
 
 def measured(variant: str, seed: int, **fields: Any) -> fake.Record:

@@ -152,6 +152,7 @@ def test_throughput_cell() -> None:
     assert (result["status"], artefacts, result["curve"]) == ("ok", None, [])
     assert {"train_samples_per_s", "peak_memory_mb"} < set(result["metrics"])
     json.dumps(result, allow_nan=False)
+    assert 0 < result["provenance"]["processor_share"] < 1.1
     assert run("throughput", variant="exits")[0]["reason"] == "SystemExit: I quit"
 
 

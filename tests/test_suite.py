@@ -129,6 +129,14 @@ def test_everything_that_may_be_said() -> None:
     assert {c["threads"] for c in timed} == {2}
 
 
+def test_variants_that_changed_keywords_make_one_are_run_once() -> None:
+    twins = (suite.Variant("vanilla", {"latent": 5}), suite.Variant("vanilla", {"latent": 5}, seeds=3))
+    made = suite.Suite("s", "", (*twins, suite.Variant("beta")), (suite.DataChoice("mnist", "none"),), seeds=2)
+    cells = [(cell["variant"], cell["seed"]) for cell in made.cells("cpu")]
+    assert cells == [("vanilla", 0), ("beta", 0), ("vanilla", 1), ("beta", 1), ("vanilla", 2)]
+    assert [cell["variant"] for cell in made.throughput_cells(["cpu"], 1)] == ["vanilla", "beta"]
+
+
 def test_no_throughput_where_none_is_asked_for() -> None:
     made = suite.parse("mine", GOOD | {"throughput": {"blocks": 0}})
     assert made.throughput_cells(["cpu"], threads=1) == []
@@ -146,9 +154,11 @@ def test_files(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UsageError, match="cannot be read"):
             suite.load(str(path))
-    for name in ("quik", str(tmp_path / "none.toml"), str(tmp_path)):
+    for name in ("quik", str(tmp_path)):
         with pytest.raises(UsageError, match="unknown suite"):
             suite.load(name)
+    with pytest.raises(UsageError, match=r"there is no suite file .*none\.toml"):
+        suite.load(str(tmp_path / "none.toml"))
     with pytest.raises(UsageError, match="did you mean 'quick'"):
         suite.load("quik")
 

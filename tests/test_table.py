@@ -370,6 +370,14 @@ def test_mixed_commits_and_mixed_data_are_named() -> None:
     assert "2 different versions of the data" in third
 
 
+def test_speeds_of_a_busy_processor_are_doubted() -> None:
+    records = [fake.throughput("vanilla"), fake.throughput("beta"), fake.throughput("conv")]
+    for made, share in zip(records[:2], (0.97, 0.414), strict=True):
+        made["provenance"]["processor_share"] = share
+    (line,) = table.problems(records)
+    assert "while the processor had other work (share of a core: beta 41%)" in line
+
+
 def test_the_commit_that_trained_kept_weights_counts() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(3)]
     records[0]["provenance"]["trained"] = {"commit": "0123456789abcdef", "dirty": False}

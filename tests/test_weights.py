@@ -274,8 +274,9 @@ ORIGIN = PROVENANCE | {"training_sha256": "1", "code_sha256": "1"}
     ],
 )
 def test_what_other_code_or_libraries_have_left_is_not_used_and_that_is_told(
-    tmp_path: Path, changes: dict[str, Any], told: list[str], epochs: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], told: list[str], epochs: list[int]
 ) -> None:
+    monkeypatch.setattr(sources, "check", lambda *_: None)  # the sums are made up
     made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
     with pytest.raises(KeyboardInterrupt):
         run_cell("quality", made, ORIGIN, on_measured=stop, out=tmp_path)
@@ -289,7 +290,8 @@ def test_what_other_code_or_libraries_have_left_is_not_used_and_that_is_told(
     assert list((tmp_path / "weights").glob("*.notes.json")) == []
 
 
-def test_damaged_weights_are_trained_again_to_the_same_bytes(tmp_path: Path) -> None:
+def test_damaged_weights_are_trained_again_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "check", lambda *_: None)
     made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
     first, _ = run_cell("quality", made, ORIGIN, out=tmp_path)
     kept = weights.path(tmp_path, made)

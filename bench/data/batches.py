@@ -111,7 +111,9 @@ class Data:
             _check_count("train_size", train_size)
             if train_size > self.splits["train"]:
                 most = self.splits["train"]
-                raise UsageError(f"train_size {train_size} is more than {name} has to train on ({most})")
+                raise UsageError(
+                    f"train_size {train_size} is more than {name} has to train on: --set train_size={most} or less"
+                )
             self.splits["train"] = train_size
         self.spec = replace(spec, size=self.splits["train"], mean=self.mean)
         self.streamed = not isinstance(raw.images["train"], np.ndarray)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bench import record, report, table
+from bench import record, report, suite, table
 from bench.execute import default_jobs
 from bench.record import Cell, Record
 from bench.reproduce import cost, published
@@ -93,6 +93,16 @@ def text(name: str, device: str) -> str:
     hint = f" Begin with --rows {' '.join(chosen.start)}." if chosen.start else ""
     head = f"{chosen.name}: {chosen.title} ({chosen.source})"
     return f"{head}\n{table.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}{side}.{hint}\n"
+
+
+def results() -> str:
+    """What `vaebench reproduce results` can run again."""
+    known = [
+        name
+        for name in suite.names()
+        if (report.REFERENCE / name / "runs").is_dir() and "problem" not in suite.read(name)[1]
+    ]
+    return f"results: the committed results of our own suites, run again: --rows {' '.join(known)} (quick without)"
 
 
 def duration(seconds: float) -> str:

@@ -79,9 +79,12 @@ def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Re
     shown = [finding for finding in found if finding.verdict != "not run" or finding.row in {row.name for row in asked}]
     names = {finding.row for finding in shown}
     left = [row.name for row in published.rows if row.name not in names]
+    short = {finding.row: f"{finding.row} {len(finding.values)} of {finding.runs}" for finding in shown}
+    few = [short[f.row] for f in {f.row: f for f in shown}.values() if 0 < len(f.values) < f.runs]
     head = [
         f"Published: {table.markdown_text(published.source)}. Profile: `{profile}`."
-        + (f" Not run: {', '.join(left)}." if left else ""),
+        + (f" Not run: {', '.join(left)}." if left else "")
+        + (f" Fewer seeds than planned so far: {', '.join(few)}." if few else ""),
     ]
     tail = ["## What counts as agreement", _block(published.reasons[profile])]
     if published.notes:
@@ -152,13 +155,13 @@ def save(
 
 
 def tally(found: Sequence[Finding]) -> str:
-    """`"8 figures, 2 of them of an earlier row's run: 6 agree, 1 differs, 1 not comparable"`."""
+    """`"8 figures (2 of them repeat another row's run): 6 agree, 1 differs, 1 not comparable"`."""
     counts = Counter[str](finding.verdict for finding in found)
     words = {"agrees": "agree", "differs": "differ"}
     parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in VERDICTS if counts[v]]
     total, earlier = len(found), _earlier(found)
     again = sum(finding.row in earlier for finding in found)
-    repeated = f", {again} of them of an earlier row's run" if again else ""
+    repeated = f" ({again} of them repeat another row's run)" if again else ""
     return f"{total} figure{'s' if total != 1 else ''}{repeated}: {', '.join(parts) or 'none'}"
 
 
@@ -171,11 +174,11 @@ def _earlier(found: Iterable[Finding]) -> dict[str, str]:
 
 def reasons(found: Iterable[Finding]) -> list[str]:
     """One line for each finding of which the table does not say why, those of one reason together."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
+    by_reason: dict[tuple[str, str], dict[str, None]] = {}
     for finding in found:
         text = finding.reason or ("no explanation is given" if finding.verdict == "differs" else "")
         if text:
-            by_reason.setdefault((finding.verdict, text), []).append(f"{finding.row} {finding.metric}")
+            by_reason.setdefault((finding.verdict, text), {})[f"{finding.row} {finding.metric}"] = None
     return [f"{verdict}: {', '.join(names)}: {text}" for (verdict, text), names in by_reason.items()]
 
 
@@ -263,7 +266,10 @@ def _recipe(published: Table, profile: str, row: Row) -> str:
         "`", "\\u0060"
     )
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
-    measure = ", ".join(f"{key} {value}" for key, value in cell["measure"].items() if value)
+    how = cell["measure"]
+    # Settings of what is not measured say nothing.
+    off = tuple(key.removesuffix("points") for key in how if key.endswith("_points") and how[key] == 0)
+    measure = ", ".join(f"{key} {value}" for key, value in how.items() if value and not key.startswith(off))
     title = table.markdown_text(row.title)
     return f"**{row.name}**, {title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
 
