@@ -45,8 +45,8 @@ class Tolerance:
 
     def __str__(self) -> str:
         if self.below == self.above:
-            return f"± {self.below:g}"
-        return f"-{self.below:g} to +{self.above:g}"
+            return f"± {self.below:.3g}"
+        return f"-{self.below:.3g} to +{self.above:.3g}"
 
     def holds(self, difference: float) -> bool:
         """Whether a difference, ours minus published, is one of agreement."""
