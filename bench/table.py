@@ -369,15 +369,20 @@ def _words(settings: Record) -> list[str]:
     draws, points = measure.pop("nll_samples", None), measure.pop("nll_points", None)
     if draws:
         parts.append(f"NLL from K = {draws:,} importance samples" + (f" on {points:,} test examples" if points else ""))
-    # A measurement that is off says nothing, nor do its other settings.
-    off = tuple(key.removesuffix("points") for key, value in measure.items() if key.endswith("_points") and not value)
     parts += [
         f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key.replace('_', ' ')} {value}"
-        for key, value in sorted(measure.items())
-        if value and not key.startswith(off)
+        for key, value in sorted(measured(measure).items())
     ]
     parts += [settings["precision"], f"protocol {settings['protocol']}"]
     return [str(part) for part in parts]
+
+
+def measured(how: Record) -> Record:
+    """The settings of what is measured: a measurement that is off says nothing, nor do its other settings."""
+    # Without `nll_points` all are meant.
+    points = (key for key in how if key.endswith("_points") and key != "nll_points")
+    off = tuple(key.removesuffix("points") for key in points if not how[key])
+    return {key: value for key, value in how.items() if value and not key.startswith(off)}
 
 
 def failures(records: Iterable[Record]) -> list[str]:
@@ -416,8 +421,12 @@ def problems(records: Sequence[Record]) -> list[str]:
         lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
     if dirty := sum(any(dirty for _, dirty in found) for found in states):
         lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
-    shares = {record["cell"]["variant"]: (record.get("provenance") or {}).get("processor_share") for record in records}
-    if busy := {name: share for name, share in shares.items() if share is not None and share < BUSY}:
+    busy: dict[str, float] = {}
+    for record in records:
+        share, variant = (record.get("provenance") or {}).get("processor_share"), record["cell"]["variant"]
+        if share is not None and share < BUSY:
+            busy[variant] = min(share, busy.get(variant, share))
+    if busy:
         names = ", ".join(f"{name} {share:.0%}" for name, share in busy.items())
         lines.append(
             f"speeds measured while the processor had other work (share of a core: {names}): "

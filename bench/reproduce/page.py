@@ -266,10 +266,7 @@ def _recipe(published: Table, profile: str, row: Row) -> str:
         "`", "\\u0060"
     )
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
-    how = cell["measure"]
-    # Settings of what is not measured say nothing.
-    off = tuple(key.removesuffix("points") for key in how if key.endswith("_points") and how[key] == 0)
-    measure = ", ".join(f"{key} {value}" for key, value in how.items() if value and not key.startswith(off))
+    measure = ", ".join(f"{key} {value}" for key, value in table.measured(cell["measure"]).items())
     title = table.markdown_text(row.title)
     return f"**{row.name}**, {title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
 
