@@ -81,13 +81,10 @@ def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
         if _subject(notes[folder]) != _subject(notes[first])
     ]
     note = notes[first]
-    try:
-        if lines or note is None:
-            (out / NOTE).unlink(missing_ok=True)
-        elif _note(out / NOTE) != note:
-            record.write_bytes(out / NOTE, note.encode())
-    except OSError as error:
-        raise MachineError(f"cannot remove {out / NOTE}: {error.strerror}") from error
+    if lines or note is None:
+        record.remove(out / NOTE)
+    elif _note(out / NOTE) != note:
+        record.write_bytes(out / NOTE, note.encode())
     return lines
 
 

@@ -8,7 +8,6 @@ import os
 
 import torch._dynamo  # noqa: F401 - every optimiser imports it
 
-import bench.run  # noqa: F401 - for the cells
 from bench import data, sources
 
 sources.keep()

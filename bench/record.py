@@ -24,9 +24,9 @@ PROTOCOL = "1.1"
 STATUSES = ("ok", "diverged", "error", "timeout")
 # "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.
 KINDS = ("quality", "throughput", "oracle")
-# How the names of files begin that are being written.
 # Of a core; a speed that was measured with less is that of a machine with other work.
 BUSY = 0.8
+# How the names of files begin that are being written.
 PARTIAL = ".partial-"
 # No record, suite or published table comes near it; a file that does is not read into memory.
 LARGEST = 64 * 2**20

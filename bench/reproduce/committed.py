@@ -107,11 +107,18 @@ def rewrite(out: Path, name: str) -> report.Report:
     return _write(out, _origin(name), chosen, _committed(chosen, report.REFERENCE))
 
 
+def suites(reference: Path = report.REFERENCE) -> list[str]:
+    """The suites with committed results that can be run again and compared: not the one that checks the judge."""
+    return [
+        name for name in suite.names() if (reference / name / "runs").is_dir() and "problem" not in suite.read(name)[1]
+    ]
+
+
 def _committed(chosen: Suite, reference: Path) -> list[Record]:
     theirs, _ = read_all(reference / chosen.name)
     if not theirs:
-        known = [each for each in suite.names() if (reference / each / "runs").is_dir()]
-        raise UsageError(f"no results of suite {chosen.name} are committed: {hint(chosen.name, known or ['none'])}")
+        known = suites(reference) or ["none"]
+        raise UsageError(f"no results of suite {chosen.name} are committed: {hint(chosen.name, known)}")
     return theirs
 
 

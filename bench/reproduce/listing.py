@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bench import record, report, suite, table
+from bench import record, report, table
 from bench.execute import default_jobs
 from bench.record import Cell, Record
 from bench.reproduce import cost, published
+from bench.reproduce.committed import suites
 from bench.reproduce.execute import folder
 from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import same_run
@@ -97,12 +98,8 @@ def text(name: str, device: str) -> str:
 
 def results() -> str:
     """What `vaebench reproduce results` can run again."""
-    known = [
-        name
-        for name in suite.names()
-        if (report.REFERENCE / name / "runs").is_dir() and "problem" not in suite.read(name)[1]
-    ]
-    return f"results: the committed results of our own suites, run again: --rows {' '.join(known)} (quick without)"
+    known = " ".join(suites())
+    return f"results: the committed results of our own suites, run again: --rows {known} (quick without)"
 
 
 def duration(seconds: float) -> str:
