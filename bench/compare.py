@@ -47,7 +47,7 @@ def check(suite: "Suite", baseline: str) -> None:
     homes = [variant for variant in suite.variants if variant.name == baseline]
     home = min(homes, key=lambda variant: table.changes(variant.overrides))
     for choice in suite.datasets:
-        spec = data.spec(choice.name, choice.binarise, **choice.options)
+        spec = data.unread(data.spec(choice.name, choice.binarise, **choice.options))
         if (base := _likelihood(home, spec)) is None:
             continue
         for variant in suite.variants:

@@ -122,7 +122,7 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
     if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         overrides = {key: value for key, value in overrides.items() if key in parameters or key in variant.overrides}
     for choice in datasets:
-        spec = data.spec(choice.name, choice.binarise, **choice.options)
+        spec = data.unread(data.spec(choice.name, choice.binarise, **choice.options))
         while True:
             try:
                 recipe(spec, **overrides)

@@ -25,7 +25,7 @@ def test_no_posterior_clamps_its_scale(posterior: type[nn.Module], log_scale: fl
     made: Any = posterior(3, 2).double()
     with torch.no_grad():
         made.log_scale.weight.zero_()
-        made.log_scale.bias.fill_(log_scale)
+        made.log_scale.bias.fill_(log_scale / made.log_scale.gain)
         if posterior is LowRank:
             made.factor.weight.zero_()
             made.factor.bias.zero_()

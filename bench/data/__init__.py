@@ -7,6 +7,10 @@
 | kmnist | 1 x 28 x 28 | 50,000 | 10,000 | 10,000 | as mnist | dynamic |
 | omniglot | 1 x 28 x 28 | 22,722 | 1,623 | 8,115 | drawers 1-14, 15 and 16-20 of each character | dynamic |
 | digits | 1 x 8 x 8 | 1,297 | 250 | 250 | in a row | dynamic |
+| photographs32 | 3 x 32 x 32 | 1,200 | 200 | 200 | crops of two photographs, which overlap | none |
+| photographs64 | 3 x 64 x 64 | 1,200 | 200 | 200 | as photographs32 | none |
+| photographs128 | 3 x 128 x 128 | 1,200 | 200 | 200 | as photographs32 | none |
+| breast_cancer | 30 | 455 | 57 | 57 | in a row | none |
 | cifar10 | 3 x 32 x 32 | 45,000 | 5,000 | 10,000 | training batches in a row; test batch | none |
 | svhn | 3 x 32 x 32 | 65,257 | 8,000 | 26,032 | train file in a row; test file; no extra | none |
 | celeba | 3 x 64 x 64 | 162,770 | 19,867 | 19,962 | the authors' partition | none |
@@ -15,8 +19,9 @@
 Omniglot is not the 28 x 28 matrix of Burda et al. (2016), and its numbers do not compare with theirs:
 pages are shrunk by area average and ink is white. CelebA's aligned faces are cropped to the middle 148 x
 148 and resized to 64 x 64; it is streamed from its archive, everything else lies on the device.
-`linear_gaussian` takes the options d, k, noise (a variance), orthogonal and n, and comes with its exact
-density (`Data.truth`).
+The crops of the two photographs overlap: they show what training stands, and rank no variants.
+The columns of `breast_cancer` are standardised. `linear_gaussian` takes the options d, k, noise (a variance),
+orthogonal and n, and comes with its exact density (`Data.truth`).
 
 Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
 the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey
@@ -55,7 +60,7 @@ if TYPE_CHECKING:
     from bench.data.gaussian import LinearGaussian
     from bench.data.readers import Raw
 
-__all__ = ["default_binarise", "describe", "fetch", "is_user_file", "keep", "load", "names", "spec", "verify"]
+__all__ = ["default_binarise", "describe", "fetch", "is_user_file", "keep", "load", "names", "spec", "unread", "verify"]
 
 # Data sets that `keep` has read, by name.
 _kept: "dict[str, Raw]" = {}
@@ -93,6 +98,17 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     # A user's file may change.
     mean = _mean.__wrapped__ if is_user_file(name) else _mean
     return replace(found, mean=partial(mean, name, how, tuple(resolved.items())))
+
+
+def unread(spec: DataSpec) -> DataSpec:
+    """A spec with zeros for its mean, which cost no reading: for a model that is built but not trained."""
+
+    def zeros() -> "NDArray[np.float64]":
+        import numpy as np
+
+        return np.zeros(spec.shape)
+
+    return replace(spec, mean=zeros)
 
 
 @cache
@@ -215,7 +231,7 @@ def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tup
 def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int) -> DataSpec:
     if binarise != "none":
         return DataSpec(shape, "binary", size)
-    return DataSpec(shape, "real" if name == "linear_gaussian" else "unit", size)
+    return DataSpec(shape, "unit" if is_user_file(name) else find(name).kind, size)
 
 
 def _read(

@@ -129,6 +129,29 @@ def _read_digits(name: str, _folder: Path) -> Raw:
     return raw
 
 
+def _read_photographs(name: str, _folder: Path) -> Raw:
+    datasets = require("sklearn.datasets", "scikit-learn", f"for the data set {name}")
+    photos = datasets.load_sample_images().images
+    splits, side = SETS[name].splits, SETS[name].shape[-1]
+    random = np.random.RandomState(0)  # its draws are the same in every version of NumPy
+    labels = np.arange(sum(splits.values())) % len(photos)
+    return in_a_row(np.stack([_crop(photos[label], side, random) for label in labels]), labels, splits, levels=255)
+
+
+def _crop(photo: NDArray[np.uint8], side: int, random: np.random.RandomState) -> NDArray[np.uint8]:
+    """`[3, side, side]` at a random place of `[H, W, 3]`."""
+    top, left = (random.randint(length - side + 1) for length in photo.shape[:2])
+    return photo[top : top + side, left : left + side].transpose(2, 0, 1)
+
+
+def _read_breast_cancer(name: str, _folder: Path) -> Raw:
+    datasets = require("sklearn.datasets", "scikit-learn", f"for the data set {name}")
+    table = datasets.load_breast_cancer()
+    train = table.data[: SETS[name].splits["train"]]
+    columns = ((table.data - train.mean(0)) / train.std(0)).astype(np.float32)
+    return in_a_row(columns, table.target, SETS[name].splits, levels=1)
+
+
 def _read_omniglot(name: str, folder: Path) -> Raw:
     """Ink is white, as in MNIST. Characters are numbered in the order of paths, background set first."""
     Image = require("PIL.Image", "pillow", "for the data set omniglot")
@@ -221,6 +244,10 @@ _READERS: dict[str, Callable[[str, Path], Raw]] = {
     "kmnist": _read_idx,
     "omniglot": _read_omniglot,
     "digits": _read_digits,
+    "photographs32": _read_photographs,
+    "photographs64": _read_photographs,
+    "photographs128": _read_photographs,
+    "breast_cancer": _read_breast_cancer,
     "cifar10": _read_cifar10,
     "svhn": _read_svhn,
     "celeba": _read_celeba,

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bench.errors import UsageError
 
@@ -46,6 +47,7 @@ class DataSet:
         places: folders looked in before the data root.
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
+        kind: of its examples without a binarisation.
     """
 
     name: str
@@ -59,6 +61,7 @@ class DataSet:
     places: tuple[Path, ...] = ()
     package: str | None = None
     options: Mapping[str, bool | int | float] = field(default_factory=dict)
+    kind: Literal["unit", "real"] = "unit"
 
 
 def tenths(n: int) -> dict[str, int]:
@@ -81,6 +84,19 @@ def _idx_files(ending: str, checksums: Iterable[dict[str, str]], mirror: str | N
     return tuple(
         File(stem + ending, url=None if mirror is None else f"{mirror}{stem}{ending}", **checksum)
         for stem, checksum in zip(stems, checksums, strict=True)
+    )
+
+
+def _photographs(side: int) -> DataSet:
+    return DataSet(
+        name=f"photographs{side}",
+        shape=(3, side, side),
+        splits=_splits(1_200, 200, 200),
+        rule="crops of two photographs at random places, which overlap: to try what training stands",
+        binarise="none",
+        source="comes with scikit-learn",
+        licence="CC BY 2.0 (china.jpg: Hawken King, flower.jpg: dany13)",
+        package="sklearn",
     )
 
 
@@ -187,6 +203,18 @@ _ALL = (
         licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
         package="sklearn",
     ),
+    *(_photographs(side) for side in (32, 64, 128)),
+    DataSet(
+        name="breast_cancer",
+        shape=(30,),
+        splits=_splits(455, 57, 57),
+        rule="in a row; every column less its mean and over its standard deviation, both of train",
+        binarise="none",
+        source="comes with scikit-learn",
+        licence="CC BY 4.0 (UCI, Wolberg, Mangasarian, Street and Street 1993)",
+        package="sklearn",
+        kind="real",
+    ),
     DataSet(
         name="cifar10",
         shape=(3, 32, 32),
@@ -254,6 +282,7 @@ _ALL = (
         source="generated: x = Wz + mean + N(0, noise I)",
         licence="none needed",
         options={"d": 16, "k": 4, "noise": 0.1, "orthogonal": False, "n": 10_000},
+        kind="real",
     ),
 )
 SETS = {dataset.name: dataset for dataset in _ALL}
@@ -292,7 +321,7 @@ def check_binarise(name: str, binarise: str) -> None:
     if binarise not in BINARISATIONS:
         hint = did_you_mean(binarise, BINARISATIONS)
         raise UsageError(f"unknown binarisation {binarise!r}{hint}; choose one of {', '.join(BINARISATIONS)}")
-    if name == "linear_gaussian" and binarise != "none":
+    if not is_user_file(name) and find(name).kind == "real" and binarise != "none":
         raise UsageError(f"{name} is real-valued and cannot be binarised; use binarise='none', not {binarise!r}")
 
 

@@ -58,7 +58,7 @@ def known(cell: Cell, records: Iterable[Record]) -> Cost | None:
 def estimate(cell: Cell) -> Cost:
     """Seconds of a run, from a few steps of it with one thread on random data of the same shape."""
     budget, measure = Budget(**cell["budget"]), Measure(**cell["measure"])
-    spec = data.spec(cell["dataset"], cell["binarise"], **cell["data_options"])
+    spec = data.unread(data.spec(cell["dataset"], cell["binarise"], **cell["data_options"]))
     train_size = budget.train_size or spec.size or 0
     # Of simulated data and of a user's file, a tenth each.
     sizes = {row["name"]: row["splits"] for row in data.describe() if not row["options"]}

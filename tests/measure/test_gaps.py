@@ -58,7 +58,8 @@ def decoding(posterior: str = "diagonal", **options: Any) -> VAE:
         for parameter in model.posterior.parameters():
             parameter.zero_()
         head = model.posterior.log_scale
-        (head.value if options.get("shared_covariance") else head.bias).fill_(math.log(WRONG))
+        shared = options.get("shared_covariance")
+        (head.value if shared else head.bias).fill_(math.log(WRONG) / (1 if shared else head.gain))
     return model
 
 

@@ -12,6 +12,7 @@ from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
 from bench.measure.surgery import latent_axes, log_prob_pairs, mutual_information
 from variants import DataSpec, build
 from variants.core import VAE, closed_form_kl
+from variants.parts.heads import Constant
 
 POSTERIORS = ["diagonal", "low_rank", "full"]
 module = importlib.import_module("bench.measure.surgery")
@@ -21,7 +22,13 @@ def encoder(posterior: str, d: int, **options: Any) -> VAE:
     """A linear model whose latents are its d data dimensions, with a mean and a scale that depend on x."""
     if posterior == "low_rank":
         options["rank"] = 1
-    return build("linear", DataSpec((d,), "real"), latent=d, posterior=posterior, **options).double()
+    model = build("linear", DataSpec((d,), "real"), latent=d, posterior=posterior, **options)
+    for name, head in list(model.posterior.named_children()):
+        if isinstance(head, Constant):
+            continue
+        # Without a pace and a bound, so that truth can be written down.
+        setattr(model.posterior, name, nn.Linear(head.in_features, head.out_features))
+    return model.double()
 
 
 def spread(posterior: str, d: int, scale: float, slope: float = 0.0) -> VAE:

@@ -34,6 +34,9 @@ def strong(name: str, latent: int, seed: int = 0, **options: Any) -> Posterior:
         for key, parameter in posterior.named_parameters():
             if not key.startswith(("loc", "log_scale")):
                 parameter.copy_(torch.randn_like(parameter) * (0.15 if "out" in key else 0.5))
+        for module in posterior.modules():
+            if hasattr(module, "gain"):
+                module.gain = 1.0  # a pace is for training
     return posterior
 
 

@@ -133,7 +133,7 @@ def linear_model(name: str, **options: object) -> tuple[VAE, MultivariateNormal,
     with torch.no_grad():
         a = prior.loc.weight @ prior.first.weight
         offset = prior.loc.weight @ prior.first.bias + prior.loc.bias
-        noise = prior.log_scale.bias.exp().square().diag()
+        noise = (prior.log_scale.gain * prior.log_scale.bias).exp().square().diag()
         decoder = model.decoder.decoder if isinstance(model.decoder, Bottom) else model.decoder
         w = torch.zeros(6, D, dtype=torch.float64)
         w[:, : decoder.body.in_features] = decoder.body.weight
@@ -292,7 +292,8 @@ def test_pseudo_inputs_start_as_published_and_keep_to_the_range_of_the_data() ->
 @pytest.mark.parametrize("name", ["vamp_prior", "hierarchical_vamp"])
 def test_no_parameter_is_held_twice(name: str) -> None:
     model = build(name, GREY, latent=4, pseudo_inputs=3)
-    assert len({id(p) for p in model.parameters()}) == len(model.state_dict())
+    held = [*model.parameters(), *model.buffers()]
+    assert len({id(tensor) for tensor in held}) == len(held) >= len(model.state_dict())
     assert [k for k in model.state_dict() if k.startswith("prior.")].count("prior.inputs.weight") <= 1
     assert not any("infer" in key or key.count("posterior") > 1 for key in model.state_dict())
     # A copy infers with its own encoder.

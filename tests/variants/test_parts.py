@@ -10,6 +10,7 @@ from torch import nn
 from variants import DataSpec, build
 from variants.core import closed_form_kl
 from variants.parts import PARTS, OptionError, assemble, options_of, part_names
+from variants.parts.heads import PACE, Head
 from variants.parts.networks import ACTIVATIONS, conv, linear, mlp
 from variants.parts.posteriors import Diagonal, Full, LowRank
 from variants.parts.priors import StandardNormal
@@ -263,16 +264,17 @@ def test_likelihood_fits_the_data_by_default() -> None:
 @pytest.mark.parametrize("part", [mlp, Full, LowRank, partial(Diagonal, shared_covariance=True)])
 def test_options_of_a_part_are_its_keywords(part: Callable[..., object]) -> None:
     expected = {
-        "mlp": {"hidden": (400,), "activation": "relu"},
-        "Full": {"shared_covariance": False},
-        "LowRank": {"rank": 2},
-        "partial": {"shared_covariance": True},
+        "mlp": {"hidden": (400,), "activation": "relu", "centre": True},
+        "Full": {"shared_covariance": False, "pace": PACE},
+        "LowRank": {"rank": 2, "pace": PACE},
+        "partial": {"shared_covariance": True, "pace": PACE},
     }
     assert options_of(part) == expected[getattr(part, "__name__", "partial")]
 
 
 def layers_of(model: nn.Module) -> list[nn.Linear]:
-    return [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    """Without heads that start at zero, and stay there."""
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear) and not isinstance(layer, Head)]
 
 
 def test_glorot_weights_and_zero_biases() -> None:

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from variants.core.rotated import RotatedNormal
 from variants.parts.checks import at_least, flag
-from variants.parts.posteriors import Constant, Posterior
+from variants.parts.heads import PACE, Constant, Head
+from variants.parts.posteriors import Posterior
 
 # Draws that stand for the expectation in the mean and the variance of a flow, in pairs eps and -eps.
 MOMENT_PAIRS = 64
@@ -184,9 +185,9 @@ class Planar(Posterior):
         self.flows = at_least("flows", flows, 1)
         self.shared_flow = flag("shared_flow", shared_flow)
         self.loc = nn.Linear(features, latent)
-        self.log_scale = nn.Linear(features, latent)
+        self.log_scale = Head(features, latent)
         size = flows * (2 * latent + 1)
-        self.maps: nn.Module = Constant(size) if shared_flow else nn.Linear(features, size)
+        self.maps: nn.Module = Constant(size) if shared_flow else Head(features, size, zero=False)
         if isinstance(self.maps, Constant):
             # At zero neither u nor w would have a gradient.
             nn.init.normal_(self.maps.value, std=0.1)
@@ -219,8 +220,9 @@ class MaskedNetwork(nn.Module):
         super().__init__()
         self.hidden = nn.Linear(latent, width)
         self.out = nn.Linear(width, 2 * latent)
-        self.to_hidden = nn.Linear(features, width, bias=False)
-        self.to_out = nn.Linear(features, 2 * latent, bias=False)
+        self.to_hidden = Head(features, width, zero=False, bias=False)
+        self.to_out = Head(features, 2 * latent, zero=False, bias=False)
+        self.gain = PACE / width
         rank = torch.arange(latent)
         rank = rank.flip(0) if backwards else rank
         self.order: list[int] = rank.argsort().tolist()
@@ -229,7 +231,7 @@ class MaskedNetwork(nn.Module):
         self.register_buffer("outer", (rank[:, None] > sees).float().repeat(2, 1), persistent=False)
         with torch.no_grad():
             # The first steps of training see nearly the same scaling for all z and x. (Not so under another `init`.)
-            self.out.weight.mul_(0.1)
+            self.out.weight.mul_(0.1 / self.gain)
             self.out.bias.zero_()
             self.to_out.weight.mul_(0.1)
 
@@ -240,7 +242,9 @@ class MaskedNetwork(nn.Module):
     def forward(self, z: Tensor, context: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """z `[..., B, D]` -> m and s, `[..., B, D]` each."""
         hidden = functional.linear(z, self.hidden.weight * self.inner, self.hidden.bias) + context[0]
-        out = functional.linear(functional.elu(hidden), self.out.weight * self.outer, self.out.bias) + context[1]
+        # At a pace, like a head; to squash would let each output see all hidden units.
+        hidden = self.gain * functional.elu(hidden)
+        out = functional.linear(hidden, self.out.weight * self.outer, self.out.bias) + context[1]
         m, s = out.chunk(2, dim=-1)
         return m, s
 
@@ -307,7 +311,7 @@ class InverseAutoregressive(Posterior):
         at_least("flows", flows, 1)
         at_least("flow_width", flow_width, 1)
         self.loc = nn.Linear(features, latent)
-        self.log_scale = nn.Linear(features, latent)
+        self.log_scale = Head(features, latent)
         self.networks = nn.ModuleList(
             MaskedNetwork(features, latent, flow_width, backwards=t % 2 == 1) for t in range(flows)
         )
@@ -337,8 +341,8 @@ class Householder(Posterior):
         super().__init__()
         self.flows = at_least("flows", flows, 1)
         self.loc = nn.Linear(features, latent)
-        self.log_scale = nn.Linear(features, latent)
-        self.vectors = nn.Linear(features, flows * latent)
+        self.log_scale = Head(features, latent)
+        self.vectors = Head(features, flows * latent, zero=False)
         with torch.no_grad():
             for tensor in (self.vectors.weight, self.vectors.bias):
                 rows = tensor.view(flows, latent, -1)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from variants.parts.checks import at_least, sizes
+from variants.parts.heads import Head
 from variants.parts.networks import dense
 
 
@@ -43,7 +44,7 @@ class Conditional(nn.Module):
         self.context = nn.Linear(context, first.out_features, bias=False) if context else None
         self.body = nn.Sequential(*others)
         self.loc = nn.Linear(widths[-1], outputs)
-        self.log_scale = nn.Linear(widths[-1], outputs)
+        self.log_scale = Head(widths[-1], outputs)
 
     def _normal(self, h: Tensor) -> Independent[Normal]:
         h = self.body(h)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from variants.data_spec import DataSpec
-from variants.parts.checks import at_least, sizes
+from variants.parts.checks import at_least, flag, sizes
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -83,6 +83,28 @@ def dense(widths: list[int], activation: str) -> list[nn.Module]:
     return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, wide * b), act())]
 
 
+class Centre(nn.Module):
+    """x - m with the mean m of the training examples, so that what all examples share does not drown how they differ.
+
+    Source: LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp, section 4.3.
+
+    Args:
+        data: its `mean`, if known.
+        centre: False leaves x as it is, as does a mean that is not known.
+    """
+
+    mean: Tensor
+
+    def __init__(self, data: DataSpec, centre: bool) -> None:
+        super().__init__()
+        mean = data.mean() if flag("centre", centre) and data.mean else torch.zeros(data.shape)
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, *shape]` -> the same shape."""
+        return x - self.mean
+
+
 class ChannelsLast(nn.Module):
     """Lays images out channels-last: the same numbers, and half again as fast through narrow convolutions on a CPU."""
 
@@ -92,7 +114,7 @@ class ChannelsLast(nn.Module):
 
 
 def mlp(
-    data: DataSpec, latent: int, *, hidden: tuple[int, ...] = (400,), activation: str = "relu"
+    data: DataSpec, latent: int, *, hidden: tuple[int, ...] = (400,), activation: str = "relu", centre: bool = True
 ) -> tuple[Encoder, Decoder]:
     """Fully connected layers.
 
@@ -101,9 +123,10 @@ def mlp(
         latent: D.
         hidden: widths from the data to the latents; the decoder mirrors them.
         activation: one of `ACTIVATIONS`.
+        centre: whether the encoder sees x less its mean, see `Centre`.
     """
     widths = list(sizes("hidden", hidden))
-    encoder = nn.Sequential(nn.Flatten(), *dense([data.dims, *widths], activation))
+    encoder = nn.Sequential(Centre(data, centre), nn.Flatten(), *dense([data.dims, *widths], activation))
     decoder = nn.Sequential(*dense([latent, *reversed(widths)], activation), nn.Linear(widths[0], data.dims))
     return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, data.shape)
 
@@ -115,6 +138,7 @@ def conv(
     channels: tuple[int, ...] = (16, 32),
     width: int = 128,
     activation: str = "elu",
+    centre: bool = True,
 ) -> tuple[Encoder, Decoder]:
     """Strided 4x4 convolutions that halve the image (rounding up), then one dense layer; the decoder mirrors them.
 
@@ -126,6 +150,7 @@ def conv(
         channels: channels after each halving.
         width: H, units of the dense layer.
         activation: one of `ACTIVATIONS`.
+        centre: whether the encoder sees x less its mean, see `Centre`.
 
     Raises:
         ValueError: if the data are no images.
@@ -153,7 +178,8 @@ def conv(
         assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
         up = [*doubled, *([act()] if up else []), *up]
     volume = depths[-1] * images[-1][0] * images[-1][1]
-    encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten(), *dense([volume, width], activation))
+    down = [Centre(data, centre), ChannelsLast(), *down, nn.Flatten()]
+    encoder = nn.Sequential(*down, *dense([volume, width], activation))
     decoder = nn.Sequential(
         *dense([latent, width, volume], activation),
         nn.Unflatten(-1, (depths[-1], *images[-1])),
@@ -165,11 +191,13 @@ def conv(
     return Encoder("conv", encoder, width), Decoder(decoder, data.shape)
 
 
-def linear(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
+def linear(data: DataSpec, latent: int, *, centre: bool = True) -> tuple[Encoder, Decoder]:
     """No hidden layer: the posterior's heads are linear in x, and the decoder is W z + m. Probabilistic PCA's network.
 
     Args:
         data: any shape.
         latent: D.
+        centre: whether the encoder sees x less its mean, see `Centre`.
     """
-    return Encoder("linear", nn.Flatten(), data.dims), Decoder(nn.Linear(latent, data.dims), data.shape)
+    encoder = nn.Sequential(Centre(data, centre), nn.Flatten())
+    return Encoder("linear", encoder, data.dims), Decoder(nn.Linear(latent, data.dims), data.shape)

@@ -15,7 +15,8 @@ from torch.distributions import (
 )
 
 from variants.core.chain import Chain
-from variants.parts.checks import at_least, flag
+from variants.parts.checks import at_least, flag, positive
+from variants.parts.heads import PACE, Constant, Head
 from variants.parts.layers import Conditional, split
 
 
@@ -29,21 +30,9 @@ class Posterior(nn.Module, ABC):
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
 
 
-class Constant(nn.Module):
-    """A head that ignores its input: one free vector, shared by all examples."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.zeros(size))
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Features `[B, H]` -> `[B, size]`."""
-        return self.value.expand(h.shape[0], -1)
-
-
-def scale_head(features: int, size: int, shared: bool) -> nn.Module:
+def shape_head(features: int, size: int, shared: bool, pace: float) -> nn.Module:
     """A head for what describes the covariance: a function of the features, or one vector for every x."""
-    return Constant(size) if shared or size == 0 else nn.Linear(features, size)
+    return Constant(size) if shared or size == 0 else Head(features, size, pace=pace)
 
 
 class Diagonal(Posterior):
@@ -55,13 +44,14 @@ class Diagonal(Posterior):
         features: H, width of the encoder's output.
         latent: D.
         shared_covariance: one sigma for all x instead of sigma(x), as in the exact posterior of a linear model.
+        pace: of log sigma, see `Head`.
     """
 
-    def __init__(self, features: int, latent: int, *, shared_covariance: bool = False) -> None:
+    def __init__(self, features: int, latent: int, *, shared_covariance: bool = False, pace: float = PACE) -> None:
         super().__init__()
         self.shared_covariance = flag("shared_covariance", shared_covariance)
         self.loc = nn.Linear(features, latent)
-        self.log_scale = scale_head(features, latent, shared_covariance)
+        self.log_scale = shape_head(features, latent, shared_covariance, positive("pace", pace))
 
     def forward(self, h: Tensor) -> Independent[Normal]:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
@@ -81,19 +71,19 @@ class Full(Posterior):
         features: H, width of the encoder's output.
         latent: D; the head has D (D + 3) / 2 outputs.
         shared_covariance: one L for all x instead of L(x).
+        pace: of log sigma and of a row of N, see `Head`.
     """
 
     below: Tensor
 
-    def __init__(self, features: int, latent: int, *, shared_covariance: bool = False) -> None:
+    def __init__(self, features: int, latent: int, *, shared_covariance: bool = False, pace: float = PACE) -> None:
         super().__init__()
         self.shared_covariance = flag("shared_covariance", shared_covariance)
         self.loc = nn.Linear(features, latent)
-        self.log_scale = scale_head(features, latent, shared_covariance)
+        self.log_scale = shape_head(features, latent, shared_covariance, positive("pace", pace))
         self.register_buffer("below", torch.tril_indices(latent, latent, offset=-1), persistent=False)
-        self.off_diagonal = scale_head(features, latent * (latent - 1) // 2, shared_covariance)
-        for parameter in self.off_diagonal.parameters():
-            nn.init.zeros_(parameter)
+        # A row has up to D - 1 entries, which together move z as far as its log sigma does.
+        self.off_diagonal = shape_head(features, latent * (latent - 1) // 2, shared_covariance, pace / latent)
 
     def forward(self, h: Tensor) -> MultivariateNormal:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
@@ -115,16 +105,18 @@ class LowRank(Posterior):
         features: H, width of the encoder's output.
         latent: D.
         rank: columns of V, at most D.
+        pace: of log sigma and of V, see `Head`.
     """
 
-    def __init__(self, features: int, latent: int, *, rank: int = 2) -> None:
+    def __init__(self, features: int, latent: int, *, rank: int = 2, pace: float = PACE) -> None:
         super().__init__()
         if at_least("rank", rank, 1) > latent:
             raise ValueError(f"rank must be at most the latent size {latent}, got {rank}")
         self.rank = rank
         self.loc = nn.Linear(features, latent)
-        self.log_scale = nn.Linear(features, latent)
-        self.factor = nn.Linear(features, latent * rank)
+        self.log_scale = Head(features, latent, pace=positive("pace", pace))
+        # At zero V has no gradient.
+        self.factor = Head(features, latent * rank, pace=pace, zero=False)
 
     def forward(self, h: Tensor) -> LowRankMultivariateNormal:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
