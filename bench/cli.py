@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from bench import data, record, suite
+from bench import data, suite, text
 from bench.errors import BenchError, UsageError
 from bench.reproduce import published
+from bench.settings import check_seeds, typed
 from bench.streams import Patient
 
 if TYPE_CHECKING:
@@ -390,12 +391,12 @@ def data_fetch(*names: str) -> int:
 @app.command
 def env(*, json: Json = False) -> int:
     """Show versions, devices and folders: what to paste into a bug report."""
-    from bench import device, execute, record
+    from bench import device, record
     from bench.data.files import data_root
 
     facts = record.provenance() | {
         "processor": device.describe("cpu"),
-        "cores": execute.cores(),
+        "cores": device.cores(),
         "accelerator": device.accelerator(),
         "data_root": str(data_root()),
         "protocol": record.PROTOCOL,
@@ -437,7 +438,7 @@ def _suite(
         chosen = dataclasses.replace(chosen, seeds=seeds, variants=evenly)
     for key, value in (("precision", precision), ("compile", compile)):
         if value is not None:
-            chosen = dataclasses.replace(chosen, **{key: suite.typed(suite.Suite, key, value)})
+            chosen = dataclasses.replace(chosen, **{key: typed(suite.Suite, key, value)})
     return configure(chosen, parse_settings(settings))
 
 
@@ -513,7 +514,7 @@ def _list_tables(names: Sequence[str], device: str, json: bool) -> int:
 
 def _check_seeds(seeds: int | None) -> None:
     if seeds is not None:
-        suite.check_seeds("--seeds", seeds)
+        check_seeds("--seeds", seeds)
 
 
 def _check_jobs(jobs: int | None) -> None:
@@ -544,7 +545,7 @@ def _finish(outcome: "Outcome", json: bool) -> int:
 
 def _warn(failed: Iterable[str]) -> None:
     for line in failed:
-        print(f"vaebench: failed: {record.printable(line)}", file=sys.stderr)
+        print(f"vaebench: failed: {text.printable(line)}", file=sys.stderr)
 
 
 def _split(words: Iterable[str]) -> tuple[str, ...]:
@@ -572,7 +573,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
         except (BenchError, CycloptsError) as error:
             line = " ".join(str(error).split())
-            print(f"vaebench: {record.printable(line)}", file=sys.stderr)
+            print(f"vaebench: {text.printable(line)}", file=sys.stderr)
             code = error.exit_code if isinstance(error, BenchError) else USAGE
         except ModuleNotFoundError as error:
             package = str(error.name).partition(".")[0]

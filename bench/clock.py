@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench import device as devices
 from bench import seeds
 from bench.data.batches import Data
+from bench.device import peak_resident_mb
 from bench.measure import parameter_count
-from bench.memory import peak_resident_mb
-from bench.suite import Budget, Clock
+from bench.settings import Budget, Clock
 from bench.train import endless, loss_function, optimiser, step
 from variants.core import VAE, elbo
 

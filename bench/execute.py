@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import itertools
-import os
 import sys
 import time
 import tomllib
@@ -15,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from bench import checkpoint, data, outside, record, report, sources, supervise, weights
 from bench import device as devices
+from bench.disk.lock import lock
 from bench.errors import UsageError
-from bench.lock import lock
 from bench.progress import Progress
 from bench.record import Cell, Record
-from bench.suite import SECTIONS, DataChoice, Suite, Variant, hint, typed
+from bench.settings import SECTIONS, typed
+from bench.suite import DataChoice, Suite, Variant
+from bench.text import hint
 from variants import RegistryError, registry
 from variants.parts import PARTS, OptionError, assemble, options_of
 
 if TYPE_CHECKING:
     from bench.on_ray import Cluster
+
+from bench.device import cores, default_jobs
 
 
 @dataclass(frozen=True)
@@ -146,16 +149,6 @@ def _builds(recipe: Any, spec: Any) -> bool:
     except (Exception, SystemExit):
         return False
     return True
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def default_jobs(device: str) -> int:
-    """Cells side by side: one a core on the CPU, one at a time on an accelerator."""
-    return cores() if device == "cpu" else 1
 
 
 def execute(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import record
+from bench import record, text
+from bench.disk import files
+from bench.disk.lock import lock
 from bench.errors import MachineError, UsageError
-from bench.lock import lock
 from bench.record import Record
 from bench.reproduce.page import NOTE
 
@@ -62,7 +63,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         unlike = _merge_notes(others, out)
         copied, lines = _copy_all(others, out / "runs")
     _, doubts = record.read_all(out, record.KINDS)
-    return Merged(out, copied, tuple(map(record.printable, [*lines, *doubts, *unlike])))
+    return Merged(out, copied, tuple(map(text.printable, [*lines, *doubts, *unlike])))
 
 
 def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
@@ -82,16 +83,16 @@ def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
     ]
     note = notes[first]
     if lines or note is None:
-        record.remove(out / NOTE)
+        files.remove(out / NOTE)
     elif _note(out / NOTE) != note:
-        record.write_bytes(out / NOTE, note.encode())
+        files.write_bytes(out / NOTE, note.encode())
     return lines
 
 
 def _note(path: Path) -> str | None:
     """The note of what was reproduced; None without one that could be read."""
     try:
-        return record.read_text(path)
+        return files.read_text(path)
     except (OSError, ValueError):
         return None
 
@@ -155,8 +156,8 @@ def _copy_record(source: Path, target: Path) -> None:
 
     The record comes before its pictures: killed between the two, merging again finds it there and adds them.
     """
-    record.remove(target.with_suffix(".npz"))
-    record.write_bytes(target, source.read_bytes())
+    files.remove(target.with_suffix(".npz"))
+    files.write_bytes(target, source.read_bytes())
     _add_pictures(source.with_suffix(".npz"), target.with_suffix(".npz"))
 
 
@@ -173,4 +174,4 @@ def _move_record(source: Path, target: Path) -> None:
 
 def _add_pictures(source: Path, target: Path) -> None:
     if source.is_file() and not target.exists():
-        record.write_bytes(target, source.read_bytes())
+        files.write_bytes(target, source.read_bytes())

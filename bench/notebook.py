@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.record import write_bytes
+from bench.disk.files import write_bytes
 
 Columns = dict[str, Tensor]
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import data, record, sources, supervise
+from bench.disk.files import write_bytes
 from bench.errors import BenchError, DataError, MachineError, UsageError
-from bench.record import Cell, Record, write_bytes
+from bench.record import Cell, Record
 from bench.supervise import Done, Epochs, Event, Measured, Note
 
 # How often a cell is begun anew whose worker or node was lost. What a cell does to itself is its result, and final.

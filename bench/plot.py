@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import stats
-from bench.record import LARGEST
+from bench.disk.files import LARGEST
 from bench.table import BASELINE, DASH, Group, Record, Row, Throughput, canonical, groups, row_name
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.record import Cell, Record
 from bench.sealed import Facts
-from bench.suite import Budget
+from bench.settings import Budget
 from bench.train import Diverged, train
 from variants import registry
 from variants.core import VAE

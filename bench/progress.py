@@ -6,7 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.record import Cell, Record, printable
+from bench.record import Cell, Record
+from bench.text import printable
 
 # Seconds after which plain lines tell of work that goes on.
 QUIET_S = 30

@@ -1,6 +1,5 @@
 """One run = one Record: a JSON file with the full configuration, the figures and where they came from."""
 
-import errno
 import hashlib
 import json
 import os
@@ -8,14 +7,15 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.errors import MachineError, UsageError
+from bench.disk.files import read_text, remove, write_bytes
+from bench.errors import UsageError
+from bench.text import UNPRINTABLE, cut, printable, printable_json, short
 
 SCHEMA = 1
 # Results compare only within one protocol. Raise it when the same configuration would give other numbers, beyond the
@@ -26,15 +26,7 @@ STATUSES = ("ok", "diverged", "error", "timeout")
 KINDS = ("quality", "throughput", "oracle")
 # Of a core; a speed that was measured with less is that of a machine with other work.
 BUSY = 0.8
-# How the names of files begin that are being written.
-PARTIAL = ".partial-"
-# No record, suite or published table comes near it; a file that does is not read into memory.
-LARGEST = 64 * 2**20
-# Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
-LONGEST = 80
 LONGEST_ID = 230
-# Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.
-_UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
 Record = dict[str, Any]
 Cell = dict[str, Any]
@@ -51,12 +43,7 @@ def record_id(kind: str, cell: Cell) -> str:
 def subject(cell: Cell) -> str:
     """What names of files begin with: data set and variant, without anything that could lead to another folder."""
     name = f"{cut(Path(cell['dataset']).stem)}-{cell['binarise']}_{cut(cell['variant'])}"
-    return re.sub(rf"[{_UNPRINTABLE}/\\]", "_", name)
-
-
-def cut(name: str, most: int = LONGEST) -> str:
-    """The beginning of `name`, of so many bytes at the most."""
-    return name.encode(errors="replace")[:most].decode(errors="ignore")
+    return re.sub(rf"[{UNPRINTABLE}/\\]", "_", name)
 
 
 def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
@@ -79,60 +66,6 @@ def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
     }
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` in one step, for good: nobody ever sees half a file, and a power cut does not undo it.
-
-    A process that is killed here leaves a file whose name begins with `PARTIAL`; the next run removes it.
-
-    Raises:
-        MachineError: it cannot be written.
-    """
-    try:
-        try:
-            _replace(path, content)
-        except FileNotFoundError:
-            # A report needs no lock: a run that began beside it took the unfinished file for a killed one's.
-            _replace(path, content)
-    except OSError as error:
-        raise MachineError(f"cannot write {path}: {error.strerror}; choose another folder with --out") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    make_folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, for good. OSError if it cannot be made."""
-    if not path.is_dir():
-        make_folder(path.parent)
-        path.mkdir(exist_ok=True)
-        _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that keeps its folders in its own way
-            raise
-    finally:
-        os.close(handle)
-
-
 def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
     """Write a record into `out/runs`, and its artefacts, in place of those of another run of its cell."""
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
@@ -149,23 +82,6 @@ def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
         write_bytes(beside, artefacts)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, if it is there, for good. MachineError if that cannot be done."""
-    try:
-        if path.exists():
-            path.unlink(missing_ok=True)
-            _sync(path.parent)
-    except OSError as error:
-        raise MachineError(f"cannot remove {path}: {error.strerror}; choose another folder with --out") from error
-
-
-def read_text(path: Path) -> str:
-    """A file of text that others may have made. OSError, or ValueError for no UTF-8 and for more than `LARGEST`."""
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST:,} bytes")
-    return path.read_text(encoding="utf-8")
-
-
 class Newer(ValueError):
     """A record that a later version than this one has written."""
 
@@ -177,7 +93,7 @@ def read(path: Path) -> Record:
         record = json.loads(text)
         # Most have neither an escape nor a letter beyond ASCII, and then nothing that JSON allows is unprintable.
         if "\\" in text or "\x7f" in text or not text.isascii():
-            record = _printable(record)
+            record = printable_json(record)
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is unreadable ({error})") from error
     if not isinstance(record, dict) or "schema" not in record:
@@ -188,24 +104,6 @@ def read(path: Path) -> Record:
     if not _is_whole(record):
         raise ValueError(f"{path.name} lacks parts of a record")
     return record
-
-
-_BLANK = re.compile("[\t\n\r]+")
-_STRAY = re.compile(f"[{_UNPRINTABLE}]")
-
-
-def printable(text: str) -> str:
-    """`text` on one line, without anything that steers a terminal."""
-    return _STRAY.sub("\N{REPLACEMENT CHARACTER}", _BLANK.sub(" ", text))
-
-
-def _printable(value: Any) -> Any:
-    """The same for every text in JSON. RecursionError if it is too deep."""
-    if isinstance(value, str):
-        return value if value.isprintable() else printable(value)
-    if isinstance(value, dict):
-        return {_printable(key): _printable(each) for key, each in value.items()}
-    return [_printable(each) for each in value] if isinstance(value, list) else value
 
 
 _Check = Callable[[Any], bool]
@@ -284,7 +182,7 @@ def _is_whole(record: dict[str, Any]) -> bool:
     if (
         not record["id"]
         or cut(record["id"], LONGEST_ID) != record["id"]
-        or re.search(rf"^\.|[{_UNPRINTABLE}/\\]", record["id"])
+        or re.search(rf"^\.|[{UNPRINTABLE}/\\]", record["id"])
     ):
         return False
     if record["kind"] == "oracle":
@@ -438,11 +336,6 @@ def _git() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
-
-
-def short(digest: Any) -> str:
-    """The beginning of a commit or checksum, and no other mark than such have."""
-    return re.sub(r"\W", "", str(digest))[:12]
 
 
 def origin_lines(provenances: Sequence[dict[str, Any]], machine: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import stats, table
 from bench.errors import UsageError
-from bench.record import short
+from bench.text import short
 
 Record = dict[str, Any]
 
@@ -44,7 +44,8 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         MachineError: if a file cannot be written.
     """
     from bench import plot
-    from bench.record import read_all, write_bytes
+    from bench.disk.files import write_bytes
+    from bench.record import read_all
 
     records, warnings = read_all(out)
     if not records:

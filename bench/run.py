@@ -21,7 +21,7 @@ from bench.data.batches import Data
 from bench.errors import BenchError
 from bench.notebook import Notebook
 from bench.record import Cell, Record
-from bench.suite import Budget, Clock, Measure
+from bench.settings import Budget, Clock, Measure
 from bench.train import Diverged
 from variants import registry
 from variants.core import VAE

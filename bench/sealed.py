@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bench.record import write_bytes
+from bench.disk.files import write_bytes
 
 Tensors = dict[str, Tensor]
 Facts = dict[str, Any]

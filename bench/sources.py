@@ -32,7 +32,6 @@ TRAINING = (
 JUDGING = (
     "bench/clock.py",
     "bench/measure",
-    "bench/memory.py",
     "bench/notebook.py",
     "bench/oracle/checks.py",
     "bench/oracle/truth.py",

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import stats
-from bench.record import BUSY, LONGEST, cut, machine, short
+from bench.record import BUSY, machine
+from bench.text import LONGEST, cut, short
 
 if TYPE_CHECKING:
     import pandas

@@ -14,7 +14,7 @@ from bench import measure, seeds
 from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.sealed import is_curve
-from bench.suite import Budget
+from bench.settings import Budget
 from variants.core import VAE
 from variants.parts import part_name
 

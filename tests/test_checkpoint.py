@@ -26,7 +26,7 @@ from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.run import run_cell
-from bench.suite import Budget
+from bench.settings import Budget
 from tests.helpers import BUDGET, MEASURE, ROOT, cell, install, simulated
 from variants import registry
 from variants.core import VAE

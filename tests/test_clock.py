@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench import clock, data
-from bench.suite import Clock
+from bench.settings import Clock
 from variants import build
 
 FIGURES = ("train_samples_per_s", "eval_samples_per_s", "sample_samples_per_s", "latency_b1_ms")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import lock, record
+from bench import record
+from bench.disk import files, lock
 from bench.errors import MachineError
 from tests.helpers import call, finish, start, wait_for
 
@@ -17,7 +18,7 @@ from tests.helpers import call, finish, start, wait_for
 HOLDER = """
 import sys, time
 from pathlib import Path
-from bench import lock
+from bench.disk import lock
 sys.argv = ["/somewhere/vaebench", "run", "quick", "--out", "a b"]
 with lock.lock(Path("out")):
     Path("out/.partial-abc").write_text("half")
@@ -62,7 +63,7 @@ def test_a_lock_whose_holder_was_killed_is_no_obstacle_and_its_unfinished_files_
     os.kill(holder.pid, signal.SIGKILL)
     finish(holder)
     out = tmp_path / "out"
-    record.write_bytes(out / "runs" / "a.json", b"{}")
+    files.write_bytes(out / "runs" / "a.json", b"{}")
     assert {path.name for path in out.rglob("*")} == {".lock", ".partial-abc", "runs", ".partial-def", "a.json"}
     with lock.lock(out):
         assert {path.name for path in out.rglob("*")} == {".lock", "runs", "a.json"}
@@ -87,7 +88,7 @@ def test_of_many_that_come_at_once_one_writes_at_a_time(tmp_path: Path) -> None:
     code = """
 import time
 from pathlib import Path
-from bench import lock
+from bench.disk import lock
 from bench.errors import MachineError
 done, until = 0, time.monotonic() + 60
 while done < 40 and time.monotonic() < until:
@@ -187,7 +188,7 @@ def test_a_report_is_whole_although_a_run_begins_beside_it(tmp_path: Path, monke
                 assert not list(page.parent.glob(".partial-*"))
 
     monkeypatch.setattr(record.os, "fsync", begin)
-    record.write_bytes(page, b"a page")
+    files.write_bytes(page, b"a page")
     assert page.read_bytes() == b"a page"
     assert [path.name for path in page.parent.iterdir()] == ["README.md"]
 
@@ -206,9 +207,9 @@ def test_killed_in_the_middle_of_a_write(tmp_path: Path) -> None:
     code = """
 import itertools
 from pathlib import Path
-from bench import record
+from bench.disk import files
 for i in itertools.count():
-    record.write_bytes(Path("out/runs/a.json"), bytes([65 + i % 26]) * 3_000_000)
+    files.write_bytes(Path("out/runs/a.json"), bytes([65 + i % 26]) * 3_000_000)
     if i == 0: print("begun", flush=True)
 """
     for _ in range(5):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench import execute, on_ray, record, report, suite, supervise
+from bench.disk.files import write_bytes
 from bench.errors import MachineError, UsageError
 from bench.on_ray import Cluster
 from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, is_alive, simulated, wait_for
@@ -127,7 +128,7 @@ def test_both_engines_give_the_same_numbers(
     here = execute.execute(execute.configure(made, {"blocks": 0}), tmp_path / "here", device="cpu")
     # One is trained there; of the other, weights that were trained here are measured there.
     (kept,) = (tmp_path / "here" / "weights").glob("*_noted_*")
-    record.write_bytes(tmp_path / "there" / "weights" / kept.name, kept.read_bytes())
+    write_bytes(tmp_path / "there" / "weights" / kept.name, kept.read_bytes())
     capsys.readouterr()
     there = execute.execute(made, tmp_path / "there", device="cpu", cluster=cluster)
     assert (
@@ -377,7 +378,7 @@ def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
         """Leave a checkpoint that says which worker's it is, having looked for those that are there."""
         stem, _ = on_ray._stems("quality", cell)
         found.append([path.read_text() for path in (scratch / "weights").glob(f"{stem}*")])
-        record.write_bytes(scratch / "weights" / f"{stem}checkpoint", f"{len(found)}".encode())
+        write_bytes(scratch / "weights" / f"{stem}checkpoint", f"{len(found)}".encode())
         if len(found) < 3:
             raise KeyboardInterrupt
         if len(found) == 3:
@@ -392,7 +393,7 @@ def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
             run(tmp_path / "out", again=False)
     (home,) = (tmp_path / "tmp").iterdir()
     (scratch,) = home.iterdir()
-    record.write_bytes(scratch / "weights" / "anothers", b"")
+    write_bytes(scratch / "weights" / "anothers", b"")
     run(tmp_path / "out", again=True)
     assert found == [[], ["1"], [], ["3"]]
     assert [path.relative_to(scratch).as_posix() for path in sorted(scratch.rglob("*"))] == [

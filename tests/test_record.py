@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from bench import record
+from bench.disk import files
 from bench.errors import MachineError, UsageError
-from bench.suite import Budget, DataChoice, Measure, Suite, Variant
+from bench.settings import Budget, Measure
+from bench.suite import DataChoice, Suite, Variant
 from tests import fake_records as fake
 from tests.helpers import ROOT, Killed, cell, killed_after, throughput_cell
 
@@ -124,14 +126,14 @@ def test_no_nan_is_ever_written(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "runs" / "a.json"
-    record.write_bytes(path, b"old")
+    files.write_bytes(path, b"old")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(record.os, "fsync", full)
     with pytest.raises(MachineError, match="No space left on device; choose another folder"):
-        record.write_bytes(path, b"new")
+        files.write_bytes(path, b"new")
     assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("a.json", b"old")]
 
 
@@ -200,7 +202,7 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path, broken: dict[str, Any]) -> None:
     whole = fake.quality("vanilla", 0)
     for name, content in ((whole["id"], whole), ("broken", whole | broken)):
-        record.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
+        files.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
     records, warnings = record.read_all(tmp_path)
     assert [r["id"] for r in records] == [whole["id"]]
     assert warnings == ["broken.json lacks parts of a record"]

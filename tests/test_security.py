@@ -19,6 +19,7 @@ import pytest
 
 from bench import data, merge, plot, record, report, suite, table, weights
 from bench.data import user_file
+from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
 from bench.reproduce import page, published
 from tests import fake_records as fake
@@ -175,9 +176,9 @@ def test_an_absurd_header_is_one_line(tmp_path: Path) -> None:
         "[" * 200_000,
         '{"schema":' * 100_000,
         '{"schema": 1' + "0" * 5000 + "}",
-        " " * (record.LARGEST + 1),
+        " " * (files.LARGEST + 1),
     ):
-        record.write_bytes(deep, content.encode())
+        files.write_bytes(deep, content.encode())
         found, (line,) = record.read_all(tmp_path)
         assert found == []
         assert line.startswith("deep.json")
@@ -217,7 +218,7 @@ def test_no_text_in_a_cell_leads_a_run_to_another_folder(tmp_path: Path, text: s
     for path in (tmp_path / "runs" / f"{record.record_id('quality', made)}.json", weights.path(tmp_path, made)):
         assert path.resolve().parent in (tmp_path / "runs", tmp_path / "weights")
         if len(text) < 1000:
-            record.write_bytes(path, b"")
+            files.write_bytes(path, b"")
     assert len({record.record_id("quality", cell(dataset=each)) for each in OUTSIDE}) == len(OUTSIDE)
 
 

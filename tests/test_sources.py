@@ -14,8 +14,9 @@ from variants import registry
 
 # How a cell is asked for and its record kept; and what only fetches files, whose bytes are checked.
 NO_NUMBERS = {
-    *("bench", "bench.checkpoint", "bench.data.files", "bench.errors", "bench.oracle", "bench.oracle.suite"),
-    *("bench.record", "bench.sealed", "bench.sources", "bench.suite", "bench.weights", "variants"),
+    *("bench", "bench.checkpoint", "bench.data.files", "bench.disk.files", "bench.errors", "bench.oracle"),
+    *("bench.oracle.suite", "bench.record", "bench.sealed", "bench.settings", "bench.sources", "bench.weights"),
+    "variants",
 }
 
 

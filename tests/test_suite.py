@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import variants
-from bench import record, suite
+from bench import record, settings, suite
+from bench.disk import files
 from bench.errors import UsageError
 
 GOOD: dict[str, Any] = {"variants": ["vanilla"], "datasets": ["digits"]}
@@ -113,7 +114,7 @@ def test_everything_that_may_be_said() -> None:
             "throughput": {"blocks": 3, "block_s": 1},
         },
     )
-    assert made.budget == suite.Budget(epochs=2, lr=1.0, schedule="constant", train_size=9)
+    assert made.budget == settings.Budget(epochs=2, lr=1.0, schedule="constant", train_size=9)
     assert isinstance(made.budget.lr, float)  # 1 and 1.0 are one cell
     assert made.datasets[0] == suite.DataChoice("digits", "dynamic")
     cells = made.cells("cpu")
@@ -166,7 +167,7 @@ def test_files(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("#" * 5001)
-    monkeypatch.setattr(record, "LARGEST", 5000)
+    monkeypatch.setattr(files, "LARGEST", 5000)
     with pytest.raises(UsageError, match=r"mine\.toml cannot be read: it is larger than 5,000 bytes"):
         suite.load(str(path))
 
@@ -206,9 +207,9 @@ def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> Non
 def test_every_field_of_a_section_is_in_its_cell() -> None:
     made = suite.parse("mine", GOOD)
     (quality, *_), (timed, *_) = made.cells("cpu"), made.throughput_cells(["cpu"], threads=1)
-    for section, kind in (("budget", suite.Budget), ("measure", suite.Measure)):
-        assert set(quality[section]) == {f.name for f in dataclasses.fields(kind) if f.metadata != suite.ADDED}
-    assert {f.name for f in dataclasses.fields(suite.Clock)} <= timed.keys()
+    for section, kind in (("budget", settings.Budget), ("measure", settings.Measure)):
+        assert set(quality[section]) == {f.name for f in dataclasses.fields(kind) if f.metadata != settings.ADDED}
+    assert {f.name for f in dataclasses.fields(settings.Clock)} <= timed.keys()
 
 
 def test_the_arithmetic_is_part_of_every_cell() -> None:
@@ -236,4 +237,4 @@ def test_a_later_key_is_in_a_cell_only_where_it_is_set() -> None:
     table = {"variants": ["vanilla"], "datasets": ["mnist"], "budget": {"epsilon": 5e-6, "patience": 3}}
     budget = suite.parse("mine", table).cells("cpu")[0]["budget"]
     assert (budget["epsilon"], budget["patience"]) == (5e-6, 3)
-    assert suite.Budget(**budget) == suite.Budget(epsilon=5e-6, patience=3)
+    assert settings.Budget(**budget) == settings.Budget(epsilon=5e-6, patience=3)

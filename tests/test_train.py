@@ -16,7 +16,7 @@ from bench import data, device, measure, prepare, run, seeds, train
 from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.measure import evidence
-from bench.suite import Budget
+from bench.settings import Budget
 from tests.helpers import cell
 from variants import registry
 from variants.core import VAE

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench import data, measure, seeds, table, train
 from bench.run import run_cell
-from bench.suite import Budget, Measure
+from bench.settings import Budget, Measure
 from tests import fake_records as fake
 from tests.helpers import Held, simulated
 from variants import DataSpec, build, registry

@@ -15,7 +15,7 @@ from bench.data.batches import Data
 from bench.measure import evidence, gaps, representation, surgery
 from bench.measure.bounds import EVAL_BATCH, Scores, parameter_count, point_metrics, scores
 from bench.notebook import Columns, Notebook
-from bench.suite import Measure
+from bench.settings import Measure
 from variants.core import VAE
 
 __all__ = ["EVAL_BATCH", "Judgement", "Scores", "evaluate", "parameter_count", "point_metrics", "scores"]

@@ -20,7 +20,7 @@ from bench.measure.gaps import gaps
 from bench.oracle import truth as exact
 from bench.oracle.suite import Settings
 from bench.record import Cell, Record
-from bench.suite import Budget
+from bench.settings import Budget
 from bench.train import train
 from variants import registry
 from variants.core import VAE, elbo, iwae

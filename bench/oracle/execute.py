@@ -6,9 +6,10 @@ from typing import Any
 
 from bench import device as devices
 from bench import record, supervise
+from bench.device import default_jobs
+from bench.disk.lock import lock
 from bench.errors import MachineError
-from bench.execute import Outcome, default_jobs, unfinished
-from bench.lock import lock
+from bench.execute import Outcome, unfinished
 from bench.oracle import page
 from bench.oracle.suite import KIND, OracleSuite
 from bench.record import Cell, Record

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import table
+from bench.disk.files import write_bytes
 from bench.errors import UsageError
 from bench.oracle.suite import KIND
-from bench.record import Record, origin_lines, read_all, write_bytes
+from bench.record import Record, origin_lines, read_all
 from bench.report import Report
 
 if TYPE_CHECKING:

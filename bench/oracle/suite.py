@@ -8,7 +8,8 @@ from typing import Any
 from bench.data.sets import check_options
 from bench.errors import UsageError
 from bench.record import Cell
-from bench.suite import hint, section, typed
+from bench.settings import section, typed
+from bench.text import hint
 
 KIND = "oracle"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import report, stats, suite, table
+from bench.disk.files import read_text
 from bench.errors import UsageError
-from bench.record import Cell, Record, printable, read_all, read_text
+from bench.record import Cell, Record, read_all
 from bench.reproduce import page
 from bench.reproduce.published import Tolerance, origin_of
 from bench.reproduce.verdict import (
@@ -21,7 +22,8 @@ from bench.reproduce.verdict import (
     judge,
     why_failed,
 )
-from bench.suite import Suite, hint
+from bench.suite import Suite
+from bench.text import hint, printable
 
 if TYPE_CHECKING:
     from bench.execute import Outcome

@@ -15,7 +15,7 @@ from bench.measure import evidence, gaps, scores
 from bench.measure.bounds import EVAL_BATCH
 from bench.record import Cell, Record, machine
 from bench.reproduce.verdict import same_run
-from bench.suite import Budget, Measure
+from bench.settings import Budget, Measure
 from bench.train import loss_function, optimiser, step
 from variants import registry
 from variants.core import VAE

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench import record, report, table
-from bench.execute import default_jobs
+from bench.device import default_jobs
 from bench.record import Cell, Record
 from bench.reproduce import cost, published
 from bench.reproduce.committed import suites

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import report, stats, table
+from bench.disk.files import read_text, write_bytes
 from bench.errors import UsageError
-from bench.record import Record, read_all, read_text, write_bytes
+from bench.record import Record, read_all
 from bench.report import Report
 from bench.reproduce.published import Row, Table, find, load
 from bench.reproduce.verdict import Finding, findings, short_source

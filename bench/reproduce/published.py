@@ -15,9 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import record, stats, suite
+from bench import settings, stats, suite
+from bench.disk import files
 from bench.errors import UsageError
-from bench.suite import Budget, DataChoice, Measure, Suite, Variant, hint, section
+from bench.settings import Budget, Measure, section
+from bench.suite import DataChoice, Suite, Variant
+from bench.text import cut, hint, printable, printable_json
 
 SHIPPED = Path(__file__).parents[1] / "published"
 # What a table may have, from the cheapest to the dearest: the first that it has is its default.
@@ -191,7 +194,7 @@ class Table:
             variants=tuple(variants),
             datasets=(self.dataset,),
             timeout_min=self.timeout_min,
-            throughput=suite.Clock(blocks=0),
+            throughput=settings.Clock(blocks=0),
         )
 
 
@@ -213,14 +216,14 @@ def load(name: str) -> Table:
             known = hint(name, [*shipped, "results"])
             raise UsageError(f"unknown table {name!r}, and no path of a .toml file: {known}")
         # Its texts will stand on a terminal and on pages.
-        recipe_text = record.read_text(path)
-        recipe = record._printable(tomllib.loads(recipe_text))
+        recipe_text = files.read_text(path)
+        recipe = printable_json(tomllib.loads(recipe_text))
     # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"table {path} cannot be read: {error}") from error
     figures_path = path.with_suffix(".csv")
     try:
-        text = record.read_text(figures_path)
+        text = files.read_text(figures_path)
     except (OSError, ValueError) as error:
         raise UsageError(f"the figures {figures_path} cannot be read: {error}") from error
     try:
@@ -229,7 +232,7 @@ def load(name: str) -> Table:
         raise UsageError(f"table {figures_path.name}: {error}") from error
     try:
         origin = origin_of("table", path, SHIPPED, [recipe_text, text])
-        return parse(record.cut(record.printable(path.stem)), recipe, figures, origin)
+        return parse(cut(printable(path.stem)), recipe, figures, origin)
     except UsageError as error:
         raise UsageError(f"table {path.name}: {error}") from error
 
@@ -256,7 +259,7 @@ def parse_figures(text: str) -> tuple[Figure, ...]:
 def _figure(line: dict[Any, Any]) -> Figure:
     if None in line or None in line.values():
         raise UsageError(f"it must have {len(COLUMNS)} columns")
-    line = {key: record.printable(value) for key, value in line.items()}
+    line = {key: printable(value) for key, value in line.items()}
     for key in ("row", "metric", "ours", "source", "read"):
         if not line[key].strip():
             raise UsageError(f"{key} is empty")
@@ -360,7 +363,7 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
     for word in start:
         if word not in by_name:
             raise UsageError(f"start names the row {word!r}, which rows lacks: {hint(word, by_name)}")
-    minutes = suite.typed(Suite, "timeout_min", recipe.get("timeout_min", 24 * 60))
+    minutes = settings.typed(Suite, "timeout_min", recipe.get("timeout_min", 24 * 60))
     if not minutes > 0:
         raise UsageError(f"timeout_min must be above 0, got {minutes!r}")
     choice = _table(recipe, "dataset")
@@ -442,7 +445,7 @@ def _plan(layers: Mapping[str, Mapping[str, Any]]) -> Plan:
         seeds = layer.get("seeds", seeds)
         if isinstance(seeds, bool) or not isinstance(seeds, int):
             raise UsageError(f"{where}seeds must be a whole number, got {seeds!r}")
-        suite.check_seeds(f"{where}seeds", seeds)
+        settings.check_seeds(f"{where}seeds", seeds)
         explanation = _text(layer, "explanation", where) if "explanation" in layer else explanation
     _known(layer, _CHANGE, where)
     try:

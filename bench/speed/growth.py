@@ -16,9 +16,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from bench.disk.files import write_bytes
+from bench.disk.lock import lock
 from bench.errors import BenchError, MachineError, UsageError
-from bench.lock import lock
-from bench.record import provenance, write_bytes
+from bench.record import provenance
 from bench.speed import Parser, growth_page, laws
 from bench.speed.growth_page import FLOOR
 from bench.speed.laws import Series

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import table
+from bench.disk.files import write_bytes
 from bench.errors import UsageError
-from bench.record import origin_lines, write_bytes
+from bench.record import origin_lines
 from bench.speed import laws
 from bench.speed.laws import AXES, LEAST_MB, SERIES, SLACK, Series
 

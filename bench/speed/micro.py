@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.disk.files import write_bytes
 from bench.errors import BenchError, UsageError
-from bench.record import provenance, write_bytes
+from bench.record import provenance
 from bench.report import REFERENCE
 from bench.speed import Parser
 

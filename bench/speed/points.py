@@ -18,14 +18,16 @@ import torch
 import torch._dynamo
 from PIL import Image
 
-from bench import data, plot, record, report, seeds, supervise  # noqa: F401 - see above
+import bench.plot  # noqa: F401 - see above
+from bench import data, record, report, seeds, supervise
 from bench.clock import peak_memory_mb
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
 from bench.measure import parameter_count
 from bench.measure.evidence import importance_weights
-from bench.suite import Budget, Clock, DataChoice, Measure, Suite, Variant
+from bench.settings import Budget, Clock, Measure
+from bench.suite import DataChoice, Suite, Variant
 from bench.train import loss_function, optimiser, step
 from variants import registry
 from variants.core import VAE

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench import record, report, table
+from bench.device import peak_resident_mb
 from bench.errors import BenchError, UsageError
-from bench.memory import peak_resident_mb
+from bench.settings import Budget, Clock, Measure
 from bench.speed import Parser
-from bench.suite import Budget, Clock, DataChoice, Measure, Suite, Variant
+from bench.suite import DataChoice, Suite, Variant
 
 SIZES = (1_000, 10_000, 100_000)
 # Seeds a row: many seeds of some variants, and as many variants as cells.

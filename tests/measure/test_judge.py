@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench import data, measure, seeds
 from bench.notebook import Notebook
 from bench.oracle.truth import at_truth
-from bench.suite import Measure
+from bench.settings import Measure
 from tests.helpers import Held
 from variants import DataSpec, build, registry
 from variants.core import VAE

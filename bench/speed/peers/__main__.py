@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from bench.disk.lock import lock
 from bench.errors import BenchError, MachineError, UsageError
-from bench.lock import lock
 from bench.speed.peers import driver, page, plan
-from bench.suite import hint
+from bench.text import hint
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from bench.disk.files import write_bytes
 from bench.errors import MachineError, UsageError
-from bench.record import write_bytes
 from bench.speed.peers import plan
 from bench.speed.peers.plan import Block, Contestant, Task
 from bench.speed.peers.results import JOURNAL, Line, lines_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.record import write_bytes
+from bench.disk.files import write_bytes
 from bench.speed.peers.plan import EXAMPLE, GROUPS, PYTHAE, SETTINGS, TASKS, Task
 from bench.speed.peers.results import JOURNAL, Ratio, Results, Spread, lines_of, spread
 from bench.table import DASH, Cell, Grid, markdown_grid, text_grid

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.disk.files import PARTIAL, make_folder
 from bench.errors import MachineError
-from bench.record import PARTIAL, make_folder
 
 FILE = ".lock"
 
