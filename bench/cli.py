@@ -341,7 +341,7 @@ def merge(
     Of records of one cell with different figures both are kept and one counts: a finished one, of these the one started
     last. Trained weights are not copied.
     """
-    from bench.merge import merge
+    from bench.records.merge import merge
 
     done = merge(folders, out)
     if json:
@@ -391,10 +391,11 @@ def data_fetch(*names: str) -> int:
 @app.command
 def env(*, json: Json = False) -> int:
     """Show versions, devices and folders: what to paste into a bug report."""
-    from bench import device, record
+    from bench import device
     from bench.data.files import data_root
+    from bench.records import provenance, record
 
-    facts = record.provenance() | {
+    facts = provenance.provenance() | {
         "processor": device.describe("cpu"),
         "cores": device.cores(),
         "accelerator": device.accelerator(),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import stats, table
 from bench.errors import UsageError
+from bench.records import names
 
 if TYPE_CHECKING:
     from bench.suite import Suite, Variant
@@ -54,7 +55,7 @@ def check(suite: "Suite", baseline: str) -> None:
             found = _likelihood(variant, spec)
             if found is None or found.support == base.support:
                 continue
-            name = table.row_name(variant.name, variant.overrides)
+            name = names.row_name(variant.name, variant.overrides)
             mend = f"leave {name} out"
             changed = _likelihood(variant, spec, base.name)
             if changed is not None and changed.support == base.support:
@@ -129,7 +130,7 @@ def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Differ
 
 
 def _data(group: table.Group) -> str:
-    return table.canonical([group.settings[key] for key in ("dataset", "data_options", "binarise")])
+    return names.canonical([group.settings[key] for key in ("dataset", "data_options", "binarise")])
 
 
 def _difference(dataset: str, row: table.Row, base: table.Row, metric: str) -> Difference:

@@ -12,12 +12,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import checkpoint, data, outside, record, report, sources, supervise, weights
+from bench import checkpoint, data, outside, report, supervise, weights
 from bench import device as devices
 from bench.disk.lock import lock
 from bench.errors import UsageError
 from bench.progress import Progress
-from bench.record import Cell, Record
+from bench.records import provenance, record, schema, sources, store
+from bench.records.record import Cell, Record
 from bench.settings import SECTIONS, typed
 from bench.suite import DataChoice, Suite, Variant
 from bench.text import hint
@@ -256,7 +257,7 @@ def _run(
                 out,
                 jobs=side_by_side,
                 timeout_s=60 * suite.timeout_min,
-                provenance=record.provenance(),
+                provenance=provenance.provenance(),
                 on_epoch=progress.epochs,
                 on_measured=progress.measured,
                 on_note=progress.note,
@@ -266,7 +267,7 @@ def _run(
         progress.close()
     written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
     identifiers = [record.record_id("quality", c) for c in trained] + [record.record_id("throughput", c) for c in timed]
-    records = [record.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
+    records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
     return Outcome(
         out=out,
         ran=len(missing) + len(untimed),
@@ -298,7 +299,7 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> U
     finished = 0
     checksum = cache(data.verify)
     for kind, cell in ((kind, cell) for kind, cells in wanted.items() for cell in cells):
-        found = record.finished(out, record.record_id(kind, cell))
+        found = store.finished(out, record.record_id(kind, cell))
         if found is None:
             missing[kind].append(cell)
             continue

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import data, record, sources, supervise
+from bench import data, supervise
 from bench.disk.files import write_bytes
 from bench.errors import BenchError, DataError, MachineError, UsageError
-from bench.record import Cell, Record
+from bench.records import provenance as origin
+from bench.records import record, sources
+from bench.records.record import Cell, Record
 from bench.supervise import Done, Epochs, Event, Measured, Note
 
 # How often a cell is begun anew whose worker or node was lost. What a cell does to itself is its result, and final.
@@ -312,7 +314,7 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
     goes on with its own alone.
     """
     kind, cell, provenance, timeout_s, folder, run, stems, expected = json.loads(request)
-    here = record.provenance()
+    here = origin.provenance()
     if line := _unlike(expected, _identity([cell["variant"]], here)):
         yield json.dumps(["failed", f"{line}, unlike when the run began: run the same command again"]), None, {}
         return
@@ -379,7 +381,7 @@ def _kept(out: Path, stems: Sequence[str]) -> list[Path]:
 def _identity(variants: Sequence[str], made: dict[str, Any] | None = None) -> dict[str, str | None]:
     """What the numbers of these variants depend on, beside the processor, and what a record says of it; `made` is a
     run's provenance, by default that of here and now."""
-    made = made or record.provenance()
+    made = made or origin.provenance()
     versions: dict[str, str] = made["versions"]
     codes = {f"the code of {variant}": sources.sums(variant)["code_sha256"][:12] for variant in variants}
     return {"node": platform.node(), **versions, **codes, "commit": made["commit"]}

@@ -21,7 +21,9 @@ import numpy as np
 
 from bench import stats
 from bench.disk.files import LARGEST
-from bench.table import BASELINE, DASH, Group, Record, Row, Throughput, canonical, groups, row_name
+from bench.records.names import canonical, row_name
+from bench.records.record import Record
+from bench.table import BASELINE, DASH, Group, Row, Throughput, groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -1285,7 +1287,8 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
     plane rank nothing, so they show all groups of a data set together, one figure for each budget. The group's
     hexadecimal name is added where a data set holds several that differ in more than their support.
     """
-    from bench.table import apart, by_dataset, digest, slug
+    from bench.records.names import digest, slug
+    from bench.table import apart, by_dataset
     from bench.table import throughput as timings
 
     looks = styles(records)

@@ -8,7 +8,8 @@ import os
 
 import torch._dynamo  # noqa: F401 - every optimiser imports it
 
-from bench import data, sources
+from bench import data
+from bench.records import sources
 
 sources.keep()
 

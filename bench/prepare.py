@@ -10,7 +10,7 @@ from bench import checkpoint, data, seeds, weights
 from bench import device as devices
 from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
-from bench.record import Cell, Record
+from bench.records.record import Cell, Record
 from bench.sealed import Facts
 from bench.settings import Budget
 from bench.train import Diverged, train

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.record import Cell, Record
+from bench.records.record import Cell, Record
 from bench.text import printable
 
 # Seconds after which plain lines tell of work that goes on.

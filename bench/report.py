@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench import stats, table
 from bench.errors import UsageError
-from bench.text import short
-
-Record = dict[str, Any]
-
+from bench.pages.origins import provenance_lines
+from bench.records import names
+from bench.records.record import Record
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 
@@ -45,7 +43,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
     """
     from bench import plot
     from bench.disk.files import write_bytes
-    from bench.record import read_all
+    from bench.records.store import read_all
 
     records, warnings = read_all(out)
     if not records:
@@ -105,12 +103,12 @@ def beside(records: Sequence[Record], reference: Sequence[Record]) -> tuple[tabl
     Returns:
         Headers and cells, and the notes.
     """
-    theirs = {table.canonical(group.settings): group for group in table.groups(reference)}
+    theirs = {names.canonical(group.settings): group for group in table.groups(reference)}
     lines, notes = [], []
     for group in table.groups(records):
         if not any(row.values("elbo_nats") for row in group.rows):
             continue
-        match = theirs.get(table.canonical(group.settings))
+        match = theirs.get(names.canonical(group.settings))
         if match is None:
             notes.append(
                 f"{group.dataset}, {group.settings['support']} likelihood: {_nearest(group, theirs.values())}."
@@ -232,41 +230,6 @@ def _selection(records: Sequence[Record]) -> str:
         "Nothing was selected: a model is judged with its last weights, after a fixed schedule. The validation split "
         "feeds the learning curve alone; the test split is never read before training has ended."
     )
-
-
-def provenance_lines(records: Sequence[Record]) -> list[str]:
-    """Lines for a page: commits, versions, devices, seeds, checksums of the data, days."""
-    sources = [record.get("provenance") or {} for record in records]
-    commits = {
-        f"`{commit}`" + (" with uncommitted changes" if dirty else "")
-        for record in records
-        for commit, dirty in table.code_states(record)
-    }
-    versions = {
-        table.markdown_text(f"{name} {value}")
-        for source in sources
-        for name, value in (source.get("versions") or {}).items()
-    }
-    devices = {
-        f"{record['cell']['device']} ({source.get('device_name') or 'unnamed'}, "
-        f"threads {record['cell'].get('threads')}, {record['cell'].get('precision')})"
-        for record, source in zip(records, sources, strict=True)
-    }
-    seeds = {record["cell"]["seed"] for record in records if "seed" in record["cell"]}
-    days = sorted({table.markdown_text(str(source["started"])[:10]) for source in sources if source.get("started")})
-    sums = {
-        f"{table.dataset_slug(record['cell'])} `{short(source['data_sha256'])}`"
-        for record, source in zip(records, sources, strict=True)
-        if source.get("data_sha256")
-    }
-    lines = [
-        f"commit: {', '.join(sorted(commits))}",
-        f"versions: {', '.join(sorted(versions)) or 'unknown'}",
-        f"devices: {table.markdown_text('; '.join(sorted(devices)))}",
-        f"seeds: {table.markdown_text(', '.join(map(str, sorted(seeds)))) or 'none'}",
-        f"data (SHA-256): {', '.join(sorted(sums)) or 'unknown'}",
-    ]
-    return [*lines, f"run: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")] if days else lines
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from bench import clock, measure, prepare, record, seeds, sources, weights
+from bench import clock, measure, prepare, seeds, weights
 from bench.data.batches import Data
 from bench.errors import BenchError
 from bench.notebook import Notebook
-from bench.record import Cell, Record
+from bench.records import record, sources
+from bench.records.record import Cell, Record
 from bench.settings import Budget, Clock, Measure
 from bench.train import Diverged
 from variants import registry

@@ -14,7 +14,7 @@ import variants
 from bench import data
 from bench.disk.files import read_text
 from bench.errors import UsageError
-from bench.record import Cell
+from bench.records.record import Cell
 from bench.settings import SECTIONS, Budget, Clock, Measure, check_seeds, require, section, settings_of, typed
 from bench.text import hint
 

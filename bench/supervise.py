@@ -19,8 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from bench import record, sources
-from bench.record import Cell, Record
+from bench.records import record, sources, store
+from bench.records.record import Cell, Record
 from bench.streams import Patient
 
 # Seconds that a cell has to leave tidily when it is asked to.
@@ -129,7 +129,7 @@ def deliver(
             on_note(cell, line)
         case Done(found, artefacts, seconds, epochs):
             on_epoch(epochs)
-            record.write(out, found, artefacts)
+            store.write(out, found, artefacts)
             on_record(found, seconds)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from bench import sealed
-from bench.record import PROTOCOL, Cell, subject
+from bench.records.record import PROTOCOL, Cell, subject
 from bench.sealed import Facts
 from variants.core import VAE
 

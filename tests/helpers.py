@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import cli, sources
+from bench import cli
+from bench.records import sources
 from variants import DataSpec
 from variants.registry import GROUP, recipes
 

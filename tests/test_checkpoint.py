@@ -21,10 +21,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import checkpoint, data, execute, prepare, record, report, sealed, seeds, sources, suite, train, weights
+from bench import checkpoint, data, execute, prepare, report, sealed, seeds, suite, train, weights
 from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.errors import MachineError
+from bench.records import provenance, sources
 from bench.run import run_cell
 from bench.settings import Budget
 from tests.helpers import BUDGET, MEASURE, ROOT, cell, install, simulated
@@ -579,7 +580,11 @@ def test_again_forgets_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monkey
         # As this code in this process would leave it, were it killed.
         with pytest.raises(Stopped):
             run_cell(
-                "quality", only, record.provenance() | sources.sums("vanilla"), on_epoch=stopping_after(2), out=tmp_path
+                "quality",
+                only,
+                provenance.provenance() | sources.sums("vanilla"),
+                on_epoch=stopping_after(2),
+                out=tmp_path,
             )
         (found,) = execute.execute(made, tmp_path, device="cpu", again=again).records
         assert found["status"] == "ok"

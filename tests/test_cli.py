@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import cli, device, record
+from bench import cli, device
+from bench.records import store
 from tests.helpers import ROOT, call, finish, forget_plugins, install, install_misbehaving, start, wait_for
 from variants.registry import ZOO
 
@@ -229,7 +230,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(folder: Path) -> No
     assert err.splitlines()[-1] == f"vaebench: interrupted; finished cells are kept. {resume}"
     assert err.count("vaebench: ") == 1
     assert "Traceback" not in err
-    (kept,) = record.read_all(folder / "unter brochen")[0]
+    (kept,) = store.read_all(folder / "unter brochen")[0]
     assert (kept["cell"]["variant"], kept["status"]) == ("vanilla", "ok")
 
 

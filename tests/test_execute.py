@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, execute, record, report, suite
+from bench import data, execute, report, suite
 from bench.errors import MachineError, UsageError
+from bench.records import schema, store
 from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
@@ -175,7 +176,7 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
 
     # Other settings are other cells, and the old ones stay.
     more = execute.execute(make("good", budget=BUDGET | {"epochs": 2}), tmp_path, device="cpu")
-    assert (more.ran, more.skipped, len(record.read_all(tmp_path)[0])) == (1, 0, 7)
+    assert (more.ran, more.skipped, len(store.read_all(tmp_path)[0])) == (1, 0, 7)
 
 
 @pytest.mark.usefixtures("no_pages")
@@ -196,9 +197,9 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err.splitlines()[-1] == line
     # A record of before this was noted says nothing.
     (path,) = (tmp_path / "runs").glob("*good*.json")
-    unknown = record.read(path)
+    unknown = schema.read(path)
     del unknown["provenance"]["code_sha256"]
-    record.write(tmp_path, unknown)
+    store.write(tmp_path, unknown)
     execute.execute(made, tmp_path, device="cpu")
     assert "other code" not in capsys.readouterr().err
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench import execute, on_ray, record, report, suite, supervise
+from bench import execute, on_ray, report, suite, supervise
 from bench.disk.files import write_bytes
 from bench.errors import MachineError, UsageError
 from bench.on_ray import Cluster
+from bench.records import provenance, record, store
 from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, is_alive, simulated, wait_for
 
 ray = pytest.importorskip("ray")
@@ -108,7 +109,7 @@ def run_cells(cluster: Cluster, cells: list[Any], out: Path, **changes: Any) -> 
     def on_record(made: Any, _: float) -> None:
         found[made["cell"]["variant"], made["cell"]["seed"]] = made
 
-    how: dict[str, Any] = {"jobs": None, "timeout_s": 300, "provenance": record.provenance()}
+    how: dict[str, Any] = {"jobs": None, "timeout_s": 300, "provenance": provenance.provenance()}
     how |= {"on_epoch": epochs.append, "on_measured": lambda *_: None, "on_record": on_record}
     cluster.run_cells("quality", cells, out, **how | changes)
     assert sum(epochs) == sum(made["cell"]["budget"]["epochs"] for made in found.values() if made["status"] == "ok")
@@ -305,7 +306,7 @@ def test_the_other_cells_do_not_wait_for_one_whose_only_node_is_lost(
     else:
         with pytest.raises(MachineError, match=r"which needs 3 CPU \(the most that a node has: 1 CPU, 0 GPU\)"):
             run_cells(Cluster(stub), cells, tmp_path, **lines)
-    found = {made["cell"]["seed"]: made["status"] for made in record.read_all(tmp_path)[0]}
+    found = {made["cell"]["seed"]: made["status"] for made in store.read_all(tmp_path)[0]}
     assert found == dict.fromkeys(range(0 if joins else 1, 7), "ok")
     assert told == ["its worker was lost, and it is begun anew"] * begun
     assert [worker.begun for worker in stub.cancelled] == [False] * (not begun)
@@ -339,7 +340,7 @@ def test_a_cell_whose_worker_is_lost_is_begun_anew_three_times_at_the_most(
 def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
     tmp_path: Path, supervised: Supervised, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    here = record.provenance() | {"commit": "1234"}
+    here = provenance.provenance() | {"commit": "1234"}
     sums = on_ray.sources.sums
 
     def act(cell: Any, _: Path) -> None:
@@ -353,7 +354,7 @@ def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
             changed = {"noted": {"code_sha256": "f" * 64}}
             monkeypatch.setattr(on_ray.sources, "sums", lambda variant: sums(variant) | changed.get(variant, {}))
 
-    monkeypatch.setattr(record, "provenance", lambda: dict(here))
+    monkeypatch.setattr(provenance, "provenance", lambda: dict(here))
     supervised(act)
     cells = [simulated("noted"), simulated("noted", seed=1), simulated("vanilla", seed=2)]
     found = run_cells(Cluster(Stub(3)), cells, tmp_path)
@@ -432,7 +433,7 @@ def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, m
         tmp_path / "here",
         jobs=1,
         timeout_s=300,
-        provenance=record.provenance(),
+        provenance=provenance.provenance(),
         on_epoch=lambda _: None,
         on_measured=lambda *_: None,
         on_record=lambda made, _: here.append(made),
@@ -467,7 +468,7 @@ def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Cluster, tm
     first, second = sorted((note for note in seen if "ended" in note), key=lambda note: note["began"])
     assert first["node"] == second["node"] == "b"
     assert first["ended"] < second["began"]  # they have the GPU each to itself
-    assert [(made["cell"]["seed"], made["status"]) for made in record.read_all(tmp_path)[0]] == [(0, "ok"), (1, "ok")]
+    assert [(made["cell"]["seed"], made["status"]) for made in store.read_all(tmp_path)[0]] == [(0, "ok"), (1, "ok")]
 
 
 def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
@@ -486,7 +487,7 @@ def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Cluster, tmp_
             run_cells(cluster, cells, tmp_path, on_record=on_record)
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert [made["cell"]["seed"] for made in record.read_all(tmp_path)[0]] == [0]
+    assert [made["cell"]["seed"] for made in store.read_all(tmp_path)[0]] == [0]
     (sleeping,) = [
         int(p.name.split("-")[0]) for p in notes.iterdir() if p.name not in before and "ended" not in p.read_text()
     ]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, record
+from bench import data
+from bench.records import record
 from bench.run import run_cell
 from tests.helpers import cell, throughput_cell
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, merge, plot, record, report, suite, table, weights
+from bench import data, plot, report, suite, table, weights
 from bench.data import user_file
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
+from bench.records import merge, record, store
 from bench.reproduce import page, published
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
@@ -179,7 +180,7 @@ def test_an_absurd_header_is_one_line(tmp_path: Path) -> None:
         " " * (files.LARGEST + 1),
     ):
         files.write_bytes(deep, content.encode())
-        found, (line,) = record.read_all(tmp_path)
+        found, (line,) = store.read_all(tmp_path)
         assert found == []
         assert line.startswith("deep.json")
         assert len(line) < 300
@@ -313,7 +314,7 @@ def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> No
     for row in table.rows:
         made = record.new("quality", table.suite("short", [row]).cells("cpu")[0], {})
         figures = {"elbo_nats": -7.0, "nll_is5_nats": 9.0, "kl_nats": 1.0}
-        record.write(tmp_path / "out", made | {"status": "ok", "metrics": figures})
+        store.write(tmp_path / "out", made | {"status": "ok", "metrics": figures})
     report_made = page.write(tmp_path / "out", table, "short", table.rows)
     assert {path.suffix for path in report_made.files} == {".json", ".csv", ".md", ".tex", ".png", ".svg"}
     for path in report_made.files:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import variants
-from bench import record, settings, suite
+from bench import settings, suite
 from bench.disk import files
 from bench.errors import UsageError
+from bench.records import record
 
 GOOD: dict[str, Any] = {"variants": ["vanilla"], "datasets": ["digits"]}
 # beta_tc joined the zoo after the two suites had their nine.

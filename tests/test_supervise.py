@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from bench import record, supervise
+from bench import supervise
 from bench.errors import MachineError
+from bench.records import store
 from bench.run import run_cell
 from tests.helpers import ROOT, finish, processes, simulated, start, sums_now, wait_for
 
@@ -55,7 +56,7 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
         ("good", 1): ("ok", None),
     }
     assert epochs == 2 * 5  # of the three cells that died nobody knows
-    written, warnings = record.read_all(tmp_path)
+    written, warnings = store.read_all(tmp_path)
     assert warnings == []
     for made in (*written, *told):
         made.pop("traceback", None)  # which is read as one line
@@ -88,7 +89,7 @@ def test_an_interrupt_ends_what_runs_and_keeps_what_finished(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         run_cells([simulated("good"), simulated("hangs"), simulated("vanilla")], tmp_path, on_record=interrupt)
     assert multiprocessing.active_children() == []
-    assert [made["cell"]["variant"] for made in record.read_all(tmp_path)[0]] == ["good"]
+    assert [made["cell"]["variant"] for made in store.read_all(tmp_path)[0]] == ["good"]
 
 
 def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
@@ -102,8 +103,10 @@ def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
 EDITS = """
 import json, sys
 from pathlib import Path
-from bench import sources, supervise
-from bench.suite import Budget, DataChoice, Measure, Suite, Variant
+from bench import supervise
+from bench.records import sources
+from bench.settings import Budget, Measure
+from bench.suite import DataChoice, Suite, Variant
 
 before, after = json.loads(sys.argv[1])
 
@@ -191,7 +194,7 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
     run.kill()
     finish(run)
     wait_for(lambda: not processes(run.pid), timeout_s=10)
-    assert record.read_all(tmp_path / "out") == ([], [])
+    assert store.read_all(tmp_path / "out") == ([], [])
 
 
 def test_a_cell_that_is_killed_from_outside_leaves_its_neighbours_alone(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bench import stats, table
+from bench.records import names
 from tests import fake_records as fake
 
 
@@ -239,13 +240,13 @@ def test_the_baseline_has_the_fewest_overrides_whatever_their_length() -> None:
     bases = {row.label: base.overrides if (base := group.baseline(row)) else None for row in group.rows}
     assert bases.pop("vanilla (a_rather_long_name=and_a_long_value) [cpu]") is None
     assert bases.pop("conv [cuda]") is None
-    assert set(bases.values()) == {table.canonical(longest)}
+    assert set(bases.values()) == {names.canonical(longest)}
     assert len(bases) == 2
     records += three("vanilla", (-100, -101, -102), overrides={"a": 1})
     (group,) = table.groups(records)
     found = table.baseline_row(group.rows, "vanilla", "cpu")
     assert found is not None
-    assert found.overrides == table.canonical({"a": 1})
+    assert found.overrides == names.canonical({"a": 1})
 
 
 def test_a_group_without_the_baseline_has_no_comparisons() -> None:

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import execute, prepare, record, report, sealed, sources, suite, weights
+from bench import execute, prepare, report, sealed, suite, weights
+from bench.records import provenance, sources, store
 from bench.run import run_cell
 from tests.helpers import BUDGET, MEASURE, cell, simulated
 from variants import DataSpec, registry
@@ -227,7 +228,7 @@ def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (trained,) = execute.execute(made, tmp_path, device="cpu").records
     # Other weights in their place show which weights are used.
     kept = weights.path(tmp_path, trained["cell"])
-    origin = record.provenance() | sources.sums("vanilla")
+    origin = provenance.provenance() | sources.sums("vanilla")
     other, _ = run_cell("quality", trained["cell"] | {"seed": 1}, origin, out=tmp_path / "other")
     weights.path(tmp_path / "other", other["cell"]).replace(kept)
     (tmp_path / "runs" / f"{trained['id']}.json").unlink()
@@ -235,7 +236,7 @@ def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert figures(reused) == figures(other) != figures(trained)
     (retrained,) = execute.execute(made, tmp_path, device="cpu", again=True).records
     assert figures(retrained) == figures(trained)
-    assert record.finished(tmp_path, retrained["id"])
+    assert store.finished(tmp_path, retrained["id"])
 
 
 def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bench.measure import bounds, evidence
 from bench.measure.gaps import gaps
 from bench.oracle import truth as exact
 from bench.oracle.suite import Settings
-from bench.record import Cell, Record
+from bench.records.record import Cell, Record
 from bench.settings import Budget
 from bench.train import train
 from variants import registry

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from bench import device as devices
-from bench import record, supervise
+from bench import supervise
 from bench.device import default_jobs
 from bench.disk.lock import lock
 from bench.errors import MachineError
 from bench.execute import Outcome, unfinished
 from bench.oracle import page
-from bench.oracle.suite import KIND, OracleSuite
-from bench.record import Cell, Record
+from bench.oracle.suite import OracleSuite
+from bench.records import provenance, record, schema
+from bench.records.record import ORACLE, Cell, Record
 
 
 def execute(
@@ -40,8 +41,8 @@ def execute(
 
 
 def _run(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: bool) -> Outcome:
-    found = unfinished(out, {KIND: cells}, again=again)
-    missing = found.cells[KIND]
+    found = unfinished(out, {ORACLE: cells}, again=again)
+    missing = found.cells[ORACLE]
     if len(missing) < len(cells):
         finished = f"{len(cells) - len(missing)} of {len(cells)} problems are finished in {out}"
         _say(f"{finished} and not run again; --again does it")
@@ -57,17 +58,17 @@ def _run(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: 
     def nothing(*_: Any) -> None: ...
 
     supervise.run_cells(
-        KIND,
+        ORACLE,
         missing,
         out,
         jobs=side,
         timeout_s=60 * suite.timeout_min,
-        provenance=record.provenance(),
+        provenance=provenance.provenance(),
         on_epoch=nothing,
         on_measured=nothing,
         on_record=on_record,
     )
-    records = [record.read(out / "runs" / f"{record.record_id(KIND, cell)}.json") for cell in cells]
+    records = [schema.read(out / "runs" / f"{record.record_id(ORACLE, cell)}.json") for cell in cells]
     return Outcome(
         out=out,
         ran=len(missing),

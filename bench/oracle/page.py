@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bench import table
 from bench.disk.files import write_bytes
 from bench.errors import UsageError
-from bench.oracle.suite import KIND
-from bench.record import Record, origin_lines, read_all
+from bench.pages.origins import origin_lines
+from bench.records.record import ORACLE, Record
+from bench.records.store import read_all
 from bench.report import Report
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SUMMARY = {
 
 def holds_only_oracle(out: Path) -> bool:
     """Whether the records in a results folder are all of this suite."""
-    return bool(read_all(out, kinds=(KIND,))[0]) and not read_all(out)[0]
+    return bool(read_all(out, kinds=(ORACLE,))[0]) and not read_all(out)[0]
 
 
 def name(record: Record) -> str:
@@ -72,7 +73,7 @@ def write(out: Path) -> Report:
     """
     from bench import plot
 
-    records, warnings = read_all(out, kinds=(KIND,))
+    records, warnings = read_all(out, kinds=(ORACLE,))
     if not records:
         raise UsageError(f"no records of the oracle suite in {out}; run `vaebench run oracle --out {out}` first")
     records = sorted(records, key=lambda r: (sorted(r["cell"]["data_options"].items()), r["id"]))

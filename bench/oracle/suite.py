@@ -7,11 +7,9 @@ from typing import Any
 
 from bench.data.sets import check_options
 from bench.errors import UsageError
-from bench.record import Cell
+from bench.records.record import Cell
 from bench.settings import section, typed
 from bench.text import hint
-
-KIND = "oracle"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from bench import report, stats, suite, table
 from bench.disk.files import read_text
 from bench.errors import UsageError
-from bench.record import Cell, Record, read_all
+from bench.records import names
+from bench.records.notes import origin_of
+from bench.records.record import Cell, Record
+from bench.records.store import read_all
 from bench.reproduce import page
-from bench.reproduce.published import Tolerance, origin_of
+from bench.reproduce.published import Tolerance
 from bench.reproduce.verdict import (
     Finding,
     by_configuration,
@@ -152,9 +155,9 @@ def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Rec
 
 
 def _row(cell: Cell, cells: Sequence[Cell]) -> str:
-    name = printable(table.row_name(cell["variant"], cell["overrides"]))
-    many = len({table.dataset_slug(each) for each in cells}) > 1
-    return f"{name}, {table.dataset_slug(cell)}" if many else name
+    name = printable(names.row_name(cell["variant"], cell["overrides"]))
+    many = len({names.dataset_slug(each) for each in cells}) > 1
+    return f"{name}, {names.dataset_slug(cell)}" if many else name
 
 
 def _values(records: dict[int, Record], name: str) -> dict[int, float]:

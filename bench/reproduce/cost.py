@@ -13,7 +13,7 @@ from bench import data
 from bench import device as devices
 from bench.measure import evidence, gaps, scores
 from bench.measure.bounds import EVAL_BATCH
-from bench.record import Cell, Record, machine
+from bench.records.record import Cell, Record, machine
 from bench.reproduce.verdict import same_run
 from bench.settings import Budget, Measure
 from bench.train import loss_function, optimiser, step

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import execute
-from bench.record import read_all
+from bench.records.store import read_all
 from bench.reproduce import page
 from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings

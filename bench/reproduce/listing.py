@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bench import record, report, table
+from bench import report, table
 from bench.device import default_jobs
-from bench.record import Cell, Record
+from bench.records import names, store
+from bench.records.record import Cell, Record
 from bench.reproduce import cost, published
 from bench.reproduce.committed import suites
 from bench.reproduce.execute import folder
@@ -28,7 +29,7 @@ def entries(name: str, device: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(out: Any) -> list[Record]:
-    return record.read_all(out)[0] if out.is_dir() else []
+    return store.read_all(out)[0] if out.is_dir() else []
 
 
 def _entry(
@@ -57,7 +58,7 @@ _estimates: dict[str, cost.Cost] = {}
 
 
 def _text(cell: Cell) -> str:
-    return table.canonical({key: value for key, value in cell.items() if key != "seed"})
+    return names.canonical({key: value for key, value in cell.items() if key != "seed"})
 
 
 def _done(cells: list[Cell], records: list[Record]) -> int:

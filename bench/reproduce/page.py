@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import report, stats, table
+from bench import stats, table
 from bench.disk.files import read_text, write_bytes
 from bench.errors import UsageError
-from bench.record import Record, read_all
+from bench.pages import origins
+from bench.records.notes import NOTE, find
+from bench.records.record import Record
+from bench.records.store import read_all
 from bench.report import Report
-from bench.reproduce.published import Row, Table, find, load
+from bench.reproduce.published import Row, Table, load
 from bench.reproduce.verdict import Finding, findings, short_source
 
 COLUMNS = (
@@ -30,10 +33,6 @@ VERDICTS = {
     "failed": "no run gave the figure",
     "not run": "there is no run of this row yet",
 }
-
-
-# In a results folder: what its runs are of, by `published.origin_of`, and of a table the profile.
-NOTE = "reproduced.json"
 
 
 def rewrite(out: Path) -> Report | None:
@@ -145,7 +144,7 @@ def save(
         _list(_reading(found)),
         *tail,
         *(["## Warnings", _list(map(table.markdown_text, warnings))] if warnings else []),
-        *(["## Where the numbers come from", _list(report.provenance_lines(records))] if records else []),
+        *(["## Where the numbers come from", _list(origins.provenance_lines(records))] if records else []),
     ]
     made["README.md"] = ("\n\n".join(blocks) + "\n").encode()
     for name, content in made.items():

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import stats
-from bench.record import PROTOCOL, Cell, Record, standing
+from bench.records.names import canonical
+from bench.records.record import PROTOCOL, Cell, Record
+from bench.records.settle import standing
 from bench.reproduce.published import Figure, Row, Table, Tolerance
-from bench.table import canonical
 
 Verdict = Literal["agrees", "differs", "not comparable", "unverified source", "failed", "not run"]
 

@@ -19,7 +19,7 @@ from typing import Any
 from bench.disk.files import write_bytes
 from bench.disk.lock import lock
 from bench.errors import BenchError, MachineError, UsageError
-from bench.record import provenance
+from bench.records.provenance import provenance
 from bench.speed import Parser, growth_page, laws
 from bench.speed.growth_page import FLOOR
 from bench.speed.laws import Series

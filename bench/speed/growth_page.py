@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench import table
 from bench.disk.files import write_bytes
 from bench.errors import UsageError
-from bench.record import origin_lines
+from bench.pages.origins import origin_lines
 from bench.speed import laws
 from bench.speed.laws import AXES, LEAST_MB, SERIES, SLACK, Series
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.disk.files import write_bytes
 from bench.errors import BenchError, UsageError
-from bench.record import provenance
+from bench.records.provenance import provenance
 from bench.report import REFERENCE
 from bench.speed import Parser
 

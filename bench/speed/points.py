@@ -19,13 +19,14 @@ import torch._dynamo
 from PIL import Image
 
 import bench.plot  # noqa: F401 - see above
-from bench import data, record, report, seeds, supervise
+from bench import data, report, seeds, supervise
 from bench.clock import peak_memory_mb
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
 from bench.measure import parameter_count
 from bench.measure.evidence import importance_weights
+from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.suite import DataChoice, Suite, Variant
 from bench.train import loss_function, optimiser, step
@@ -207,7 +208,7 @@ def _report(kind: str, size: int) -> Point:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         for made in _records(kind, size):
-            record.write(out, made)
+            store.write(out, made)
         start = time.perf_counter()
         report.write(out)
         return {"seconds": time.perf_counter() - start}

@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import record, report, table
+from bench import report, table
 from bench.device import peak_resident_mb
 from bench.errors import BenchError, UsageError
+from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.speed import Parser
 from bench.suite import DataChoice, Suite, Variant
@@ -80,7 +81,7 @@ def _planned(out: Path, chosen: Suite) -> None:
 
 
 def _over_records(function: Callable[[list[record.Record]], object]) -> Callable[[Path, Suite], None]:
-    return lambda out, _: _of(function, record.read_all(out)[0])
+    return lambda out, _: _of(function, store.read_all(out)[0])
 
 
 def _of(function: Callable[[list[record.Record]], object], records: list[record.Record]) -> None:
@@ -92,7 +93,7 @@ def _of(function: Callable[[list[record.Record]], object], records: list[record.
 _took: list[float] = []
 # Name -> the step. What `_of` times leaves the reading out.
 STEPS: dict[str, Callable[[Path, Suite], object]] = {
-    "read the records": lambda out, _: record.read_all(out),
+    "read the records": lambda out, _: store.read_all(out),
     "CSV": _over_records(table.csv),
     "Markdown": _over_records(lambda records: table.markdown(records, "mnist-dynamic")),
     "the whole report": lambda out, _: report.write(out),

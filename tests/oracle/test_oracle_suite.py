@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench import record
 from bench import suite as suites
 from bench.errors import UsageError
 from bench.measure import bounds
 from bench.oracle import checks, execute, page, suite
+from bench.records import record, store
 from bench.run import run_cell
 from tests.helpers import ROOT, call
 from tests.oracle.tiny import TINY
@@ -36,7 +36,7 @@ def test_the_shipped_suite() -> None:
     for key in ("d", "k", "noise"):
         assert len({problem[key] for problem in shipped.problems}) >= 3
     cells = shipped.cells("cpu")
-    assert len({record.record_id(suite.KIND, cell) for cell in cells}) == len(cells) == len(shipped.problems)
+    assert len({record.record_id(record.ORACLE, cell) for cell in cells}) == len(cells) == len(shipped.problems)
     json.dumps(cells)
 
 
@@ -169,7 +169,7 @@ def test_a_wrong_judge_ends_the_run_with_exit_code_1(
     def in_this_process(kind: str, cells: list[Any], out: Path, *, on_record: Any, **how: Any) -> None:
         for cell in cells:
             found, artefacts = run_cell(kind, cell, how["provenance"])
-            record.write(out, found, artefacts)
+            store.write(out, found, artefacts)
             on_record(found, 1.0)
 
     monkeypatch.setattr("bench.supervise.run_cells", in_this_process)
@@ -193,6 +193,6 @@ def test_other_records_and_these_do_not_mix(run: tuple[Path, subprocess.Complete
     (path,) = (folder / "out" / "runs").glob("*.json")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
-    assert record.read_all(tmp_path) == ([], [])
+    assert store.read_all(tmp_path) == ([], [])
     assert page.holds_only_oracle(tmp_path)
     assert not page.holds_only_oracle(tmp_path / "runs")

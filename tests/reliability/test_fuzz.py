@@ -28,12 +28,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bench.data as data
-from bench import execute, record, report, suite, table, weights
+from bench import execute, report, suite, table, weights
 from bench.data import readers, user_file
 from bench.errors import BenchError, DataError, UsageError
 from bench.notebook import Notebook
 from bench.oracle import page
 from bench.oracle import suite as oracle
+from bench.records import record, store
+from bench.records.notes import NOTE
 from bench.reproduce import cost, published
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
@@ -300,7 +302,7 @@ def test_published_files(recipe: bytes, figures: bytes) -> None:
 def test_notes_of_what_is_reproduced(content: bytes) -> None:
     """The whole page, or a line and no file changed."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        path = Path(folder, reproduced.NOTE)
+        path = Path(folder, NOTE)
         path.write_bytes(content)
         try:
             made = reproduced.rewrite(Path(folder))
@@ -328,7 +330,7 @@ def test_records_of_a_published_table(made: dict[str, Any]) -> None:
         for name, each in (("a", record_of_a_table()), ("b", made)):
             (Path(folder) / "runs" / f"{name}.json").write_text(json.dumps(each), encoding="utf-8")
         reproduced.write(Path(folder), table, "short", table.rows)
-        cost.known(table.suite("short", table.rows).cells("cpu")[0], record.read_all(Path(folder))[0])
+        cost.known(table.suite("short", table.rows).cells("cpu")[0], store.read_all(Path(folder))[0])
 
 
 # --- data
@@ -486,7 +488,7 @@ def test_records(made: Any) -> None:
         (out / "runs").mkdir()
         (out / "runs" / f"{SOUND['id']}.json").write_text(json.dumps(SOUND), encoding="utf-8")
         (out / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
-        records, warnings = record.read_all(out)
+        records, warnings = store.read_all(out)
         assert SOUND in records
         warnings += table.problems(records)
         for dataset, own in table.by_dataset(records).items():
@@ -509,7 +511,7 @@ def test_oracle_records(made: Any) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         (Path(folder) / "runs").mkdir()
         (Path(folder) / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
-        records, warnings = record.read_all(Path(folder), kinds=("oracle",))
+        records, warnings = store.read_all(Path(folder), kinds=("oracle",))
         if not records:  # nothing is written then
             return
         page.summary(records)
@@ -526,7 +528,7 @@ def test_files_that_were_records(content: bytes) -> None:
         out = Path(folder)
         (out / "runs").mkdir()
         (out / "runs" / "b.json").write_bytes(content)
-        records, warnings = record.read_all(out)
+        records, warnings = store.read_all(out)
         assert records or warnings
         with contextlib.suppress(UsageError):  # of a later version
-            record.finished(out, "b")
+            store.finished(out, "b")

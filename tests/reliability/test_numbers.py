@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import cli, record
+from bench import cli
+from bench.records import record
 from bench.run import run_cell
 from tests.helpers import call, cell, simulated, throughput_cell
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench import outside, record, supervise
+from bench import outside, supervise
+from bench.records import store
 from bench.run import run_cell
 from tests.helpers import call, forget_plugins, install, simulated
 from tests.reliability.faults import SUITE, program
@@ -157,7 +158,7 @@ def test_no_plugin_spoils_a_neighbour_or_the_output(
         "SystemExit: not today",
         "dies_on_import": f"error, {lost}",
     }
-    found, warnings = record.read_all(tmp_path / "out")
+    found, warnings = store.read_all(tmp_path / "out")
     assert (len(found), warnings) == (len(names) + 1, [])
     # The same cells alone in this process give the same bytes.
     by_name = {made["cell"]["variant"]: made for made in found}

@@ -20,7 +20,7 @@ from bench.report import Report
 from bench.reproduce import committed
 from bench.reproduce.published import Tolerance
 from tests.helpers import BUDGET, MEASURE, ROOT, call
-from tests.test_merge import WITHOUT_TORCH
+from tests.records.test_merge import WITHOUT_TORCH
 
 SUITE = f"""
 seeds = 2

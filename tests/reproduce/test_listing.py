@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import cli, record
+from bench import cli
 from bench import device as devices
+from bench.records import record, store
 from bench.reproduce import cost, listing, published
 from tests.helpers import call
 from tests.reproduce.tiny import RECIPE, write
@@ -47,7 +48,7 @@ def test_the_list_names_rows_time_and_what_is_computed(
     monkeypatch.chdir(tmp_path)
     out = Path("results") / "reproduce" / "tiny-short"
     for cell in table.suite("short", table.rows[:1]).cells("cpu")[:2]:
-        record.write(out, finished(cell, 120.0, devices.describe("cpu")))
+        store.write(out, finished(cell, 120.0, devices.describe("cpu")))
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu")
     assert code == cli.OK
     assert text.startswith("tiny: A tiny table (Nobody 2026)")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, plot, record
-from bench.merge import merge
+from bench import cli, plot
+from bench.records import store
+from bench.records.merge import merge
 from bench.reproduce import page, published
 from bench.reproduce.execute import reproduce
 from tests.helpers import call
@@ -58,7 +59,7 @@ def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_figures_are_those_of_the_records(folder: Path) -> None:
-    records = record.read_all(folder / "out")[0]
+    records = store.read_all(folder / "out")[0]
     elbos = [found["metrics"]["elbo_nats"] for found in records if found["cell"]["variant"] == "linear"]
     with (folder / "out" / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}

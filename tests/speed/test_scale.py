@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import record, report, table
+from bench import report, table
+from bench.records import record, store
 from bench.speed import scale
 from tests import fake_records as fake
 from tests.helpers import ROOT
@@ -24,7 +25,7 @@ def made(out: Path, cells: int, seeds: int) -> list[record.Record]:
 def test_the_made_up_records_are_those_of_the_cells(tmp_path: Path) -> None:
     records = made(tmp_path, 12, 3)
     assert len(records) == 12
-    assert record.read_all(tmp_path) == (sorted(records, key=lambda each: each["id"]), [])
+    assert store.read_all(tmp_path) == (sorted(records, key=lambda each: each["id"]), [])
     (group,) = table.groups(records)
     assert [len(row.records) for row in group.rows] == [3] * 4
     scale._planned(tmp_path, scale.suite(12, 3))

@@ -30,7 +30,7 @@ app = App(name="bench-peers", help=HELP, help_format="plaintext", version_flags=
 
 def _provenance() -> dict[str, Any]:
     from bench import device
-    from bench.record import provenance
+    from bench.records.provenance import provenance
 
     found = provenance()
     versions = found["versions"] | {"pythae": version("pythae")}

@@ -15,7 +15,7 @@ from typing import Any
 from bench.errors import UsageError
 from variants import registry
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parents[2]
 # Files and folders without which a training would not be what it is. Of the recipes only a cell's own is one of them.
 TRAINING = (
     "bench/data",

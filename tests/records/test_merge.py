@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from bench import merge, record, report, table
+from bench import table
 from bench.errors import UsageError
+from bench.pages import origins
+from bench.records import merge, record, schema, settle, store
 from tests import fake_records as fake
 from tests.helpers import ROOT, Killed, killed_after
 
@@ -42,7 +44,7 @@ def of(machine: str, started: str, *records: fake.Record, elbo: float = 0.0) -> 
 
 
 def tables(out: Path) -> str:
-    records, _ = record.read_all(out)
+    records, _ = store.read_all(out)
     return table.csv(records) + table.markdown(records, "mnist-dynamic")
 
 
@@ -66,7 +68,7 @@ def test_the_halves_of_a_suite_merge_by_a_plain_copy(tmp_path: Path) -> None:
         shutil.copytree(fake.write(tmp_path / str(number), half) / "runs", tmp_path / "c" / "runs", dirs_exist_ok=True)
     assert names(tmp_path / "c") == names(whole)
     assert tables(tmp_path / "c") == tables(whole)
-    assert record.read_all(tmp_path / "c")[1] == []
+    assert store.read_all(tmp_path / "c")[1] == []
 
 
 def test_merging_in_any_order_and_again_gives_the_same_tables(tmp_path: Path) -> None:
@@ -100,11 +102,11 @@ def test_of_runs_with_other_figures_the_latest_counts_and_both_are_named(tmp_pat
         (line,) = done.lines
         assert f"{old['metrics']['elbo_nats']} and {new['metrics']['elbo_nats']}, on A and on BB" in line
         assert "the second counts, started last" in line
-        (kept,), warnings = record.read_all(out)
+        (kept,), warnings = store.read_all(out)
         assert kept == new
         assert warnings == [line]
         # What counts has the name by which `vaebench run` finds it, and its own pictures.
-        assert record.read(out / "runs" / f"{new['id']}.json") == new
+        assert schema.read(out / "runs" / f"{new['id']}.json") == new
         assert (out / "runs" / f"{new['id']}.npz").read_bytes() == (b / "runs" / f"{new['id']}.npz").read_bytes()
         (aside,) = [name for name in names(out) if name.endswith(".npz") and name != f"{new['id']}.npz"]
         assert (out / "runs" / aside).read_bytes() == (a / "runs" / f"{new['id']}.npz").read_bytes()
@@ -117,9 +119,9 @@ def test_pictures_of_one_run_do_not_stand_beside_another(tmp_path: Path) -> None
     for order in ((a, b), (b, a)):
         out = tmp_path / "".join(path.name for path in order)
         merge.merge(order, out)
-        assert record.read(out / "runs" / f"{new['id']}.json") == new
+        assert schema.read(out / "runs" / f"{new['id']}.json") == new
         (pictures,) = (out / "runs").glob("*.npz")
-        assert record.read(pictures.with_suffix(".json")) == old
+        assert schema.read(pictures.with_suffix(".json")) == old
 
 
 @pytest.mark.parametrize("second", [True, False])
@@ -147,7 +149,7 @@ def test_killed_at_any_moment_no_run_has_the_pictures_of_another_and_merging_aga
                 ended = True
             for pictures in (out / "runs").glob("*.npz"):
                 if pictures.with_suffix(".json").exists():
-                    assert record.machine(record.read(pictures.with_suffix(".json"))) == pictures.read_text()
+                    assert record.machine(schema.read(pictures.with_suffix(".json"))) == pictures.read_text()
             merge.merge(then, out)
             assert content(out) == content(tmp_path / "whole")
             if ended:
@@ -163,7 +165,7 @@ def test_a_finished_run_counts_before_a_later_one_that_failed(tmp_path: Path) ->
     (line,) = merge.merge([b, a], tmp_path / "c").lines
     assert "timeout and ok, on B and on A" in line
     assert "the second counts, which finished" in line
-    assert [each["status"] for each in record.read_all(tmp_path / "c")[0]] == ["ok"]
+    assert [each["status"] for each in store.read_all(tmp_path / "c")[0]] == ["ok"]
 
 
 def test_the_same_run_under_two_names_is_counted_once(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_the_same_run_under_two_names_is_counted_once(tmp_path: Path) -> None:
     # The same figures, measured at another time.
     again = of("Example CPU", LATER, RUNS[1])[0]
     (out / "runs" / "again.json").write_text(json.dumps(again))
-    records, warnings = record.read_all(out)
+    records, warnings = store.read_all(out)
     assert len(records) == len(RUNS)
     assert sorted(warnings) == sorted(
         [
@@ -188,7 +190,7 @@ def test_the_same_run_under_two_names_is_counted_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_named_after_its_run_is_named(tmp_path: Path) -> None:
     out = fake.write(tmp_path, RUNS[:1])
     (out / "runs" / f"{RUNS[0]['id']}.json").rename(out / "runs" / "mine.json")
-    records, warnings = record.read_all(out)
+    records, warnings = store.read_all(out)
     assert len(records) == 1
     assert warnings == [f"mine.json is not named after its run {RUNS[0]['id']}, so `vaebench run` overlooks it"]
 
@@ -219,7 +221,7 @@ def test_speeds_of_two_machines_stand_in_columns_of_their_own(tmp_path: Path) ->
     a, b = fake.write(tmp_path / "a", of("A", NOON, *TIMED)), fake.write(tmp_path / "b", of("BB", LATER, *TIMED))
     done = merge.merge([a, b], tmp_path / "c")
     assert (done.copied, done.lines) == (4, ())
-    records, warnings = record.read_all(tmp_path / "c")
+    records, warnings = store.read_all(tmp_path / "c")
     assert (len(records), warnings) == (4, [])
     columns = table.throughput(records, "mnist-dynamic").columns
     assert list(columns) == ["cpu, A", "cpu, BB"]
@@ -248,7 +250,7 @@ def test_the_page_names_all_machines_and_commits() -> None:
     other = copy.deepcopy(RUNS[3:])
     for each in other:
         each["provenance"] |= {"device_name": "BB", "commit": "f" * 40}
-    page = "\n".join(report.provenance_lines([*of("A", NOON, *RUNS[:3]), *other]))
+    page = "\n".join(origins.provenance_lines([*of("A", NOON, *RUNS[:3]), *other]))
     for part in ("cpu (A, threads 1, fp32); cpu (BB, threads 1, fp32)", "`0123456789ab`, `ffffffffffff`"):
         assert part in page
 
@@ -259,7 +261,7 @@ def test_what_is_no_record_is_named_and_no_folder_is_refused(tmp_path: Path) -> 
     (line,) = merge.merge([a], tmp_path / "c").lines
     assert "half.json is unreadable" in line
     assert line.endswith("it is not copied")
-    assert len(record.read_all(tmp_path / "c")[0]) == len(RUNS)
+    assert len(store.read_all(tmp_path / "c")[0]) == len(RUNS)
     with pytest.raises(UsageError, match="no records in"):
         merge.merge([a, tmp_path / "none"], tmp_path / "d")
     assert not (tmp_path / "d").exists()
@@ -286,7 +288,7 @@ def test_what_needs_torch_says_so_in_one_line() -> None:
 
 
 def settled(*records: Any) -> list[Any]:
-    return record.settle((each["id"], each) for each in records)[0]
+    return settle.settle((each["id"], each) for each in records)[0]
 
 
 def test_runs_of_one_cell_are_settled_by_no_figure() -> None:

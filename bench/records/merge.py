@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import record, text
+from bench import text
 from bench.disk import files
 from bench.disk.lock import lock
 from bench.errors import MachineError, UsageError
-from bench.record import Record
-from bench.reproduce.page import NOTE
+from bench.records import record, schema, settle, store
+from bench.records.notes import NOTE
+from bench.records.record import Record
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     with lock(out):
         unlike = _merge_notes(others, out)
         copied, lines = _copy_all(others, out / "runs")
-    _, doubts = record.read_all(out, record.KINDS)
+    _, doubts = store.read_all(out, record.KINDS)
     return Merged(out, copied, tuple(map(text.printable, [*lines, *doubts, *unlike])))
 
 
@@ -109,19 +110,19 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
     here: dict[tuple[str, ...], list[_Twin]] = {}
     for path in sorted(runs.glob("*.json")):
         try:
-            found = record.read(path)
+            found = schema.read(path)
         except ValueError:
             continue  # it is named below, with all that is wrong in this folder
-        here.setdefault(record.place(found), []).append(_twin(path.stem, found))
+        here.setdefault(settle.place(found), []).append(_twin(path.stem, found))
     copied, lines = 0, list[str]()
     for folder in folders:
         for path in sorted((folder / "runs").glob("*.json")):
             try:
-                found = record.read(path)
+                found = schema.read(path)
             except ValueError as error:
                 lines.append(f"{folder}: {error}; it is not copied")
                 continue
-            twins = here.setdefault(record.place(found), [])
+            twins = here.setdefault(settle.place(found), [])
             mine = _twin(found["id"], found)
             if same := next((twin for twin in twins if twin.figures == mine.figures), None):
                 name = "" if same.name == path.stem else f" as {same.name}.json"
@@ -143,8 +144,8 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
 
 
 def _twin(name: str, found: Record) -> _Twin:
-    text = json.dumps(record.figures(found), sort_keys=True)
-    return _Twin(name, hashlib.sha256(text.encode()).hexdigest(), record.standing(found))
+    text = json.dumps(settle.figures(found), sort_keys=True)
+    return _Twin(name, hashlib.sha256(text.encode()).hexdigest(), settle.standing(found))
 
 
 def _aside(twin: _Twin) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bench import record
 from bench.disk import files, lock
 from bench.errors import MachineError
 from tests.helpers import call, finish, start, wait_for
@@ -183,11 +182,11 @@ def test_a_report_is_whole_although_a_run_begins_beside_it(tmp_path: Path, monke
     def begin(handle: int) -> None:
         sync(handle)
         if list(page.parent.glob(".partial-*")):
-            monkeypatch.setattr(record.os, "fsync", sync)
+            monkeypatch.setattr(files.os, "fsync", sync)
             with lock.lock(page.parent):
                 assert not list(page.parent.glob(".partial-*"))
 
-    monkeypatch.setattr(record.os, "fsync", begin)
+    monkeypatch.setattr(files.os, "fsync", begin)
     files.write_bytes(page, b"a page")
     assert page.read_bytes() == b"a page"
     assert [path.name for path in page.parent.iterdir()] == ["README.md"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import record
 from bench.disk import files
 from bench.errors import MachineError, UsageError
+from bench.records import provenance, record, schema, store
 from bench.settings import Budget, Measure
 from bench.suite import DataChoice, Suite, Variant
 from tests import fake_records as fake
@@ -46,17 +46,17 @@ def test_a_name_does_not_depend_on_the_order_of_keys_but_on_the_protocol(monkeyp
 
 def finished(out: Path, **changes: Any) -> record.Record:
     made = record.new("quality", cell(), {"commit": None}) | {"status": "ok"} | changes
-    record.write(out, made)
+    store.write(out, made)
     return made
 
 
 def test_write_read_and_replace(tmp_path: Path) -> None:
     made = finished(tmp_path, reason="é ∞")
     path = tmp_path / "runs" / f"{made['id']}.json"
-    assert record.read(path) == made
+    assert schema.read(path) == made
     finished(tmp_path, reason=None)
-    assert record.read(path)["reason"] is None
-    assert record.read_all(tmp_path) == ([record.read(path)], [])
+    assert schema.read(path)["reason"] is None
+    assert store.read_all(tmp_path) == ([schema.read(path)], [])
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -71,19 +71,19 @@ def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
     (made,) = Suite(
         "s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget=budget, measure=how
     ).cells("cpu")
-    record.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
-    (found,), warnings = record.read_all(tmp_path)
+    store.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
+    (found,), warnings = store.read_all(tmp_path)
     assert (found["cell"], warnings) == (made, [])
     assert {"patience", "gap_split"} <= made["budget"].keys() | made["measure"].keys()
     # No number may be a text: tables reckon with them.
-    record.write(tmp_path, found | {"cell": made | {"measure": made["measure"] | {"nll_samples": "9"}}})
-    assert record.read_all(tmp_path)[0] == []
+    store.write(tmp_path, found | {"cell": made | {"measure": made["measure"] | {"nll_samples": "9"}}})
+    assert store.read_all(tmp_path)[0] == []
 
 
 def test_pictures_of_another_run_do_not_stay(tmp_path: Path) -> None:
     made = finished(tmp_path)
     pictures = tmp_path / "runs" / f"{made['id']}.npz"
-    record.write(tmp_path, made, b"pictures")
+    store.write(tmp_path, made, b"pictures")
     assert pictures.read_bytes() == b"pictures"
     finished(tmp_path, status="error", reason="run again, it fails")
     assert not pictures.exists()
@@ -100,21 +100,21 @@ def test_killed_between_a_record_and_its_pictures(
         out = tmp_path / str(steps)
         made = finished(out, reason="old")
         path, pictures = (out / "runs" / f"{made['id']}{ending}" for ending in (".json", ".npz"))
-        record.write(out, made, old)
+        store.write(out, made, old)
         if not replaced:
             path.unlink()  # the pictures of a run that was killed before its record
         try:
             with killed_after(steps):
-                record.write(out, made | {"reason": "new"}, new)
+                store.write(out, made | {"reason": "new"}, new)
             break
         except Killed:
             pass
         beside = pictures.read_bytes() if pictures.exists() else None
         assert path.exists() or not replaced
         if path.exists():
-            assert beside in (({"old": old, "new": new}[record.read(path)["reason"]], None) if replaced else (new,))
+            assert beside in (({"old": old, "new": new}[schema.read(path)["reason"]], None) if replaced else (new,))
     assert steps
-    assert record.read(path)["reason"] == "new"
+    assert schema.read(path)["reason"] == "new"
     assert (pictures.read_bytes() if pictures.exists() else None) == new
 
 
@@ -131,7 +131,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(MachineError, match="No space left on device; choose another folder"):
         files.write_bytes(path, b"new")
     assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("a.json", b"old")]
@@ -159,33 +159,33 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
 def test_what_is_no_record_is_a_warning(tmp_path: Path, content: bytes, words: str) -> None:
     made = finished(tmp_path)
     (tmp_path / "runs" / "odd.json").write_bytes(content)
-    records, warnings = record.read_all(tmp_path)
+    records, warnings = store.read_all(tmp_path)
     assert records == [made]
     assert len(warnings) == 1
     assert warnings[0].startswith(f"odd.json {words}")
     with pytest.raises(UsageError, match="update vaebench") if "has schema" in words else contextlib.nullcontext():
-        assert not record.finished(tmp_path, "odd")
+        assert not store.finished(tmp_path, "odd")
 
 
 def test_cells_that_failed_are_not_finished(tmp_path: Path) -> None:
     for status in record.STATUSES:
         made = finished(tmp_path, status=status)
-        assert (record.finished(tmp_path, made["id"]) is not None) == (status in ("ok", "diverged"))
-    assert not record.finished(tmp_path, "none")
+        assert (store.finished(tmp_path, made["id"]) is not None) == (status in ("ok", "diverged"))
+    assert not store.finished(tmp_path, "none")
 
 
 def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = record.provenance()
+    facts = provenance.provenance()
     assert {"python", "vaebench", "torch", "torchvision", "numpy"} == set(facts["versions"])
     json.dumps(facts, allow_nan=False)
     if (ROOT / ".git").exists():
         assert len(facts["commit"]) == 40
     # Outside a checkout, or inside somebody else's: the commit is unknown, and not theirs.
     for folder in (tmp_path, ROOT / "bench" / "data"):
-        monkeypatch.setattr(record, "__file__", str(folder / "record.py"))
-        assert record.provenance()["commit"] is None
+        monkeypatch.setattr(provenance, "__file__", str(folder / "records" / "provenance.py"))
+        assert provenance.provenance()["commit"] is None
     monkeypatch.setenv("PATH", "")
-    assert record.provenance()["dirty"] is None
+    assert provenance.provenance()["dirty"] is None
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,6 @@ def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path,
     whole = fake.quality("vanilla", 0)
     for name, content in ((whole["id"], whole), ("broken", whole | broken)):
         files.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
-    records, warnings = record.read_all(tmp_path)
+    records, warnings = store.read_all(tmp_path)
     assert [r["id"] for r in records] == [whole["id"]]
     assert warnings == ["broken.json lacks parts of a record"]
