@@ -193,7 +193,8 @@ def compare(
     settings
         key=value ..., as for `run`.
     """
-    from bench.compare import check, differences
+    from bench.compare import check
+    from bench.stats.differences import differences
 
     names = _split(names)
     if len(dict.fromkeys(names)) < 2:
@@ -525,9 +526,9 @@ def _check_jobs(jobs: int | None) -> None:
 
 def _finish(outcome: "Outcome", json: bool) -> int:
     if json:
-        from bench import table
+        from bench.stats import frame
 
-        rows = jsonlib.loads(table.frame(outcome.records).to_json(orient="records"))
+        rows = jsonlib.loads(frame.frame(outcome.records).to_json(orient="records"))
         _print_json(
             {
                 "out": str(outcome.out),

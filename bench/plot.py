@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import stats
 from bench.disk.files import LARGEST
 from bench.records.names import canonical, row_name
 from bench.records.record import Record
-from bench.table import BASELINE, DASH, Group, Row, Throughput, groups
+from bench.stats import intervals
+from bench.stats import metrics as known
+from bench.stats.groups import BASELINE, Group, Row, groups
+from bench.stats.speeds import Throughput
+from bench.table import DASH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -193,7 +196,7 @@ def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
     if not rows:
         return None
     values = {row: list(row.values("elbo_nats").values()) for row in rows}
-    summaries = {row: stats.summarise(found) for row, found in values.items()}
+    summaries = {row: intervals.summarise(found) for row, found in values.items()}
     upper = [value for row in rows[: math.ceil(len(rows) / 2)] for value in values[row]]
     width = max(upper) - min(upper)
     # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
@@ -242,7 +245,7 @@ def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
 
 def _elbo_row(axis: "Axes", place: int, row: Row, look: Style) -> None:
     values = row.values("elbo_nats")
-    summary = stats.summarise(list(values.values()))
+    summary = intervals.summarise(list(values.values()))
     offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.0]
     if summary.low is not None and summary.high is not None:
         axis.plot([summary.low, summary.high], [place, place], color=look.colour, linewidth=2, solid_capstyle="butt")
@@ -659,7 +662,7 @@ def _stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, s
 
 def _seed_points(axis: "Axes", place: float, values: np.ndarray) -> tuple[float, float]:
     """Every seed's value as a point with their interval behind; the leftmost and the rightmost place of them."""
-    summary = stats.summarise(values.tolist())
+    summary = intervals.summarise(values.tolist())
     if summary.low is not None and summary.high is not None:
         for width, colour in ((3.6, "white"), (1.6, INK)):
             axis.plot(
@@ -871,7 +874,7 @@ def _sandwich(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray]
 
 def _estimates(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray], metrics: tuple[str, ...]) -> None:
     """For every row one line per metric, which estimates -log p(x): `[seeds, metrics]`."""
-    labels = [stats.metric(metrics[0]).label.removeprefix("NLL (").removesuffix(")"), "AIS"]
+    labels = [known.metric(metrics[0]).label.removeprefix("NLL (").removesuffix(")"), "AIS"]
     for index, (label, colour, marker) in enumerate(zip(labels, (COLOURS[0], COLOURS[1]), "os", strict=True)):
         middle, height, reach = [], [], []
         for place, row in enumerate(rows):
@@ -1018,7 +1021,7 @@ def throughput(timed: Throughput, looks: Mapping[str, Style], dataset: str) -> "
         for line, (label, column) in zip(panels, columns.items(), strict=True):
             for axis, metric in zip(line, metrics, strict=True):
                 _bars(axis, names, column, metric, looks)
-                axis.set_title(f"{stats.metric(metric).label} on {_label(label)}")
+                axis.set_title(f"{known.metric(metric).label} on {_label(label)}")
                 axis.set_xlabel("samples/s, higher is better →")
             line[0].set_yticks(range(len(names)), [_label(name) for name in names])
             line[0].set_ylim(len(names) - 0.5, -0.5)
@@ -1288,8 +1291,8 @@ def all_figures(records: Sequence[Record], artefacts: Artefacts) -> Iterator[tup
     hexadecimal name is added where a data set holds several that differ in more than their support.
     """
     from bench.records.names import digest, slug
-    from bench.table import apart, by_dataset
-    from bench.table import throughput as timings
+    from bench.stats.groups import apart, by_dataset
+    from bench.stats.speeds import throughput as timings
 
     looks = styles(records)
     for dataset, found in by_dataset(records).items():

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import stats, table
+from bench import table
 from bench.errors import UsageError
 from bench.pages.origins import provenance_lines
 from bench.records import names
 from bench.records.record import Record
+from bench.stats import frame, groups, intervals, metrics
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 
@@ -57,9 +58,9 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         files.append(path)
 
     markdown: dict[str, str] = {}
-    for dataset, own in table.by_dataset(records).items():
+    for dataset, own in groups.by_dataset(records).items():
         markdown[dataset] = table.markdown(own, dataset)
-        save(out / "tables" / f"{dataset}.csv", table.csv(own).encode())
+        save(out / "tables" / f"{dataset}.csv", frame.csv(own).encode())
         save(out / "tables" / f"{dataset}.md", markdown[dataset].encode())
         save(out / "tables" / f"{dataset}.tex", table.latex(own, dataset).encode())
     plots: dict[str, list[str]] = {}
@@ -103,9 +104,9 @@ def beside(records: Sequence[Record], reference: Sequence[Record]) -> tuple[tabl
     Returns:
         Headers and cells, and the notes.
     """
-    theirs = {names.canonical(group.settings): group for group in table.groups(reference)}
+    theirs = {names.canonical(group.settings): group for group in groups.groups(reference)}
     lines, notes = [], []
-    for group in table.groups(records):
+    for group in groups.groups(records):
         if not any(row.values("elbo_nats") for row in group.rows):
             continue
         match = theirs.get(names.canonical(group.settings))
@@ -124,14 +125,14 @@ def beside(records: Sequence[Record], reference: Sequence[Record]) -> tuple[tabl
     return (["data", "variant", "here", "reference", "here - reference"], lines), notes
 
 
-def _elbo(row: table.Row | None, summary: stats.Summary | None) -> str:
+def _elbo(row: groups.Row | None, summary: intervals.Summary | None) -> str:
     """`"-101.20 ± 0.35, 5 seeds, cpu"`; a dash without a row or a value."""
     if row is None or summary is None:
         return table.DASH
     return f"{table.spread(summary, 2)}, {summary.n} seed{'s' if summary.n > 1 else ''}, {row.device}"
 
 
-def _nearest(group: table.Group, others: Iterable[table.Group]) -> str:
+def _nearest(group: groups.Group, others: Iterable[groups.Group]) -> str:
     """Why nothing compares: the fewest settings in which any group of the reference's same data differs."""
     found = [_differences(group.settings, other.settings) for other in others if other.dataset == group.dataset]
     if not found:
@@ -201,10 +202,10 @@ _FORMS = (("CSV at full precision", "csv"), ("Markdown", "md"), ("LaTeX", "tex")
 
 
 def _reading(records: Sequence[Record]) -> list[str]:
-    used = stats.ordered(name for group in table.groups(records) for name in group.metrics)
+    used = metrics.ordered(name for group in groups.groups(records) for name in group.metrics)
     if any(record["kind"] == "throughput" for record in records):
-        used = stats.ordered([*used, *(name for r in records if r["kind"] == "throughput" for name in r["metrics"])])
-    entries = [stats.metric(name) for name in used]
+        used = metrics.ordered([*used, *(name for r in records if r["kind"] == "throughput" for name in r["metrics"])])
+    entries = [metrics.metric(name) for name in used]
     return [
         "The tables below one line in bold are one comparison group: same data, split, binarisation, likelihood "
         "support, budget, measurement, precision and protocol. Nothing is ranked across groups.",

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from bench import suite
-from bench.compare import Difference, check, differences
+from bench.compare import check
 from bench.errors import UsageError
+from bench.stats.differences import Difference, differences
 from tests import fake_records as fake
 
 SEEDS = range(3)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from bench import plot, table
+from bench.stats import groups, speeds
 from tests import fake_records as fake
 
 
-def only(records: list[fake.Record]) -> tuple[table.Group, dict[str, plot.Style]]:
-    (group,) = table.groups(records)
+def only(records: list[fake.Record]) -> tuple[groups.Group, dict[str, plot.Style]]:
+    (group,) = groups.groups(records)
     return group, plot.styles(records)
 
 
@@ -97,18 +98,18 @@ def test_throughput_has_a_line_of_panels_per_device() -> None:
     records = [fake.throughput(name, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda:0")]
     del records[0]["metrics"]["sample_samples_per_s"]
     records.append(fake.throughput("beta") | {"status": "error", "metrics": {}})
-    figure = plot.throughput(table.throughput(records, "mnist-dynamic"), plot.styles(records), "mnist-dynamic")
+    figure = plot.throughput(speeds.throughput(records, "mnist-dynamic"), plot.styles(records), "mnist-dynamic")
     assert figure is not None
     assert len(figure.axes) == 6
     assert "training on cuda" in texts(figure)
     drawn(figure)
-    assert plot.throughput(table.throughput([], "mnist-dynamic"), {}, "mnist-dynamic") is None
+    assert plot.throughput(speeds.throughput([], "mnist-dynamic"), {}, "mnist-dynamic") is None
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
 def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
-    rows = [row for group in table.groups(records) for row in group.rows]
+    rows = [row for group in groups.groups(records) for row in group.rows]
     artefacts = {record["id"]: fake.artefact(record, shape) for record in records}
     for show in (plot.reconstructions, plot.samples):
         figure = show(rows, artefacts, "toy")
@@ -137,7 +138,7 @@ def test_vectors_have_no_pictures_but_a_latent_plane() -> None:
 
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     records = [fake.quality(variant, 0) for variant in fake.NAMES]
-    rows = [row for group in table.groups(records) for row in group.rows]
+    rows = [row for group in groups.groups(records) for row in group.rows]
     artefacts = {record["id"]: fake.artefact(record) for record in records}
     figure = plot.latent_plane(rows, artefacts, "toy")
     assert figure is not None
@@ -237,7 +238,7 @@ def bars(axis: Any) -> list[tuple[float, float]]:
     return [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches]
 
 
-def means(group: table.Group, name: str) -> list[float]:
+def means(group: groups.Group, name: str) -> list[float]:
     return [float(np.mean(list(row.values(name).values()))) for row in group.rows if row.values(name)]
 
 

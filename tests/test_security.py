@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, plot, report, suite, table, weights
+from bench import data, plot, report, suite, weights
 from bench.data import user_file
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
 from bench.records import merge, record, store
 from bench.reproduce import page, published
+from bench.stats import frame
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
 from tests.reproduce import tiny
@@ -284,7 +285,7 @@ def test_a_record_does_not_steer_the_terminal(tmp_path: Path) -> None:
 
 def test_no_text_is_a_formula_to_a_spreadsheet() -> None:
     records = [fake.quality("=1+1", seed) for seed in range(3)] + [fake.quality("vanilla", seed) for seed in range(3)]
-    text = table.csv(records)
+    text = frame.csv(records)
     assert ",'=1+1," in text
     assert ",=1+1" not in text
     # Numbers are numbers, below zero too.

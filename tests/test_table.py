@@ -9,8 +9,9 @@ import random
 import pandas as pd
 import pytest
 
-from bench import stats, table
+from bench import table
 from bench.records import names
+from bench.stats import frame, groups, intervals, speeds
 from tests import fake_records as fake
 
 
@@ -19,7 +20,7 @@ def three(variant: str, levels: tuple[float, ...], **settings: object) -> list[f
 
 
 def labels(records: list[fake.Record]) -> list[list[str]]:
-    return [[row.label for row in group.rows] for group in table.groups(records)]
+    return [[row.label for row in group.rows] for group in groups.groups(records)]
 
 
 def test_rows_are_sorted_by_elbo_and_rows_without_a_bound_come_last() -> None:
@@ -37,14 +38,14 @@ def test_rows_are_sorted_by_elbo_and_rows_without_a_bound_come_last() -> None:
 def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
     records = three("vanilla", (-100, -100.1, -100.2)) + three("linear", (-130, -130.2, -130.1), **other)
     assert sorted(labels(records)) == [["linear"], ["vanilla"]]
-    assert all(not any(group.best.values()) for group in table.groups(records))
+    assert all(not any(group.best.values()) for group in groups.groups(records))
     assert "*" not in table.terminal(records)
 
 
 def test_device_and_threads_are_no_part_of_the_group() -> None:
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, device="cuda:0"), fake.quality("beta", 0)]
     records[2]["cell"]["threads"] = 8
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     assert sorted(row.label for row in group.rows) == ["beta [cpu]", "vanilla [cpu]", "vanilla [cuda]"]
 
 
@@ -55,12 +56,12 @@ def test_overrides_make_a_row_of_their_own() -> None:
 
 def test_marks_follow_the_paired_interval() -> None:
     records = three("conv", (-97, -97.3, -97.1)) + three("vanilla", (-100, -100.1, -99.9))
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     assert group.best["elbo_nats"] == {"conv"}
     assert group.best["nll_is500_nats"] == {"conv"}
     assert "kl_nats" not in group.best
     assert "parameters" not in group.best
-    half = f"{stats.summarise([-97, -97.3, -97.1]).half_width:.2f}"
+    half = f"{intervals.summarise([-97, -97.3, -97.1]).half_width:.2f}"
     assert f"**-97.13 ± {half}**" in table.markdown(records, "mnist-dynamic")
     assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in table.latex(records, "mnist-dynamic")
     assert f"-97.13 ± {half}*" in table.terminal(records)
@@ -78,7 +79,7 @@ def test_failed_runs_stay_in_every_table() -> None:
     assert "0/3 ok" in table.terminal(records)
     assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in table.terminal(records)
     assert "0/3 ok (1 error, 2 timeout)" in table.latex(records, "mnist-dynamic")
-    lines = pd.read_csv(io.StringIO(table.csv(records))).set_index("label")
+    lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert (lines.loc["beta", "ok"], lines.loc["beta", "total"]) == (0, 3)
     assert pd.isna(lines.loc["beta", "elbo_nats_mean"])
     assert lines.loc["vanilla", "elbo_nats_n"] == 2
@@ -87,14 +88,14 @@ def test_failed_runs_stay_in_every_table() -> None:
 
 def test_a_failed_run_joins_the_group_of_its_variant() -> None:
     records = [*three("vanilla", (-100, -100, -100)), fake.quality("vanilla", 3, status="error", reason="x")]
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     assert group.rows[0].count == "3/4 ok (1 error)"
     assert group.seeds == [0, 1, 2, 3]
 
 
 def test_a_variant_that_never_ran_gets_a_group_that_says_so() -> None:
     records = [*three("vanilla", (-100, -100, -100)), fake.quality("beta", 0, status="error", reason="x")]
-    first, second = table.groups(records)
+    first, second = groups.groups(records)
     assert first.settings["support"] == "binary"
     assert "support unknown" in second.title
 
@@ -103,7 +104,7 @@ def test_the_latest_run_of_a_cell_stands_even_if_it_failed() -> None:
     old, new = fake.quality("vanilla", 0), fake.quality("vanilla", 0, status="error", reason="x")
     new["id"] += "_again"
     new["provenance"]["started"] = "2026-02-01T00:00:00Z"
-    (group,) = table.groups([new, old])
+    (group,) = groups.groups([new, old])
     assert group.rows[0].count == "0/1 ok (1 error)"
 
 
@@ -117,7 +118,7 @@ def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:
 
 def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
     records = three("vanilla", (-100, -101, math.nan))
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     assert group.rows[0].values("elbo_nats") == {0: -100, 1: -101}
     assert any("elbo_nats is nan" in line for line in table.problems(records))
     assert f"-100.50 ± {table.DASH} (n=2)" in table.markdown(records, "mnist-dynamic")
@@ -127,13 +128,13 @@ def test_timings_in_another_precision_are_named_beside_figures_in_the_usual() ->
     timed = fake.throughput("vanilla")
     timed["cell"]["precision"] = "bf16+compile"
     records = [fake.quality("vanilla", seed) for seed in range(3)] + [timed]
-    assert list(table.throughput(records, "mnist-dynamic").columns) == ["cpu, bf16+compile"]
-    assert "train_samples_per_s_cpu_bf16_compile_median" in table.frame(records).columns
+    assert list(speeds.throughput(records, "mnist-dynamic").columns) == ["cpu, bf16+compile"]
+    assert "train_samples_per_s_cpu_bf16_compile_median" in frame.frame(records).columns
 
 
 def test_csv_keeps_full_precision() -> None:
     levels = (-100.123456789012, -100.2, -100.3)
-    (line,) = csv.DictReader(io.StringIO(table.csv(three("vanilla", levels))))
+    (line,) = csv.DictReader(io.StringIO(frame.csv(three("vanilla", levels))))
     assert float(line["elbo_nats_mean"]) == math.fsum(levels) / 3
     assert {f"elbo_nats_{part}" for part in ("seed_std", "low", "high", "n", "best")} <= line.keys()
     assert json.loads(line["budget"])["epochs"] == 10
@@ -142,12 +143,12 @@ def test_csv_keeps_full_precision() -> None:
 def test_throughput_is_joined_by_device_and_never_lost() -> None:
     records = [*three("vanilla", (-100, -101, -102)), fake.throughput("vanilla"), fake.throughput("conv")]
     records += [fake.throughput("vanilla", device="cuda:0"), fake.throughput("vanilla", dataset="fashion_mnist")]
-    found = table.throughput(records, "mnist-dynamic")
+    found = speeds.throughput(records, "mnist-dynamic")
     assert {label: set(column) for label, column in found.columns.items()} == {
         "cpu": {"vanilla", "conv"},
         "cuda": {"vanilla"},
     }
-    lines = table.frame(records).set_index(["dataset", "label"])
+    lines = frame.frame(records).set_index(["dataset", "label"])
     median = records[3]["metrics"]["train_samples_per_s"]["median"]
     assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
     assert lines.loc[("mnist", "conv"), "count"] == "only timed"
@@ -158,7 +159,7 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
 def test_throughput_columns_name_only_what_differs() -> None:
     first, second = fake.throughput("vanilla"), fake.throughput("vanilla")
     second["cell"]["batch_size"] = 512
-    assert list(table.throughput([first, second], "mnist-dynamic").columns) == ["cpu, batch 128", "cpu, batch 512"]
+    assert list(speeds.throughput([first, second], "mnist-dynamic").columns) == ["cpu, batch 128", "cpu, batch 512"]
 
 
 def test_failed_throughput_shows_its_status() -> None:
@@ -182,26 +183,26 @@ def test_settings_that_are_not_known_by_name_are_still_shown() -> None:
     record = fake.quality("vanilla", 0)
     record["cell"]["budget"]["patience"] = 7
     record["cell"]["measure"]["chains"] = 3
-    (group,) = table.groups([record])
+    (group,) = groups.groups([record])
     assert "patience 7" in group.title
     assert "chains 3" in group.title
 
 
 def test_what_is_not_measured_is_not_described() -> None:
     record = fake.thorough("vanilla", 0)
-    (group,) = table.groups([record])
+    (group,) = groups.groups([record])
     assert "mi points 1,000" in group.title
     assert "gap points 100, gap steps 250" in group.title
     assert "ais" not in group.title
     record["cell"]["measure"]["ais_points"] = 20
-    (group,) = table.groups([record])
+    (group,) = groups.groups([record])
     assert "ais points 20, ais steps 500" in group.title
 
 
 def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None:
     records = three("vanilla", (-100, -101, -102)) + three("conv", (-97, -98.1, -98.9))
     records += three("vanilla", (-99, -99, -103), overrides={"latent": 50})
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     grid = table.comparison_grid(group)
     assert grid is not None
     headers, (first, second) = grid
@@ -211,7 +212,7 @@ def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None
     assert [cell.text for cell in second[:3]] == ["vanilla (latent=50)", "3", "+0.67"]
     # Of the nine pairs of runs six are won.
     assert [cell.text for cell in second[4:]] == ["0.67", "not distinguishable"]
-    lines = pd.read_csv(io.StringIO(table.csv(records))).set_index("label")
+    lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert lines.loc["conv", "baseline"] == "vanilla"
     assert lines.loc["conv", "elbo_nats_difference"] == pytest.approx(3)
     assert 0 < lines.loc["conv", "elbo_nats_difference_low"] < 3 < lines.loc["conv", "elbo_nats_difference_high"]
@@ -224,9 +225,9 @@ def test_a_change_common_to_all_rows_leaves_the_comparisons() -> None:
     records = three("vanilla", (-100, -101, -102), overrides=wide) + three("conv", (-97, -98.1, -98.9), overrides=wide)
     text = table.markdown(records, "mnist-dynamic")
     assert "Against vanilla (latent=50):" in text
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     assert [line[0].text for line in table.comparison_grid(group)[1]] == ["conv (latent=50)"]  # type: ignore[index]
-    lines = pd.read_csv(io.StringIO(table.csv(records))).set_index("label")
+    lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert lines.loc["conv (latent=50)", "baseline"] == "vanilla (latent=50)"
     assert lines.loc["conv (latent=50)", "elbo_nats_difference"] == pytest.approx(3)
 
@@ -236,21 +237,21 @@ def test_the_baseline_has_the_fewest_overrides_whatever_their_length() -> None:
     records = three("vanilla", (-100, -101, -102), overrides=longest)
     records += three("vanilla", (-100, -101, -102), overrides={"b": 1, "c": 2})
     records += three("conv", (-97, -98, -99)) + three("conv", (-97, -98, -99), device="cuda")
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     bases = {row.label: base.overrides if (base := group.baseline(row)) else None for row in group.rows}
     assert bases.pop("vanilla (a_rather_long_name=and_a_long_value) [cpu]") is None
     assert bases.pop("conv [cuda]") is None
     assert set(bases.values()) == {names.canonical(longest)}
     assert len(bases) == 2
     records += three("vanilla", (-100, -101, -102), overrides={"a": 1})
-    (group,) = table.groups(records)
-    found = table.baseline_row(group.rows, "vanilla", "cpu")
+    (group,) = groups.groups(records)
+    found = groups.baseline_row(group.rows, "vanilla", "cpu")
     assert found is not None
     assert found.overrides == names.canonical({"a": 1})
 
 
 def test_a_group_without_the_baseline_has_no_comparisons() -> None:
-    (group,) = table.groups(three("conv", (-97, -98, -99)))
+    (group,) = groups.groups(three("conv", (-97, -98, -99)))
     assert table.comparison_grid(group) is None
     assert "P(better)" not in table.markdown(three("conv", (-97, -98, -99)), "mnist-dynamic")
 
@@ -261,7 +262,7 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
         if record["cell"]["variant"] == "autoencoder":
             record["model"]["support"] = "binary"
         record["metrics"] = {k: v for k, v in record["metrics"].items() if "ais" not in k and "bdmc" not in k}
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     grids = table.theme_grids(group)
     assert list(grids) == ["Inference gaps", "Latent code", "Representation and reconstruction"]
     headers, lines = grids["Representation and reconstruction"]
@@ -282,7 +283,7 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
     assert text.index("Inference gaps:") < text.index("Latent code:") < text.index("How certain:")
     assert "Evidence sandwich" not in text
     # The file for machines holds them all.
-    assert {"ssim_mean", "marginal_kl_nats_mean"} <= set(table.frame(records).columns)
+    assert {"ssim_mean", "marginal_kl_nats_mean"} <= set(frame.frame(records).columns)
 
 
 def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None:
@@ -290,7 +291,7 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
     for record, mc in zip(records, (0.03, 0.04, 0.0), strict=True):
         record["errors"]["elbo_nats"] = {"mc": mc, "test": 0.5}
         record["errors"]["nll_is500_nats"] = {"mc": None, "test": 0.25}
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     headers, (line,) = table.certainty_grids(group)["Main"]
     found = dict(zip(headers, (cell.text for cell in line), strict=True))
     assert found["ELBO: seed sd (nats)"] == "1.000"
@@ -300,7 +301,7 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
     assert found["NLL (IS-500): test SE (nats)"] == "0.250"
     # What no record states has no column.
     assert "NLL (IS-500): MC SE (nats)" not in found
-    (row,) = csv.DictReader(io.StringIO(table.csv(records)))
+    (row,) = csv.DictReader(io.StringIO(frame.csv(records)))
     assert float(row["elbo_nats_seed_std"]) == pytest.approx(1)
     assert float(row["elbo_nats_mc_se"]) == pytest.approx(math.sqrt(25e-4 / 3))
     assert float(row["elbo_nats_test_se"]) == 0.5
@@ -313,13 +314,13 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
 
 
 def test_records_from_before_errors_were_stated_have_no_columns_of_them() -> None:
-    columns = table.frame(three("vanilla", (-100, -101, -102))).columns
+    columns = frame.frame(three("vanilla", (-100, -101, -102))).columns
     assert not [name for name in columns if name.endswith("_se")]
 
 
 def test_every_row_carries_its_group_and_all_its_settings() -> None:
-    lines = table.frame(three("vanilla", (-100, -101, -102)))
-    (group,) = table.groups(three("vanilla", (-100, -101, -102)))
+    lines = frame.frame(three("vanilla", (-100, -101, -102)))
+    (group,) = groups.groups(three("vanilla", (-100, -101, -102)))
     assert {"group", *group.settings} <= set(lines.columns)
     assert (lines.loc[0, "group"], lines.loc[0, "split"], lines.loc[0, "protocol"]) == (group.id, "test", "1.0")
 
@@ -327,7 +328,7 @@ def test_every_row_carries_its_group_and_all_its_settings() -> None:
 def test_the_split_is_the_one_that_the_judge_reads() -> None:
     from bench import measure
 
-    (group,) = table.groups([fake.quality("vanilla", 0)])
+    (group,) = groups.groups([fake.quality("vanilla", 0)])
     assert group.settings["split"] == measure.SPLIT
 
 
@@ -346,7 +347,7 @@ def test_latex_escapes_what_it_would_read_as_markup() -> None:
 def test_the_bytes_do_not_depend_on_the_order_of_the_records() -> None:
     records = fake.suite(seeds=3, devices=("cpu", "cuda"))
     shuffled = random.Random(0).sample(records, len(records))
-    for form in (table.csv, table.terminal):
+    for form in (frame.csv, table.terminal):
         assert form(records) == form(shuffled)
     for page in (table.markdown, table.latex):
         assert page(records, "mnist-dynamic") == page(shuffled, "mnist-dynamic")
@@ -395,5 +396,5 @@ def test_the_commit_that_trained_kept_weights_counts() -> None:
 def test_a_data_set_file_is_named_without_its_path() -> None:
     record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
     record["cell"]["data_options"] = {"k": 2}
-    assert table.datasets([record]) == ["mine-dynamic-k=2"]
+    assert groups.datasets([record]) == ["mine-dynamic-k=2"]
     assert "somewhere" not in table.markdown([record], "mine-dynamic-k=2")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, measure, seeds, table, train
+from bench import data, measure, seeds, train
 from bench.run import run_cell
 from bench.settings import Budget, Measure
+from bench.stats.groups import groups as grouped
 from tests import fake_records as fake
 from tests.helpers import Held, simulated
 from variants import DataSpec, build, registry
@@ -193,6 +194,6 @@ def test_nothing_is_ranked_across_what_makes_numbers_differ(where: str | None, k
     records = three("vanilla", -100) + three("linear", -130)
     for record in records[3:]:
         (record[where] if where else record)[key] = value
-    groups = table.groups(records)
+    groups = grouped(records)
     assert sorted([row.label for row in group.rows] for group in groups) == [["linear"], ["vanilla"]]
     assert not any(marked for group in groups for marked in group.best.values())

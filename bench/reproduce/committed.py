@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import report, stats, suite, table
+from bench import report, suite, table
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.records import names
@@ -25,6 +25,7 @@ from bench.reproduce.verdict import (
     judge,
     why_failed,
 )
+from bench.stats import groups, intervals, metrics
 from bench.suite import Suite
 from bench.text import hint, printable
 
@@ -167,15 +168,15 @@ def _values(records: dict[int, Record], name: str) -> dict[int, float]:
 
 def _tolerance(name: str, reference: dict[int, Record], old: dict[int, float]) -> Tolerance | None:
     """What counts as agreement, see `REASON`; None for one committed seed without a standard error."""
-    std = stats.summarise(list(old.values())).std
+    std = intervals.summarise(list(old.values())).std
     room = ERRORS * _standard_error(reference[min(old)], name) if std is None else SHARE * std
-    return Tolerance(*[max(room, 10.0 ** -stats.metric(name).digits)] * 2) if math.isfinite(room) else None
+    return Tolerance(*[max(room, 10.0 ** -metrics.metric(name).digits)] * 2) if math.isfinite(room) else None
 
 
 def _standard_error(record: Record, name: str) -> float:
     """Over draws and test examples together; NaN where the record does not state both."""
     stated = (record.get("errors") or {}).get(name) or {}
-    parts = [math.nan if (part := stated.get(kind)) is None else part for kind in table.ERRORS]
+    parts = [math.nan if (part := stated.get(kind)) is None else part for kind in groups.ERRORS]
     return math.hypot(*parts)
 
 
@@ -184,7 +185,7 @@ def _finding(run: str, row: str, name: str, reference: dict[int, Record], again:
     common = [seed for seed in new if seed in old] or list(old)
     if not old:
         return None
-    published = stats.summarise([old[seed] for seed in common])
+    published = intervals.summarise([old[seed] for seed in common])
     tolerance = _tolerance(name, reference, old)
     values = {seed: value for seed, value in new.items() if seed in old}
     reason = ""
@@ -197,13 +198,13 @@ def _finding(run: str, row: str, name: str, reference: dict[int, Record], again:
     elif tolerance is None:
         verdict, reason = "not comparable", "one committed seed, whose record states no standard error of it"
     else:
-        mean = stats.summarise(list(values.values())).mean
+        mean = intervals.summarise(list(values.values())).mean
         verdict = judge(mean - published.mean, tolerance)
     return Finding(
         run=run,
         row=row,
         title=row,
-        metric=stats.metric(name).label,
+        metric=metrics.metric(name).label,
         ours=name,
         published=published.mean,
         stderr=None,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import stats, table
+from bench import table
 from bench.disk.files import read_text, write_bytes
 from bench.errors import UsageError
 from bench.pages import origins
@@ -19,6 +19,7 @@ from bench.records.store import read_all
 from bench.report import Report
 from bench.reproduce.published import Row, Table, load
 from bench.reproduce.verdict import Finding, findings, short_source
+from bench.stats import frame, groups, intervals, metrics
 
 COLUMNS = (
     *("row", "title", "metric", "published", "published_stderr", "our_figure", "ours_mean", "ours_low", "ours_high"),
@@ -191,7 +192,7 @@ def findings_grid(found: Sequence[Finding]) -> table.Grid:
         sources.setdefault((finding.row, finding.metric), set()).add(finding.source)
     for finding in found:
         many = len(sources[finding.row, finding.metric]) > 1
-        digits = stats.metric(finding.ours).digits
+        digits = metrics.metric(finding.ours).digits
         low, high = min(finding.epochs, default=0), max(finding.epochs, default=0)
         error = "" if finding.stderr is None else f" ± {table.number(finding.stderr, digits)} (SE)"
         texts = [
@@ -209,7 +210,7 @@ def findings_grid(found: Sequence[Finding]) -> table.Grid:
     return headers, lines
 
 
-def _ours(summary: stats.Summary | None, digits: int) -> str:
+def _ours(summary: intervals.Summary | None, digits: int) -> str:
     whole = summary is None or summary.half_width is not None
     return table.spread(summary, digits) if whole else table.number(summary.mean, digits)  # type: ignore[union-attr]
 
@@ -234,7 +235,7 @@ def _csv(found: Sequence[Finding]) -> str:
     buffer = io.StringIO()
     lines = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     lines.writeheader()
-    lines.writerows({key: table.tame(value) for key, value in line.items()} for line in rows(found))
+    lines.writerows({key: frame.tame(value) for key, value in line.items()} for line in rows(found))
     return buffer.getvalue()
 
 
@@ -252,7 +253,8 @@ def _reading(found: Sequence[Finding]) -> list[str]:
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
-            f"**{table.markdown_text(metric)}** is our `{ours}`: {table.markdown_text(stats.metric(ours).definition)}."
+            f"**{table.markdown_text(metric)}** is our `{ours}`: "
+            f"{table.markdown_text(metrics.metric(ours).definition)}."
             for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
         ),
         f"Figures were read in: {'; '.join(map(table.markdown_text, read))}.",
@@ -266,7 +268,7 @@ def _recipe(published: Table, profile: str, row: Row) -> str:
         "`", "\\u0060"
     )
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
-    measure = ", ".join(f"{key} {value}" for key, value in table.measured(cell["measure"]).items())
+    measure = ", ".join(f"{key} {value}" for key, value in groups.measured(cell["measure"]).items())
     title = table.markdown_text(row.title)
     return f"**{row.name}**, {title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import plot, stats, table
+from bench import plot, table
 from bench.plot import COLOURS, INK, QUIET
 from bench.reproduce.verdict import Finding, short_source
+from bench.stats import metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
 
 
 def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
-    entry = stats.metric(panel[0].ours)
+    entry = metrics.metric(panel[0].ours)
     for place, finding in enumerate(panel):
         _line(axis, place, finding)
     many = len({finding.source for finding in panel}) > 1
@@ -110,7 +111,7 @@ def _line(axis: "Axes", place: int, finding: Finding) -> None:
             list(finding.values.values()), [place] * summary.n, s=16, facecolor="white", edgecolor=colour, zorder=6
         )
     axis.scatter(summary.mean, place, s=46, color=colour, zorder=7, linewidth=0)
-    digits = stats.metric(finding.ours).digits
+    digits = metrics.metric(finding.ours).digits
     axis.text(
         1.012,
         place,

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import settings, stats, suite
+from bench import settings, suite
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records.notes import origin_of
 from bench.settings import Budget, Measure, section
+from bench.stats import metrics
 from bench.suite import DataChoice, Suite, Variant
 from bench.text import cut, hint, printable, printable_json
 
@@ -264,7 +265,7 @@ def _figure(line: dict[Any, Any]) -> Figure:
             raise UsageError(f"{key} is empty")
     if line["sign"] not in ("1", "-1"):
         raise UsageError(f"sign must be 1 or -1, got {line['sign']!r}")
-    if stats.metric(line["ours"]).theme == stats.OTHER:
+    if metrics.metric(line["ours"]).theme == metrics.OTHER:
         raise UsageError(f"ours must be one of our figures, see docs/metrics.md, got {line['ours']!r}")
     stderr = _number("stderr", line["stderr"]) if line["stderr"] else None
     if stderr is not None and stderr < 0:

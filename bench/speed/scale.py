@@ -20,6 +20,7 @@ from bench.errors import BenchError, UsageError
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.speed import Parser
+from bench.stats import frame
 from bench.suite import DataChoice, Suite, Variant
 
 SIZES = (1_000, 10_000, 100_000)
@@ -94,7 +95,7 @@ _took: list[float] = []
 # Name -> the step. What `_of` times leaves the reading out.
 STEPS: dict[str, Callable[[Path, Suite], object]] = {
     "read the records": lambda out, _: store.read_all(out),
-    "CSV": _over_records(table.csv),
+    "CSV": _over_records(frame.csv),
     "Markdown": _over_records(lambda records: table.markdown(records, "mnist-dynamic")),
     "the whole report": lambda out, _: report.write(out),
     "a run before its first cell": _planned,

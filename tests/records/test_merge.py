@@ -17,6 +17,7 @@ from bench import table
 from bench.errors import UsageError
 from bench.pages import origins
 from bench.records import merge, record, schema, settle, store
+from bench.stats import frame, groups, speeds
 from tests import fake_records as fake
 from tests.helpers import ROOT, Killed, killed_after
 
@@ -45,7 +46,7 @@ def of(machine: str, started: str, *records: fake.Record, elbo: float = 0.0) -> 
 
 def tables(out: Path) -> str:
     records, _ = store.read_all(out)
-    return table.csv(records) + table.markdown(records, "mnist-dynamic")
+    return frame.csv(records) + table.markdown(records, "mnist-dynamic")
 
 
 def names(out: Path) -> set[str]:
@@ -201,7 +202,7 @@ def test_protocols_are_named_and_never_share_a_table() -> None:
         each |= {"protocol": "1.1", "id": each["id"] + "_11"}
     lines = table.problems([*RUNS, *newer])
     assert "the records are of 2 protocols: 1.0, 1.1; no table holds two of them" in lines
-    assert len(table.groups([*RUNS, *newer])) == 2
+    assert len(groups.groups([*RUNS, *newer])) == 2
 
 
 def test_a_run_behind_another_with_another_id_is_named() -> None:
@@ -223,25 +224,25 @@ def test_speeds_of_two_machines_stand_in_columns_of_their_own(tmp_path: Path) ->
     assert (done.copied, done.lines) == (4, ())
     records, warnings = store.read_all(tmp_path / "c")
     assert (len(records), warnings) == (4, [])
-    columns = table.throughput(records, "mnist-dynamic").columns
+    columns = speeds.throughput(records, "mnist-dynamic").columns
     assert list(columns) == ["cpu, A", "cpu, BB"]
     for label, column in columns.items():
         assert set(map(record.machine, column.values())) == {label.removeprefix("cpu, ")}
         assert set(column) == {"vanilla", "iwae"}
     assert "cpu, A" in table.markdown(records, "mnist-dynamic")
     # One machine needs no name, and two batch sizes or protocols are kept apart as well.
-    assert list(table.throughput(of("A", NOON, *TIMED), "mnist-dynamic").columns) == ["cpu"]
+    assert list(speeds.throughput(of("A", NOON, *TIMED), "mnist-dynamic").columns) == ["cpu"]
     other = copy.deepcopy(TIMED[0]) | {"protocol": "0.9"}
-    assert list(table.throughput([*TIMED, other], "mnist-dynamic").columns) == [
+    assert list(speeds.throughput([*TIMED, other], "mnist-dynamic").columns) == [
         "cpu, protocol 0.9",
         "cpu, protocol 1.0",
     ]
 
 
 def test_no_mean_is_formed_over_the_times_of_two_machines() -> None:
-    (group,) = table.groups(RUNS)
+    (group,) = groups.groups(RUNS)
     assert all(row.summary("train_s") for row in group.rows)
-    (group,) = table.groups([*of("A", NOON, *RUNS[::2]), *of("BB", NOON, *RUNS[1::2])])
+    (group,) = groups.groups([*of("A", NOON, *RUNS[::2]), *of("BB", NOON, *RUNS[1::2])])
     assert [row.summary("train_s") for row in group.rows] == [None, None]
     assert all(row.summary("elbo_nats").n == 3 for row in group.rows)  # type: ignore[union-attr]
 

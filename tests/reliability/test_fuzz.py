@@ -39,6 +39,7 @@ from bench.records.notes import NOTE
 from bench.reproduce import cost, published
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
+from bench.stats import frame, groups
 from tests import fake_records as fake
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
 from tests.helpers import ROOT
@@ -491,9 +492,9 @@ def test_records(made: Any) -> None:
         records, warnings = store.read_all(out)
         assert SOUND in records
         warnings += table.problems(records)
-        for dataset, own in table.by_dataset(records).items():
+        for dataset, own in groups.by_dataset(records).items():
             table.markdown(own, dataset)
-            table.csv(own)
+            frame.csv(own)
             table.latex(own, dataset)
         table.terminal(records)
         report._page(records, {}, {}, warnings, ([], []), [])

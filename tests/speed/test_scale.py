@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import report, table
+from bench import report
 from bench.records import record, store
 from bench.speed import scale
+from bench.stats import groups
 from tests import fake_records as fake
 from tests.helpers import ROOT
 
@@ -26,7 +27,7 @@ def test_the_made_up_records_are_those_of_the_cells(tmp_path: Path) -> None:
     records = made(tmp_path, 12, 3)
     assert len(records) == 12
     assert store.read_all(tmp_path) == (sorted(records, key=lambda each: each["id"]), [])
-    (group,) = table.groups(records)
+    (group,) = groups.groups(records)
     assert [len(row.records) for row in group.rows] == [3] * 4
     scale._planned(tmp_path, scale.suite(12, 3))
     with pytest.raises(RuntimeError):
