@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import checkpoint, data, outside, report, supervise, weights
 from bench import device as devices
+from bench.device import cores, default_jobs
 from bench.disk.lock import lock
 from bench.errors import UsageError
 from bench.progress import Progress
@@ -27,8 +28,6 @@ from variants.parts import PARTS, OptionError, assemble, options_of
 
 if TYPE_CHECKING:
     from bench.on_ray import Cluster
-
-from bench.device import cores, default_jobs
 
 
 @dataclass(frozen=True)

@@ -42,14 +42,15 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         UsageError: if OUT holds no records.
         MachineError: if a file cannot be written.
     """
-    from bench import plot
     from bench.disk.files import write_bytes
+    from bench.pages import figures
+    from bench.pages.figures import pictures, style
     from bench.records.store import read_all
 
     records, warnings = read_all(out)
     if not records:
         raise UsageError(f"no records in {out}; run `vaebench run --out {out}` first")
-    artefacts, unreadable = plot.load_artefacts(out / "runs", records)
+    artefacts, unreadable = pictures.load_artefacts(out / "runs", records)
     warnings = [*warnings, *unreadable, *table.problems(records)]
     files: list[Path] = []
 
@@ -64,9 +65,9 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         save(out / "tables" / f"{dataset}.md", markdown[dataset].encode())
         save(out / "tables" / f"{dataset}.tex", table.latex(own, dataset).encode())
     plots: dict[str, list[str]] = {}
-    for dataset, name, figure in plot.all_figures(records, artefacts):
-        save(out / "plots" / f"{name}.png", plot.png(figure))
-        save(out / "plots" / f"{name}.svg", plot.svg(figure))
+    for dataset, name, figure in figures.all_figures(records, artefacts):
+        save(out / "plots" / f"{name}.png", style.png(figure))
+        save(out / "plots" / f"{name}.svg", style.svg(figure))
         plots.setdefault(dataset, []).append(name)
 
     grid: table.Grid = ([], [])

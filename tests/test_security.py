@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, plot, report, suite, weights
+from bench import data, report, suite, weights
 from bench.data import user_file
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
+from bench.pages.figures import pictures
 from bench.records import merge, record, store
 from bench.reproduce import page, published
 from bench.stats import frame
@@ -115,7 +116,7 @@ def test_a_pickle_in_pictures_is_a_warning_and_does_not_run(tmp_path: Path) -> N
     np.savez(arrays, inputs=objects)
     for content in (arrays.getvalue(), bare):
         (tmp_path / f"{made['id']}.npz").write_bytes(content)
-        found, (line,) = plot.load_artefacts(tmp_path, [made])
+        found, (line,) = pictures.load_artefacts(tmp_path, [made])
         assert found == {}
         assert line.startswith(f"cannot read {made['id']}.npz (")
     assert not mark.exists()
@@ -160,7 +161,7 @@ def test_a_file_that_unpacks_to_more_than_there_is_room_for_is_not_unpacked(
         user_file.read(path)
     made = fake.quality("vanilla", 0)
     path.rename(tmp_path / f"{made['id']}.npz")
-    assert "would unpack to 134,217," in plot.load_artefacts(tmp_path, [made])[1][0]
+    assert "would unpack to 134,217," in pictures.load_artefacts(tmp_path, [made])[1][0]
 
 
 def test_an_absurd_header_is_one_line(tmp_path: Path) -> None:

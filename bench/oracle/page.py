@@ -71,7 +71,7 @@ def write(out: Path) -> Report:
         UsageError: OUT holds no records of this suite.
         MachineError: a file cannot be written.
     """
-    from bench import plot
+    from bench.pages.figures import style
 
     records, warnings = read_all(out, kinds=(ORACLE,))
     if not records:
@@ -88,8 +88,8 @@ def write(out: Path) -> Report:
     ok = [record for record in records if record["status"] == "ok"]
     if ok:
         picture = figure(ok)
-        save(out / "plots" / "oracle.png", plot.png(picture))
-        save(out / "plots" / "oracle.svg", plot.svg(picture))
+        save(out / "plots" / "oracle.png", style.png(picture))
+        save(out / "plots" / "oracle.svg", style.svg(picture))
     save(out / "README.md", _page(records, warnings, bool(ok)).encode())
     headers, lines = summary(records)
     # Side by side they are wider than a terminal.
@@ -261,7 +261,7 @@ def _sources(records: Sequence[Record]) -> list[str]:
 
 def figure(records: Sequence[Record]) -> "Figure":
     """Left: every estimate's error in standard errors. Right: exact rate-distortion curves and measured points."""
-    from bench import plot
+    from bench.pages.figures import style
 
     quantities = list(
         dict.fromkeys(
@@ -271,16 +271,16 @@ def figure(records: Sequence[Record]) -> "Figure":
             if _score(check) is not None and check["part"] == "estimate"
         )
     )
-    with plot._look():
-        picture = plot._figure(13.5, 1.2 + 0.27 * len(quantities))
+    with style.house_style():
+        picture = style.new_figure(13.5, 1.2 + 0.27 * len(quantities))
         left, right = picture.subplots(1, 2, width_ratios=[1.15, 1])
-        styles = [plot.Style(plot.COLOURS[i % 10], plot.MARKERS[i % 7]) for i in range(len(records))]
+        styles = [style.Style(style.COLOURS[i % 10], style.MARKERS[i % 7]) for i in range(len(records))]
         _errors(left, records, quantities, styles)
         _curves(right, records, styles)
         handles, labels = right.get_legend_handles_labels()
         right.legend(handles, labels, loc="upper right", title="problem", alignment="left", framealpha=1)
         failed = len(failures(records))
-        plot._title(
+        style.add_title(
             picture,
             "The judge against the truth: " + (f"{failed} CHECKS FAILED" if failed else "all checks passed"),
             "Left: error of each estimate in its own standard errors, a point per problem; in the shaded band (4) it "

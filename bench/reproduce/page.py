@@ -117,7 +117,7 @@ def save(
         tail: paragraphs after it.
         warnings: one line each.
     """
-    from bench import plot
+    from bench.pages.figures import style
     from bench.reproduce.plot import figure
 
     grid = findings_grid(found)
@@ -129,7 +129,7 @@ def save(
     }
     picture = figure(found, title)
     if picture is not None:
-        made |= {"plots/figures.png": plot.png(picture), "plots/figures.svg": plot.svg(picture)}
+        made |= {"plots/figures.png": style.png(picture), "plots/figures.svg": style.svg(picture)}
     why = reasons(found)
     blocks = [
         f"# {table.markdown_text(title)}",

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import plot, table
-from bench.plot import COLOURS, INK, QUIET
+from bench import table
+from bench.pages.figures import style
+from bench.pages.figures.style import COLOURS, INK, QUIET
 from bench.reproduce.verdict import Finding, short_source
 from bench.stats import metrics
 
@@ -34,8 +35,8 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         panels.setdefault(finding.metric, []).append(finding)
     judged = any(finding.tolerance is not None for finding in shown)
     sizes = [LINE * len(panel) + ROOM for panel in panels.values()]
-    with plot._look():
-        picture = plot._figure(10.5, sum(sizes))
+    with style.house_style():
+        picture = style.new_figure(10.5, sum(sizes))
         axes = picture.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
         for axis, (metric, panel) in zip(axes, panels.items(), strict=True):
             _panel(axis, metric, panel)
@@ -43,7 +44,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         picture.legend(
             handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10, handletextpad=0.5
         )
-        plot._title(
+        style.add_title(
             picture,
             table._clip(title, WIDEST),
             "Grey diamonds are published"

@@ -137,14 +137,14 @@ def write(out: Path, points: Sequence[Point]) -> str:
         UsageError: the points are too few.
         MachineError: a file cannot be written.
     """
-    from bench import plot
+    from bench.pages.figures import style
 
     found = lines(points)
     picture = figure(found)
     write_bytes(out / "growth.csv", _csv(found).encode())
     write_bytes(out / "growth.md", _tables(found).encode())
-    write_bytes(out / "growth.png", plot.png(picture))
-    write_bytes(out / "growth.svg", plot.svg(picture))
+    write_bytes(out / "growth.png", style.png(picture))
+    write_bytes(out / "growth.svg", style.svg(picture))
     write_bytes(out / "README.md", _page(found, points).encode())
     return f"{table.text_grid(summary(found), width=160)}\n\nTables, a plot and a page that explains them: {out}"
 
@@ -306,16 +306,16 @@ def _sources(points: Sequence[Point]) -> list[str]:
 
 def figure(found: Sequence[Line]) -> "Figure":
     """Above time, below memory above the floor; a column for each axis, all scales logarithmic."""
-    from bench import plot
+    from bench.pages.figures import style
 
     axes = [axis for axis in AXES if any(line.series.axis == axis for line in found)]
-    with plot._look():
-        picture = plot._figure(3.9 * len(axes) + 0.6, 7.2)
+    with style.house_style():
+        picture = style.new_figure(3.9 * len(axes) + 0.6, 7.2)
         panels = picture.subplots(2, len(axes), squeeze=False, sharex="col")
         for column, axis in zip(panels.T, axes, strict=True):
             own = [line for line in found if line.series.axis == axis]
             for place, line in enumerate(own):
-                look = plot.Style(plot.COLOURS[place], plot.MARKERS[place])
+                look = style.Style(style.COLOURS[place], style.MARKERS[place])
                 _draw(column[0], line.x, [size.seconds for size in line.sizes], look, line.series.label)
                 above = [
                     Spread(*(max(LEAST_MB, value - line.floor_mb) for value in (m.q1, m.median, m.q3)))
@@ -331,7 +331,7 @@ def figure(found: Sequence[Line]) -> "Figure":
             for panel in column:
                 _guides(panel)
             column[0].legend(loc="best", fontsize=9, framealpha=0.9)
-        plot._title(
+        style.add_title(
             picture,
             "How time and memory grow",
             "Median over repeats, each in a process of its own; whisker: quartiles. Both scales are logarithmic, and "

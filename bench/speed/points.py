@@ -18,7 +18,7 @@ import torch
 import torch._dynamo
 from PIL import Image
 
-import bench.plot  # noqa: F401 - see above
+import bench.pages.figures  # noqa: F401 - see above
 from bench import data, report, seeds, supervise
 from bench.clock import peak_memory_mb
 from bench.data.batches import Data

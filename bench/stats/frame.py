@@ -4,15 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.records.names import canonical
+from bench.records.record import Record
 from bench.stats import metrics as known
+from bench.stats.groups import ERRORS, by_dataset, groups
+from bench.stats.speeds import Throughput, throughput
 
 if TYPE_CHECKING:
     import pandas
-
-from bench.records.names import canonical
-from bench.records.record import Record
-from bench.stats.groups import ERRORS, by_dataset, groups
-from bench.stats.speeds import Throughput, throughput
 
 
 def frame(records: Sequence[Record]) -> "pandas.DataFrame":

@@ -134,8 +134,8 @@ def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
     folder, _ = run
     monkeypatch.chdir(folder)
     monkeypatch.setattr("bench.oracle.page.figure", lambda _: None)
-    monkeypatch.setattr("bench.plot.png", lambda _: b"")
-    monkeypatch.setattr("bench.plot.svg", lambda _: b"")
+    monkeypatch.setattr("bench.pages.figures.style.png", lambda _: b"")
+    monkeypatch.setattr("bench.pages.figures.style.svg", lambda _: b"")
     code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
     assert (code, err) == (0, "1 of 1 problems are finished in out and not run again; --again does it\n")
     assert "checks passed." in out

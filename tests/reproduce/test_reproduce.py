@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, plot
+from bench import cli
+from bench.pages.figures import style
 from bench.records import store
 from bench.records.merge import merge
 from bench.reproduce import page, published
@@ -193,7 +194,7 @@ def test_report_of_a_name_that_no_disk_has_is_one_line(capsys: pytest.CaptureFix
 def test_nothing_is_written_where_the_page_cannot_be_made(folder: Path, tmp_path: Path) -> None:
     table = published.load(str(folder / "tiny.toml"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot, "svg", lambda _: 1 / 0)
+        patch.setattr(style, "svg", lambda _: 1 / 0)
         shutil.copytree(folder / "out" / "runs", tmp_path / "runs")
         with pytest.raises(ZeroDivisionError):
             page.write(tmp_path, table, "short", table.rows)

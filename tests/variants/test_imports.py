@@ -105,7 +105,7 @@ def test_bench_does_not_reach_into_the_zoo(module: str) -> None:
         *under("bench.stats"),
         *under("bench.pages"),
         "bench.table",
-        "bench.plot",
+        "bench.pages.figures",
         "bench.report",
     ],
 )

@@ -90,7 +90,7 @@ def write(out: Path) -> str:
         UsageError: there are no rounds.
         MachineError: a file cannot be written.
     """
-    from bench import plot
+    from bench.pages.figures import style
 
     results = Results(lines_of(out / JOURNAL))
     ratios = results.ratios()
@@ -100,8 +100,8 @@ def write(out: Path) -> str:
     drawn = any(ratio.spread for ratio in ratios)
     if drawn:
         picture = figure(results)
-        write_bytes(out / "peers.png", plot.png(picture))
-        write_bytes(out / "peers.svg", plot.svg(picture))
+        write_bytes(out / "peers.png", style.png(picture))
+        write_bytes(out / "peers.svg", style.svg(picture))
     write_bytes(out / "README.md", _page(results, drawn).encode())
     warnings = [f"warning: {line}" for line in results.failures()]
     return "\n".join([terminal(ratios), summary(ratios), *warnings])
@@ -324,7 +324,7 @@ def _provenance(results: Results) -> list[str]:
 def figure(results: Results) -> "Figure":
     """Every comparison's ratio with its quartiles on a logarithmic axis, its target as a mark; below, shares of the
     machine's limit."""
-    from bench import plot
+    from bench.pages.figures import style
 
     ratios = [ratio for ratio in results.ratios() if ratio.spread]
     speeds = [ratio for ratio in ratios if ratio.comparison.task != "limits"]
@@ -332,8 +332,8 @@ def figure(results: Results) -> "Figure":
     panels = [panel for panel in (speeds, shares) if panel]
     # Task names stand on lines of their own above their comparisons.
     rows = [len(panel) + len({ratio.comparison.task for ratio in panel}) for panel in panels]
-    with plot._look():
-        picture = plot._figure(11, 0.9 * len(panels) + 0.37 * sum(rows))
+    with style.house_style():
+        picture = style.new_figure(11, 0.9 * len(panels) + 0.37 * sum(rows))
         axes = picture.subplots(len(panels), 1, squeeze=False, height_ratios=rows)[:, 0]
         for axis, panel in zip(axes, panels, strict=True):
             _panel(axis, panel)
@@ -348,12 +348,12 @@ def figure(results: Results) -> "Figure":
                 ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if 0.8 * low <= t <= 1.8 * high]
                 axis.set_xticks(ticks, [f"{t:g}x" for t in ticks])
                 axis.minorticks_off()
-                axis.axvline(1, color=plot.INK, linewidth=1.2, zorder=1)
+                axis.axvline(1, color=style.INK, linewidth=1.2, zorder=1)
             else:
                 axis.set_xlabel("share of the rate of matrix products (%), higher is better →")
                 axis.set_xlim(0, 1.12)
                 axis.set_xticks([i / 5 for i in range(6)], [f"{20 * i}" for i in range(6)])
-        plot._title(
+        style.add_title(
             picture,
             f"How fast beside its peers: {summary(ratios)[:-1].split(';')[0]}",
             "Point: median of the ratio within rounds; bar: quartiles. Upright mark: target, green where it was met, "
@@ -363,13 +363,13 @@ def figure(results: Results) -> "Figure":
 
 
 def _panel(axis: Any, ratios: Sequence[Ratio]) -> None:
-    from bench import plot
+    from bench.pages.figures import style
 
     labels: list[str] = []
     tasks: list[str] = []
     white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    head: dict[str, Any] = {"fontweight": "bold", "fontsize": 10, "color": plot.INK, "zorder": 4, "bbox": white}
-    colours = {"met": plot.COLOURS[2], "missed": plot.COLOURS[3], "no target": plot.COLOURS[0]}
+    head: dict[str, Any] = {"fontweight": "bold", "fontsize": 10, "color": style.INK, "zorder": 4, "bbox": white}
+    colours = {"met": style.COLOURS[2], "missed": style.COLOURS[3], "no target": style.COLOURS[0]}
     for ratio in ratios:
         found, task = ratio.spread, TASKS[ratio.comparison.task].title
         assert found is not None
@@ -393,7 +393,7 @@ def _panel(axis: Any, ratios: Sequence[Ratio]) -> None:
             textcoords="offset points",
             va="center",
             fontsize=10,
-            color=plot.INK,
+            color=style.INK,
             bbox=white,
         )
     axis.set_yticks(range(len(labels)), labels, fontsize=9.5)

@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import plot, table
+from bench import table
+from bench.pages.figures import all_figures, elbo, gaps, latent, pictures, rate_distortion, speed, style
 from bench.stats import groups, speeds
 from tests import fake_records as fake
 
 
-def only(records: list[fake.Record]) -> tuple[groups.Group, dict[str, plot.Style]]:
+def only(records: list[fake.Record]) -> tuple[groups.Group, dict[str, style.Style]]:
     (group,) = groups.groups(records)
-    return group, plot.styles(records)
+    return group, style.styles(records)
 
 
 def drawn(figure: Any) -> bytes:
     """The PNG, after a check that it is one and is not blank."""
-    content = plot.png(figure)
+    content = style.png(figure)
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", content[16:24])
     assert width > 600
@@ -44,14 +45,14 @@ def test_fifteen_variants_and_a_far_off_row() -> None:
     records += [fake.quality("linear", seed) for seed in range(3)]
     group, looks = only(records)
     assert len({(look.colour, look.marker) for look in looks.values()}) == 15
-    for draw in (plot.elbo_by_variant, plot.rate_distortion, plot.learning_curves):
+    for draw in (elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves):
         figure = draw(group, looks)
         drawn(figure)
         assert all(name in texts(figure) for name in names)
-    assert "enlarged" in texts(plot.elbo_by_variant(group, looks))
+    assert "enlarged" in texts(elbo.elbo_by_variant(group, looks))
 
 
-@pytest.mark.parametrize("draw", [plot.elbo_by_variant, plot.rate_distortion, plot.learning_curves])
+@pytest.mark.parametrize("draw", [elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves])
 def test_one_variant_and_one_seed(draw: Any) -> None:
     figure = draw(*only([fake.quality("vanilla", 0)]))
     drawn(figure)
@@ -61,13 +62,13 @@ def test_one_variant_and_one_seed(draw: Any) -> None:
 
 def test_a_group_without_a_bound_has_no_bound_plots() -> None:
     group, looks = only([fake.quality("autoencoder", 0)])
-    for draw in (plot.elbo_by_variant, plot.rate_distortion, plot.learning_curves):
+    for draw in (elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves):
         assert draw(group, looks) is None
 
 
 def test_every_seed_is_a_point() -> None:
     group, looks = only([fake.quality("vanilla", seed) for seed in range(4)])
-    figure: Any = plot.rate_distortion(group, looks)
+    figure: Any = rate_distortion.rate_distortion(group, looks)
     assert figure is not None
     (cloud,) = figure.axes[0].collections
     row = group.rows[0]
@@ -80,7 +81,7 @@ def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
     records[0]["curve"][3]["valid_elbo_nats"] = None
     records.append(fake.quality("vanilla", 2, status="diverged", reason="nan"))
     records[2]["curve"][-1]["valid_elbo_nats"] = float("nan")
-    figure: Any = plot.learning_curves(*only(records))
+    figure: Any = elbo.learning_curves(*only(records))
     assert figure is not None
     assert "runs that failed" in texts(figure)
     solid, dotted = figure.axes[0].lines
@@ -91,19 +92,19 @@ def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
 
 def test_failed_runs_are_counted_beside_the_row() -> None:
     records = [*(fake.quality("vanilla", seed) for seed in range(3)), fake.quality("vanilla", 3, status="timeout")]
-    assert "3/4 ok" in texts(plot.elbo_by_variant(*only(records)))
+    assert "3/4 ok" in texts(elbo.elbo_by_variant(*only(records)))
 
 
 def test_throughput_has_a_line_of_panels_per_device() -> None:
     records = [fake.throughput(name, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda:0")]
     del records[0]["metrics"]["sample_samples_per_s"]
     records.append(fake.throughput("beta") | {"status": "error", "metrics": {}})
-    figure = plot.throughput(speeds.throughput(records, "mnist-dynamic"), plot.styles(records), "mnist-dynamic")
+    figure = speed.throughput(speeds.throughput(records, "mnist-dynamic"), style.styles(records), "mnist-dynamic")
     assert figure is not None
     assert len(figure.axes) == 6
     assert "training on cuda" in texts(figure)
     drawn(figure)
-    assert plot.throughput(speeds.throughput([], "mnist-dynamic"), {}, "mnist-dynamic") is None
+    assert speed.throughput(speeds.throughput([], "mnist-dynamic"), {}, "mnist-dynamic") is None
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
@@ -111,18 +112,18 @@ def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
     rows = [row for group in groups.groups(records) for row in group.rows]
     artefacts = {record["id"]: fake.artefact(record, shape) for record in records}
-    for show in (plot.reconstructions, plot.samples):
+    for show in (pictures.reconstructions, pictures.samples):
         figure = show(rows, artefacts, "toy")
         drawn(figure)
         assert "autoencoder" in texts(figure)
-    assert texts(plot.reconstructions(rows, artefacts, "toy")).count("input\n") == 1
+    assert texts(pictures.reconstructions(rows, artefacts, "toy")).count("input\n") == 1
 
 
 def test_inputs_are_shown_again_where_a_row_saw_others() -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "beta")]
     artefacts = {record["id"]: fake.artefact(record) for record in records}
     artefacts[records[1]["id"]]["inputs"] = 255 - artefacts[records[1]["id"]]["inputs"]
-    figure = plot.reconstructions(only(records)[0].rows, artefacts, "toy")
+    figure = pictures.reconstructions(only(records)[0].rows, artefacts, "toy")
     assert figure is not None
     assert [axis.get_ylabel() for axis in figure.axes] == ["input", "vanilla", "input", "beta"]
 
@@ -131,20 +132,20 @@ def test_vectors_have_no_pictures_but_a_latent_plane() -> None:
     record = fake.quality("vanilla", 0)
     artefacts = {record["id"]: fake.artefact(record, (20,)) | {"labels": np.zeros(400, dtype=int)}}
     rows = only([record])[0].rows
-    assert plot.reconstructions(rows, artefacts, "toy") is None
-    assert plot.samples(rows, artefacts, "toy") is None
-    drawn(plot.latent_plane(rows, artefacts, "toy"))
+    assert pictures.reconstructions(rows, artefacts, "toy") is None
+    assert pictures.samples(rows, artefacts, "toy") is None
+    drawn(latent.latent_plane(rows, artefacts, "toy"))
 
 
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     records = [fake.quality(variant, 0) for variant in fake.NAMES]
     rows = [row for group in groups.groups(records) for row in group.rows]
     artefacts = {record["id"]: fake.artefact(record) for record in records}
-    figure = plot.latent_plane(rows, artefacts, "toy")
+    figure = latent.latent_plane(rows, artefacts, "toy")
     assert figure is not None
     titles = [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes]
     assert titles == ["autoencoder", "vanilla", "full_covariance"]
-    assert plot.latent_plane(rows, {}, "toy") is None
+    assert latent.latent_plane(rows, {}, "toy") is None
 
 
 def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
@@ -152,7 +153,7 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
     arrays = fake.artefact(record, points=1)
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     arrays["latent_cov"] = (turn @ np.diag([0.04, 0.25]) @ turn.T)[None]
-    figure: Any = plot.latent_plane(only([record])[0].rows, {record["id"]: arrays}, "toy")
+    figure: Any = latent.latent_plane(only([record])[0].rows, {record["id"]: arrays}, "toy")
     assert figure is not None
     outline = next(item for item in figure.axes[0].collections if type(item).__name__ == "EllipseCollection")
     # Two standard deviations on either side: 4 x 0.2 along the first axis, 4 x 0.5 along the second.
@@ -163,7 +164,7 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
 def test_a_damaged_artefact_is_a_warning(tmp_path: Path) -> None:
     record = fake.quality("vanilla", 0)
     (tmp_path / f"{record['id']}.npz").write_bytes(b"PK\x03\x04 not a zip")
-    found, warnings = plot.load_artefacts(tmp_path, [record])
+    found, warnings = pictures.load_artefacts(tmp_path, [record])
     assert found == {}
     assert len(warnings) == 1
     assert f"cannot read {record['id']}.npz" in warnings[0]
@@ -172,7 +173,7 @@ def test_a_damaged_artefact_is_a_warning(tmp_path: Path) -> None:
 def test_colours_stay_with_their_variant() -> None:
     records = fake.suite(seeds=1)
     on_fashion = [fake.quality(name, 0, dataset="fashion_mnist") for name in fake.NAMES]
-    assert plot.styles(records) == plot.styles(records + on_fashion)
+    assert style.styles(records) == style.styles(records + on_fashion)
 
 
 def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> None:
@@ -180,12 +181,12 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 
     before = dict(matplotlib.rcParams)
     group, looks = only([fake.quality(name, seed) for name in ("vanilla", "conv") for seed in range(3)])
-    first, second = (plot.elbo_by_variant(group, looks) for _ in range(2))
+    first, second = (elbo.elbo_by_variant(group, looks) for _ in range(2))
     assert first is not None
     assert second is not None
-    assert plot.png(first) == plot.png(second)
-    content = plot.svg(first)
-    assert content == plot.svg(second)
+    assert style.png(first) == style.png(second)
+    content = style.svg(first)
+    assert content == style.svg(second)
     assert b"<text" in content
     assert b"dc:date" not in content
     assert dict(matplotlib.rcParams) == before
@@ -194,7 +195,7 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
     records = [fake.quality("vanilla", 0, epochs=epochs) for epochs in (2, 4)]
     artefacts = {record["id"]: fake.artefact(record) for record in records}
-    figures = list(plot.all_figures(records, artefacts))
+    figures = list(all_figures(records, artefacts))
     names = [name for _, name, _ in figures]
     assert len(names) == len(set(names)) == 12
     # Nor is it only a file's name that says which budget a plot is of.
@@ -253,7 +254,7 @@ INFERENCE_PLOTS = {"inference_gaps", "elbo_surgery", "kl_per_dimension", "eviden
 
 def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
     def kinds(records: list[fake.Record]) -> set[str]:
-        return {name.split("_", 1)[1] for _, name, _ in plot.all_figures(records, {})}
+        return {name.split("_", 1)[1] for _, name, _ in all_figures(records, {})}
 
     assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0)])
     assert kinds([measured("vanilla", 0)]) >= INFERENCE_PLOTS
@@ -269,10 +270,10 @@ def test_inference_plots_name_every_row_and_unit(variants: tuple[str, ...], seed
     records = [measured(variant, seed) for variant in variants for seed in range(seeds)]
     group, looks = only(records)
     for figure in (
-        plot.inference_gaps(group),
-        plot.elbo_surgery(group),
-        plot.kl_per_dimension(group, looks),
-        plot.evidence(group),
+        gaps.inference_gaps(group),
+        gaps.elbo_surgery(group),
+        latent.kl_per_dimension(group, looks),
+        gaps.evidence(group),
     ):
         drawn(figure)
         shown = texts(figure)
@@ -283,7 +284,7 @@ def test_inference_plots_name_every_row_and_unit(variants: tuple[str, ...], seed
 
 def test_gap_bars_are_stacked_means() -> None:
     group, _ = only([measured(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)])
-    figure: Any = plot.inference_gaps(group)
+    figure: Any = gaps.inference_gaps(group)
     own, encoder = means(group, "approximation_gap_nats"), means(group, "amortisation_gap_nats")
     left, right = figure.axes
     wanted = [pair for a, b in zip(own, encoder, strict=True) for pair in ((0, a), (a, a + b))]
@@ -300,7 +301,7 @@ def test_gap_bars_are_stacked_means() -> None:
 
 def test_a_gap_below_zero_takes_nothing_off_the_other() -> None:
     record = measured("vanilla", 0, approximation_gap_nats=-0.1, amortisation_gap_nats=2.0)
-    figure: Any = plot.inference_gaps(only([record])[0])
+    figure: Any = gaps.inference_gaps(only([record])[0])
     np.testing.assert_allclose(bars(figure.axes[0]), [(0, -0.1), (0, 2.0)])
     assert figure.axes[0].get_xlim()[0] < -0.1
     drawn(figure)
@@ -313,7 +314,7 @@ def test_rows_without_a_figure_are_named_with_the_reason() -> None:
     broken = fake.quality("conv", 0, status="timeout")
     broken["model"] = {"support": "binary"}
     group, looks = only([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
-    figure = plot.inference_gaps(group)
+    figure = gaps.inference_gaps(group)
     shown = " ".join(texts(figure).split())
     for line in (
         "autoencoder (has no bound)",
@@ -324,14 +325,14 @@ def test_rows_without_a_figure_are_named_with_the_reason() -> None:
         assert line in shown
     assert len(bars(figure.axes[0])) == 2  # type: ignore[union-attr]
     drawn(figure)
-    assert "flow (posterior or prior is no Gaussian)" in " ".join(texts(plot.kl_per_dimension(group, looks)).split())
-    assert "flow (" not in texts(plot.evidence(group))
+    assert "flow (posterior or prior is no Gaussian)" in " ".join(texts(latent.kl_per_dimension(group, looks)).split())
+    assert "flow (" not in texts(gaps.evidence(group))
 
 
 def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
     records = [measured(variant, seed) for variant in ("vanilla", "iwae") for seed in range(2)]
     group, _ = only(records)
-    figure: Any = plot.elbo_surgery(group)
+    figure: Any = gaps.elbo_surgery(group)
     found = bars(figure.axes[0])
     np.testing.assert_allclose([end for _, end in found[::2]], means(group, "mutual_information_nats"))
     np.testing.assert_allclose([end for _, end in found[1::2]], means(group, "kl_nats"))
@@ -340,20 +341,20 @@ def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
     assert "log 10,000 = 9.21" in texts(figure)
     for record in records:
         del record["latent"]["points"]
-    assert "log 10,000" not in texts(plot.elbo_surgery(only(records)[0]))
+    assert "log 10,000" not in texts(gaps.elbo_surgery(only(records)[0]))
 
 
 def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> None:
     from bench.measure import bounds
 
-    assert plot.ACTIVE_VARIANCE == bounds.ACTIVE_VARIANCE
-    figure: Any = plot.kl_per_dimension(*only([measured("vanilla", seed) for seed in range(3)]))
+    assert latent.ACTIVE_VARIANCE == bounds.ACTIVE_VARIANCE
+    figure: Any = latent.kl_per_dimension(*only([measured("vanilla", seed) for seed in range(3)]))
     left, right = figure.axes
     # Seeds hold 3, 2 + seed, 0.5 and 0: sorted first and averaged after.
-    np.testing.assert_allclose(left.lines[0].get_ydata(), [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, plot.LEAST_KL])
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, latent.LEAST_KL])
     np.testing.assert_allclose(left.lines[0].get_xdata(), [1, 2, 3, 4])
     np.testing.assert_allclose(right.lines[0].get_ydata(), [0.9, 0.8, 0.3, 0.002])
-    assert right.lines[1].get_ydata()[0] == plot.ACTIVE_VARIANCE
+    assert right.lines[1].get_ydata()[0] == latent.ACTIVE_VARIANCE
     assert "inactive: 0.01 or less" in texts(figure)
     assert "values below 0.0001" in texts(figure)
 
@@ -362,7 +363,7 @@ def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     records = [measured("vanilla", seed) for seed in range(2)]
     records[0]["errors"] |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
     (group, _) = only(records)
-    figure: Any = plot.evidence(group)
+    figure: Any = gaps.evidence(group)
     simulated, test = figure.axes
     lower, upper = means(group, "bdmc_lower_nats")[0], means(group, "bdmc_upper_nats")[0]
     np.testing.assert_allclose(bars(simulated), [(0, upper - lower)])
@@ -382,7 +383,7 @@ def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     np.testing.assert_allclose(lines(test), [2 * 1.96 * mc for mc in (0.03, 0.04)])
     # The width's own error, where it is stated, needs no putting together.
     records[1]["errors"]["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
-    figure = plot.evidence(only(records)[0])
+    figure = gaps.evidence(only(records)[0])
     np.testing.assert_allclose(lines(figure.axes[0]), [2 * 1.96 * mc for mc in (0.05, 0.02)])
     marks = {item.get_label(): item.get_offsets()[0, 0] for item in test.collections if item.get_label() in LABELS}
     wanted = {"IS-500": -means(group, "nll_is500_nats")[0], "AIS": -means(group, "nll_ais_nats")[0]}
@@ -395,13 +396,13 @@ LABELS = ("IS-500", "AIS")
 def test_evidence_has_a_panel_only_for_what_was_measured() -> None:
     gone = {"bdmc_lower_nats": None, "bdmc_upper_nats": None}
     records = [measured("vanilla", 0, **gone), measured("iwae", 0, nll_is50_nats=200.0, nll_ais_nats=None, **gone)]
-    figure: Any = plot.evidence(only(records)[0])
+    figure: Any = gaps.evidence(only(records)[0])
     (axis,) = figure.axes
     # The largest K counts.
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["IS-500", "AIS"]
     assert "iwae (not measured)" in texts(figure)
     records[1]["metrics"] |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
-    figure = plot.evidence(only(records)[0])
+    figure = gaps.evidence(only(records)[0])
     assert [sum(text.get_text() == table.DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
     drawn(figure)
 
@@ -421,7 +422,7 @@ def test_a_beta_sweep_is_a_line_ordered_by_beta() -> None:
     # Ten sorts before two as text.
     records = sweep((10.0, 2.0, 1.0, 0.5))
     group, looks = only([*records, fake.quality("vanilla", 0)])
-    figure: Any = plot.rate_distortion(group, looks)
+    figure: Any = rate_distortion.rate_distortion(group, looks)
     (line,) = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 4]
     np.testing.assert_allclose(line.get_ydata(), [50.5, 25.5, 13.0, 3.0])
     np.testing.assert_allclose(line.get_xdata(), [74, 78, 86, 150])
@@ -433,8 +434,8 @@ def test_a_beta_sweep_is_a_line_ordered_by_beta() -> None:
 
 def test_two_sweeps_are_two_lines_and_one_beta_is_none() -> None:
     records = [*sweep((1.0, 4.0)), *sweep((1.0, 4.0), posterior="full"), *sweep((2.0,), network="conv")]
-    figure: Any = plot.rate_distortion(*only(records))
-    colours = {line.get_color() for line in figure.axes[0].lines} & set(plot.COLOURS)
+    figure: Any = rate_distortion.rate_distortion(*only(records))
+    colours = {line.get_color() for line in figure.axes[0].lines} & set(style.COLOURS)
     assert len(colours) == 2
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert sorted(legend) == ["beta", "beta (posterior=full)"]
