@@ -312,16 +312,16 @@ def reproduce(
 @app.command(name="report")
 def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = False) -> int:
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
-    from bench import report
-    from bench.oracle import page
+    from bench.pages import oracle, report
+    from bench.pages.page import reference_of
     from bench.reproduce.page import rewrite
 
     if (reproduced := rewrite(folder)) is not None:
         written = reproduced
-    elif page.holds_only_oracle(folder):
-        written = page.write(folder)
+    elif oracle.holds_only_oracle(folder):
+        written = oracle.write(folder)
     else:
-        written = report.write(folder, reference=report.reference_of(folder, folder.resolve().name))
+        written = report.write(folder, reference=reference_of(folder, folder.resolve().name))
     if json:
         _print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
     else:
@@ -476,8 +476,9 @@ def _oracle(
     **how: Any,
 ) -> int:
     from bench.execute import parse_settings
-    from bench.oracle import execute, page
+    from bench.oracle import execute
     from bench.oracle import suite as oracle
+    from bench.pages import oracle as pages
 
     try:
         chosen = oracle.configure(oracle.parse(path.stem, table), parse_settings(settings))
@@ -486,7 +487,7 @@ def _oracle(
     _check_jobs(jobs)
     outcome = execute.execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
     if json:
-        checks = [{"problem": page.name(r), **check} for r in outcome.records for check in r.get("checks", [])]
+        checks = [{"problem": pages.name(r), **check} for r in outcome.records for check in r.get("checks", [])]
         done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}
         _print_json(done | {"checks": checks})
     else:

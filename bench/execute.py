@@ -12,11 +12,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import checkpoint, data, outside, report, supervise, weights
+from bench import checkpoint, data, outside, supervise, weights
 from bench import device as devices
 from bench.device import cores, default_jobs
 from bench.disk.lock import lock
 from bench.errors import UsageError
+from bench.pages import report
+from bench.pages.page import Report, reference_of
 from bench.progress import Progress
 from bench.records import provenance, record, schema, sources, store
 from bench.records.record import Cell, Record
@@ -48,7 +50,7 @@ class Outcome:
     skipped: int
     records: list[Record]
     failed: list[str]
-    report: report.Report
+    report: Report
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:
@@ -159,7 +161,7 @@ def execute(
     jobs: int | None = None,
     quality: bool = True,
     again: bool = False,
-    page: Callable[[Path], report.Report] | None = None,
+    page: Callable[[Path], Report] | None = None,
     cluster: "Cluster | None" = None,
 ) -> Outcome:
     """Run what is missing of a suite and write its report.
@@ -197,7 +199,7 @@ def execute(
             devices.require_compiler(each)
         if suite.precision == "bf16":
             devices.require_bf16(each)
-    page = page or partial(report.write, reference=report.reference_of(out, suite.name))
+    page = page or partial(report.write, reference=reference_of(out, suite.name))
     with lock(out):
         side = jobs if cluster else jobs or default_jobs(device)
         run_cells = partial(cluster.run_cells, again=again) if cluster else supervise.run_cells
@@ -212,7 +214,7 @@ def _run(
     *,
     side: int | None,
     again: bool,
-    page: Callable[[Path], report.Report],
+    page: Callable[[Path], Report],
     run_cells: Callable[..., None],
 ) -> Outcome:
     found = unfinished(out, {"quality": trained, "throughput": timed}, again=again)

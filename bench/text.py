@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+# Stands where there is no value.
+DASH = "\N{EN DASH}"
 # Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80
 # Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.

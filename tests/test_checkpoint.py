@@ -21,10 +21,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import checkpoint, data, execute, prepare, report, sealed, seeds, suite, train, weights
+from bench import checkpoint, data, execute, prepare, sealed, seeds, suite, train, weights
 from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.errors import MachineError
+from bench.pages import page, report
 from bench.records import provenance, sources
 from bench.run import run_cell
 from bench.settings import Budget
@@ -565,7 +566,7 @@ def test_a_kill_between_weights_and_the_end_of_the_checkpoint_leaves_nothing(tmp
 
 @pytest.mark.usefixtures("every_step")
 def test_again_forgets_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), ""))  # noqa: ARG005
+    monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), ""))  # noqa: ARG005
     source = {
         "variants": [{"name": "vanilla", "set": SMALL}],
         "datasets": [{"name": "linear_gaussian", "options": {"n": 1000}}],

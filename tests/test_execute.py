@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, execute, report, suite
+from bench import data, execute, suite
 from bench.errors import MachineError, UsageError
+from bench.pages import page, report
 from bench.records import schema, store
 from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
 
@@ -142,7 +143,7 @@ def test_a_network_that_does_not_fit_one_data_set_is_left_to_its_cells() -> None
 
 @pytest.fixture
 def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), "a table"))  # noqa: ARG005
+    monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), "a table"))  # noqa: ARG005
 
 
 @pytest.mark.usefixtures("no_pages")

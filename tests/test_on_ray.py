@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench import execute, on_ray, report, suite, supervise
+from bench import execute, on_ray, suite, supervise
 from bench.disk.files import write_bytes
 from bench.errors import MachineError, UsageError
 from bench.on_ray import Cluster
+from bench.pages import page, report
 from bench.records import provenance, record, store
 from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, is_alive, simulated, wait_for
 
@@ -123,7 +124,7 @@ def read(notes: Path) -> list[dict[str, Any]]:
 def test_both_engines_give_the_same_numbers(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), "a table"))  # noqa: ARG005
+    monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), "a table"))  # noqa: ARG005
     table = {"variants": ["full_covariance", "noted"], "datasets": [SIMULATED], "seeds": 1}
     made = suite.parse("mine", table | {"budget": BUDGET, "measure": MEASURE})
     here = execute.execute(execute.configure(made, {"blocks": 0}), tmp_path / "here", device="cpu")
@@ -370,7 +371,7 @@ def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
     tmp_path: Path, supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But what a lost worker of the same run leaves there. Once a cell is through, nothing of it stays."""
-    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), ""))  # noqa: ARG005
+    monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), ""))  # noqa: ARG005
     table = {"variants": ["noted"], "datasets": [SIMULATED], "seeds": 1, "budget": BUDGET, "measure": MEASURE}
     made = suite.parse("mine", table)
     found: list[list[str]] = []

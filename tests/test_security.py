@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, report, suite, weights
+from bench import data, suite, weights
 from bench.data import user_file
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
+from bench.pages import report
 from bench.pages.figures import pictures
 from bench.records import merge, record, store
 from bench.reproduce import page, published

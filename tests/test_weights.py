@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import execute, prepare, report, sealed, suite, weights
+from bench import execute, prepare, sealed, suite, weights
+from bench.pages import page, report
 from bench.records import provenance, sources, store
 from bench.run import run_cell
 from tests.helpers import BUDGET, MEASURE, cell, simulated
@@ -215,7 +216,7 @@ def test_kept_training_gives_the_same_bytes_and_is_not_repeated(
 
 
 def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "write", lambda out, reference: report.Report(out, (), (), ""))  # noqa: ARG005
+    monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), ""))  # noqa: ARG005
     source = {
         "variants": [{"name": "vanilla", "set": {"latent": 2, "hidden": [8]}}],
         "datasets": [{"name": "linear_gaussian", "options": {"n": 1000}}],

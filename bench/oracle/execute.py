@@ -10,8 +10,8 @@ from bench.device import default_jobs
 from bench.disk.lock import lock
 from bench.errors import MachineError
 from bench.execute import Outcome, unfinished
-from bench.oracle import page
 from bench.oracle.suite import OracleSuite
+from bench.pages import oracle
 from bench.records import provenance, record, schema
 from bench.records.record import ORACLE, Cell, Record
 
@@ -53,7 +53,7 @@ def _run(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: 
     def on_record(found: Record, seconds: float) -> None:
         nonlocal done
         done += 1
-        _say(f"[{done}/{len(missing)}] {page.name(found)}: {page.verdict(found)} ({seconds:.1f} s)")
+        _say(f"[{done}/{len(missing)}] {oracle.name(found)}: {oracle.verdict(found)} ({seconds:.1f} s)")
 
     def nothing(*_: Any) -> None: ...
 
@@ -74,8 +74,8 @@ def _run(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: 
         ran=len(missing),
         skipped=len(cells) - len(missing),
         records=records,
-        failed=page.failures(records),
-        report=page.write(out),
+        failed=oracle.failures(records),
+        report=oracle.write(out),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bench import table
+from bench.pages import doubts, grids
 from bench.records import names
 from bench.records.record import Record
 from bench.text import short
@@ -11,15 +11,13 @@ from bench.text import short
 
 def origin_lines(provenances: Sequence[dict[str, Any]], machine: str) -> list[str]:
     """Lines for a page: the commits and versions of all these, what it says of the `machine`, and the days."""
-    from bench.table import markdown_text
-
     commits = {f"`{short(s['commit'])}`" + (" with uncommitted changes" if s["dirty"] else "") for s in provenances}
     versions = {f"{name} {value}" for source in provenances for name, value in source["versions"].items()}
-    days = sorted({markdown_text(source["started"][:10]) for source in provenances})
+    days = sorted({grids.markdown_text(source["started"][:10]) for source in provenances})
     return [
         f"commit: {', '.join(sorted(commits))}",
-        f"versions: {markdown_text(', '.join(sorted(versions)))}",
-        markdown_text(machine),
+        f"versions: {grids.markdown_text(', '.join(sorted(versions)))}",
+        grids.markdown_text(machine),
         f"run: {' to '.join(dict.fromkeys((days[0], days[-1])))}",
     ]
 
@@ -30,10 +28,10 @@ def provenance_lines(records: Sequence[Record]) -> list[str]:
     commits = {
         f"`{commit}`" + (" with uncommitted changes" if dirty else "")
         for record in records
-        for commit, dirty in table.code_states(record)
+        for commit, dirty in doubts.code_states(record)
     }
     versions = {
-        table.markdown_text(f"{name} {value}")
+        grids.markdown_text(f"{name} {value}")
         for source in sources
         for name, value in (source.get("versions") or {}).items()
     }
@@ -43,7 +41,7 @@ def provenance_lines(records: Sequence[Record]) -> list[str]:
         for record, source in zip(records, sources, strict=True)
     }
     seeds = {record["cell"]["seed"] for record in records if "seed" in record["cell"]}
-    days = sorted({table.markdown_text(str(source["started"])[:10]) for source in sources if source.get("started")})
+    days = sorted({grids.markdown_text(str(source["started"])[:10]) for source in sources if source.get("started")})
     sums = {
         f"{names.dataset_slug(record['cell'])} `{short(source['data_sha256'])}`"
         for record, source in zip(records, sources, strict=True)
@@ -52,8 +50,8 @@ def provenance_lines(records: Sequence[Record]) -> list[str]:
     lines = [
         f"commit: {', '.join(sorted(commits))}",
         f"versions: {', '.join(sorted(versions)) or 'unknown'}",
-        f"devices: {table.markdown_text('; '.join(sorted(devices)))}",
-        f"seeds: {table.markdown_text(', '.join(map(str, sorted(seeds)))) or 'none'}",
+        f"devices: {grids.markdown_text('; '.join(sorted(devices)))}",
+        f"seeds: {grids.markdown_text(', '.join(map(str, sorted(seeds)))) or 'none'}",
         f"data (SHA-256): {', '.join(sorted(sums)) or 'unknown'}",
     ]
     return [*lines, f"run: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")] if days else lines

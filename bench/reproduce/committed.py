@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import report, suite, table
+from bench import suite
 from bench.disk.files import read_text
 from bench.errors import UsageError
+from bench.pages import grids
+from bench.pages import page as builder
 from bench.records import names
 from bench.records.notes import origin_of
 from bench.records.record import Cell, Record
@@ -55,7 +57,7 @@ REASON = (
 
 
 def reproduce(
-    name: str, out: Path | None, *, seeds: int | None = None, reference: Path = report.REFERENCE, **how: Any
+    name: str, out: Path | None, *, seeds: int | None = None, reference: Path = builder.REFERENCE, **how: Any
 ) -> "tuple[Outcome, list[Finding]]":
     """Run what is missing of a suite, and hold it against its committed records.
 
@@ -102,7 +104,7 @@ def _origin(name: str) -> dict[str, str]:
     return origin_of("suite", path, suite.SHIPPED, [read_text(path)])
 
 
-def rewrite(out: Path, name: str) -> report.Report:
+def rewrite(out: Path, name: str) -> builder.Report:
     """Write the page of a folder of `reproduce` anew. Needs no torch.
 
     Raises:
@@ -110,10 +112,10 @@ def rewrite(out: Path, name: str) -> report.Report:
         MachineError: a file cannot be written.
     """
     chosen = suite.load(name)
-    return _write(out, _origin(name), chosen, _committed(chosen, report.REFERENCE))
+    return _write(out, _origin(name), chosen, _committed(chosen, builder.REFERENCE))
 
 
-def suites(reference: Path = report.REFERENCE) -> list[str]:
+def suites(reference: Path = builder.REFERENCE) -> list[str]:
     """The suites with committed results that can be run again and compared: not the one that checks the judge."""
     return [
         name for name in suite.names() if (reference / name / "runs").is_dir() and "problem" not in suite.read(name)[1]
@@ -128,7 +130,7 @@ def _committed(chosen: Suite, reference: Path) -> list[Record]:
     return theirs
 
 
-def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence[Record]) -> report.Report:
+def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence[Record]) -> builder.Report:
     records, warnings = read_all(out)
     cells = chosen.cells("cpu")
     found = findings(cells, records, theirs)
@@ -136,8 +138,8 @@ def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence
     left = dict.fromkeys(_row(cell, cells) for cell in cells if cell_key(cell) not in known)
     warnings += [f"no committed run of {name}" for name in left]
     name = printable(chosen.name)
-    head = [f"The suite {table.markdown_text(name)}, run again, beside its committed results."]
-    tail = ["## What counts as agreement", table.markdown_text(REASON)]
+    head = [f"The suite {grids.markdown_text(name)}, run again, beside its committed results."]
+    tail = ["## What counts as agreement", grids.markdown_text(REASON)]
     return page.save(out, origin, f"Drift of {name}", found, records, head, tail, warnings)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import table
+from bench.pages import grids
 from bench.pages.figures import style
 from bench.pages.figures.style import COLOURS, INK, QUIET
 from bench.reproduce.verdict import Finding, short_source
@@ -46,7 +46,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         )
         style.add_title(
             picture,
-            table._clip(title, WIDEST),
+            grids.clip(title, WIDEST),
             "Grey diamonds are published"
             + (", grey bands the tolerance around them, stated before the runs" if judged else "")
             + ". Dots are our means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
@@ -69,7 +69,7 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
     # A difference in the last printed digit shall not look large.
     half = max(half, 50 * 10.0**-entry.digits)
     axis.set_xlim(middle - half, middle + half)
-    axis.set_title(table._clip(metric, WIDEST))
+    axis.set_title(grids.clip(metric, WIDEST))
     axis.set_xlabel(f"{'-' if panel[0].sign < 0 else ''}{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
@@ -77,8 +77,8 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
 
 def _label(finding: Finding, many: bool) -> str:
     """The row's title, or its name where that is too long; and the source, where the panel has several."""
-    name = table._clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
-    return f"{name}\n{table._clip(short_source(finding), LONGEST)}" if many else name
+    name = grids.clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
+    return f"{name}\n{grids.clip(short_source(finding), LONGEST)}" if many else name
 
 
 def _ends(finding: Finding) -> list[float]:

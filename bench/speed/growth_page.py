@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import table
+from bench import text
 from bench.disk.files import write_bytes
 from bench.errors import UsageError
+from bench.pages import grids
 from bench.pages.origins import origin_lines
 from bench.speed import laws
 from bench.speed.laws import AXES, LEAST_MB, SERIES, SLACK, Series
@@ -146,10 +147,10 @@ def write(out: Path, points: Sequence[Point]) -> str:
     write_bytes(out / "growth.png", style.png(picture))
     write_bytes(out / "growth.svg", style.svg(picture))
     write_bytes(out / "README.md", _page(found, points).encode())
-    return f"{table.text_grid(summary(found), width=160)}\n\nTables, a plot and a page that explains them: {out}"
+    return f"{grids.text_grid(summary(found), width=160)}\n\nTables, a plot and a page that explains them: {out}"
 
 
-def summary(found: Sequence[Line]) -> table.Grid:
+def summary(found: Sequence[Line]) -> grids.Grid:
     """One line a series: fitted slopes beside the expected ones, the exponent of what grows, and a verdict."""
     headers = ["series", "sizes", "time: slope", "at most", "grows with", "memory: slope", "at most", "verdict"]
     cells = []
@@ -161,13 +162,13 @@ def summary(found: Sequence[Line]) -> table.Grid:
                 f"{line.sizes[0].size:,} to {line.sizes[-1].size:,}",
                 f"{laws.slope(line.x, line.seconds):.2f}",
                 f"{line.series.time:g}",
-                table.DASH if grown is None else f"{_letter(line.series)}^{grown:.2f}",
+                text.DASH if grown is None else f"{_letter(line.series)}^{grown:.2f}",
                 f"{laws.slope(line.x, line.above_mb):.2f}",
                 f"{line.series.memory:g}",
                 line.verdict(),
             ]
         )
-    return headers, [[table.Cell(cell, cell.endswith("steeper than expected")) for cell in line] for line in cells]
+    return headers, [[grids.Cell(cell, cell.endswith("steeper than expected")) for cell in line] for line in cells]
 
 
 def _axis(series: Series) -> str:
@@ -180,7 +181,7 @@ def _letter(series: Series) -> str:
     return last if len(last) == 1 else "n"
 
 
-def sizes_grid(line: Line) -> table.Grid:
+def sizes_grid(line: Line) -> grids.Grid:
     """One line a size: time, memory, the floor beside it, and the model's parameters where they grow."""
     grows = line.sizes[0].parameters is not None
     each = f"one {_letter(line.series)} more (s)"
@@ -189,7 +190,7 @@ def sizes_grid(line: Line) -> table.Grid:
     cells = []
     for before, size in zip([None, *line.sizes], line.sizes, strict=False):
         step = (
-            table.DASH
+            text.DASH
             if before is None
             else _short((size.seconds.median - before.seconds.median) / (size.size - before.size), 2)
         )
@@ -200,11 +201,11 @@ def sizes_grid(line: Line) -> table.Grid:
                 step,
                 size.memory_mb.text(4),
                 f"{line.floor_mb:,.0f}",
-                *([table.number(size.parameters, 0)] if grows else []),
+                *([grids.number(size.parameters, 0)] if grows else []),
                 str(size.repeats),
             ]
         )
-    return headers, [[table.Cell(cell) for cell in line] for line in cells]
+    return headers, [[grids.Cell(cell) for cell in line] for line in cells]
 
 
 def _short(value: float, digits: int) -> str:
@@ -214,11 +215,11 @@ def _short(value: float, digits: int) -> str:
 
 
 def _tables(found: Sequence[Line]) -> str:
-    blocks = [table.markdown_grid(summary(found))]
+    blocks = [grids.markdown_grid(summary(found))]
     for line in found:
         series = line.series
         blocks.append(f"**{_axis(series)}: {series.label}.** Time per {series.work}. Expected: {series.why}.")
-        blocks.append(table.markdown_grid(sizes_grid(line)))
+        blocks.append(grids.markdown_grid(sizes_grid(line)))
     return "\n\n".join(blocks) + "\n"
 
 

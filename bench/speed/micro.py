@@ -14,8 +14,8 @@ from typing import Any
 
 from bench.disk.files import write_bytes
 from bench.errors import BenchError, UsageError
+from bench.pages.page import REFERENCE
 from bench.records.provenance import provenance
-from bench.report import REFERENCE
 from bench.speed import Parser
 
 BASELINE = REFERENCE / "micro.json"

@@ -19,13 +19,14 @@ import torch._dynamo
 from PIL import Image
 
 import bench.pages.figures  # noqa: F401 - see above
-from bench import data, report, seeds, supervise
+from bench import data, seeds, supervise
 from bench.clock import peak_memory_mb
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
 from bench.measure import parameter_count
 from bench.measure.evidence import importance_weights
+from bench.pages import report
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.suite import DataChoice, Suite, Variant

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import report, table
 from bench.device import peak_resident_mb
 from bench.errors import BenchError, UsageError
+from bench.pages import grids, report, tables
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.speed import Parser
@@ -96,7 +96,7 @@ _took: list[float] = []
 STEPS: dict[str, Callable[[Path, Suite], object]] = {
     "read the records": lambda out, _: store.read_all(out),
     "CSV": _over_records(frame.csv),
-    "Markdown": _over_records(lambda records: table.markdown(records, "mnist-dynamic")),
+    "Markdown": _over_records(lambda records: tables.markdown(records, "mnist-dynamic")),
     "the whole report": lambda out, _: report.write(out),
     "a run before its first cell": _planned,
 }
@@ -139,8 +139,8 @@ def page(found: dict[tuple[str, str, int], dict[str, float]]) -> str:
     for step, shape in dict.fromkeys((step, shape) for step, shape, _ in found):
         cells = [found[step, shape, size] for size in sizes]
         texts = [f"{cell['seconds']:.3g} s, {cell['memory_mb']:,.0f} MB" for cell in cells]
-        lines.append([table.Cell(text) for text in (step, shape, *texts)])
-    return table.markdown_grid((["step", "records", *(f"{size:,} cells" for size in sizes)], lines))
+        lines.append([grids.Cell(text) for text in (step, shape, *texts)])
+    return grids.markdown_grid((["step", "records", *(f"{size:,} cells" for size in sizes)], lines))
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bench.measure import bounds, evidence
-from bench.oracle import checks, page, suite
+from bench.oracle import checks, suite
+from bench.pages import oracle
 from tests.oracle.tiny import TINY
 from variants.core import elbo
 
@@ -94,7 +95,7 @@ def test_an_estimate_that_is_no_number_does_not_pass() -> None:
     assert all(row["estimate"] is None and row["error"] is None for row in found.rows)
     # JSON has no NaN, and the page must still be written.
     assert not any(isinstance(v, float) and math.isnan(v) for row in found.rows for v in row.values())
-    assert len(page.failures([fake_record(found)])) == 3
+    assert len(oracle.failures([fake_record(found)])) == 3
 
 
 def fake_record(found: checks.Checks) -> dict[str, Any]:

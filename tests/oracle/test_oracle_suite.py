@@ -13,7 +13,8 @@ import pytest
 from bench import suite as suites
 from bench.errors import UsageError
 from bench.measure import bounds
-from bench.oracle import checks, execute, page, suite
+from bench.oracle import checks, execute, suite
+from bench.pages import oracle
 from bench.records import record, store
 from bench.run import run_cell
 from tests.helpers import ROOT, call
@@ -133,7 +134,7 @@ def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
 ) -> None:
     folder, _ = run
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("bench.oracle.page.figure", lambda _: None)
+    monkeypatch.setattr("bench.pages.oracle.figure", lambda _: None)
     monkeypatch.setattr("bench.pages.figures.style.png", lambda _: b"")
     monkeypatch.setattr("bench.pages.figures.style.svg", lambda _: b"")
     code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
@@ -157,7 +158,7 @@ def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
     path.write_text(json.dumps(kept))
     code, _, err = call(capsys, "report", "out")
     assert code == 0
-    assert page.failures([kept]) == ["d 4, k 2, noise 0.5, not orthogonal: error, no way"]
+    assert oracle.failures([kept]) == ["d 4, k 2, noise 0.5, not orthogonal: error, no way"]
 
 
 def test_a_wrong_judge_ends_the_run_with_exit_code_1(
@@ -194,5 +195,5 @@ def test_other_records_and_these_do_not_mix(run: tuple[Path, subprocess.Complete
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
     assert store.read_all(tmp_path) == ([], [])
-    assert page.holds_only_oracle(tmp_path)
-    assert not page.holds_only_oracle(tmp_path / "runs")
+    assert oracle.holds_only_oracle(tmp_path)
+    assert not oracle.holds_only_oracle(tmp_path / "runs")

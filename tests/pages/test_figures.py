@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import table
 from bench.pages.figures import all_figures, elbo, gaps, latent, pictures, rate_distortion, speed, style
 from bench.stats import groups, speeds
+from bench.text import DASH
 from tests import fake_records as fake
 
 
@@ -403,7 +403,7 @@ def test_evidence_has_a_panel_only_for_what_was_measured() -> None:
     assert "iwae (not measured)" in texts(figure)
     records[1]["metrics"] |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
     figure = gaps.evidence(only(records)[0])
-    assert [sum(text.get_text() == table.DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
+    assert [sum(text.get_text() == DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
     drawn(figure)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bench import table
 from bench.errors import UsageError
-from bench.pages import origins
+from bench.pages import doubts, origins
+from bench.pages.tables import markdown
 from bench.records import merge, record, schema, settle, store
 from bench.stats import frame, groups, speeds
 from tests import fake_records as fake
@@ -46,7 +46,7 @@ def of(machine: str, started: str, *records: fake.Record, elbo: float = 0.0) -> 
 
 def tables(out: Path) -> str:
     records, _ = store.read_all(out)
-    return frame.csv(records) + table.markdown(records, "mnist-dynamic")
+    return frame.csv(records) + markdown(records, "mnist-dynamic")
 
 
 def names(out: Path) -> set[str]:
@@ -200,7 +200,7 @@ def test_protocols_are_named_and_never_share_a_table() -> None:
     newer = copy.deepcopy(RUNS)
     for each in newer:
         each |= {"protocol": "1.1", "id": each["id"] + "_11"}
-    lines = table.problems([*RUNS, *newer])
+    lines = doubts.problems([*RUNS, *newer])
     assert "the records are of 2 protocols: 1.0, 1.1; no table holds two of them" in lines
     assert len(groups.groups([*RUNS, *newer])) == 2
 
@@ -209,13 +209,13 @@ def test_a_run_behind_another_with_another_id_is_named() -> None:
     old, new = of("A", NOON, RUNS[0])[0], of("A", LATER, RUNS[0])[0]
     new["cell"]["threads"] = 8
     new["id"] += "_t8"
-    lines = [line for line in table.problems([new, old]) if "not shown" in line]
+    lines = [line for line in doubts.problems([new, old]) if "not shown" in line]
     assert lines == [f"{old['id']} is not shown: {new['id']} has its place, started last"]
     old, new = of("A", NOON, TIMED[0])[0], of("A", LATER, TIMED[0])[0]
     new["cell"]["block_s"] = 9
     new["id"] += "_9"
-    assert any("not shown" in line for line in table.problems([new, old]))
-    assert not any("not shown" in line for line in table.problems([*RUNS, *TIMED]))
+    assert any("not shown" in line for line in doubts.problems([new, old]))
+    assert not any("not shown" in line for line in doubts.problems([*RUNS, *TIMED]))
 
 
 def test_speeds_of_two_machines_stand_in_columns_of_their_own(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_speeds_of_two_machines_stand_in_columns_of_their_own(tmp_path: Path) ->
     for label, column in columns.items():
         assert set(map(record.machine, column.values())) == {label.removeprefix("cpu, ")}
         assert set(column) == {"vanilla", "iwae"}
-    assert "cpu, A" in table.markdown(records, "mnist-dynamic")
+    assert "cpu, A" in markdown(records, "mnist-dynamic")
     # One machine needs no name, and two batch sizes or protocols are kept apart as well.
     assert list(speeds.throughput(of("A", NOON, *TIMED), "mnist-dynamic").columns) == ["cpu"]
     other = copy.deepcopy(TIMED[0]) | {"protocol": "0.9"}

@@ -28,12 +28,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bench.data as data
-from bench import execute, report, suite, table, weights
+from bench import execute, suite, weights
 from bench.data import readers, user_file
 from bench.errors import BenchError, DataError, UsageError
 from bench.notebook import Notebook
-from bench.oracle import page
 from bench.oracle import suite as oracle
+from bench.pages import beside, doubts, report, tables
+from bench.pages import oracle as oracle_page
 from bench.records import record, store
 from bench.records.notes import NOTE
 from bench.reproduce import cost, published
@@ -491,14 +492,14 @@ def test_records(made: Any) -> None:
         (out / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
         records, warnings = store.read_all(out)
         assert SOUND in records
-        warnings += table.problems(records)
+        warnings += doubts.problems(records)
         for dataset, own in groups.by_dataset(records).items():
-            table.markdown(own, dataset)
+            tables.markdown(own, dataset)
             frame.csv(own)
-            table.latex(own, dataset)
-        table.terminal(records)
+            tables.latex(own, dataset)
+        tables.terminal(records)
         report._page(records, {}, {}, warnings, ([], []), [])
-        report.beside(records, RECORDS)
+        beside.beside(records, RECORDS)
         assert all("\n" not in line for line in warnings)
 
 
@@ -515,11 +516,11 @@ def test_oracle_records(made: Any) -> None:
         records, warnings = store.read_all(Path(folder), kinds=("oracle",))
         if not records:  # nothing is written then
             return
-        page.summary(records)
-        page.failures(records)
-        page._csv(records)
-        page._markdown(records)
-        page._page(records, warnings, has_plot=False)
+        oracle_page.summary(records)
+        oracle_page.failures(records)
+        oracle_page._csv(records)
+        oracle_page._markdown(records)
+        oracle_page._page(records, warnings, has_plot=False)
 
 
 @fuzz(300)

@@ -16,7 +16,7 @@ import pytest
 
 from bench import cli, execute, suite
 from bench.errors import UsageError
-from bench.report import Report
+from bench.pages.page import Report
 from bench.reproduce import committed
 from bench.reproduce.published import Tolerance
 from tests.helpers import BUDGET, MEASURE, ROOT, call
@@ -108,7 +108,7 @@ def test_one_committed_seed_is_held_against_its_own_standard_error(folder: Path)
 
 
 def test_the_evidence_suite_is_checked_by_its_sandwich_and_its_gaps() -> None:
-    theirs, _ = committed.read_all(committed.report.REFERENCE / "evidence")
+    theirs, _ = committed.read_all(committed.builder.REFERENCE / "evidence")
     cells = suite.load("evidence").cells("cpu")
     own = {*committed.FIGURES[4:], "elbo_nats", "nll_is5000_nats"}
     for moved, verdict in ((0.0, "agrees"), (4.0, "differs")):
@@ -126,10 +126,10 @@ def test_the_evidence_suite_is_checked_by_its_sandwich_and_its_gaps() -> None:
 
 def test_what_rounding_was_seen_to_do_is_what_the_tolerance_says() -> None:
     """Of single runs, in standard errors of the committed runs of the same variant and seed."""
-    records, _ = committed.read_all(committed.report.REFERENCE / "quick")
+    records, _ = committed.read_all(committed.builder.REFERENCE / "quick")
     errors = {(r["cell"]["variant"], r["cell"].get("seed")): r["errors"] for r in records if r["kind"] == "quality"}
     moved = []
-    with (committed.report.REFERENCE / "rerun_of_quick.csv").open(encoding="utf-8", newline="") as file:
+    with (committed.builder.REFERENCE / "rerun_of_quick.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             for name, stated in errors[line["variant"], int(line["seed"])].items():
                 if then := line.get(f"{name}_then"):
@@ -144,7 +144,7 @@ def test_where_no_figure_is_judged_nothing_was_checked_and_the_run_fails(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder / "reference", tmp_path / "reference")
-    monkeypatch.setattr(committed.report, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(committed.builder, "REFERENCE", tmp_path / "reference")
     for path in (tmp_path / "reference" / "mine" / "runs").glob("*.json"):
         found = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(found | {"errors": {}}), encoding="utf-8")
@@ -178,7 +178,7 @@ def test_report_writes_the_same_page_again_without_torch(folder: Path, tmp_path:
     before = [(out / name).read_bytes() for name in names]
     (out / "README.md").unlink()
     program = (
-        f"from pathlib import Path; from bench import report; report.REFERENCE = Path({str(folder)!r}, 'reference')"
+        f"from pathlib import Path; from bench.pages import page; page.REFERENCE = Path({str(folder)!r}, 'reference')"
     )
     command = [
         sys.executable,
@@ -217,5 +217,5 @@ def test_every_committed_suite_still_has_its_runs() -> None:
     for name in ("quick", "standard", "rate_distortion", "evidence"):
         chosen = suite.load(name)
         keys = {committed.cell_key(cell) for cell in chosen.cells("cpu")}
-        records, _ = committed.read_all(committed.report.REFERENCE / name)
+        records, _ = committed.read_all(committed.builder.REFERENCE / name)
         assert keys <= {committed.cell_key(record["cell"]) for record in records if record["kind"] == "quality"}, name

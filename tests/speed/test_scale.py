@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench.pages import report
 from bench.records import record, store
 from bench.speed import scale
 from bench.stats import groups

@@ -217,7 +217,7 @@ def test_no_page_needs_torch() -> None:
     code = (
         "import sys, bench.stats.intervals, bench.stats.metrics\n"
         "assert not {'numpy', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules), 'bench.stats is meant to be light'\n"
-        "import bench.pages.figures, bench.report, bench.table\n"
+        "import bench.pages.figures, bench.pages.report, bench.pages.tables\n"
         "assert not {'torch', 'torchvision', 'matplotlib'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -99,15 +99,7 @@ def test_bench_does_not_reach_into_the_zoo(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module",
-    [
-        *under("bench.records"),
-        *under("bench.stats"),
-        *under("bench.pages"),
-        "bench.table",
-        "bench.pages.figures",
-        "bench.report",
-    ],
+    "module", [*under("bench.records"), *under("bench.stats"), *under("bench.pages"), "bench.settings"]
 )
 def test_readers_of_records_import_no_torch(module: str) -> None:
     reached = import_closure(module)

@@ -10,7 +10,7 @@ import numpy as np
 from bench.pages.figures.style import INK, QUIET, short_label
 from bench.stats import intervals
 from bench.stats.groups import BASELINE, Group, Row
-from bench.table import DASH
+from bench.text import DASH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

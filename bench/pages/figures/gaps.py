@@ -24,7 +24,7 @@ from bench.pages.figures.style import COLOURS, INK, QUIET, add_title, house_styl
 from bench.records.record import Record
 from bench.stats import metrics as known
 from bench.stats.groups import Group, Row
-from bench.table import DASH
+from bench.text import DASH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from bench.pages.figures.style import INK, QUIET, Style, add_title, house_style,
 from bench.records.record import Record
 from bench.stats import metrics as known
 from bench.stats.speeds import Throughput
-from bench.table import DASH
+from bench.text import DASH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.disk.files import write_bytes
+from bench.pages.grids import Cell, Grid, markdown_grid, text_grid
 from bench.speed.peers.plan import EXAMPLE, GROUPS, PYTHAE, SETTINGS, TASKS, Task
 from bench.speed.peers.results import JOURNAL, Ratio, Results, Spread, lines_of, spread
-from bench.table import DASH, Cell, Grid, markdown_grid, text_grid
+from bench.text import DASH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,25 +1,36 @@
-"""Records -> comparison groups and rows -> CSV, Markdown, LaTeX and terminal tables.
+"""Comparison groups and rows -> Markdown, LaTeX and terminal tables.
 
 A comparison group holds the runs that may be compared: same data set and options, split, binarisation, likelihood
 support, protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the
 seeds. Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
 """
 
-import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from bench.records.names import canonical, dataset_slug, device_type, row_name
-from bench.records.record import BUSY, Record
-from bench.stats import intervals
+from bench.pages.doubts import failures
+from bench.pages.grids import (
+    MOST_LINES,
+    TERMINAL_WIDTH,
+    Cell,
+    Grid,
+    latex_grid,
+    markdown_grid,
+    markdown_text,
+    number,
+    shortened,
+    spread,
+    text_grid,
+    wrap,
+)
+from bench.records.names import dataset_slug, row_name
+from bench.records.record import Record
 from bench.stats import metrics as known
-from bench.stats.groups import ERRORS, UNKNOWN, Group, age, by_dataset, groups, settings_of, value_of
-from bench.stats.speeds import conditions, throughput
-from bench.text import short
+from bench.stats.groups import ERRORS, Group, age, by_dataset, groups
+from bench.stats.speeds import throughput
+from bench.text import DASH
 
-DASH = "\N{EN DASH}"
 MARK_LEGEND = (
     "Marked values: the best mean of the column and every row not distinguishable from it (95 % bootstrap interval of "
     "the difference paired by seed, not corrected for the number of rows). Nothing is marked where no row is "
@@ -41,115 +52,6 @@ COMPARISON_LEGEND = (
     "Differences are paired by seed, with 95 % bootstrap intervals. P(better) is P(A > B): the share of all pairs of a "
     "run of the row and a run of the baseline in which the row's is better, ties counted half."
 )
-
-
-def failures(records: Iterable[Record]) -> list[str]:
-    """One line for every run that is not ok, quality and throughput alike: what, which seed, status and reason."""
-    lines = []
-    for record in sorted(records, key=lambda record: str(record["id"])):
-        if record["status"] != "ok":
-            cell = record["cell"]
-            name = row_name(cell["variant"], cell.get("overrides") or {})
-            seed = f" seed {cell['seed']}" if "seed" in cell else " throughput"
-            reason = " ".join(str(record.get("reason") or "no reason recorded").split())
-            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record['status']}: {reason}")
-    return lines
-
-
-def problems(records: Sequence[Record]) -> list[str]:
-    """What a reader should doubt: mixed commits, protocols or data, runs that stand behind others, non-finite values.
-    One line each."""
-    lines = []
-    for group in groups(records):
-        for row in group.rows:
-            for record in row.ok:
-                for name in record["metrics"]:
-                    value = value_of(record, name)
-                    if value is not None and not math.isfinite(value):
-                        lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
-    lines += _overshadowed(records)
-    protocols = sorted({str(record.get("protocol")) for record in records})
-    if len(protocols) > 1:
-        lines.append(
-            f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
-        )
-    states = [code_states(record) for record in records]
-    commits = {commit for found in states for commit, _ in found}
-    if len(commits) > 1:
-        lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
-    if dirty := sum(any(dirty for _, dirty in found) for found in states):
-        lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
-    busy: dict[str, float] = {}
-    for record in records:
-        share, variant = (record.get("provenance") or {}).get("processor_share"), record["cell"]["variant"]
-        if share is not None and share < BUSY:
-            busy[variant] = min(share, busy.get(variant, share))
-    if busy:
-        names = ", ".join(f"{name} {share:.0%}" for name, share in busy.items())
-        lines.append(
-            f"speeds measured while the processor had other work (share of a core: {names}): "
-            "`vaebench throughput` measures again"
-        )
-    sums: dict[str, set[str]] = {}
-    for record in records:
-        if found := (record.get("provenance") or {}).get("data_sha256"):
-            sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
-    lines += [
-        f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
-        for name, found in sorted(sums.items())
-        if len(found) > 1
-    ]
-    return lines
-
-
-def _overshadowed(records: Iterable[Record]) -> list[str]:
-    """One line for each run that is not shown because a later one has its place in a table, with all settings that the
-    table knows alike; others, as the threads, differ."""
-    places: dict[str, list[Record]] = {}
-    for record in records:
-        cell = record["cell"]
-        if record["kind"] == "quality":
-            kind = [settings_of(record, ""), cell["seed"]]
-        else:
-            kind = [dataset_slug(cell), conditions(record)]
-        key = canonical([*kind, cell["variant"], cell.get("overrides") or {}, device_type(record)])
-        places.setdefault(key, []).append(record)
-    lines = []
-    for members in places.values():
-        *earlier, latest = sorted(members, key=age)
-        lines += [f"{old['id']} is not shown: {latest['id']} has its place, started last" for old in earlier]
-    return lines
-
-
-def code_states(record: Record) -> set[tuple[str, bool]]:
-    """Commit, short, and whether there were uncommitted changes: of the code that made the record, and, where it says
-    so, of that which trained the weights, for kept weights may be measured again by later code."""
-    source = record.get("provenance") or {}
-    sources = [source, source["trained"]] if source.get("trained") else [source]
-    return {(short(found.get("commit") or UNKNOWN), bool(found.get("dirty"))) for found in sources}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One printed cell; `best` if it is to be marked."""
-
-    text: str
-    best: bool = False
-
-
-Grid = tuple[list[str], list[list[Cell]]]
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number with thousands separators and fixed decimals; a dash for None."""
-    return DASH if value is None else f"{value:,.{digits}f}"
-
-
-def spread(summary: intervals.Summary | None, digits: int) -> str:
-    """`"-101.20 ± 0.35"`; a dash for the half-width with fewer than 3 seeds, for all without a value."""
-    if summary is None:
-        return DASH
-    return f"{number(summary.mean, digits)} ± {number(summary.half_width, digits)}"
 
 
 def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
@@ -327,19 +229,6 @@ def markdown(records: Sequence[Record], dataset: str) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def markdown_grid(grid: Grid) -> str:
-    """A Markdown table, marked cells in bold."""
-    headers, lines = grid
-    rows = [list(map(markdown_text, headers)), ["---", *["---:"] * (len(headers) - 1)]]
-    rows += [[f"**{markdown_text(c.text)}**" if c.best else markdown_text(c.text) for c in line] for line in lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def markdown_text(text: str) -> str:
-    """Escape what Markdown would read as markup."""
-    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
-
-
 def latex(records: Sequence[Record], dataset: str) -> str:
     """The tables of one data set for a paper: needs the packages booktabs and graphicx, and UTF-8 input."""
     records = [record for record in records if dataset_slug(record["cell"]) == dataset]
@@ -352,55 +241,6 @@ def latex(records: Sequence[Record], dataset: str) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def latex_grid(grid: Grid, caption: str) -> str:
-    """A LaTeX table with its caption, marked cells in bold."""
-    headers, lines = grid
-    body = [
-        " & ".join(f"\\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text) for c in line) + r" \\"
-        for line in lines
-    ]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(caption)}}}",
-            r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
-            r"\toprule",
-            " & ".join(latex_text(header) for header in headers) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-        ]
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    DASH: "--",
-}
-
-
-def latex_text(text: str) -> str:
-    """Escape what LaTeX would read as markup, and set a leading minus as a minus."""
-    escaped = "".join(_LATEX.get(letter, letter) for letter in text)
-    return re.sub(r"(?<![\w.-])-(?=\d)", r"$-$", escaped)
-
-
-TERMINAL_WIDTH = 120
-# Of one table or list on a terminal or on a page that holds several; the files that it names have all.
-MOST_LINES = 50
 _TERMINAL = ("elbo_nats", "nll_is*_nats", "kl_nats", "mse_per_pixel")
 
 
@@ -427,32 +267,15 @@ def terminal(records: Sequence[Record], width: int = TERMINAL_WIDTH) -> str:
             if len(lines) < len(group.rows)
             else ""
         )
-        blocks.append(f"{_wrap(group.title, width)}\n{text_grid((headers, lines), width)}{more}")
+        blocks.append(f"{wrap(group.title, width)}\n{text_grid((headers, lines), width)}{more}")
     only = [name for dataset, found in own.items() for name in _only_timed(found, dataset)]
     if only:
-        blocks.append(_wrap("Only timed: " + "; ".join(shortened(only)), width))
+        blocks.append(wrap("Only timed: " + "; ".join(shortened(only)), width))
     if failed := failures(records):
         blocks.append("\n".join(["Runs that failed:", *(f"  {line}" for line in shortened(failed))]))
     if any(marks for group in groups(records) for marks in group.best.values()):
-        blocks.append(_wrap("* " + MARK_LEGEND, width))
+        blocks.append(wrap("* " + MARK_LEGEND, width))
     return "\n\n".join(blocks) + "\n"
-
-
-def shortened(lines: Sequence[str]) -> list[str]:
-    """The first lines, and how many more there are."""
-    rest = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], f"... and {rest:,} more"] if rest > 0 else list(lines)
-
-
-def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:
-    """A plain-text table, marked cells with a star; last columns that do not fit are left out, all but three."""
-    headers, lines = grid
-    cells = [[_clip(cell.text, 40) + ("*" if cell.best else " ") for cell in line] for line in lines]
-    sizes = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    while len(sizes) > 3 and sum(sizes) + 2 * (len(sizes) - 1) > width:
-        sizes.pop()
-    rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
-    return "\n".join([_line(headers, sizes), rule, *(_line(line, sizes) for line in cells)])
 
 
 def _only_timed(records: Sequence[Record], dataset: str) -> list[str]:
@@ -468,19 +291,3 @@ def _only_timed(records: Sequence[Record], dataset: str) -> list[str]:
 
 def _pattern(name: str) -> str:
     return re.sub(r"\d+", "*", name)
-
-
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _wrap(text: str, width: int) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, width))
-
-
-def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
-    first = cells[0].ljust(sizes[0])
-    rest = [cell.rjust(size) for cell, size in zip(cells[1:], sizes[1:], strict=False)]
-    return "  ".join([first, *rest]).rstrip()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
 from bench.errors import UsageError
+from bench.pages import beside, report
 from tests import fake_records as fake
 
 
@@ -64,13 +64,13 @@ def test_the_reference_is_shown_beside(tmp_path: Path) -> None:
 
 
 def test_another_budget_is_never_compared_with_the_reference() -> None:
-    (_, lines), notes = report.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, epochs=3)])
+    (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, epochs=3)])
     assert lines == []
     assert notes == [
         "mnist-dynamic, binary likelihood: not comparable with the reference, which differs in "
         "budget.epochs (10 here, 3 there)."
     ]
-    (_, lines), notes = report.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, dataset="omniglot")])
+    (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, dataset="omniglot")])
     assert lines == []
     assert notes == ["mnist-dynamic, binary likelihood: the reference has no runs on this data."]
 

@@ -9,9 +9,10 @@ import random
 import pandas as pd
 import pytest
 
-from bench import table
+from bench.pages import doubts, grids, tables
 from bench.records import names
 from bench.stats import frame, groups, intervals, speeds
+from bench.text import DASH
 from tests import fake_records as fake
 
 
@@ -39,7 +40,7 @@ def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
     records = three("vanilla", (-100, -100.1, -100.2)) + three("linear", (-130, -130.2, -130.1), **other)
     assert sorted(labels(records)) == [["linear"], ["vanilla"]]
     assert all(not any(group.best.values()) for group in groups.groups(records))
-    assert "*" not in table.terminal(records)
+    assert "*" not in tables.terminal(records)
 
 
 def test_device_and_threads_are_no_part_of_the_group() -> None:
@@ -62,9 +63,9 @@ def test_marks_follow_the_paired_interval() -> None:
     assert "kl_nats" not in group.best
     assert "parameters" not in group.best
     half = f"{intervals.summarise([-97, -97.3, -97.1]).half_width:.2f}"
-    assert f"**-97.13 ± {half}**" in table.markdown(records, "mnist-dynamic")
-    assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in table.latex(records, "mnist-dynamic")
-    assert f"-97.13 ± {half}*" in table.terminal(records)
+    assert f"**-97.13 ± {half}**" in tables.markdown(records, "mnist-dynamic")
+    assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in tables.latex(records, "mnist-dynamic")
+    assert f"-97.13 ± {half}*" in tables.terminal(records)
 
 
 def test_failed_runs_stay_in_every_table() -> None:
@@ -72,13 +73,13 @@ def test_failed_runs_stay_in_every_table() -> None:
     records[1] = fake.quality("vanilla", 1, status="diverged", reason="loss is nan at step 7")
     records += [fake.quality("beta", seed, status="timeout", reason="3600 s") for seed in range(2)]
     records += [fake.quality("beta", 2, status="error", reason="KeyError: 'x | y'\n in b")]
-    text = table.markdown(records, "mnist-dynamic")
+    text = tables.markdown(records, "mnist-dynamic")
     assert "2/3 ok (1 diverged)" in text
     assert "0/3 ok (1 error, 2 timeout)" in text
     assert "beta seed 2 on cpu: error: KeyError: 'x \\| y' in b" in text
-    assert "0/3 ok" in table.terminal(records)
-    assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in table.terminal(records)
-    assert "0/3 ok (1 error, 2 timeout)" in table.latex(records, "mnist-dynamic")
+    assert "0/3 ok" in tables.terminal(records)
+    assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in tables.terminal(records)
+    assert "0/3 ok (1 error, 2 timeout)" in tables.latex(records, "mnist-dynamic")
     lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert (lines.loc["beta", "ok"], lines.loc["beta", "total"]) == (0, 3)
     assert pd.isna(lines.loc["beta", "elbo_nats_mean"])
@@ -109,19 +110,19 @@ def test_the_latest_run_of_a_cell_stands_even_if_it_failed() -> None:
 
 
 def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:
-    text = table.markdown([fake.quality("autoencoder", 0), fake.quality("autoencoder", 1)], "mnist-dynamic")
+    text = tables.markdown([fake.quality("autoencoder", 0), fake.quality("autoencoder", 1)], "mnist-dynamic")
     row = next(line for line in text.splitlines() if line.startswith("| autoencoder"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[2] == table.DASH
-    assert cells[4].endswith(f"± {table.DASH}")
+    assert cells[2] == DASH
+    assert cells[4].endswith(f"± {DASH}")
 
 
 def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
     records = three("vanilla", (-100, -101, math.nan))
     (group,) = groups.groups(records)
     assert group.rows[0].values("elbo_nats") == {0: -100, 1: -101}
-    assert any("elbo_nats is nan" in line for line in table.problems(records))
-    assert f"-100.50 ± {table.DASH} (n=2)" in table.markdown(records, "mnist-dynamic")
+    assert any("elbo_nats is nan" in line for line in doubts.problems(records))
+    assert f"-100.50 ± {DASH} (n=2)" in tables.markdown(records, "mnist-dynamic")
 
 
 def test_timings_in_another_precision_are_named_beside_figures_in_the_usual() -> None:
@@ -153,7 +154,7 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
     assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
     assert lines.loc[("mnist", "conv"), "count"] == "only timed"
     assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
-    assert "conv on mnist-dynamic, cpu: training" in table.terminal(records)
+    assert "conv on mnist-dynamic, cpu: training" in tables.terminal(records)
 
 
 def test_throughput_columns_name_only_what_differs() -> None:
@@ -164,13 +165,13 @@ def test_throughput_columns_name_only_what_differs() -> None:
 
 def test_failed_throughput_shows_its_status() -> None:
     record = fake.throughput("vanilla") | {"status": "error", "reason": "out of memory", "metrics": {}}
-    text = table.markdown([record], "mnist-dynamic")
+    text = tables.markdown([record], "mnist-dynamic")
     assert "| error |" in text
     assert "vanilla throughput on cpu: error: out of memory" in text
 
 
 def test_the_first_line_of_a_group_says_what_it_is() -> None:
-    text = table.markdown(three("vanilla", (-100, -101, -102)), "mnist-dynamic").splitlines()[0]
+    text = tables.markdown(three("vanilla", (-100, -101, -102)), "mnist-dynamic").splitlines()[0]
     for part in ("mnist", "test split", "binarisation dynamic", "support binary", "10 epochs", "batch 128"):
         assert part in text
     for part in ("the whole training split", "protocol 1.0"):
@@ -203,7 +204,7 @@ def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None
     records = three("vanilla", (-100, -101, -102)) + three("conv", (-97, -98.1, -98.9))
     records += three("vanilla", (-99, -99, -103), overrides={"latent": 50})
     (group,) = groups.groups(records)
-    grid = table.comparison_grid(group)
+    grid = tables.comparison_grid(group)
     assert grid is not None
     headers, (first, second) = grid
     assert headers[:3] == ["variant", "seeds", "ELBO difference (nats)"]
@@ -223,10 +224,10 @@ def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None
 def test_a_change_common_to_all_rows_leaves_the_comparisons() -> None:
     wide: dict[str, object] = {"latent": 50}
     records = three("vanilla", (-100, -101, -102), overrides=wide) + three("conv", (-97, -98.1, -98.9), overrides=wide)
-    text = table.markdown(records, "mnist-dynamic")
+    text = tables.markdown(records, "mnist-dynamic")
     assert "Against vanilla (latent=50):" in text
     (group,) = groups.groups(records)
-    assert [line[0].text for line in table.comparison_grid(group)[1]] == ["conv (latent=50)"]  # type: ignore[index]
+    assert [line[0].text for line in tables.comparison_grid(group)[1]] == ["conv (latent=50)"]  # type: ignore[index]
     lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert lines.loc["conv (latent=50)", "baseline"] == "vanilla (latent=50)"
     assert lines.loc["conv (latent=50)", "elbo_nats_difference"] == pytest.approx(3)
@@ -252,8 +253,8 @@ def test_the_baseline_has_the_fewest_overrides_whatever_their_length() -> None:
 
 def test_a_group_without_the_baseline_has_no_comparisons() -> None:
     (group,) = groups.groups(three("conv", (-97, -98, -99)))
-    assert table.comparison_grid(group) is None
-    assert "P(better)" not in table.markdown(three("conv", (-97, -98, -99)), "mnist-dynamic")
+    assert tables.comparison_grid(group) is None
+    assert "P(better)" not in tables.markdown(three("conv", (-97, -98, -99)), "mnist-dynamic")
 
 
 def test_metrics_stand_in_the_table_of_their_theme() -> None:
@@ -263,12 +264,12 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
             record["model"]["support"] = "binary"
         record["metrics"] = {k: v for k, v in record["metrics"].items() if "ais" not in k and "bdmc" not in k}
     (group,) = groups.groups(records)
-    grids = table.theme_grids(group)
+    grids = tables.theme_grids(group)
     assert list(grids) == ["Inference gaps", "Latent code", "Representation and reconstruction"]
     headers, lines = grids["Representation and reconstruction"]
     assert headers == ["variant", "runs", "probe accuracy ↑ (share)", "5-NN accuracy ↑ (share)", "SSIM ↑"]
     assert [line[0].text for line in lines] == [row.label for row in group.rows]
-    main, _ = table.quality_grid(group)
+    main, _ = tables.quality_grid(group)
     assert [header.split(" ")[0] for header in main[2:]] == [
         "ELBO",
         "NLL",
@@ -279,7 +280,7 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
         "MSE",
         "bits/dim",
     ]
-    text = table.markdown(records, "mnist-dynamic")
+    text = tables.markdown(records, "mnist-dynamic")
     assert text.index("Inference gaps:") < text.index("Latent code:") < text.index("How certain:")
     assert "Evidence sandwich" not in text
     # The file for machines holds them all.
@@ -292,7 +293,7 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
         record["errors"]["elbo_nats"] = {"mc": mc, "test": 0.5}
         record["errors"]["nll_is500_nats"] = {"mc": None, "test": 0.25}
     (group,) = groups.groups(records)
-    headers, (line,) = table.certainty_grids(group)["Main"]
+    headers, (line,) = tables.certainty_grids(group)["Main"]
     found = dict(zip(headers, (cell.text for cell in line), strict=True))
     assert found["ELBO: seed sd (nats)"] == "1.000"
     assert found["ELBO: test SE (nats)"] == "0.500"
@@ -308,7 +309,7 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
     assert row["nll_is500_nats_mc_se"] == ""
     # The interval over seeds knows nothing of them.
     plain = [fake.quality("vanilla", seed, elbo=-100 - seed) for seed in range(3)]
-    assert f"-101.00 ± {table.number(group.rows[0].summary('elbo_nats').half_width, 2)}" in table.markdown(  # type: ignore[union-attr]
+    assert f"-101.00 ± {grids.number(group.rows[0].summary('elbo_nats').half_width, 2)}" in tables.markdown(  # type: ignore[union-attr]
         plain, "mnist-dynamic"
     )
 
@@ -333,11 +334,11 @@ def test_the_split_is_the_one_that_the_judge_reads() -> None:
 
 
 def test_latex_escapes_what_it_would_read_as_markup() -> None:
-    assert table.latex_text("a_b & 5 % {c} #1 $x ~ ^ \\") == (
+    assert grids.latex_text("a_b & 5 % {c} #1 $x ~ ^ \\") == (
         r"a\_b \& 5 \% \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}"
     )
-    assert table.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
-    text = table.latex(three("conv_full_covariance", (-97, -97, -97)), "mnist-dynamic")
+    assert grids.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
+    text = tables.latex(three("conv_full_covariance", (-97, -97, -97)), "mnist-dynamic")
     assert r"conv\_full\_covariance" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
@@ -347,16 +348,16 @@ def test_latex_escapes_what_it_would_read_as_markup() -> None:
 def test_the_bytes_do_not_depend_on_the_order_of_the_records() -> None:
     records = fake.suite(seeds=3, devices=("cpu", "cuda"))
     shuffled = random.Random(0).sample(records, len(records))
-    for form in (frame.csv, table.terminal):
+    for form in (frame.csv, tables.terminal):
         assert form(records) == form(shuffled)
-    for page in (table.markdown, table.latex):
+    for page in (tables.markdown, tables.latex):
         assert page(records, "mnist-dynamic") == page(shuffled, "mnist-dynamic")
 
 
 def test_the_terminal_table_fits() -> None:
     records = fake.suite(devices=("cpu", "cuda"))
     records += three("vanilla", (-1, -2, -3), overrides={"a_rather_long_name": "and_a_long_value", "latent": 50})
-    text = table.terminal(records)
+    text = tables.terminal(records)
     assert max(map(len, text.splitlines())) <= 120
     assert "ELBO ↑ nats" in text
     assert "NLL (IS-500) ↓ nats" in text
@@ -366,7 +367,7 @@ def test_mixed_commits_and_mixed_data_are_named() -> None:
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 1, commit="fedcba9876543210")]
     records[1]["provenance"]["data_sha256"] = "cd" * 32
     records[1]["provenance"]["dirty"] = True
-    first, second, third = table.problems(records)
+    first, second, third = doubts.problems(records)
     assert "2 commits: 0123456789ab, fedcba987654" in first
     assert "1 of 2 records were made with uncommitted changes" in second
     assert "2 different versions of the data" in third
@@ -379,7 +380,7 @@ def test_speeds_of_a_busy_processor_are_doubted() -> None:
     # Neither a training nor another, idle measurement of the variant excuses it.
     records += [fake.quality("beta"), fake.throughput("beta", dataset="fashion_mnist")]
     records[-1]["provenance"]["processor_share"] = 0.99
-    (line,) = table.problems(records)
+    (line,) = doubts.problems(records)
     assert "while the processor had other work (share of a core: beta 41%)" in line
 
 
@@ -387,14 +388,14 @@ def test_the_commit_that_trained_kept_weights_counts() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(3)]
     records[0]["provenance"]["trained"] = {"commit": "0123456789abcdef", "dirty": False}
     records[1]["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
-    first, second = table.problems(records)
+    first, second = doubts.problems(records)
     assert "2 commits: 0123456789ab, fedcba987654" in first
     assert "1 of 3 records were made with uncommitted changes" in second
-    assert table.problems([records[0], records[2]]) == []
+    assert doubts.problems([records[0], records[2]]) == []
 
 
 def test_a_data_set_file_is_named_without_its_path() -> None:
     record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
     record["cell"]["data_options"] = {"k": 2}
     assert groups.datasets([record]) == ["mine-dynamic-k=2"]
-    assert "somewhere" not in table.markdown([record], "mine-dynamic-k=2")
+    assert "somewhere" not in tables.markdown([record], "mine-dynamic-k=2")
