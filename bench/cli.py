@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from bench import data, suite, text
+from bench import data, text
 from bench.errors import BenchError, UsageError
 from bench.reproduce import published
 from bench.settings import check_seeds, typed
 from bench.streams import Patient
+from bench.suites import suite
 
 if TYPE_CHECKING:
-    from bench.execute import Outcome
     from bench.on_ray import Cluster
+    from bench.sweeps.execute import Outcome
 
 OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -193,8 +194,8 @@ def compare(
     settings
         key=value ..., as for `run`.
     """
-    from bench.compare import check
     from bench.stats.differences import differences
+    from bench.sweeps.compare import check
 
     names = _split(names)
     if len(dict.fromkeys(names)) < 2:
@@ -421,7 +422,7 @@ def _suite(
     precision: str | None = None,
     compile: bool | None = None,
 ) -> suite.Suite:
-    from bench.execute import configure, parse_settings
+    from bench.sweeps.configure import configure, parse_settings
 
     chosen = suite.load(name)
     # A suite may have a variant more than once, with other keywords, and a data set with other options.
@@ -459,7 +460,7 @@ def _cluster(engine: str, address: str | None, gpus: float | None) -> "Iterator[
 
 
 def _execute(chosen: suite.Suite, out: Path | None, *, jobs: int | None = None, **how: Any) -> "Outcome":
-    from bench.execute import execute
+    from bench.sweeps.execute import execute
 
     _check_jobs(jobs)
     return execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
@@ -475,17 +476,17 @@ def _oracle(
     jobs: int | None,
     **how: Any,
 ) -> int:
-    from bench.execute import parse_settings
-    from bench.oracle import execute
-    from bench.oracle import suite as oracle
     from bench.pages import oracle as pages
+    from bench.suites import oracle
+    from bench.sweeps.configure import parse_settings
+    from bench.sweeps.execute import execute_oracle
 
     try:
         chosen = oracle.configure(oracle.parse(path.stem, table), parse_settings(settings))
     except UsageError as error:
         raise UsageError(f"suite {path.name}: {error}") from error
     _check_jobs(jobs)
-    outcome = execute.execute(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
+    outcome = execute_oracle(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
     if json:
         checks = [{"problem": pages.name(r), **check} for r in outcome.records for check in r.get("checks", [])]
         done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}

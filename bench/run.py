@@ -45,7 +45,7 @@ def run_cell(
 
     Args:
         kind: `"quality"` (train and measure), `"throughput"`, or `"oracle"` (check the judge).
-        cell: its configuration, see `bench.suite.Suite`.
+        cell: its configuration, see `bench.suites.suite.Suite`.
         provenance: where the code comes from, kept in the record.
         on_epoch: told the number of finished epochs after each.
         on_measured: told a measurement, how many of its batches are done, and how many there are.

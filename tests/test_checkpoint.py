@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import checkpoint, data, execute, prepare, sealed, seeds, suite, train, weights
+from bench import checkpoint, data, prepare, sealed, seeds, train, weights
 from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
 from bench.errors import MachineError
@@ -29,6 +29,8 @@ from bench.pages import page, report
 from bench.records import provenance, sources
 from bench.run import run_cell
 from bench.settings import Budget
+from bench.suites import suite
+from bench.sweeps import execute
 from tests.helpers import BUDGET, MEASURE, ROOT, cell, install, simulated
 from variants import registry
 from variants.core import VAE

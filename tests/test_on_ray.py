@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from bench import execute, on_ray, suite, supervise
+from bench import on_ray, supervise
 from bench.disk.files import write_bytes
 from bench.errors import MachineError, UsageError
 from bench.on_ray import Cluster
 from bench.pages import page, report
 from bench.records import provenance, record, store
+from bench.suites import suite
+from bench.sweeps import configure, execute
 from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, is_alive, simulated, wait_for
 
 ray = pytest.importorskip("ray")
@@ -127,7 +129,7 @@ def test_both_engines_give_the_same_numbers(
     monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), "a table"))  # noqa: ARG005
     table = {"variants": ["full_covariance", "noted"], "datasets": [SIMULATED], "seeds": 1}
     made = suite.parse("mine", table | {"budget": BUDGET, "measure": MEASURE})
-    here = execute.execute(execute.configure(made, {"blocks": 0}), tmp_path / "here", device="cpu")
+    here = execute.execute(configure.configure(made, {"blocks": 0}), tmp_path / "here", device="cpu")
     # One is trained there; of the other, weights that were trained here are measured there.
     (kept,) = (tmp_path / "here" / "weights").glob("*_noted_*")
     write_bytes(tmp_path / "there" / "weights" / kept.name, kept.read_bytes())

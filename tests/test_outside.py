@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from bench import outside, suite
+from bench import outside
 from bench.errors import UsageError
 from bench.outside import Silent
+from bench.suites import suite
 
 
 def test_answers_come_in_order_and_a_dead_process_costs_one() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, suite, weights
+from bench import data, weights
 from bench.data import user_file
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
@@ -26,6 +26,7 @@ from bench.pages.figures import pictures
 from bench.records import merge, record, store
 from bench.reproduce import page, published
 from bench.stats import frame
+from bench.suites import suite
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
 from tests.reproduce import tiny

@@ -106,7 +106,7 @@ from pathlib import Path
 from bench import supervise
 from bench.records import sources
 from bench.settings import Budget, Measure
-from bench.suite import DataChoice, Suite, Variant
+from bench.suites.suite import DataChoice, Suite, Variant
 
 before, after = json.loads(sys.argv[1])
 

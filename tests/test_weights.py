@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import execute, prepare, sealed, suite, weights
+from bench import prepare, sealed, weights
 from bench.pages import page, report
 from bench.records import provenance, sources, store
 from bench.run import run_cell
+from bench.suites import suite
+from bench.sweeps import execute
 from tests.helpers import BUDGET, MEASURE, cell, simulated
 from variants import DataSpec, registry
 from variants.core import VAE

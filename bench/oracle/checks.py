@@ -18,9 +18,9 @@ from bench.data.gaussian import LinearGaussian
 from bench.measure import bounds, evidence
 from bench.measure.gaps import gaps
 from bench.oracle import truth as exact
-from bench.oracle.suite import Settings
 from bench.records.record import Cell, Record
 from bench.settings import Budget
+from bench.suites.oracle import Settings
 from bench.train import train
 from variants import registry
 from variants.core import VAE, elbo, iwae

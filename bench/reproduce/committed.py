@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import suite
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.pages import grids
@@ -28,11 +27,12 @@ from bench.reproduce.verdict import (
     why_failed,
 )
 from bench.stats import groups, intervals, metrics
-from bench.suite import Suite
+from bench.suites import suite
+from bench.suites.suite import Suite
 from bench.text import hint, printable
 
 if TYPE_CHECKING:
-    from bench.execute import Outcome
+    from bench.sweeps.execute import Outcome
 
 # Of these a suite has what it measures. The two bounds of which `bdmc_gap_nats` is the difference are left out: their
 # standard errors, of a few simulated examples, are nats wide.
@@ -66,17 +66,17 @@ def reproduce(
         out: results folder, in which the suite has one of its own; by default results/reproduce/results.
         seeds: 0 to seeds - 1 for every variant, instead of the suite's number.
         reference: where results are committed, a folder for each suite.
-        how: as for `bench.execute.execute`.
+        how: as for `bench.sweeps.execute.execute`.
 
     Returns:
         What running did, with a line among its failures if no figure was judged; and the findings.
 
     Raises:
         UsageError: there are no committed results of these runs.
-        As `bench.execute.execute`.
+        As `bench.sweeps.execute.execute`.
     """
-    from bench import execute
     from bench.reproduce.execute import HOME
+    from bench.sweeps import execute
 
     chosen = suite.load(name)
     theirs = _committed(chosen, reference)

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import execute
 from bench.records.store import read_all
 from bench.reproduce import page
 from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings
+from bench.sweeps import configure, execute
 
 HOME = Path("results") / "reproduce"
 
@@ -30,14 +30,14 @@ def reproduce(
         rows: some of its rows.
         out: results folder; finished runs in it are kept and not run again.
         seeds: 0 to seeds - 1 for every row, instead of the profile's number.
-        how: as for `bench.execute.execute`.
+        how: as for `bench.sweeps.execute.execute`.
 
     Returns:
         What running did, and the findings of these rows.
 
     Raises:
-        As `bench.execute.execute`.
+        As `bench.sweeps.execute.execute`.
     """
-    suite = execute.configure(table.suite(profile, rows, seeds), {})
+    suite = configure.configure(table.suite(profile, rows, seeds), {})
     outcome = execute.execute(suite, out, page=partial(page.write, published=table, profile=profile, asked=rows), **how)
     return outcome, findings(table, profile, rows, read_all(out)[0])

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import settings, suite
+from bench import settings
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records.notes import origin_of
 from bench.settings import Budget, Measure, section
 from bench.stats import metrics
-from bench.suite import DataChoice, Suite, Variant
+from bench.suites import suite
+from bench.suites.suite import DataChoice, Suite, Variant
 from bench.text import cut, hint, printable, printable_json
 
 SHIPPED = Path(__file__).parents[1] / "published"

@@ -29,7 +29,7 @@ from bench.measure.evidence import importance_weights
 from bench.pages import report
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
-from bench.suite import DataChoice, Suite, Variant
+from bench.suites.suite import DataChoice, Suite, Variant
 from bench.train import loss_function, optimiser, step
 from variants import registry
 from variants.core import VAE

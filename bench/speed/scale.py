@@ -21,7 +21,7 @@ from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.speed import Parser
 from bench.stats import frame
-from bench.suite import DataChoice, Suite, Variant
+from bench.suites.suite import DataChoice, Suite, Variant
 
 SIZES = (1_000, 10_000, 100_000)
 # Seeds a row: many seeds of some variants, and as many variants as cells.
@@ -75,7 +75,7 @@ def made_up(chosen: Suite) -> Iterator[record.Record]:
 
 def _planned(out: Path, chosen: Suite) -> None:
     """What a run does before its first cell: list the cells, name them, read what is finished."""
-    from bench.execute import unfinished
+    from bench.sweeps.execute import unfinished
 
     if unfinished(out, {"quality": chosen.cells("cpu")}, again=False).cells["quality"]:
         raise RuntimeError("the made-up records are not those of the suite's cells")
@@ -106,7 +106,7 @@ def measure(step: str, out: Path, cells: int, seeds: int) -> dict[str, float]:
     """Processor seconds and peak resident memory in MB of one step, in this process."""
     chosen = suite(cells, seeds)
     if step == "a run before its first cell":
-        import bench.execute  # noqa: F401 - importing torch is no part of it
+        import bench.sweeps.execute  # noqa: F401 - importing torch is no part of it
     # Each step is one thread that waits for nothing but the disk, so a neighbour's load is kept out of its time.
     start = time.process_time()
     STEPS[step](out, chosen)

@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from bench.measure import bounds, evidence
-from bench.oracle import checks, suite
+from bench.oracle import checks
 from bench.pages import oracle
+from bench.suites.oracle import parse
 from tests.oracle.tiny import TINY
 from variants.core import elbo
 
 
 @pytest.fixture
 def problem() -> checks.Problem:
-    return checks.Problem(suite.parse("tiny", TINY).cells("cpu")[0])
+    return checks.Problem(parse("tiny", TINY).cells("cpu")[0])
 
 
 def failed(found: checks.Checks) -> set[str]:
@@ -99,7 +100,7 @@ def test_an_estimate_that_is_no_number_does_not_pass() -> None:
 
 
 def fake_record(found: checks.Checks) -> dict[str, Any]:
-    return {"status": "ok", "cell": suite.parse("tiny", TINY).cells("cpu")[0], "checks": found.rows}
+    return {"status": "ok", "cell": parse("tiny", TINY).cells("cpu")[0], "checks": found.rows}
 
 
 def test_the_sides_of_a_bound() -> None:

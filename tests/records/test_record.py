@@ -12,7 +12,7 @@ from bench.disk import files
 from bench.errors import MachineError, UsageError
 from bench.records import provenance, record, schema, store
 from bench.settings import Budget, Measure
-from bench.suite import DataChoice, Suite, Variant
+from bench.suites.suite import DataChoice, Suite, Variant
 from tests import fake_records as fake
 from tests.helpers import ROOT, Killed, cell, killed_after, throughput_cell
 

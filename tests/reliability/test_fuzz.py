@@ -28,11 +28,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bench.data as data
-from bench import execute, suite, weights
+from bench import weights
 from bench.data import readers, user_file
 from bench.errors import BenchError, DataError, UsageError
 from bench.notebook import Notebook
-from bench.oracle import suite as oracle
 from bench.pages import beside, doubts, report, tables
 from bench.pages import oracle as oracle_page
 from bench.records import record, store
@@ -41,6 +40,8 @@ from bench.reproduce import cost, published
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
 from bench.stats import frame, groups
+from bench.suites import oracle, suite
+from bench.sweeps import configure
 from tests import fake_records as fake
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
 from tests.helpers import ROOT
@@ -131,7 +132,7 @@ def toml(value: object) -> str:
 def test_settings(chosen: list[tuple[str, object, bool]]) -> None:
     typed = [f"{key}={toml(value) if quoted else value}" for key, value, quoted in chosen]
     try:
-        configured = execute.configure(SMALL, execute.parse_settings(typed))
+        configured = configure.configure(SMALL, configure.parse_settings(typed))
     except BenchError as error:
         refused(error)
     else:

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
-from bench import cli, execute, suite
+from bench import cli
 from bench.errors import UsageError
 from bench.pages.page import Report
 from bench.reproduce import committed
 from bench.reproduce.published import Tolerance
+from bench.suites import suite
+from bench.sweeps import configure, execute
 from tests.helpers import BUDGET, MEASURE, ROOT, call
 from tests.records.test_merge import WITHOUT_TORCH
 
@@ -40,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = folder / "reference" / "mine"
     chosen = suite.load(str(path))
     done = execute.execute(
-        execute.configure(chosen, {"blocks": 0}), out, device="cpu", page=lambda out: Report(out, (), (), "")
+        configure.configure(chosen, {"blocks": 0}), out, device="cpu", page=lambda out: Report(out, (), (), "")
     )
     assert not done.failed
     return folder

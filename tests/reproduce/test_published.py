@@ -12,11 +12,11 @@ from torch import Tensor
 from bench import data
 from bench.disk import files
 from bench.errors import UsageError
-from bench.execute import configure
 from bench.oracle.truth import Ppca, mean_log_prob, rate_distortion
 from bench.reproduce import published
 from bench.reproduce.published import Tolerance
 from bench.settings import Budget
+from bench.sweeps.configure import configure
 from tests.reproduce.tiny import FIGURES, RECIPE, write
 
 PROFILE = """budget = { epochs = 2, batch_size = 100, train_size = 200 }

@@ -8,7 +8,7 @@ from bench.records import names
 from bench.stats import groups
 
 if TYPE_CHECKING:
-    from bench.suite import Suite, Variant
+    from bench.suites.suite import Suite, Variant
     from variants import DataSpec
 
 

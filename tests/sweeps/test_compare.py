@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from bench import suite
-from bench.compare import check
 from bench.errors import UsageError
 from bench.stats.differences import Difference, differences
+from bench.suites import suite
+from bench.sweeps.compare import check
 from tests import fake_records as fake
 
 SEEDS = range(3)

@@ -18,7 +18,7 @@ from bench.records.record import Cell
 from bench.settings import SECTIONS, Budget, Clock, Measure, check_seeds, require, section, settings_of, typed
 from bench.text import hint
 
-SHIPPED = Path(__file__).parent / "suites"
+SHIPPED = Path(__file__).parent
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from bench import suite as suites
 from bench.errors import UsageError
 from bench.measure import bounds
-from bench.oracle import checks, execute, suite
+from bench.oracle import checks
 from bench.pages import oracle
 from bench.records import record, store
 from bench.run import run_cell
+from bench.suites import suite as suites
+from bench.suites.oracle import parse
+from bench.sweeps import execute
 from tests.helpers import ROOT, call
 from tests.oracle.tiny import TINY
 
@@ -31,7 +33,7 @@ def toml(table: dict[str, Any]) -> str:
 
 def test_the_shipped_suite() -> None:
     path, table = suites.read("oracle")
-    shipped = suite.parse(path.stem, table)
+    shipped = parse(path.stem, table)
     assert shipped.name == "oracle"
     assert {problem["orthogonal"] for problem in shipped.problems} == {True, False}
     for key in ("d", "k", "noise"):
@@ -63,7 +65,7 @@ def test_the_shipped_suite() -> None:
 )
 def test_a_wrong_file_is_one_line(change: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        suite.parse("mine", copy.deepcopy(TINY) | change)
+        parse("mine", copy.deepcopy(TINY) | change)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -101,7 +103,7 @@ def test_what_makes_no_sense_is_one_line(
 def test_double_precision_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.device.accelerator", lambda: "mps")
     with pytest.raises(Exception, match="double precision, which mps does not have"):
-        execute.execute(suite.parse("tiny", TINY), tmp_path, device="mps")
+        execute.execute_oracle(parse("tiny", TINY), tmp_path, device="mps")
 
 
 @pytest.fixture(scope="module")

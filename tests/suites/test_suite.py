@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import variants
-from bench import settings, suite
+from bench import settings
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records import record
+from bench.suites import suite
 
 GOOD: dict[str, Any] = {"variants": ["vanilla"], "datasets": ["digits"]}
 # beta_tc joined the zoo after the two suites had their nine.
@@ -193,7 +194,7 @@ def test_standard_is_what_is_promised() -> None:
 
 
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
-    from bench.execute import configure
+    from bench.sweeps.configure import configure
 
     assert suite.names() == ["evidence", "oracle", "quick", "rate_distortion", "standard"]
     for name in suite.names():

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, execute, suite
+from bench import data
 from bench.errors import MachineError, UsageError
 from bench.pages import page, report
 from bench.records import schema, store
+from bench.suites import suite
+from bench.sweeps import configure, execute
 from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
@@ -47,14 +49,14 @@ def make(*variants: Any, datasets: Any = (SIMULATED,), **table: Any) -> suite.Su
     ],
 )
 def test_settings_are_toml_or_text(word: str, value: object) -> None:
-    assert execute.parse_settings([word]) == {"a": value}
-    assert type(execute.parse_settings([word])["a"]) is type(value)
+    assert configure.parse_settings([word]) == {"a": value}
+    assert type(configure.parse_settings([word])["a"]) is type(value)
 
 
 @pytest.mark.parametrize("word", ["a", "=3", "a=", "", " = 3"])
 def test_settings_without_a_key_or_a_value(word: str) -> None:
     with pytest.raises(UsageError, match="settings have the form key=value"):
-        execute.parse_settings([word])
+        configure.parse_settings([word])
 
 
 def overrides(made: suite.Suite) -> dict[str, dict[str, Any]]:
@@ -71,7 +73,7 @@ def test_a_keyword_goes_to_the_variants_that_take_it() -> None:
         "raises_at_build",
         datasets=["digits"],
     )
-    small = execute.configure(made, {"latent": 4, "rank": 3, "hidden": [8]})
+    small = configure.configure(made, {"latent": 4, "rank": 3, "hidden": [8]})
     assert overrides(small) == {
         "vanilla": {"latent": 4, "hidden": [8]},
         "low_rank": {"rank": 3, "latent": 4, "hidden": [8]},
@@ -80,17 +82,17 @@ def test_a_keyword_goes_to_the_variants_that_take_it() -> None:
         "good": {"latent": 4},  # and this one takes nothing else
         "raises_at_build": {},
     }
-    assert overrides(execute.configure(made, {"beta": 2.0})) == {
+    assert overrides(configure.configure(made, {"beta": 2.0})) == {
         **{name: {} for name in ("vanilla", "conv", "good", "raises_at_build")},
         "low_rank": {"rank": 1},
         "beta": {"beta": 2.0},
     }
-    assert overrides(execute.configure(make("vanilla"), {"posterior": "full"})) == {"vanilla": {"posterior": "full"}}
-    assert execute.configure(made, {}) == made
+    assert overrides(configure.configure(make("vanilla"), {"posterior": "full"})) == {"vanilla": {"posterior": "full"}}
+    assert configure.configure(made, {}) == made
 
 
 def test_a_key_of_the_budget_the_measurement_and_the_clock_goes_there() -> None:
-    made = execute.configure(
+    made = configure.configure(
         make("vanilla"), {"epochs": 7, "lr": 1, "nll_samples": 9, "batch_size": 33, "blocks": 4, "schedule": "constant"}
     )
     assert (made.budget.epochs, made.budget.lr, made.budget.schedule) == (7, 1.0, "constant")
@@ -125,20 +127,20 @@ def test_a_key_of_the_budget_the_measurement_and_the_clock_goes_there() -> None:
 )
 def test_a_wrong_setting_is_one_line(variants: list[Any], settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        execute.configure(make(*variants), settings)
+        configure.configure(make(*variants), settings)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("variant", ["raises_at_build", "exits"])
 def test_a_variant_that_cannot_be_built_is_left_to_its_cells(variant: str) -> None:
-    made = execute.configure(make("vanilla", variant), {"latent": 3})
+    made = configure.configure(make("vanilla", variant), {"latent": 3})
     assert overrides(made)["vanilla"] == {"latent": 3}
 
 
 def test_a_network_that_does_not_fit_one_data_set_is_left_to_its_cells() -> None:
     made = make("vanilla", "conv", datasets=("digits", "linear_gaussian"))
-    assert overrides(execute.configure(made, {"latent": 3})) == {"vanilla": {"latent": 3}, "conv": {"latent": 3}}
+    assert overrides(configure.configure(made, {"latent": 3})) == {"vanilla": {"latent": 3}, "conv": {"latent": 3}}
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setattr(data, "fetch", fetched.append)
-    made = execute.configure(make("good", "nan_in_training", "dies"), {"blocks": 3, "block_s": 0.001})
+    made = configure.configure(make("good", "nan_in_training", "dies"), {"blocks": 3, "block_s": 0.001})
     first = execute.execute(made, tmp_path, device="cpu", jobs=2)
     assert (first.ran, first.skipped, fetched) == (6, 0, ["linear_gaussian"])
     assert [(r["kind"], r["cell"]["variant"], r["status"]) for r in first.records] == [

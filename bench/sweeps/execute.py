@@ -1,32 +1,26 @@
-"""A suite, end to end: check it, run what is missing, time each variant alone on its device, write the report."""
+"""A suite, end to end: check it, run what is missing, time each variant alone on its device, write its page."""
 
-import dataclasses
-import inspect
-import itertools
 import sys
 import time
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import checkpoint, data, outside, supervise, weights
+from bench import checkpoint, data, supervise, weights
 from bench import device as devices
 from bench.device import cores, default_jobs
 from bench.disk.lock import lock
-from bench.errors import UsageError
-from bench.pages import report
+from bench.errors import MachineError, UsageError
+from bench.pages import oracle, report
 from bench.pages.page import Report, reference_of
-from bench.progress import Progress
 from bench.records import provenance, record, schema, sources, store
-from bench.records.record import Cell, Record
-from bench.settings import SECTIONS, typed
-from bench.suite import DataChoice, Suite, Variant
-from bench.text import hint
-from variants import RegistryError, registry
-from variants.parts import PARTS, OptionError, assemble, options_of
+from bench.records.record import ORACLE, Cell, Record
+from bench.suites.oracle import OracleSuite
+from bench.suites.suite import Suite
+from bench.sweeps.configure import check_train_size
+from bench.sweeps.progress import Progress
 
 if TYPE_CHECKING:
     from bench.on_ray import Cluster
@@ -51,106 +45,6 @@ class Outcome:
     records: list[Record]
     failed: list[str]
     report: Report
-
-
-def parse_settings(words: Iterable[str]) -> dict[str, Any]:
-    """`key=value` words as a dictionary; a value is read as TOML (`50`, `1e-3`, `true`, `[400, 200]`), else as text."""
-    settings = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key.strip() or not text.strip():
-            raise UsageError(f"settings have the form key=value, got {word!r}")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
-            value = text
-        settings[key.strip()] = value
-    return settings
-
-
-def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
-    """A suite with settings changed: keys of the budget, the measurement and the clock, and keywords of its variants.
-
-    A variant's keyword goes to every variant of the suite that takes it. UsageError if none does, or for a wrong value.
-    """
-    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-    keywords: dict[str, Any] = {}
-    for key, value in settings.items():
-        homes = [name for name, kind in SECTIONS.items() if key in {f.name for f in dataclasses.fields(kind)}]
-        for name in homes:
-            sections[name][key] = typed(SECTIONS[name], key, value)
-        if not homes:
-            keywords[key] = value
-    suite = dataclasses.replace(
-        suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
-    )
-    answers = _asked(suite, keywords)
-    # A broken variant stays as it is: its cells will say what is wrong.
-    configured = [v if isinstance(a, outside.Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
-    for key in keywords:
-        if not any(key in variant.overrides for variant in configured):
-            known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)} | set(options_of(assemble))
-            known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
-            names = ", ".join(
-                dict.fromkeys(
-                    variant.name + (f" ({answer.reason})" if isinstance(answer, outside.Silent) else "")
-                    for variant, answer in zip(suite.variants, answers, strict=True)
-                )
-            )
-            raise UsageError(
-                f"unknown setting {key!r}: no budget key, and none of {names} takes it; {hint(key, known)}"
-            )
-    return dataclasses.replace(suite, variants=tuple(configured))
-
-
-def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | outside.Silent[Variant]]:
-    """The variants with those keywords that they take; plugins are asked in a process of their own."""
-    plugins = [bool(v.overrides or keywords) and not registry.get(v.name).built_in for v in suite.variants]
-    questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
-    answers = iter(outside.each(_with_keywords, list(itertools.compress(questions, plugins))))
-    return [
-        next(answers) if plugin else _with_keywords(*question)
-        for plugin, question in zip(plugins, questions, strict=True)
-    ]
-
-
-def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant:
-    """The variant with those keywords that it takes. UsageError if the suite's or the user's are wrong for it."""
-    overrides = {**variant.overrides, **keywords}
-    if not overrides:
-        return variant
-    try:
-        recipe = registry.get(variant.name).load()
-    except RegistryError:
-        return variant  # its cells will say so
-    parameters = inspect.signature(recipe).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        overrides = {key: value for key, value in overrides.items() if key in parameters or key in variant.overrides}
-    for choice in datasets:
-        spec = data.spec(choice.name, choice.binarise, **choice.options)
-        while True:
-            try:
-                recipe(spec, **overrides)
-            except OptionError as error:
-                if error.option not in keywords:
-                    raise UsageError(f"{variant.name}: {error}") from error
-                del overrides[error.option]
-                continue
-            except (TypeError, ValueError) as error:
-                if _builds(recipe, spec):
-                    raise UsageError(f"{variant.name}: {error}") from error
-            except (Exception, SystemExit):
-                pass  # a broken variant: its cells will say so
-            break
-    return dataclasses.replace(variant, overrides=overrides)
-
-
-def _builds(recipe: Any, spec: Any) -> bool:
-    try:
-        recipe(spec)
-    except (Exception, SystemExit):
-        return False
-    return True
 
 
 def execute(
@@ -193,7 +87,7 @@ def execute(
         )
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
-    _check_train_size(suite)
+    check_train_size(suite)
     for each in {device, *(cell["device"] for cell in timed)} if not cluster else ():
         if suite.compile:
             devices.require_compiler(each)
@@ -340,13 +234,68 @@ def _overhead(pure: list[float | None], wall: float, jobs: int | None) -> str | 
     return f"{len(pure)} runs in {wall:.0f} s, {ratio:.2f} x their training and measuring over {jobs} side by side"
 
 
-def _check_train_size(suite: Suite) -> None:
-    sizes = {row["name"]: row["splits"]["train"] for row in data.describe()}
-    for wanted in {(variant.budget or suite.budget).train_size for variant in suite.variants}:
-        for choice in suite.datasets:
-            size = sizes.get(choice.name)
-            if wanted and size and wanted > size and not choice.options:
-                raise UsageError(
-                    f"train_size {wanted} is more than the {size} training examples of {choice.name}: "
-                    f"--set train_size={size} or less"
-                )
+def execute_oracle(
+    suite: OracleSuite, out: Path, *, device: str = "auto", jobs: int | None = None, again: bool = False
+) -> Outcome:
+    """Run what is missing of an oracle suite and write its page.
+
+    Args:
+        suite: the problems.
+        out: results folder; problems with a record in it are not run again.
+        device: a device type; `auto` is the CPU, for the models are tiny and the figures then repeat everywhere.
+        jobs: problems side by side; by default one a core on the CPU, and one at a time on an accelerator.
+        again: run what is finished as well.
+
+    Raises:
+        UsageError, MachineError: before anything is run.
+        KeyboardInterrupt: what finished stays.
+    """
+    device = "cpu" if device == "auto" else devices.resolve(device)
+    if device == "mps":
+        raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
+    cells = suite.cells(device)
+    with lock(out):
+        return _run_oracle(suite, out, cells, side=jobs or default_jobs(device), again=again)
+
+
+def _run_oracle(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: bool) -> Outcome:
+    found = unfinished(out, {ORACLE: cells}, again=again)
+    missing = found.cells[ORACLE]
+    if len(missing) < len(cells):
+        finished = f"{len(cells) - len(missing)} of {len(cells)} problems are finished in {out}"
+        _say(f"{finished} and not run again; --again does it")
+    for line in found.lines:
+        _say(line)
+    done = 0
+
+    def on_record(found: Record, seconds: float) -> None:
+        nonlocal done
+        done += 1
+        _say(f"[{done}/{len(missing)}] {oracle.name(found)}: {oracle.verdict(found)} ({seconds:.1f} s)")
+
+    def nothing(*_: Any) -> None: ...
+
+    supervise.run_cells(
+        ORACLE,
+        missing,
+        out,
+        jobs=side,
+        timeout_s=60 * suite.timeout_min,
+        provenance=provenance.provenance(),
+        on_epoch=nothing,
+        on_measured=nothing,
+        on_record=on_record,
+    )
+    records = [schema.read(out / "runs" / f"{record.record_id(ORACLE, cell)}.json") for cell in cells]
+    return Outcome(
+        out=out,
+        ran=len(missing),
+        skipped=len(cells) - len(missing),
+        records=records,
+        failed=oracle.failures(records),
+        report=oracle.write(out),
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
