@@ -23,7 +23,7 @@ from bench.streams import Patient
 from bench.suites import suite
 
 if TYPE_CHECKING:
-    from bench.on_ray import Cluster
+    from bench.engines.ray import Cluster
     from bench.sweeps.execute import Outcome
 
 OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -87,15 +87,15 @@ Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, 
 def list_(*, json: Json = False) -> int:
     """List all variants: built in and from installed plugins."""
     import variants
-    from bench import outside
+    from bench.engines.plugins import Silent, each
 
     recipes = [variants.get(name) for name in variants.names()]
     plugins = [recipe for recipe in recipes if not recipe.built_in]
-    answers = dict(zip(plugins, outside.each(_describe, [(recipe.name,) for recipe in plugins]), strict=True))
+    answers = dict(zip(plugins, each(_describe, [(recipe.name,) for recipe in plugins]), strict=True))
     rows = []
     for recipe in recipes:
         answer = answers.get(recipe) or recipe.describe()
-        rows.append(recipe.unavailable(answer.reason) if isinstance(answer, outside.Silent) else answer)
+        rows.append(recipe.unavailable(answer.reason) if isinstance(answer, Silent) else answer)
     if json:
         _print_json(rows)
         return OK
@@ -453,9 +453,9 @@ def _cluster(engine: str, address: str | None, gpus: float | None) -> "Iterator[
                 raise UsageError(f"--{word} goes with --engine ray")
         yield None
         return
-    from bench import on_ray
+    from bench.engines import ray
 
-    with on_ray.connect(address, gpus) as cluster:
+    with ray.connect(address, gpus) as cluster:
         yield cluster
 
 

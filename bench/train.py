@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import measure, seeds
-from bench.checkpoint import Checkpoint
 from bench.data.batches import Data
-from bench.sealed import is_curve
+from bench.resume.checkpoint import Checkpoint
+from bench.resume.sealed import is_curve
 from bench.settings import Budget
 from variants.core import VAE
 from variants.parts import part_name

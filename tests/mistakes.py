@@ -42,7 +42,7 @@ TABLE = "bench/table.py"
 TRAIN = "bench/train.py"
 VERDICT = "bench/reproduce/verdict.py"
 
-GUARDS = ("tests/test_truth_guards.py",)
+GUARDS = ("tests/cells/test_truth_guards.py",)
 JUDGE = ("tests/measure/test_judge.py",)
 IN_EVIDENCE = ("tests/measure/test_evidence.py",)
 IN_GAPS = ("tests/measure/test_gaps.py",)
@@ -56,7 +56,7 @@ IN_PATH_GRADIENTS = ("tests/variants/test_path_gradients.py",)
 IN_TC = ("tests/variants/test_total_correlation.py",)
 IN_TRAINING = ("tests/test_train.py",)
 IN_TABLES = ("tests/pages/test_tables.py",)
-IN_CHECKPOINTS = ("tests/test_checkpoint.py",)
+IN_CHECKPOINTS = ("tests/resume/test_checkpoint.py",)
 IN_DATA = ("tests/data/test_batches.py",)
 IN_VERDICTS = ("tests/reproduce/test_verdict.py",)
 
@@ -859,10 +859,10 @@ DROPPED = [
         "divergence_unseen",
         9,
         "a record whose figures are not finite is called ok",
-        RUN,
+        "bench/cells/run.py",
         "    if broken:\n",
         "    if broken and False:\n",
-        ("tests/test_run.py",),
+        ("tests/cells/test_run.py",),
     ),
     Mistake(
         "nan_filtered_over_seeds",
@@ -1010,7 +1010,7 @@ NOISE_MIXED = [
         "judged_with_draws_of_the_runs_seed",
         11,
         "the same at evaluation",
-        RUN,
+        "bench/cells/run.py",
         "    judgement = measure.evaluate(model, loaded, how, notebook)\n",
         "    seeds.JUDGE = seed\n    judgement = measure.evaluate(model, loaded, how, notebook)\n",
         GUARDS,

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, weights
+from bench import data
+from bench.cells import weights
 from bench.data import user_file
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, device, measure, prepare, run, seeds, train
+from bench import data, device, measure, seeds, train
+from bench.cells import prepare, run
 from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.measure import evidence

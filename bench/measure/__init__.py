@@ -14,7 +14,7 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.measure import evidence, gaps, representation, surgery
 from bench.measure.bounds import EVAL_BATCH, Scores, parameter_count, point_metrics, scores
-from bench.notebook import Columns, Notebook
+from bench.resume.notebook import Columns, Notebook
 from bench.settings import Measure
 from variants.core import VAE
 

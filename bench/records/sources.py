@@ -18,10 +18,10 @@ from variants import registry
 HERE = Path(__file__).parents[2]
 # Files and folders without which a training would not be what it is. Of the recipes only a cell's own is one of them.
 TRAINING = (
+    "bench/cells/prepare.py",
     "bench/data",
     "bench/device.py",
     "bench/measure/bounds.py",
-    "bench/prepare.py",
     "bench/seeds.py",
     "bench/train.py",
     "variants/core",
@@ -30,12 +30,12 @@ TRAINING = (
     "variants/registry.py",
 )
 JUDGING = (
-    "bench/clock.py",
+    "bench/cells/clock.py",
+    "bench/cells/pictures.py",
+    "bench/cells/run.py",
     "bench/measure",
-    "bench/notebook.py",
-    "bench/oracle/checks.py",
-    "bench/oracle/truth.py",
-    "bench/run.py",
+    "bench/oracle",
+    "bench/resume/notebook.py",
 )
 # Below these folders, but no part of it: what is fetched is checked by its bytes.
 WITHOUT = ("bench/data/files.py",)

@@ -19,11 +19,12 @@ import torch._dynamo
 from PIL import Image
 
 import bench.pages.figures  # noqa: F401 - see above
-from bench import data, seeds, supervise
-from bench.clock import peak_memory_mb
+from bench import data, seeds
+from bench.cells.clock import peak_memory_mb
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
+from bench.engines import local
 from bench.measure import parameter_count
 from bench.measure.evidence import importance_weights
 from bench.pages import report
@@ -240,7 +241,7 @@ def _supervisor(size: int) -> Point:
         def run(cells: list[record.Cell]) -> float:
             own.clear()
             start = time.perf_counter()
-            supervise.run_cells(
+            local.run_cells(
                 "quality",
                 cells,
                 Path(name),

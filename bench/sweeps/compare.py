@@ -53,14 +53,14 @@ class _Likelihood:
 
 def _likelihood(variant: "Variant", spec: "DataSpec", other: str | None = None) -> _Likelihood | None:
     """A variant's likelihood, or with the `other` one; None if it cannot be built."""
-    from bench import outside
+    from bench.engines import plugins
     from variants import registry
 
     question = variant.name, spec, variant.overrides | ({"likelihood": other} if other else {})
     if registry.get(variant.name).built_in:
         return _built(*question)
-    (answer,) = outside.each(_built, [question])  # a plugin's code may do what it likes
-    return None if isinstance(answer, outside.Silent) else answer
+    (answer,) = plugins.each(_built, [question])  # a plugin's code may do what it likes
+    return None if isinstance(answer, plugins.Silent) else answer
 
 
 def _built(name: str, spec: "DataSpec", overrides: dict[str, Any]) -> _Likelihood | None:

@@ -7,7 +7,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench import data, outside
+from bench import data
+from bench.engines.plugins import Silent, each
 from bench.errors import UsageError
 from bench.settings import SECTIONS, typed
 from bench.suites.suite import DataChoice, Suite, Variant
@@ -49,14 +50,14 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     )
     answers = _asked(suite, keywords)
     # A broken variant stays as it is: its cells will say what is wrong.
-    configured = [v if isinstance(a, outside.Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
+    configured = [v if isinstance(a, Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
             known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)} | set(options_of(assemble))
             known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
             names = ", ".join(
                 dict.fromkeys(
-                    variant.name + (f" ({answer.reason})" if isinstance(answer, outside.Silent) else "")
+                    variant.name + (f" ({answer.reason})" if isinstance(answer, Silent) else "")
                     for variant, answer in zip(suite.variants, answers, strict=True)
                 )
             )
@@ -66,11 +67,11 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     return dataclasses.replace(suite, variants=tuple(configured))
 
 
-def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | outside.Silent[Variant]]:
+def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | Silent[Variant]]:
     """The variants with those keywords that they take; plugins are asked in a process of their own."""
     plugins = [bool(v.overrides or keywords) and not registry.get(v.name).built_in for v in suite.variants]
     questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
-    answers = iter(outside.each(_with_keywords, list(itertools.compress(questions, plugins))))
+    answers = iter(each(_with_keywords, list(itertools.compress(questions, plugins))))
     return [
         next(answers) if plugin else _with_keywords(*question)
         for plugin, question in zip(plugins, questions, strict=True)

@@ -8,22 +8,25 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import checkpoint, data, supervise, weights
+from bench import data
 from bench import device as devices
+from bench.cells import weights
 from bench.device import cores, default_jobs
 from bench.disk.lock import lock
+from bench.engines import local
 from bench.errors import MachineError, UsageError
 from bench.pages import oracle, report
 from bench.pages.page import Report, reference_of
 from bench.records import provenance, record, schema, sources, store
 from bench.records.record import ORACLE, Cell, Record
+from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
 from bench.suites.suite import Suite
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 
 if TYPE_CHECKING:
-    from bench.on_ray import Cluster
+    from bench.engines.ray import Cluster
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def execute(
     page = page or partial(report.write, reference=reference_of(out, suite.name))
     with lock(out):
         side = jobs if cluster else jobs or default_jobs(device)
-        run_cells = partial(cluster.run_cells, again=again) if cluster else supervise.run_cells
+        run_cells = partial(cluster.run_cells, again=again) if cluster else local.run_cells
         return _run(suite, out, trained, timed, side=side, again=again, page=page, run_cells=run_cells)
 
 
@@ -275,7 +278,7 @@ def _run_oracle(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, 
 
     def nothing(*_: Any) -> None: ...
 
-    supervise.run_cells(
+    local.run_cells(
         ORACLE,
         missing,
         out,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import data, measure, seeds
-from bench.notebook import Notebook
 from bench.oracle.truth import at_truth
+from bench.resume.notebook import Notebook
 from bench.settings import Measure
 from tests.helpers import Held
 from variants import DataSpec, build, registry

@@ -15,24 +15,25 @@ from variants import registry
 # How a cell is asked for and its record kept; and what only fetches files, whose bytes are checked.
 NO_NUMBERS = {
     "bench",
-    "bench.checkpoint",
+    "bench.cells",
+    "bench.cells.weights",
     "bench.data.files",
     "bench.disk.files",
     "bench.errors",
-    "bench.oracle",
-    "bench.suites.oracle",
     "bench.records",
     "bench.records.record",
     "bench.records.sources",
-    "bench.sealed",
+    "bench.resume",
+    "bench.resume.checkpoint",
+    "bench.resume.sealed",
     "bench.settings",
-    "bench.weights",
+    "bench.suites.oracle",
     "variants",
 }
 
 
 def test_all_that_a_cell_reaches_counts() -> None:
-    reached, queue = set[str](), ["bench.run", "bench.oracle.checks"]
+    reached, queue = set[str](), ["bench.cells.run", "bench.oracle.checks"]
     while queue:
         name = queue.pop()
         if name in MODULES and name not in reached:
@@ -78,12 +79,12 @@ def changed_by(path: Path, variant: str, more: str = "changed = True\n") -> set[
         ("variants/parts/priors.py", {"code_sha256", "training_sha256"}),
         ("variants/core/kl.py", {"code_sha256", "training_sha256"}),
         ("bench/train.py", {"code_sha256", "training_sha256"}),
-        ("bench/prepare.py", {"code_sha256", "training_sha256"}),
-        ("bench/run.py", {"code_sha256"}),
+        ("bench/cells/prepare.py", {"code_sha256", "training_sha256"}),
+        ("bench/cells/run.py", {"code_sha256"}),
         ("bench/measure/gaps.py", {"code_sha256"}),
-        ("bench/clock.py", {"code_sha256"}),
+        ("bench/cells/clock.py", {"code_sha256"}),
         ("bench/pages/figures/style.py", set()),
-        ("bench/supervise.py", set()),
+        ("bench/engines/local.py", set()),
         ("variants/testing.py", set()),
     ],
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import bench.data as data
-from bench import supervise
 from bench.data import files
+from bench.engines import local
 from bench.errors import MachineError
 from bench.records import record, store
 from tests import fake_records as fake
@@ -163,7 +163,7 @@ def memory_of_a_cell(tmp_path: Path) -> Iterator[None]:
 
 def run_cells(names: list[str], out: Path) -> dict[str, tuple[str, str | None]]:
     told: dict[str, tuple[str, str | None]] = {}
-    supervise.run_cells(
+    local.run_cells(
         "quality",
         [simulated(name) for name in names],
         out,

@@ -28,10 +28,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bench.data as data
-from bench import weights
+from bench.cells import weights
 from bench.data import readers, user_file
 from bench.errors import BenchError, DataError, UsageError
-from bench.notebook import Notebook
 from bench.pages import beside, doubts, report, tables
 from bench.pages import oracle as oracle_page
 from bench.records import record, store
@@ -39,14 +38,15 @@ from bench.records.notes import NOTE
 from bench.reproduce import cost, published
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
+from bench.resume.notebook import Notebook
 from bench.stats import frame, groups
 from bench.suites import oracle, suite
 from bench.sweeps import configure
 from tests import fake_records as fake
+from tests.cells.test_weights import SOURCE, SPEC, TRAINING, model_of
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
 from tests.helpers import ROOT
 from tests.reproduce import tiny
-from tests.test_weights import SOURCE, SPEC, TRAINING, model_of
 from variants import registry
 
 MORE = int(os.environ.get("VAEBENCH_FUZZ", 0))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench import cli
+from bench.cells.run import run_cell
 from bench.records import record
-from bench.run import run_cell
 from tests.helpers import call, cell, simulated, throughput_cell
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench import clock
+from bench.cells import clock
 from bench.errors import UsageError
 from bench.speed.peers import common, driver, example, limits, ours, page, plan, profiles
 from bench.speed.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task

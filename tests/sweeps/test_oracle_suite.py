@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from bench.cells.run import run_cell
 from bench.errors import UsageError
 from bench.measure import bounds
 from bench.oracle import checks
 from bench.pages import oracle
 from bench.records import record, store
-from bench.run import run_cell
 from bench.suites import suite as suites
 from bench.suites.oracle import parse
 from bench.sweeps import execute
@@ -175,7 +175,7 @@ def test_a_wrong_judge_ends_the_run_with_exit_code_1(
             store.write(out, found, artefacts)
             on_record(found, 1.0)
 
-    monkeypatch.setattr("bench.supervise.run_cells", in_this_process)
+    monkeypatch.setattr("bench.engines.local.run_cells", in_this_process)
     # Quick: what is left sees the mistake.
     for part in ("annealing", "optimised", "trained"):
         monkeypatch.setattr(checks, part, lambda *_: None)

@@ -2,7 +2,7 @@
 
 import torch
 
-from bench.clock import matrix_flops
+from bench.cells.clock import matrix_flops
 from bench.speed.peers import ours
 from bench.speed.peers.plan import SETTINGS, Block, Job
 

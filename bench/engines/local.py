@@ -3,63 +3,28 @@ a cell writes nothing but its own checkpoints, trained weights and the notes of 
 killed, its cells end with it."""
 
 import contextlib
-import fcntl
 import json
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from bench.records import record, sources, store
+from bench.engines.events import Done, Epochs, Event, Measured, Note, deliver
+from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended
+from bench.records import record, sources
 from bench.records.record import Cell, Record
 from bench.streams import Patient
 
 # Seconds that a cell has to leave tidily when it is asked to.
 GRACE_S = 2.0
-
-
-class Epochs(NamedTuple):
-    """A cell has finished so many further epochs."""
-
-    cell: Cell
-    more: int
-
-
-class Measured(NamedTuple):
-    """A cell has finished some of the batches of a measurement."""
-
-    cell: Cell
-    what: str
-    done: int
-    total: int
-
-
-class Note(NamedTuple):
-    """A cell has a line that a user should read."""
-
-    cell: Cell
-    line: str
-
-
-class Done(NamedTuple):
-    """A cell has ended."""
-
-    record: Record
-    artefacts: bytes | None
-    seconds: float
-    epochs: int  # of its budget that it has not told of
-
-
-Event = Epochs | Measured | Note | Done
 
 
 @dataclass
@@ -110,29 +75,6 @@ def run_cells(
             deliver(event, out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note)
 
 
-def deliver(
-    event: Event,
-    out: Path,
-    *,
-    on_epoch: Callable[[int], None],
-    on_measured: Callable[[Cell, str, int, int], None],
-    on_record: Callable[[Record, float], None],
-    on_note: Callable[[Cell, str], None] = lambda *_: None,
-) -> None:
-    """Write the record of an event that has one, and tell whoever is concerned; see `run_cells`."""
-    match event:
-        case Epochs(_, more):
-            on_epoch(more)
-        case Measured(cell, what, done, total):
-            on_measured(cell, what, done, total)
-        case Note(cell, line):
-            on_note(cell, line)
-        case Done(found, artefacts, seconds, epochs):
-            on_epoch(epochs)
-            store.write(out, found, artefacts)
-            on_record(found, seconds)
-
-
 def events(
     kind: str,
     cells: list[Cell],
@@ -160,12 +102,12 @@ def events(
         os.environ["VAEBENCH_KEEP"] = json.dumps(
             [[*choice, *(str(files[n]) for n in choice[:1] if n in files)] for choice in kept]
         )
-        context.set_forkserver_preload(["bench.preload"])
+        context.set_forkserver_preload(["bench.engines.preload"])
     waiting, running = list(reversed(cells)), list[_Running]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                with _ctrl_c_held_back():
+                with ctrl_c_held_back():
                     cell = waiting.pop()
                     running.append(_start(context, kind, cell, provenance | sums[cell["variant"]], out))
             ready = wait([r.pipe for r in running], timeout=1.0)
@@ -186,19 +128,6 @@ def events(
             _end(r, until)
 
 
-@contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """What is started here never sees Ctrl-C, which a terminal sends to a whole group of processes; we do, afterwards.
-
-    A fork server in the middle of its imports would answer with a traceback of its own."""
-    resource_tracker.ensure_running()  # type: ignore[attr-defined]  # which would let Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _start(context: Any, kind: str, cell: Cell, provenance: dict[str, Any], out: Path) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
     request = json.dumps([kind, cell, provenance, str(out)])
@@ -217,7 +146,7 @@ def _work(pipe: Connection, request: str) -> None:
     os.dup2(2, 1)  # standard output belongs to the command; what a variant prints goes to standard error
     sys.stdout = sys.stderr = Patient(sys.stderr)  # type: ignore[assignment]
     try:
-        from bench.run import run_cell
+        from bench.cells.run import run_cell
 
         kind, cell, provenance, out = json.loads(request)
         result, artefacts = run_cell(
@@ -239,22 +168,6 @@ def _work(pipe: Connection, request: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def end_with_supervisor() -> None:
-    """Have the kernel end this process when its supervisor has gone, in whatever way, and whatever runs here.
-
-    This is a child of the fork server, and cannot ask for its supervisor's death. But that holds the other end of the
-    pipe through which this process was described; at its closing the kernel sends SIGIO, which ends a process.
-    """
-    supervisor = parent_process()
-    if supervisor is None:
-        return
-    pipe = supervisor.sentinel
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-    if wait([pipe], timeout=0):
-        os._exit(1)  # it was gone before
-
-
 def _send(pipe: Connection, *message: Any) -> None:
     pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
 
@@ -265,7 +178,7 @@ def _receive(r: _Running) -> Event:
         artefacts = r.pipe.recv_bytes() if what == "record" and facts[1] else None
     except (EOFError, OSError):
         r.process.join(5)
-        return _failed(r, "error", f"the cell's process {_how_it_ended(r.process.exitcode)}")
+        return _failed(r, "error", f"the cell's process {how_it_ended(r.process.exitcode)}")
     if what == "epoch":
         before, r.epochs = r.epochs, facts[0]
         return Epochs(r.cell, r.epochs - before)
@@ -275,14 +188,6 @@ def _receive(r: _Running) -> Event:
         return Note(r.cell, facts[0])
     untold = r.cell.get("budget", {}).get("epochs", 0) - r.epochs
     return Done(facts[0], artefacts, time.monotonic() - r.started, untold)
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code == -signal.SIGKILL:
-        return "was killed by signal 9 (perhaps out of memory: try fewer --jobs)"
-    if code and code < 0:
-        return f"was killed by signal {-code} without a result"
-    return f"exited with code {code} without a result"
 
 
 def _failed(r: _Running, status: str, reason: str) -> Done:

@@ -1,6 +1,6 @@
-"""Runs the same cells on a Ray cluster. A worker of Ray supervises one cell, as `bench.supervise` does here, and hands
-back what happens. Only the driver writes results, and no file system is shared. To start quickly, a worker imports no
-torch; the cell's own process does."""
+"""Runs the same cells on a Ray cluster. A worker of Ray supervises one cell, as `bench.engines.local` does here, and
+hands back what happens. Only the driver writes results, and no file system is shared. To start quickly, a worker
+imports no torch; the cell's own process does."""
 
 import contextlib
 import functools
@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import data, supervise
+from bench import data
 from bench.disk.files import write_bytes
+from bench.engines import events, local
+from bench.engines.events import Done, Epochs, Event, Measured, Note
 from bench.errors import BenchError, DataError, MachineError, UsageError
 from bench.records import provenance as origin
 from bench.records import record, sources
 from bench.records.record import Cell, Record
-from bench.supervise import Done, Epochs, Event, Measured, Note
 
 # How often a cell is begun anew whose worker or node was lost. What a cell does to itself is its result, and final.
 RETRIES = 3
@@ -113,7 +114,7 @@ class Cluster:
         on_record: Callable[[Record, float], None],
         on_note: Callable[[Cell, str], None] = lambda *_: None,
     ) -> None:
-        """As `bench.supervise.run_cells`, with at most `jobs` cells at a time on the whole cluster.
+        """As `bench.engines.local.run_cells`, with at most `jobs` cells at a time on the whole cluster.
 
         Args:
             again: whatever nodes keep of earlier runs is not used.
@@ -132,7 +133,7 @@ class Cluster:
             name: self.ray.put(_read(name)) for name in {cell["dataset"] for cell in cells} if data.is_user_file(name)
         }
         tell = functools.partial(
-            supervise.deliver, out=out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note
+            events.deliver, out=out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note
         )
         scratch = hashlib.sha256(f"{platform.node()} {out.resolve()}".encode()).hexdigest()[:16]
         run = uuid.uuid4().hex if again else None
@@ -334,7 +335,7 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
             copies[cell["dataset"]] = scratch / f"{record.record_id(kind, cell)}.npz"
             write_bytes(copies[cell["dataset"]], copy)
         last = -math.inf
-        for event in supervise.events(
+        for event in local.events(
             kind, [cell], scratch, jobs=1, timeout_s=timeout_s, provenance=provenance, files=copies
         ):
             match event:
@@ -367,7 +368,7 @@ def _stems(kind: str, cell: Cell) -> list[str]:
     """How the names of the files begin that a cell keeps: its checkpoint, weights, and notes of its measurement."""
     if kind != "quality":
         return []
-    from bench import weights
+    from bench.cells import weights
 
     return [f"{weights.path(Path(), cell).stem}.", f"{record.record_id(kind, cell)}_"]
 

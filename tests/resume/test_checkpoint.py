@@ -21,13 +21,15 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import checkpoint, data, prepare, sealed, seeds, train, weights
-from bench.checkpoint import Checkpoint
+from bench import data, seeds, train
+from bench.cells import prepare, weights
+from bench.cells.run import run_cell
 from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.pages import page, report
 from bench.records import provenance, sources
-from bench.run import run_cell
+from bench.resume import checkpoint, sealed
+from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget
 from bench.suites import suite
 from bench.sweeps import execute
@@ -598,10 +600,10 @@ def test_again_forgets_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monkey
 
 SLOW = """
 import os, time
-from bench import checkpoint
+from bench.resume.checkpoint import EVERY_S, SHARE
 from variants.parts import assemble
 
-checkpoint.EVERY_S, checkpoint.SHARE = 0.0, float("inf")
+EVERY_S, SHARE = 0.0, float("inf")
 
 
 def slow(data):
@@ -621,7 +623,7 @@ def test_a_process_that_was_killed_in_training_goes_on(tmp_path: Path) -> None:
     install(tmp_path / "plugin", "vae-slow", SLOW, {"slow": "vae_slow:slow"})
     made = simulated("slow", budget={"epochs": 20})  # forty steps
     code = (
-        "import json, sys; from pathlib import Path; from bench.run import run_cell\n"
+        "import json, sys; from pathlib import Path; from bench.cells.run import run_cell\n"
         "cell, out = json.loads(sys.argv[1]), Path(sys.argv[2])\n"
         "result, _ = run_cell('quality', cell, {'commit': 'abc'}, on_note=print, out=out)\n"
         "print(json.dumps(result))"

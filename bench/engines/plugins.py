@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
+from bench.engines.processes import end_with_supervisor
 from bench.errors import BenchError
-from bench.supervise import end_with_supervisor
 
 # Seconds in which one answer must come: long enough to import whatever a plugin needs.
 PATIENCE_S = 60.0

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench import clock, data
+from bench import data
+from bench.cells import clock
 from bench.settings import Clock
 from variants import build
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.notebook import Columns, Notebook
+from bench.resume.notebook import Columns, Notebook
 
 X = torch.arange(7.0)[:, None]
 TOTAL = 3

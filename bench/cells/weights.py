@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from bench import sealed
 from bench.records.record import PROTOCOL, Cell, subject
-from bench.sealed import Facts
+from bench.resume import sealed
+from bench.resume.sealed import Facts
 from variants.core import VAE
 
 # All of a cell that training depends on; how it is measured afterwards is not part of it.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench import data
+from bench.cells.run import run_cell
 from bench.records import record
-from bench.run import run_cell
 from tests.helpers import cell, throughput_cell
 
 PROVENANCE = {"commit": None, "versions": {}}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import data, measure, seeds, train
-from bench.run import run_cell
+from bench.cells.run import run_cell
 from bench.settings import Budget, Measure
 from bench.stats.groups import groups as grouped
 from tests import fake_records as fake

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import prepare, sealed, weights
+from bench.cells import prepare, weights
+from bench.cells.run import run_cell
 from bench.pages import page, report
 from bench.records import provenance, sources, store
-from bench.run import run_cell
+from bench.resume import sealed
 from bench.suites import suite
 from bench.sweeps import execute
 from tests.helpers import BUDGET, MEASURE, cell, simulated

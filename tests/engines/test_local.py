@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bench import supervise
+from bench.cells.run import run_cell
+from bench.engines import local
 from bench.errors import MachineError
 from bench.records import store
-from bench.run import run_cell
 from tests.helpers import ROOT, finish, processes, simulated, start, sums_now, wait_for
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
@@ -34,7 +34,7 @@ def run_cells(cells: list[Any], out: Path, kind: str = "quality", **changes: Any
         "on_measured": lambda *_: None,
         "on_record": lambda made, _: told.append(made),
     }
-    supervise.run_cells(kind, cells, out, **how | changes)
+    local.run_cells(kind, cells, out, **how | changes)
     assert multiprocessing.active_children() == []
     return told, sum(epochs)
 
@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
 EDITS = """
 import json, sys
 from pathlib import Path
-from bench import supervise
+from bench.engines import local
 from bench.records import sources
 from bench.settings import Budget, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
@@ -128,7 +128,7 @@ def on_record(made, seconds):
 for cell in cells:
     sources.sums(cell["variant"])
 edit(before)
-supervise.run_cells("quality", cells, Path("out"), jobs=1, timeout_s=600, provenance={}, on_epoch=print,
+local.run_cells("quality", cells, Path("out"), jobs=1, timeout_s=600, provenance={}, on_epoch=print,
                     on_measured=print, on_record=on_record)
 print(json.dumps([[made["cell"]["variant"], made["reason"], made["provenance"]["code_sha256"]] for made in told]))
 """

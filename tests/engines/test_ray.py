@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench import on_ray, supervise
 from bench.disk.files import write_bytes
+from bench.engines import local
+from bench.engines.events import Done
+from bench.engines.ray import Cluster, _stems, _unlike, connect, sources
 from bench.errors import MachineError, UsageError
-from bench.on_ray import Cluster
 from bench.pages import page, report
 from bench.records import provenance, record, store
 from bench.suites import suite
@@ -100,7 +101,7 @@ def nodes(notes: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def cluster(nodes: Any) -> Iterator[Cluster]:
-    with on_ray.connect(nodes.address) as connected:
+    with connect(nodes.address) as connected:
         yield connected
 
 
@@ -194,8 +195,8 @@ def test_what_no_node_has_is_refused_at_once(cluster: Cluster, tmp_path: Path) -
 
 
 def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = on_ray.sources.sums("noted")
-    monkeypatch.setattr(on_ray.sources, "sums", lambda _: ours | {"code_sha256": "f" * 64})
+    ours = sources.sums("noted")
+    monkeypatch.setattr(sources, "sums", lambda _: ours | {"code_sha256": "f" * 64})
     with pytest.raises(
         MachineError,
         match=rf"node \S+ has the code of noted {ours['code_sha256'][:12]} where \S+ has f{{12}}: install the same on",
@@ -205,11 +206,11 @@ def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, mon
 
 def test_a_commit_is_compared_where_there_is_one() -> None:
     ours = {"node": "a", "torch": "2.9", "commit": "1234"}
-    assert on_ray._unlike(ours, ours | {"node": "b"}) is None
+    assert _unlike(ours, ours | {"node": "b"}) is None
     line = "node b has commit 5678 where a has 1234"
-    assert on_ray._unlike(ours, ours | {"node": "b", "commit": "5678"}) == line
+    assert _unlike(ours, ours | {"node": "b", "commit": "5678"}) == line
     for one, other in ((ours, ours | {"commit": None}), (ours | {"commit": None}, ours)):
-        assert on_ray._unlike(one, other) is None  # installed from a wheel
+        assert _unlike(one, other) is None  # installed from a wheel
 
 
 class Stub:
@@ -275,9 +276,9 @@ def supervised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervised:
             act(cell, out)
             made = record.new(kind, cell, provenance | {"trained": {"started": None}})
             done = made | {"status": "ok", "metrics": {"elbo_nats": None, "mse_per_pixel": 0.0}}
-            yield supervise.Done(done, None, 0.0, cell["budget"]["epochs"])
+            yield Done(done, None, 0.0, cell["budget"]["epochs"])
 
-        monkeypatch.setattr(supervise, "events", events)
+        monkeypatch.setattr(local, "events", events)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     return do
@@ -344,7 +345,7 @@ def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
     tmp_path: Path, supervised: Supervised, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     here = provenance.provenance() | {"commit": "1234"}
-    sums = on_ray.sources.sums
+    sums = sources.sums
 
     def act(cell: Any, _: Path) -> None:
         if cell["seed"]:
@@ -355,7 +356,7 @@ def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
             monkeypatch.setitem(here, "versions", here["versions"] | {"torch": "9.9"})
         else:
             changed = {"noted": {"code_sha256": "f" * 64}}
-            monkeypatch.setattr(on_ray.sources, "sums", lambda variant: sums(variant) | changed.get(variant, {}))
+            monkeypatch.setattr(sources, "sums", lambda variant: sums(variant) | changed.get(variant, {}))
 
     monkeypatch.setattr(provenance, "provenance", lambda: dict(here))
     supervised(act)
@@ -380,7 +381,7 @@ def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
 
     def act(cell: Any, scratch: Path) -> None:
         """Leave a checkpoint that says which worker's it is, having looked for those that are there."""
-        stem, _ = on_ray._stems("quality", cell)
+        stem, _ = _stems("quality", cell)
         found.append([path.read_text() for path in (scratch / "weights").glob(f"{stem}*")])
         write_bytes(scratch / "weights" / f"{stem}checkpoint", f"{len(found)}".encode())
         if len(found) < 3:
@@ -430,7 +431,7 @@ def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, m
     (scratch,) = folders
     wait_for(lambda: not scratch.exists(), 20)  # neither a copy of the file nor the weights stay there
     here: list[Any] = []
-    supervise.run_cells(
+    local.run_cells(
         "quality",
         [cell],
         tmp_path / "here",
@@ -540,7 +541,7 @@ def test_without_an_address_no_cluster_is_joined_that_happens_to_run_here(
     if environment is not None:
         monkeypatch.setenv("RAY_ADDRESS", environment)
     place = "this machine" if where == "local" else where
-    with pytest.raises(MachineError, match=f"no Ray cluster at {place}: nobody is there"), on_ray.connect(address):
+    with pytest.raises(MachineError, match=f"no Ray cluster at {place}: nobody is there"), connect(address):
         pass
     assert asked == [where]
 
@@ -555,4 +556,4 @@ def test_without_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 def test_a_share_of_a_gpu_that_cannot_be() -> None:
     for share in (0.0, -1.0, 1.5):
         with pytest.raises(UsageError, match="--gpus must be"), contextlib.ExitStack() as stack:
-            stack.enter_context(on_ray.connect(None, share))
+            stack.enter_context(connect(None, share))

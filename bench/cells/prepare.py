@@ -6,12 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench import checkpoint, data, seeds, weights
+from bench import data, seeds
 from bench import device as devices
-from bench.checkpoint import Checkpoint
+from bench.cells import weights
 from bench.data.batches import Data
 from bench.records.record import Cell, Record
-from bench.sealed import Facts
+from bench.resume import checkpoint
+from bench.resume.checkpoint import Checkpoint
+from bench.resume.sealed import Facts
 from bench.settings import Budget
 from bench.train import Diverged, train
 from variants import registry

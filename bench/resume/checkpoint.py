@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from bench import sealed
-from bench.sealed import Facts, Tensors
+from bench.resume import sealed
+from bench.resume.sealed import Facts, Tensors
 
 # Seconds between two checkpoints, longer where writing one would otherwise take more than this share of the time.
 EVERY_S, SHARE = 30.0, 0.01
