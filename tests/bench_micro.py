@@ -11,9 +11,9 @@ from torch import Tensor
 
 import variants
 from bench import data
-from bench.measure.evidence import importance_weights
+from bench.judge.evidence import importance_weights
 from bench.speed.micro import THREADS
-from bench.train import loss_function, optimiser, step
+from bench.train.steps import loss_function, optimiser, step
 from variants import DataSpec
 from variants.core import VAE, elbo, iwae
 

@@ -16,8 +16,12 @@ import torch
 from torch import Tensor
 
 from bench import cli
+from bench.judge.bounds import look
 from bench.records import sources
+from bench.settings import Budget
+from bench.train.loop import train
 from variants import DataSpec
+from variants.core import VAE
 from variants.registry import GROUP, recipes
 
 ROOT = Path(__file__).parents[1]
@@ -265,6 +269,11 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
     with pytest.raises(SystemExit) as left:
         cli.main([str(word) for word in words])
     return (left.value.code, *capsys.readouterr())  # type: ignore[return-value]
+
+
+def fit(model: VAE, loaded: Any, budget: Budget, **how: Any) -> list[dict[str, Any]]:
+    """Train as a cell does: with the judge's look at the validation split."""
+    return train(model, loaded, budget, look=partial(look, data=loaded), **how)
 
 
 def cell(variant: str = "vanilla", **changes: Any) -> dict[str, Any]:

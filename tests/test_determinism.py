@@ -108,7 +108,7 @@ def test_killed_after_training_and_resumed(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.measure.evaluate", kill)
+        patch.setattr("bench.judge.evaluate", kill)
         with pytest.raises(Killed):
             outcome(MADE, out=tmp_path)
     assert weights.path(tmp_path, MADE).exists()

@@ -16,9 +16,9 @@ from bench import device as devices
 from bench import seeds
 from bench.data.batches import Data
 from bench.device import peak_resident_mb
-from bench.measure import parameter_count
+from bench.judge.bounds import parameter_count
 from bench.settings import Budget, Clock
-from bench.train import endless, loss_function, optimiser, step
+from bench.train.steps import endless, loss_function, optimiser, step
 from variants.core import VAE, elbo
 
 
@@ -89,7 +89,7 @@ def throughput(
         clock: blocks and batch size.
         seed: for the order of the data.
         device: device type.
-        precision: of training alone; see `bench.train.loss_function`.
+        precision: of training alone; see `bench.train.steps.loss_function`.
 
     Returns:
         `train_samples_per_s`, `eval_samples_per_s`, `sample_samples_per_s`, `latency_b1_ms` (encode + decode of one

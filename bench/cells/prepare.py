@@ -1,6 +1,7 @@
 """What is measured: a cell's data and its model, built, checked, and trained or given the weights it was trained to."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,12 +11,13 @@ from bench import data, seeds
 from bench import device as devices
 from bench.cells import weights
 from bench.data.batches import Data
+from bench.judge.bounds import look
 from bench.records.record import Cell, Record
 from bench.resume import checkpoint
 from bench.resume.checkpoint import Checkpoint
 from bench.resume.sealed import Facts
 from bench.settings import Budget
-from bench.train import Diverged, train
+from bench.train.loop import Diverged, train
 from variants import registry
 from variants.core import VAE
 from variants.parts import part_names
@@ -138,6 +140,7 @@ def trained(
             model,
             loaded,
             Budget(**cell["budget"]),
+            look=partial(look, data=loaded),
             seed=cell["seed"],
             device=cell["device"],
             precision=cell["precision"],

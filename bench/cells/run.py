@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bench import measure, seeds
+from bench import judge, seeds
 from bench.cells import clock, prepare, weights
 from bench.cells.pictures import artefacts_of
 from bench.errors import BenchError
@@ -20,7 +20,7 @@ from bench.records import record, sources
 from bench.records.record import Cell, Record
 from bench.resume.notebook import Notebook
 from bench.settings import Budget, Clock, Measure
-from bench.train import Diverged
+from bench.train.loop import Diverged
 from variants import registry
 
 
@@ -89,7 +89,7 @@ def _quality(
     result["provenance"]["trained"] = training["provenance"]
     started = time.perf_counter()
     notebook = Notebook(_notes(kept, result, on_note), on_measured)
-    judgement = measure.evaluate(model, loaded, how, notebook)
+    judgement = judge.evaluate(model, loaded, how, notebook)
     result["timing"] = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
     result["model"]["kl_method"] = judgement.kl_method
     notebook.close()

@@ -25,13 +25,13 @@ from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
 from bench.engines import local
-from bench.measure import parameter_count
-from bench.measure.evidence import importance_weights
+from bench.judge.bounds import parameter_count
+from bench.judge.evidence import importance_weights
 from bench.pages import report
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
-from bench.train import loss_function, optimiser, step
+from bench.train.steps import loss_function, optimiser, step
 from variants import registry
 from variants.core import VAE
 from variants.data_spec import DataSpec

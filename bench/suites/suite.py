@@ -64,7 +64,7 @@ class Suite:
     Attributes:
         seeds: 0 to seeds - 1, for each variant that has no number of its own.
         timeout_min: minutes after which a cell is ended.
-        precision: of training: `"fp32"` or `"bf16"`; see `bench.train.loss_function`.
+        precision: of training: `"fp32"` or `"bf16"`; see `bench.train.steps.loss_function`.
         compile: whether training is compiled.
     """
 

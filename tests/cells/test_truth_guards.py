@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, measure, seeds, train
+from bench import data, judge, seeds
 from bench.cells.run import run_cell
 from bench.settings import Budget, Measure
 from bench.stats.groups import groups as grouped
+from bench.train import loop, steps
 from tests import fake_records as fake
-from tests.helpers import Held, simulated
+from tests.helpers import Held, fit, simulated
 from variants import DataSpec, build, registry
 from variants.parts.likelihoods import Gaussian
 from variants.parts.posteriors import Diagonal, Full, LowRank
@@ -67,16 +68,16 @@ def test_a_rising_loss_ends_nothing_and_the_last_weights_stand(digits: Any, monk
     """The loss rises because the KL is phased in: nothing may be chosen by it."""
     model = registry.seeded("beta", digits.spec, 0, **SMALL, beta=40.0, warmup_epochs=6)
     last: dict[str, Tensor] = {}
-    step = train.step
+    step = steps.step
 
     def spy(*args: Any, **options: Any) -> Tensor:
         loss = step(*args, **options)
         last.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return loss
 
-    monkeypatch.setattr(train, "step", spy)
+    monkeypatch.setattr(loop, "step", spy)
     budget = Budget(epochs=6, batch_size=50, lr=1e-4, schedule="constant", train_size=200)
-    curve = train.train(model, digits, budget, seed=0, device="cpu")
+    curve = fit(model, digits, budget, seed=0, device="cpu")
     losses = [row["train_loss"] for row in curve]
     assert losses[-1] > min(losses)  # else this test shows nothing
     assert len(curve) == 6
@@ -105,7 +106,7 @@ def test_one_example_that_is_not_a_number_makes_every_mean_one() -> None:
     model.encoder = NanFor(model.encoder)
     x = torch.randn(503, 4)
     x[501, 0] = 7
-    scores = measure.scores(model, Held(x).eval_batches("test", 250), samples=2, seed=0)
+    scores = judge.scores(model, Held(x).eval_batches("test", 250), samples=2, seed=0)
     assert math.isnan(scores.means()["elbo_nats"])  # type: ignore[arg-type]
     assert math.isnan(scores.means()["recon_nats"])  # type: ignore[arg-type]
 
@@ -115,13 +116,13 @@ def test_an_nll_with_an_example_that_is_not_a_number_is_none() -> None:
     model.encoder = NanFor(model.encoder, largest=100)  # the ELBO's batches are larger
     x = torch.randn(120, 4)
     x[110, 0] = 7
-    metrics = measure.evaluate(model, Held(x), Measure(2, 5, None)).metrics  # type: ignore[arg-type]
+    metrics = judge.evaluate(model, Held(x), Measure(2, 5, None)).metrics  # type: ignore[arg-type]
     assert math.isnan(metrics["nll_is5_nats"])  # type: ignore[arg-type]
 
 
 def test_what_is_reported_is_of_the_test_split(digits: Any) -> None:
     model = registry.seeded("vanilla", digits.spec, 0, **SMALL)
-    metrics = measure.evaluate(model, digits, Measure(1, 0)).metrics
+    metrics = judge.evaluate(model, digits, Measure(1, 0)).metrics
     errors = {}
     for split in ("train", "valid", "test"):
         x = torch.cat([x for x, _ in digits.eval_batches(split, 500)])
@@ -136,7 +137,7 @@ def test_what_the_elbo_loses_adds_up() -> None:
     model = build("linear", data.spec("linear_gaussian", d=4), latent=2).double()
     torch.nn.init.orthogonal_(model.decoder.body.weight)  # the best diagonal posterior is exact; the encoder's is not
     how = Measure(100, 5000, None, mi_points=30, gap_points=30, gap_steps=100)
-    metrics: Any = measure.evaluate(model, Held(torch.randn(30, 4, dtype=torch.float64)), how).metrics  # type: ignore[arg-type]
+    metrics: Any = judge.evaluate(model, Held(torch.randn(30, 4, dtype=torch.float64)), how).metrics  # type: ignore[arg-type]
     assert metrics["kl_nats"] == pytest.approx(metrics["mutual_information_nats"] + metrics["marginal_kl_nats"])
     assert metrics["mutual_information_nats"] > 0
     assert metrics["amortisation_gap_nats"] > 0.3
@@ -151,8 +152,8 @@ def test_the_judge_scores_the_network_as_it_is_at_evaluation(digits: Any) -> Non
     model = registry.seeded("vanilla", digits.spec, 0, **SMALL)
     model.encoder.body = nn.Sequential(nn.Dropout(0.5), model.encoder.body)
 
-    def scores() -> measure.Scores:
-        return measure.scores(model, digits.eval_batches("valid", 100), samples=1, seed=0)
+    def scores() -> judge.Scores:
+        return judge.scores(model, digits.eval_batches("valid", 100), samples=1, seed=0)
 
     model.train()
     in_training = scores()

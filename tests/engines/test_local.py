@@ -139,8 +139,8 @@ CHANGED = "its sources changed while the run went on: run the same command again
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ([], ["bench/train.py", "variants/parts/new.py", "variants/zoo/linear.py", "variants/zoo/beta.py"]),
-        (["bench/train.py"], []),
+        ([], ["bench/train/loop.py", "variants/parts/new.py", "variants/zoo/linear.py", "variants/zoo/beta.py"]),
+        (["bench/train/loop.py"], []),
     ],
 )
 def test_a_record_names_the_code_that_made_it_whatever_is_edited(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.measure import bounds, evidence
+from bench.judge import bounds, evidence
 from bench.oracle import checks
 from bench.pages import oracle
 from bench.suites.oracle import parse

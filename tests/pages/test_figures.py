@@ -345,7 +345,7 @@ def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
 
 
 def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> None:
-    from bench.measure import bounds
+    from bench.judge import bounds
 
     assert latent.ACTIVE_VARIANCE == bounds.ACTIVE_VARIANCE
     figure: Any = latent.kl_per_dimension(*only([measured("vanilla", seed) for seed in range(3)]))

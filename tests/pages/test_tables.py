@@ -327,10 +327,10 @@ def test_every_row_carries_its_group_and_all_its_settings() -> None:
 
 
 def test_the_split_is_the_one_that_the_judge_reads() -> None:
-    from bench import measure
+    from bench import judge
 
     (group,) = groups.groups([fake.quality("vanilla", 0)])
-    assert group.settings["split"] == measure.SPLIT
+    assert group.settings["split"] == judge.SPLIT
 
 
 def test_latex_escapes_what_it_would_read_as_markup() -> None:

@@ -78,10 +78,10 @@ def changed_by(path: Path, variant: str, more: str = "changed = True\n") -> set[
         ("variants/zoo/vanilla.py", set()),
         ("variants/parts/priors.py", {"code_sha256", "training_sha256"}),
         ("variants/core/kl.py", {"code_sha256", "training_sha256"}),
-        ("bench/train.py", {"code_sha256", "training_sha256"}),
+        ("bench/train/loop.py", {"code_sha256", "training_sha256"}),
         ("bench/cells/prepare.py", {"code_sha256", "training_sha256"}),
         ("bench/cells/run.py", {"code_sha256"}),
-        ("bench/measure/gaps.py", {"code_sha256"}),
+        ("bench/judge/gaps.py", {"code_sha256"}),
         ("bench/cells/clock.py", {"code_sha256"}),
         ("bench/pages/figures/style.py", set()),
         ("bench/engines/local.py", set()),
@@ -167,7 +167,7 @@ def test_what_is_no_python_counts_with_its_bytes() -> None:
 def test_files_count_as_they_were_first_seen(copy: Path) -> None:
     """What a fork server has imported stays in its memory, whatever becomes of the files."""
     first = sums_now("vanilla")
-    for file in ("bench/train.py", "variants/parts/new.py", "variants/zoo/vanilla.py", "variants/zoo/linear.py"):
+    for file in ("bench/train/loop.py", "variants/parts/new.py", "variants/zoo/vanilla.py", "variants/zoo/linear.py"):
         with (copy / file).open("a") as text:
             text.write("changed = True\n")
     sources.sums.cache_clear()
@@ -179,9 +179,9 @@ def test_files_count_as_they_were_first_seen(copy: Path) -> None:
         sources.check("vanilla", first)
     # The recipe that nobody had asked for before counts as it is, all else as it was.
     assert sums_now("linear") != linear
-    for file in ("bench/train.py", "variants/parts/new.py"):
+    for file in ("bench/train/loop.py", "variants/parts/new.py"):
         (copy / file).unlink()
-    shutil.copyfile(ROOT / "bench" / "train.py", copy / "bench" / "train.py")
+    shutil.copyfile(ROOT / "bench" / "train" / "loop.py", copy / "bench" / "train" / "loop.py")
     assert sums_now("linear") == linear
 
 

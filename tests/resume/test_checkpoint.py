@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench import data, seeds, train
+from bench import data, seeds
 from bench.cells import prepare, weights
 from bench.cells.run import run_cell
 from bench.data.batches import Data
@@ -33,7 +33,8 @@ from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget
 from bench.suites import suite
 from bench.sweeps import execute
-from tests.helpers import BUDGET, MEASURE, ROOT, cell, install, simulated
+from bench.train.steps import loss_function
+from tests.helpers import BUDGET, MEASURE, ROOT, cell, fit, install, simulated
 from variants import registry
 from variants.core import VAE
 
@@ -99,7 +100,7 @@ def training(
 ) -> Outcome:
     """What training a fresh model gives: curve and weights."""
     model = registry.seeded(variant, loaded.spec, 0, **options)
-    curve = train.train(model, loaded, budget, seed=5, device="cpu", precision=precision, checkpoint=keep)
+    curve = fit(model, loaded, budget, seed=5, device="cpu", precision=precision, checkpoint=keep)
     return curve, model.state_dict()
 
 
@@ -210,7 +211,7 @@ def test_what_never_had_a_gradient_has_no_moments_and_goes_on(tmp_path: Path, di
         model = registry.seeded("vanilla", digits.spec, 0, **SMALL)
         model.objective.idle = torch.nn.Parameter(torch.ones(3))
         model.posterior.log_scale = model.posterior.loc  # and two parts that share their tensors
-        curve = train.train(model, digits, THREE, seed=5, device="cpu", checkpoint=keep)
+        curve = fit(model, digits, THREE, seed=5, device="cpu", checkpoint=keep)
         return curve, model.state_dict()
 
     whole = with_idle(None)
@@ -665,5 +666,5 @@ def test_training_keeps_no_state_outside_of_what_is_kept(digits: Data) -> None:
     """The names in a checkpoint are those of the model, whatever the networks are wrapped in."""
     model: VAE = registry.seeded("vanilla", digits.spec, seeds.derive(0, "init"), **SMALL)
     before = list(model.state_dict())
-    train.loss_function(model, precision="bf16+compile")
+    loss_function(model, precision="bf16+compile")
     assert list(model.state_dict()) == before

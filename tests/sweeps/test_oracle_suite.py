@@ -12,7 +12,7 @@ import pytest
 
 from bench.cells.run import run_cell
 from bench.errors import UsageError
-from bench.measure import bounds
+from bench.judge import bounds
 from bench.oracle import checks
 from bench.pages import oracle
 from bench.records import record, store

@@ -98,6 +98,13 @@ def test_bench_does_not_reach_into_the_zoo(module: str) -> None:
     assert not within(all_imports(module), "variants.zoo")
 
 
+@pytest.mark.parametrize("module", [*under("bench.train"), *under("bench.judge")])
+def test_training_and_the_judge_do_not_know_each_other(module: str) -> None:
+    other = "bench.judge" if module.startswith("bench.train") else "bench.train"
+    assert not within(import_closure(module), other)
+    assert not within(all_imports(module), other)
+
+
 @pytest.mark.parametrize(
     "module", [*under("bench.records"), *under("bench.stats"), *under("bench.pages"), "bench.settings"]
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench import data, seeds
 from bench.data.batches import Data
-from bench.measure import bounds
+from bench.judge import bounds
 from bench.speed.peers.plan import SETTINGS, Block
 from variants import build
 from variants.core import VAE

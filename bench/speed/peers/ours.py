@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from bench import seeds
 from bench.data.batches import Data
-from bench.measure import bounds
-from bench.measure.evidence import importance_weights
+from bench.judge import bounds
+from bench.judge.evidence import importance_weights
 from bench.speed.peers import common
 from bench.speed.peers.plan import SETTINGS, Block, Job
 from bench.speed.peers.profiles import profiled
-from bench.train import loss_function, optimiser, step
+from bench.train.steps import loss_function, optimiser, step
 from variants.core import VAE
 from variants.data_spec import DataSpec
 from variants.parts import assemble

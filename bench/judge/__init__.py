@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data
-from bench.measure import evidence, gaps, representation, surgery
-from bench.measure.bounds import EVAL_BATCH, Scores, parameter_count, point_metrics, scores
+from bench.judge import evidence, gaps, representation, surgery
+from bench.judge.bounds import EVAL_BATCH, Scores, parameter_count, point_metrics, scores
 from bench.resume.notebook import Columns, Notebook
 from bench.settings import Measure
 from variants.core import VAE

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, measure, seeds
+from bench import data, seeds
+from bench.judge import bounds, evaluate
 from bench.oracle.truth import at_truth
 from bench.resume.notebook import Notebook
 from bench.settings import Measure
@@ -38,7 +39,7 @@ def orthogonal() -> tuple[Held, Any, Tensor]:
 def test_elbo_and_its_parts_against_closed_forms(orthogonal: Any) -> None:
     held, truth, log_px = orthogonal
     model = exact_model(truth)
-    scores = measure.scores(model, held.eval_batches("test", 250), samples=10, seed=0)
+    scores = bounds.scores(model, held.eval_batches("test", 250), samples=10, seed=0)
     assert scores.kl_method == "closed_form"
     for tensor in (scores.recon, scores.kl, scores.elbo):
         assert tensor is not None
@@ -61,7 +62,7 @@ def test_a_diagonal_posterior_loses_the_gap_that_the_truth_says() -> None:
     precision = torch.eye(K, dtype=torch.float64) + truth.W.T @ truth.W / truth.noise_variance
     gap = (0.5 * (precision.diagonal().log().sum() - torch.logdet(precision))).item()
     assert gap > 0.1
-    metrics = measure.evaluate(exact_model(truth), held, Measure(20, 500, None)).metrics
+    metrics = evaluate(exact_model(truth), held, Measure(20, 500, None)).metrics
     assert metrics["elbo_nats"] == pytest.approx(log_px.mean().item() - gap, abs=0.05)
     assert -metrics["nll_is500_nats"] == pytest.approx(log_px.mean().item(), abs=0.02)
     assert metrics["inference_gap_nats"] == pytest.approx(gap, abs=0.05)
@@ -73,7 +74,7 @@ def test_the_nll_speaks_of_the_whole_split_where_importance_sampling_saw_a_part_
     part = log_px[torch.arange(40) * len(log_px) // 40].mean().item()
     whole = log_px.mean().item()
     assert abs(part - whole) > 0.1  # else this test shows nothing
-    metrics = measure.evaluate(exact_model(truth), held, Measure(50, 500, 40)).metrics
+    metrics = evaluate(exact_model(truth), held, Measure(50, 500, 40)).metrics
     assert metrics["nll_is500_nats"] == -(metrics["elbo_nats"] + metrics["inference_gap_nats"])
     # The posterior is exact, so what is left is the noise of the ELBO: draws for each example.
     assert -metrics["nll_is500_nats"] == pytest.approx(whole, abs=0.3 * abs(part - whole))
@@ -82,15 +83,15 @@ def test_the_nll_speaks_of_the_whole_split_where_importance_sampling_saw_a_part_
 def test_bits_per_dimension_are_those_of_a_binary_likelihood() -> None:
     loaded = data.load("digits")
     model = registry.seeded("vanilla", loaded.spec, 0, latent=2, hidden=[8])
-    metrics = measure.evaluate(model, loaded, Measure(1, 3, None)).metrics
+    metrics = evaluate(model, loaded, Measure(1, 3, None)).metrics
     assert metrics["bits_per_dim"] == pytest.approx(metrics["nll_is3_nats"] / (64 * math.log(2)))
 
 
 def test_means_are_over_all_examples_also_of_the_last_smaller_batch(orthogonal: Any) -> None:
     held, truth, log_px = orthogonal
     held.batch_sizes.clear()
-    metrics = measure.evaluate(exact_model(truth), held, Measure(1, 2, None)).metrics
-    assert set(held.batch_sizes) > {measure.EVAL_BATCH, len(log_px) % measure.EVAL_BATCH}
+    metrics = evaluate(exact_model(truth), held, Measure(1, 2, None)).metrics
+    assert set(held.batch_sizes) > {bounds.EVAL_BATCH, len(log_px) % bounds.EVAL_BATCH}
     assert -metrics["nll_is2_nats"] == pytest.approx(log_px.mean().item(), abs=1e-9)
     x = held.x
     mean = model_mean(exact_model(truth), x)
@@ -104,8 +105,8 @@ def model_mean(model: VAE, x: Tensor) -> Tensor:
 def test_scores_of_each_example_stay_in_order_whatever_the_batches(orthogonal: Any) -> None:
     held, truth, _ = orthogonal
     model = exact_model(truth)
-    one = measure.scores(model, held.eval_batches("test", 503), samples=1, seed=0)
-    many = measure.scores(model, held.eval_batches("test", 17), samples=1, seed=0)
+    one = bounds.scores(model, held.eval_batches("test", 503), samples=1, seed=0)
+    many = bounds.scores(model, held.eval_batches("test", 17), samples=1, seed=0)
     torch.testing.assert_close(many.kl, one.kl, rtol=0, atol=1e-9)  # the KL has no draws in it
 
 
@@ -113,9 +114,9 @@ def test_scores_of_each_example_stay_in_order_whatever_the_batches(orthogonal: A
 def test_the_objective_never_reaches_a_metric(orthogonal: Any, beta: float) -> None:
     held, truth, _ = orthogonal
     how = Measure(2, 10, 50)
-    plain = measure.evaluate(exact_model(truth), held, how).metrics
+    plain = evaluate(exact_model(truth), held, how).metrics
     other = exact_model(truth, objective="beta", beta=beta, warmup_epochs=5)
-    assert measure.evaluate(other, held, how).metrics == plain
+    assert evaluate(other, held, how).metrics == plain
 
 
 def test_mse_and_active_units_by_hand() -> None:
@@ -129,11 +130,11 @@ def test_mse_and_active_units_by_hand() -> None:
         model.posterior.loc.bias.fill_(7.0)
         model.decoder.body.weight.zero_()
         model.decoder.body.bias.fill_(0.5)
-    metrics = measure.point_metrics(model, Held(x), "test")
+    metrics = bounds.point_metrics(model, Held(x), "test")
     assert metrics == {"active_units": 1, "mse_per_pixel": pytest.approx((x - 0.5).square().mean().item(), rel=1e-12)}
     with torch.no_grad():
         model.posterior.loc.weight[1, 1] = math.sqrt(0.011)
-    assert measure.point_metrics(model, Held(x), "test")["active_units"] == 2
+    assert bounds.point_metrics(model, Held(x), "test")["active_units"] == 2
 
 
 def test_active_units_of_each_layer_by_hand() -> None:
@@ -148,7 +149,7 @@ def test_active_units_of_each_layer_by_hand() -> None:
         second.first.weight[0, 0] = 1.0
         second.loc.weight[0, 0], second.loc.weight[1, 0] = 1.0, 0.05
     x = torch.randn(503, 4)
-    metrics = measure.point_metrics(model, Held((x - x.mean(0)) / x.std(0)), "test")
+    metrics = bounds.point_metrics(model, Held((x - x.mean(0)) / x.std(0)), "test")
     counts = {name: value for name, value in metrics.items() if name.startswith("active_units")}
     assert counts == {"active_units": 3, "active_units_layer1": 2, "active_units_layer2": 1}
 
@@ -156,7 +157,7 @@ def test_active_units_of_each_layer_by_hand() -> None:
 def test_a_deterministic_model_has_no_bound_and_says_so() -> None:
     model = build("autoencoder", data.spec("digits"), latent=2, hidden=[8])
     held = Held(torch.rand(7, 1, 8, 8).round(), kind="binary")
-    judgement = measure.evaluate(model, held, Measure(2, 5, None, mi_points=3, gap_points=3, ais_points=3))
+    judgement = evaluate(model, held, Measure(2, 5, None, mi_points=3, gap_points=3, ais_points=3))
     metrics = judgement.metrics
     none = ("elbo_nats", "kl_nats", "nll_is5_nats", "inference_gap_nats", "bits_per_dim", "active_units")
     assert [metrics[name] for name in none] == [None] * len(none)
@@ -169,7 +170,7 @@ def test_a_deterministic_model_has_no_bound_and_says_so() -> None:
 
 def test_importance_sampling_can_be_left_out(orthogonal: Any) -> None:
     held, truth, _ = orthogonal
-    metrics = measure.evaluate(exact_model(truth), held, Measure(1, 0, None)).metrics
+    metrics = evaluate(exact_model(truth), held, Measure(1, 0, None)).metrics
     assert set(metrics) == {"elbo_nats", "recon_nats", "kl_nats", "mse_per_pixel", "active_units", "parameters"}
 
 
@@ -177,10 +178,10 @@ def test_measuring_again_gives_the_same_numbers_and_leaves_the_random_stream_alo
     held, truth, _ = orthogonal
     model, how = exact_model(truth), Measure(2, 10, 50)
     before = torch.get_rng_state()
-    first = measure.evaluate(model, held, how)
+    first = evaluate(model, held, how)
     torch.testing.assert_close(torch.get_rng_state(), before)
     torch.rand(5)
-    assert measure.evaluate(model, held, how) == first
+    assert evaluate(model, held, how) == first
 
 
 def test_a_kl_without_closed_form_is_estimated_and_said_to_be() -> None:
@@ -193,7 +194,7 @@ def test_a_kl_without_closed_form_is_estimated_and_said_to_be() -> None:
     model = build("vanilla", data.spec("digits"), latent=2, hidden=[8])
     model.prior = Mixture()
     held = Held(torch.rand(5, 1, 8, 8).round(), kind="binary")
-    scores = measure.scores(model, held.eval_batches("test", 5), samples=3, seed=0)
+    scores = bounds.scores(model, held.eval_batches("test", 5), samples=3, seed=0)
     assert scores.kl_method == "monte_carlo"
     torch.testing.assert_close(scores.elbo, scores.recon - scores.kl)
 
@@ -212,12 +213,12 @@ def test_the_errors_are_those_of_repeated_judgements_and_of_other_test_sets(
     if points:
         how = Measure(3, 20, points, gap_points=points, gap_steps=30)
         names += ["nll_optimised_nats", "inference_gap_optimised_nats"]
-    first = measure.evaluate(model, held, how)
+    first = evaluate(model, held, how)
     assert set(names) <= set(first.errors)
     repeats = []
     for judge in range(40):
         monkeypatch.setattr(seeds, "JUDGE", judge)
-        repeats.append(measure.evaluate(model, held, how).metrics)
+        repeats.append(evaluate(model, held, how).metrics)
     for name in names:
         said = first.errors[name]["mc"]
         found = spread([metrics[name] for metrics in repeats])
@@ -225,7 +226,7 @@ def test_the_errors_are_those_of_repeated_judgements_and_of_other_test_sets(
         assert 0.7 * found < said < 1.4 * found, name
     fresh = data.load("linear_gaussian", d=D, k=K, noise=2.0, orthogonal=False, n=5_030 * 40)
     others = torch.cat([x for x, _ in fresh.eval_batches("test", 10_000)]).double().split(503)[:40]
-    means = [measure.evaluate(model, Held(x), how).metrics for x in others]
+    means = [evaluate(model, Held(x), how).metrics for x in others]
     for name in names:
         assert 0.6 * spread([metrics[name] for metrics in means]) < math.hypot(*first.errors[name].values()), name
         assert first.errors[name]["test"] < 1.6 * spread([metrics[name] for metrics in means]), name
@@ -233,7 +234,7 @@ def test_the_errors_are_those_of_repeated_judgements_and_of_other_test_sets(
 
 def test_one_draw_says_nothing_of_its_own_error(orthogonal: Any) -> None:
     held, truth, _ = orthogonal
-    errors = measure.evaluate(exact_model(truth), held, Measure(1, 1, 40)).errors
+    errors = evaluate(exact_model(truth), held, Measure(1, 1, 40)).errors
     assert {name: error["mc"] for name, error in errors.items()} == {
         "elbo_nats": None,
         "nll_is1_nats": None,
@@ -245,7 +246,7 @@ def test_one_draw_says_nothing_of_its_own_error(orthogonal: Any) -> None:
 def test_what_is_done_is_not_done_again(orthogonal: Any, tmp_path: Any) -> None:
     held, truth, _ = orthogonal
     model, how = exact_model(truth), Measure(2, 5, 250, mi_points=20)
-    whole = measure.evaluate(model, held, how)
+    whole = evaluate(model, held, how)
 
     class Stopped(Exception):
         pass
@@ -256,10 +257,10 @@ def test_what_is_done_is_not_done_again(orthogonal: Any, tmp_path: Any) -> None:
             raise Stopped
 
     with pytest.raises(Stopped):
-        measure.evaluate(model, held, how, Notebook(tmp_path / "notes.json", stop))
+        evaluate(model, held, how, Notebook(tmp_path / "notes.json", stop))
     told: list[tuple[str, int, int]] = []
     notebook = Notebook(tmp_path / "notes.json", lambda *progress: told.append(progress))
-    assert measure.evaluate(model, held, how, notebook) == whole
+    assert evaluate(model, held, how, notebook) == whole
     assert [done for name, done, _ in told if name.startswith("NLL")] == [1, 2, 3]
 
 
@@ -269,14 +270,14 @@ def test_bounds_on_the_first_training_examples() -> None:
     x = torch.cat([x for x, _ in loaded.eval_batches("train", 250)])[:60]  # a batch of the notebook, and a part of one
     exact = loaded.truth.log_prob(x.double()).mean().item()
     how = Measure(2, 0, gap_points=60, gap_steps=20, gap_split="train")
-    found = measure.evaluate(at_truth(loaded.truth, "full").float(), loaded, how).metrics
+    found = evaluate(at_truth(loaded.truth, "full").float(), loaded, how).metrics
     assert found["train_elbo_nats"] == pytest.approx(exact, abs=1e-4)
     # What the search moves from an exact start.
     assert found["train_elbo_optimised_nats"] == pytest.approx(exact, abs=2e-3)
     assert found["train_nll_optimised_nats"] == pytest.approx(-exact, abs=2e-3)
     assert "approximation_gap_nats" not in found
     # A posterior that is too wide loses, and its own best gains that back.
-    judgement = measure.evaluate(at_truth(loaded.truth, "full", widening=2.5).float(), loaded, how)
+    judgement = evaluate(at_truth(loaded.truth, "full", widening=2.5).float(), loaded, how)
     assert judgement.metrics["train_elbo_nats"] < exact - 0.1
     assert judgement.metrics["train_elbo_optimised_nats"] == pytest.approx(exact, abs=0.05)
     assert judgement.errors["train_elbo_nats"]["mc"] > 0

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
-from bench.measure.evidence import gap_variance, log_mean_exp, rows_at_once
+from bench.judge.evidence import gap_variance, log_mean_exp, rows_at_once
 from variants.core import VAE, Terms
 
 # Adam's step at the start; it falls to zero along a cosine, so that the last iterate needs no averaging. Means move in

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import data
-from bench.measure import representation
+from bench.judge import representation
 from tests.helpers import Held
 from variants import DataSpec, build
 from variants.core import VAE

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, LowRankMultivariateNormal, MultivariateNormal, Normal, kl_divergence
 
-from bench.measure.gaps import own_family, scale_tril
+from bench.judge.gaps import own_family, scale_tril
 from variants.core import VAE
 from variants.core.rotated import RotatedNormal
 

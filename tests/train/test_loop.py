@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, device, measure, seeds, train
+from bench import data, device, seeds
+from bench import judge as judging
 from bench.cells import prepare, run
 from bench.data.batches import Data
 from bench.errors import MachineError
-from bench.measure import evidence
+from bench.judge import bounds, evidence
 from bench.settings import Budget
-from tests.helpers import cell
+from bench.train import loop, schedules, steps
+from tests.helpers import cell, fit
 from variants import registry
 from variants.core import VAE
 
@@ -59,33 +61,33 @@ def rows(x: Tensor) -> list[bytes]:
 
 
 def test_every_schedule_that_a_budget_may_name_is_there() -> None:
-    assert set(train.SCHEDULES) == set(get_args(get_type_hints(Budget)["schedule"]))
-    assert all(schedule(0.0) == 1 for schedule in train.SCHEDULES.values())
+    assert set(schedules.SCHEDULES) == set(get_args(get_type_hints(Budget)["schedule"]))
+    assert all(schedule(0.0) == 1 for schedule in schedules.SCHEDULES.values())
 
 
 def test_cosine_schedule() -> None:
-    factors = [train.SCHEDULES["cosine"](p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    factors = [schedules.SCHEDULES["cosine"](p) for p in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert factors == pytest.approx([1, 0.5 * (1 + math.sqrt(0.5)), 0.5, 0.5 * (1 - math.sqrt(0.5)), 0], abs=1e-15)
-    assert train.SCHEDULES["constant"](0.7) == 1
+    assert schedules.SCHEDULES["constant"](0.7) == 1
 
 
 def test_burda_schedule_lasts_three_to_the_i_epochs_at_each_stage() -> None:
-    factors = [train.SCHEDULES["burda2015"](epoch / 3280) for epoch in range(3280)]
+    factors = [schedules.SCHEDULES["burda2015"](epoch / 3280) for epoch in range(3280)]
     stages = [(10 ** (-i / 7), 3**i) for i in range(8)]
     assert sorted(Counter(factors).items(), reverse=True) == [(pytest.approx(f), n) for f, n in stages]
     assert factors == sorted(factors, reverse=True)
 
 
 def test_geometric_schedule_falls_to_a_tenth_in_seven_steps_after_a_quarter() -> None:
-    factors = [train.SCHEDULES["geometric"](step / 2800) for step in range(2800)]
+    factors = [schedules.SCHEDULES["geometric"](step / 2800) for step in range(2800)]
     wanted = [(1.0, 700)] + [(10 ** (-i / 7), 300) for i in range(1, 8)]
     assert sorted(Counter(factors).items(), reverse=True) == [(pytest.approx(f), n) for f, n in wanted]
 
 
 def test_epsilon_is_adams() -> None:
     model = model_of()
-    assert train.optimiser(model, 0.1, 3e-4).defaults["eps"] == 3e-4
-    assert train.optimiser(model, 0.1).defaults["eps"] == Budget().epsilon == 1e-8
+    assert steps.optimiser(model, 0.1, 3e-4).defaults["eps"] == 3e-4
+    assert steps.optimiser(model, 0.1).defaults["eps"] == Budget().epsilon == 1e-8
 
 
 def test_normalised_gradients_have_unit_norm_tensor_by_tensor() -> None:
@@ -94,7 +96,7 @@ def test_normalised_gradients_have_unit_norm_tensor_by_tensor() -> None:
     for each, normalise in ((plain, False), (normalised, True)):
         optim = torch.optim.SGD(each.parameters(), lr=0.1)
         torch.manual_seed(0)
-        train.step(train.loss_function(each), optim, x, 0.0, normalise=normalise)
+        steps.step(steps.loss_function(each), optim, x, 0.0, normalise=normalise)
     for (name, p), q in zip(plain.named_parameters(), normalised.parameters(), strict=True):
         assert p.grad is not None
         torch.testing.assert_close(q.grad, p.grad / (p.grad.norm() + 1e-7), msg=name)
@@ -105,33 +107,33 @@ def test_patience_keeps_the_best_epoch_since_the_warm_up(digits: Data) -> None:
     budget = replace(BUDGET, epochs=40, lr=0.3, schedule="constant", patience=2)
     for warmup in (0, 4):
         model = model_of(warmup_epochs=warmup)
-        curve = train.train(model, digits, budget, seed=0, device="cpu")
+        curve = fit(model, digits, budget, seed=0, device="cpu")
         elbos = [row["valid_elbo_nats"] for row in curve]
         best = max(range(warmup, len(elbos)), key=elbos.__getitem__)
         assert len(curve) == best + 1 + 2 < 40
-        valid = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
+        valid = bounds.scores(model, digits.eval_batches("valid", bounds.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
         assert valid.means()["elbo_nats"] == elbos[best] > elbos[-1]
 
 
 def test_without_patience_the_last_weights_are_the_result(digits: Data) -> None:
     budget = replace(BUDGET, epochs=6, lr=0.3, schedule="constant")
     model = model_of()
-    curve = train.train(model, digits, budget, seed=0, device="cpu")
-    valid = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
+    curve = fit(model, digits, budget, seed=0, device="cpu")
+    valid = bounds.scores(model, digits.eval_batches("valid", bounds.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
     assert len(curve) == 6
     assert valid.means()["elbo_nats"] == curve[-1]["valid_elbo_nats"]
 
 
 def test_every_step_uses_the_rate_of_its_place_in_the_whole_run(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
     used: list[tuple[float, float]] = []
-    step = train.step
+    step = steps.step
 
-    def spy(loss: train.Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float, **how: Any) -> Tensor:
+    def spy(loss: steps.Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float, **how: Any) -> Tensor:
         used.append((epoch, optim.param_groups[0]["lr"]))
         return step(loss, optim, x, epoch, **how)
 
-    monkeypatch.setattr(train, "step", spy)
-    train.train(model_of(), digits, BUDGET, seed=0, device="cpu")
+    monkeypatch.setattr(loop, "step", spy)
+    fit(model_of(), digits, BUDGET, seed=0, device="cpu")
     epochs = [i / 4 for i in range(8)]
     assert [epoch for epoch, _ in used] == epochs
     assert [rate for _, rate in used] == pytest.approx([0.005 * (1 + math.cos(math.pi * e / 2)) for e in epochs])
@@ -140,7 +142,7 @@ def test_every_step_uses_the_rate_of_its_place_in_the_whole_run(monkeypatch: pyt
 def test_every_example_is_seen_once_a_pass_and_the_smaller_last_batch_is_kept() -> None:
     loaded = data.load("digits", binarise="fixed", train_size=200)
     recorder = Recorder(loaded)
-    train.train(model_of(), recorder, BUDGET, seed=0, device="cpu")  # type: ignore[arg-type]
+    fit(model_of(), recorder, BUDGET, seed=0, device="cpu")  # type: ignore[arg-type]
     assert [[len(x) for x in batches] for batches in recorder.passes] == [[64, 64, 64, 8]] * 2
     expected = rows(torch.cat([x for x, _ in loaded.eval_batches("train", 100)]))
     first, second = (torch.cat(batches) for batches in recorder.passes)
@@ -159,7 +161,7 @@ def test_the_loss_reported_is_the_mean_over_examples_not_over_batches(monkeypatc
         return loss
 
     monkeypatch.setattr(model.objective, "forward", spy)
-    curve = train.train(model, data.load("digits", train_size=200), BUDGET, seed=0, device="cpu")
+    curve = fit(model, data.load("digits", train_size=200), BUDGET, seed=0, device="cpu")
     assert [len(loss) for loss in losses] == [64, 64, 64, 8] * 2
     for row, first in zip(curve, (0, 4), strict=True):
         own = losses[first : first + 4]
@@ -170,10 +172,10 @@ def test_the_loss_reported_is_the_mean_over_examples_not_over_batches(monkeypatc
 def test_the_curve_is_the_judges_and_comes_from_the_validation_split(digits: Any) -> None:
     recorder, model, told = Recorder(digits), model_of("beta", beta=50.0), list[int]()
     budget = Budget(epochs=2, batch_size=64, train_size=200)
-    curve = train.train(model, recorder, budget, seed=4, device="cpu", on_epoch=told.append)  # type: ignore[arg-type]
+    curve = fit(model, recorder, budget, seed=4, device="cpu", on_epoch=told.append)  # type: ignore[arg-type]
     assert recorder.asked == ["valid", "valid"]
     assert told == [row["epoch"] for row in curve] == [1, 2]
-    scores = measure.scores(model, digits.eval_batches("valid", measure.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
+    scores = bounds.scores(model, digits.eval_batches("valid", bounds.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
     assert {f"valid_{key}": value for key, value in scores.means().items()}.items() <= curve[-1].items()
     assert curve[-1]["valid_elbo_nats"] == pytest.approx(
         curve[-1]["valid_recon_nats"] - curve[-1]["valid_kl_nats"], rel=1e-6
@@ -184,7 +186,7 @@ def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypa
     read: list[tuple[str, str]] = []
     phase = "before training"
     weights: dict[str, Tensor] = {}
-    batches, original, judge = Data.eval_batches, prepare.train, measure.evaluate
+    batches, original, judge = Data.eval_batches, prepare.train, judging.evaluate
 
     def spy(self: Data, split: str, *args: Any, **kwargs: Any) -> Iterator[tuple[Tensor, Tensor]]:
         read.append((phase, split))
@@ -209,7 +211,7 @@ def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypa
 
     monkeypatch.setattr(Data, "eval_batches", spy)
     monkeypatch.setattr(prepare, "train", training)
-    monkeypatch.setattr(measure, "evaluate", evaluate)
+    monkeypatch.setattr(judging, "evaluate", evaluate)
     result, _ = run.run_cell("quality", cell(overrides={"latent": 2, "hidden": [8]}, budget={"epochs": 2}), {})
     assert result["status"] == "ok"
     assert {split for phase, split in read if phase in ("before training", "training", "after training")} == {"valid"}
@@ -219,14 +221,14 @@ def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypa
 
 
 def test_a_model_without_a_bound_has_nulls_on_its_curve(digits: Any) -> None:
-    curve = train.train(model_of("autoencoder"), digits, Budget(epochs=1, train_size=200), seed=0, device="cpu")
+    curve = fit(model_of("autoencoder"), digits, Budget(epochs=1, train_size=200), seed=0, device="cpu")
     assert (curve[0]["valid_elbo_nats"], curve[0]["valid_kl_nats"]) == (None, None)
     assert math.isfinite(curve[0]["valid_recon_nats"])
 
 
 def trained(digits: Any, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     model = model_of(seed=seed)
-    return train.train(model, digits, BUDGET, seed=seed, device="cpu"), model.state_dict()
+    return fit(model, digits, BUDGET, seed=seed, device="cpu"), model.state_dict()
 
 
 def test_one_seed_gives_one_curve_and_one_model(digits: Any) -> None:
@@ -240,15 +242,15 @@ def test_one_seed_gives_one_curve_and_one_model(digits: Any) -> None:
 
 def test_evaluating_in_between_changes_nothing(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
     curve, weights = trained(digits)
-    scores = measure.scores
+    scores = bounds.scores
 
-    def nosy(model: VAE, *args: Any, **kwargs: Any) -> measure.Scores:
+    def nosy(model: VAE, *args: Any, **kwargs: Any) -> bounds.Scores:
         scores(model, digits.eval_batches("test", 99), samples=3, seed=8)
         with torch.random.fork_rng():
             evidence.importance_weights(model, next(digits.eval_batches("test", 9))[0], 2)
         return scores(model, *args, **kwargs)
 
-    monkeypatch.setattr(measure, "scores", nosy)
+    monkeypatch.setattr(bounds, "scores", nosy)
     again, same = trained(digits)
     assert again == curve
     assert all(torch.equal(weights[name], same[name]) for name in weights)
@@ -258,7 +260,7 @@ def test_variants_of_one_seed_see_the_same_batches(digits: Any) -> None:
     seen = []
     for variant in ("vanilla", "iwae", "full_covariance", "autoencoder"):
         recorder = Recorder(digits)
-        train.train(model_of(variant), recorder, BUDGET, seed=5, device="cpu")  # type: ignore[arg-type]
+        fit(model_of(variant), recorder, BUDGET, seed=5, device="cpu")  # type: ignore[arg-type]
         seen.append(torch.cat([x for batches in recorder.passes for x in batches]))
     assert all(torch.equal(x, seen[0]) for x in seen)
 
@@ -282,12 +284,12 @@ class NanWhen(nn.Module):
 def test_a_number_that_is_not_finite_ends_training(digits: Any, training: bool, message: str) -> None:
     model = model_of()
     model.encoder = NanWhen(model.encoder, training)
-    with pytest.raises(train.Diverged, match=message):
-        train.train(model, digits, BUDGET, seed=0, device="cpu")
+    with pytest.raises(loop.Diverged, match=message):
+        fit(model, digits, BUDGET, seed=0, device="cpu")
 
 
 def test_endless_batches_go_on_after_the_last_pass() -> None:
-    source = train.endless(lambda: iter([torch.tensor(1), torch.tensor(2)]))
+    source = steps.endless(lambda: iter([torch.tensor(1), torch.tensor(2)]))
     assert [next(source).item() for _ in range(5)] == [1, 2, 1, 2, 1]
 
 
@@ -298,7 +300,7 @@ def gradients(model: VAE, x: Tensor, precision: str) -> dict[str, Tensor]:
     model.zero_grad()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        train.loss_function(model, precision=precision)(x, 0.0).mean().backward()  # type: ignore[no-untyped-call]
+        steps.loss_function(model, precision=precision)(x, 0.0).mean().backward()  # type: ignore[no-untyped-call]
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
@@ -342,7 +344,7 @@ def test_a_device_without_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_training_in_bf16_repeats_itself_and_is_judged_in_fp32(digits: Any) -> None:
     curves = [
-        train.train(model_of(), digits, BUDGET, seed=0, device="cpu", precision=precision)
+        fit(model_of(), digits, BUDGET, seed=0, device="cpu", precision=precision)
         for precision in ("fp32", "bf16", "bf16")
     ]
     assert curves[1] == curves[2] != curves[0]
@@ -351,7 +353,7 @@ def test_training_in_bf16_repeats_itself_and_is_judged_in_fp32(digits: Any) -> N
 
 def test_an_objective_that_compiling_would_change_is_refused() -> None:
     with pytest.raises(ValueError, match="objective iwae_dreg cannot be compiled: train it without --compile"):
-        train.loss_function(model_of("iwae_dreg"), precision="fp32+compile")
+        steps.loss_function(model_of("iwae_dreg"), precision="fp32+compile")
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
@@ -359,7 +361,7 @@ def test_what_is_compiled_computes_the_same() -> None:
     # The deterministic encoder draws nothing, so the gradients must agree; the smaller batch goes another way.
     model = model_of("autoencoder")
     x = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round()
-    loss = train.loss_function(model, precision="fp32+compile")
+    loss = steps.loss_function(model, precision="fp32+compile")
     for batch in (x, x, x[:7]):
         exact = gradients(model, batch, "fp32")
         model.zero_grad()
@@ -372,7 +374,7 @@ def test_what_is_compiled_computes_the_same() -> None:
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
 def test_compiled_training_repeats_itself_and_ends_near_the_other(digits: Any) -> None:
     plain, first, second = (
-        train.train(model_of(), digits, BUDGET, seed=0, device="cpu", precision=precision)
+        fit(model_of(), digits, BUDGET, seed=0, device="cpu", precision=precision)
         for precision in ("fp32", "fp32+compile", "fp32+compile")
     )
     assert first == second != plain  # z is drawn from other random numbers
@@ -389,7 +391,7 @@ def test_a_new_epoch_at_every_step_is_not_compiled_anew(monkeypatch: pytest.Monk
     torch._dynamo.reset()
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend=backend))
-    loss = train.loss_function(model_of(warmup_epochs=1), precision="fp32+compile")
+    loss = steps.loss_function(model_of(warmup_epochs=1), precision="fp32+compile")
     for step in range(15):
         loss(torch.ones(5, 1, 8, 8), step / 10)
     assert len(compiled) == 2  # for the first epoch that was seen, then for any
@@ -407,7 +409,7 @@ def test_bf16_networks_are_compiled_in_one_graph(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend=backend, fullgraph=True))
     model = model_of("autoencoder")  # which draws nothing
     x = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round()
-    loss = train.loss_function(model, precision="bf16+compile")
+    loss = steps.loss_function(model, precision="bf16+compile")
     first, second, third = (loss(x, 0.0) for _ in range(3))
     assert len(graphs) == 1
     assert torch.equal(first, second)

@@ -18,7 +18,7 @@ from torch.distributions import Distribution
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.measure.bounds import elbo_draws
+from bench.judge.bounds import elbo_draws
 from variants.core import VAE, elbo
 
 # Numbers in the largest tensor of any operation, hidden layers included: 2^21 float32 are 8 MiB, which stays near the

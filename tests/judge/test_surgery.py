@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal, kl_divergence
 
-from bench.measure.surgery import latent_axes, log_prob_pairs, mutual_information
+from bench.judge.surgery import latent_axes, log_prob_pairs, mutual_information
 from variants import DataSpec, build
 from variants.core import VAE, closed_form_kl
 
 POSTERIORS = ["diagonal", "low_rank", "full"]
-module = importlib.import_module("bench.measure.surgery")
+module = importlib.import_module("bench.judge.surgery")
 
 
 def encoder(posterior: str, d: int, **options: Any) -> VAE:

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from bench.data.batches import Data
-from bench.measure.bounds import EVAL_BATCH
+from bench.judge.bounds import EVAL_BATCH
 from variants.core import VAE
 
 NEIGHBOURS = 5

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from bench import data
-from bench.measure import evidence
+from bench.judge import evidence
 from bench.oracle.truth import at_truth, precision
 from variants import DataSpec, build
 from variants.core import VAE

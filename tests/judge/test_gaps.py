@@ -16,12 +16,12 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from bench.measure import evidence
-from bench.measure.gaps import gaps, local_posterior, own_family, scale_tril
+from bench.judge import evidence
+from bench.judge.gaps import gaps, local_posterior, own_family, scale_tril
 from variants import DataSpec, build
 from variants.core import VAE
 
-module = importlib.import_module("bench.measure.gaps")
+module = importlib.import_module("bench.judge.gaps")
 D, K, N, S2 = 6, 3, 30, 0.5
 WRONG = 0.8  # standard deviation of the wrong encoder's N(0, WRONG^2 I)
 NAMES = ("log_px", "elbo", "elbo_own", "elbo_diagonal", "elbo_full")
