@@ -272,7 +272,7 @@ def reproduce(
     rows
         Only these rows of the table.
     """
-    from bench.reproduce import execute, page
+    from bench.reproduce import execute, page, published
 
     if list_:
         if table_name == "results":
@@ -295,7 +295,7 @@ def reproduce(
         table = published.load(table_name)
         chosen_profile = table.profile(profile)
         chosen = table.chosen(_split(rows))
-        where = out or execute.folder(table, chosen_profile)
+        where = out or published.folder(table, chosen_profile)
         done = [execute.reproduce(table, chosen_profile, chosen, where, **how)]
     if json:
         keys = ("out", "ran", "skipped", "failed")
@@ -315,7 +315,7 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = F
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
     from bench.pages import oracle, report
     from bench.pages.page import reference_of
-    from bench.reproduce.page import rewrite
+    from bench.reproduce.rewrite import rewrite
 
     if (reproduced := rewrite(folder)) is not None:
         written = reproduced

@@ -16,7 +16,7 @@ from bench.records.notes import origin_of
 from bench.records.record import Cell, Record
 from bench.records.store import read_all
 from bench.reproduce import page
-from bench.reproduce.published import Tolerance
+from bench.reproduce.published import HOME, Tolerance
 from bench.reproduce.verdict import (
     Finding,
     by_configuration,
@@ -75,7 +75,6 @@ def reproduce(
         UsageError: there are no committed results of these runs.
         As `bench.sweeps.execute.execute`.
     """
-    from bench.reproduce.execute import HOME
     from bench.sweeps import execute
 
     chosen = suite.load(name)

@@ -11,13 +11,6 @@ from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings
 from bench.sweeps import configure, execute
 
-HOME = Path("results") / "reproduce"
-
-
-def folder(table: Table, profile: str) -> Path:
-    """Where the runs of a table's profile are kept unless another folder is named."""
-    return HOME / f"{table.name}-{profile}"
-
 
 def reproduce(
     table: Table, profile: str, rows: Sequence[Row], out: Path, *, seeds: int | None = None, **how: Any

@@ -9,8 +9,7 @@ from bench.records import names, store
 from bench.records.record import Cell, Record
 from bench.reproduce import cost, published
 from bench.reproduce.committed import suites
-from bench.reproduce.execute import folder
-from bench.reproduce.published import Row, Table
+from bench.reproduce.published import Row, Table, folder
 from bench.reproduce.verdict import same_run
 from bench.text import DASH
 

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.disk.files import read_text, write_bytes
-from bench.errors import UsageError
+from bench.disk.files import write_bytes
 from bench.pages import grids, origins, tables
 from bench.pages.page import Report
-from bench.records.notes import NOTE, find
+from bench.records.notes import NOTE
 from bench.records.record import Record
 from bench.records.store import read_all
-from bench.reproduce.published import Row, Table, load
+from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings, short_source
 from bench.stats import frame, groups, intervals, metrics
 from bench.text import DASH
@@ -34,33 +33,6 @@ VERDICTS = {
     "failed": "no run gave the figure",
     "not run": "there is no run of this row yet",
 }
-
-
-def rewrite(out: Path) -> Report | None:
-    """Write the page of a folder anew, for what was run in it; None if it is no folder of `write`.
-
-    Raises:
-        UsageError: its table, or suite, is no longer there, or is broken.
-        MachineError: a file cannot be written.
-    """
-    path = out / NOTE
-    try:
-        if not path.is_file():
-            return None
-    except OSError as error:  # a name that no disk has, or a folder that may not be entered
-        raise UsageError(f"{out} cannot be read: {error.strerror}") from error
-    try:
-        note = json.loads(read_text(path))
-        profile = None if "suite" in note else str(note["profile"])
-        name = find(note, "suite" if profile is None else "table", out)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: run `vaebench reproduce` again with --out {out}") from error
-    if profile is None:
-        from bench.reproduce import committed  # it writes its page by this module
-
-        return committed.rewrite(out, name)
-    published = load(name)
-    return write(out, published, published.profile(profile), ())
 
 
 def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Report:

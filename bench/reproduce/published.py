@@ -24,6 +24,7 @@ from bench.suites.suite import DataChoice, Suite, Variant
 from bench.text import cut, hint, printable, printable_json
 
 SHIPPED = Path(__file__).parents[1] / "published"
+HOME = Path("results") / "reproduce"
 # What a table may have, from the cheapest to the dearest: the first that it has is its default.
 PROFILES = ("short", "medium", "full")
 COLUMNS = ("row", "metric", "value", "stderr", "ours", "sign", "source", "read")
@@ -462,3 +463,8 @@ def _texts(entry: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
         raise UsageError(f"{key} must be a list of texts")
     return value
+
+
+def folder(table: Table, profile: str) -> Path:
+    """Where the runs of a table's profile are kept unless another folder is named."""
+    return HOME / f"{table.name}-{profile}"

@@ -35,7 +35,7 @@ from bench.pages import beside, doubts, report, tables
 from bench.pages import oracle as oracle_page
 from bench.records import record, store
 from bench.records.notes import NOTE
-from bench.reproduce import cost, published
+from bench.reproduce import cost, published, rewrite
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
 from bench.resume.notebook import Notebook
@@ -308,7 +308,7 @@ def test_notes_of_what_is_reproduced(content: bytes) -> None:
         path = Path(folder, NOTE)
         path.write_bytes(content)
         try:
-            made = reproduced.rewrite(Path(folder))
+            made = rewrite.rewrite(Path(folder))
         except BenchError as error:
             refused(error)
             assert [each.read_bytes() for each in Path(folder).rglob("*")] == [content]

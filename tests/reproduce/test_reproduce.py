@@ -11,7 +11,7 @@ from bench import cli
 from bench.pages.figures import style
 from bench.records import store
 from bench.records.merge import merge
-from bench.reproduce import page, published
+from bench.reproduce import page, published, rewrite
 from bench.reproduce.execute import reproduce
 from tests.helpers import call
 from tests.reproduce.tiny import RECIPE, write
@@ -126,7 +126,7 @@ def test_report_after_merge_writes_the_reproduced_page(folder: Path, tmp_path: P
             shutil.copy(path, tmp_path / name / "runs")
         shutil.copy(folder / "out" / "reproduced.json", tmp_path / name)
     merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
-    assert page.rewrite(tmp_path / "c") is not None
+    assert rewrite.rewrite(tmp_path / "c") is not None
     assert (tmp_path / "c" / "README.md").read_bytes() == (folder / "out" / "README.md").read_bytes()
 
 
