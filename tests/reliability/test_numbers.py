@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import cli
 from bench.cells.run import run_cell
+from bench.cli import app
 from bench.records import record
 from tests.helpers import call, cell, simulated, throughput_cell
 
@@ -77,11 +77,11 @@ def test_a_diverged_cell_is_exit_code_1_and_its_line(
     words += ["--device", "cpu", "--out", str(out), "--set", "blocks=0", "lr=1e4", "epochs=1", "train_size=1000"]
     words += ["nll_samples=0", "elbo_samples=1"]
     code, _, err = call(capsys, *words)
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert ": diverged, training loss is " in err.splitlines()[-1]
     # It would diverge again, and is not run again.
     code, _, err = call(capsys, *words)
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert "1 of 1 cells are finished" in err
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench import cli
+from bench.cli import app
 from bench.errors import UsageError
 from bench.pages.page import Report
 from bench.reproduce import committed
@@ -155,7 +155,7 @@ def test_where_no_figure_is_judged_nothing_was_checked_and_the_run_fails(
     monkeypatch.setattr(committed.reproduce, "__kwdefaults__", {"seeds": None, "reference": tmp_path / "reference"})
     words = ["reproduce", "results", "--rows", str(folder / "mine.toml"), "--out", str(tmp_path / "out")]
     code, _, err = call(capsys, *words, "--device", "cpu")
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert err.splitlines()[-1] == (
         "vaebench: failed: suite mine: nothing was checked (5 figures: 5 not comparable); its page says why"
     )
@@ -200,7 +200,7 @@ def test_report_of_a_suite_that_is_gone_is_one_line(tmp_path: Path, capsys: pyte
     for suite_name, words in (("gone", "unknown suite 'gone'"), ("oracle", "it checks the judge")):
         (tmp_path / "reproduced.json").write_text(json.dumps({"suite": suite_name}), encoding="utf-8")
         code, _, err = call(capsys, "report", tmp_path)
-        assert (code, err.count("\n")) == (cli.USAGE, 1)
+        assert (code, err.count("\n")) == (app.USAGE, 1)
         assert words in err
     assert [path.name for path in tmp_path.iterdir()] == ["reproduced.json"]
 

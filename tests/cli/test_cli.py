@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import cli, device
+from bench import device
+from bench.cli import runs
 from bench.records import store
 from tests.helpers import ROOT, call, finish, forget_plugins, install, install_misbehaving, start, wait_for
 from variants.registry import ZOO
@@ -321,10 +322,10 @@ def test_a_variant_that_a_suite_has_twice_is_chosen_with_both_settings(
     sets = '["digits", {name = "digits", binarise = "none"}, "mnist"]'
     text = re.sub(r"variants = .*", f"variants = {twice}", SUITE)
     Path("twice.toml").write_text(re.sub(r"datasets = .*", f"datasets = {sets}", text), encoding="utf-8")
-    chosen = cli._suite("twice.toml", ["vanilla"], ["digits"], None, [])
+    chosen = runs._suite("twice.toml", ["vanilla"], ["digits"], None, [])
     assert [variant.overrides for variant in chosen.variants] == [{"latent": 2}, {"latent": 3}]
     assert [choice.binarise for choice in chosen.datasets] == ["dynamic", "none"]
-    other = cli._suite("twice.toml", ["linear", "beta"], ["linear_gaussian"], 2, [])
+    other = runs._suite("twice.toml", ["linear", "beta"], ["linear_gaussian"], 2, [])
     assert [variant.name for variant in other.variants] == ["linear", "beta"]
     assert [choice.name for choice in other.datasets] == ["linear_gaussian"]
     assert len(other.cells("cpu")) == 4
