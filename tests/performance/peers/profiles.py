@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from bench.speed.peers.plan import GROUPS, Block, Job
+from tests.performance.peers.plan import GROUPS, Block, Job
 
 MATRIX, ELEMENTWISE, RANDOM, OPTIMISER, COPIES, REST = GROUPS
 # The first pattern that fits the beginning of an operation's name decides. What is left of torch's own operations

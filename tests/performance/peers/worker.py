@@ -1,4 +1,4 @@
-"""One contestant in a process of its own: `python -m bench.speed.peers.worker MODULE TASK OPTIONS`.
+"""One contestant in a process of its own: `python -m tests.performance.peers.worker MODULE TASK OPTIONS`.
 
 It prepares its job, then waits for requests, one JSON line each on standard input, and answers each with one line. It
 ends when its input does, so none outlives its driver.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench.speed.peers.plan import Block, Job
+from tests.performance.peers.plan import Block, Job
 
 
 def main() -> None:

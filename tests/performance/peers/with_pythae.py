@@ -16,9 +16,9 @@ from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import CallbackHandler, TrainingCallback
 from torch import Tensor, nn
 
-from bench.speed.peers import common
-from bench.speed.peers.plan import SETTINGS, Block, Job
-from bench.speed.peers.profiles import profiled
+from tests.performance.peers import common
+from tests.performance.peers.plan import SETTINGS, Block, Job
+from tests.performance.peers.profiles import profiled
 
 
 def mlp() -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bench.errors import MachineError, UsageError
-from bench.speed import growth, growth_page, laws
-from bench.speed.laws import Series
+from tests.performance import growth, growth_page, laws
+from tests.performance.laws import Series
 
 SOURCE = {
     "commit": "0123456789abcdef",

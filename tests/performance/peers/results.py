@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.speed.peers.plan import COMPARISONS, TASKS, Block, Comparison
+from tests.performance.peers.plan import COMPARISONS, TASKS, Block, Comparison
 
 Line = dict[str, Any]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 import variants
 from bench import data
 from bench.judge.evidence import importance_weights
-from bench.speed.micro import THREADS
 from bench.train.steps import loss_function, optimiser, step
+from tests.performance.micro import THREADS
 from variants import DataSpec
 from variants.core import VAE, elbo, iwae
 

@@ -161,7 +161,7 @@ PYTHAE_PAIR = "pythae, two processes"
 MATMULS = tuple(f"matrix product {n}" for n in SETTINGS.matmul_repeats)
 TRAIN_LIMIT, NLL_LIMIT = f"training, batch {SETTINGS.limit_batch}", "NLL"
 
-_HERE = "bench.speed.peers"
+_HERE = "tests.performance.peers"
 _OURS, _PYTHAE, _EXAMPLE = f"{_HERE}.ours", f"{_HERE}.with_pythae", f"{_HERE}.example"
 _LIMITS = f"{_HERE}.limits"
 

@@ -9,10 +9,10 @@ import pytest
 
 from bench.pages import report
 from bench.records import record, store
-from bench.speed import scale
 from bench.stats import groups
 from tests import fake_records as fake
 from tests.helpers import ROOT
+from tests.performance import scale
 
 
 def made(out: Path, cells: int, seeds: int) -> list[record.Record]:
@@ -36,7 +36,7 @@ def test_the_made_up_records_are_those_of_the_cells(tmp_path: Path) -> None:
 
 def test_a_step_is_measured_in_its_process_and_stands_in_the_table(tmp_path: Path) -> None:
     made(tmp_path, 12, 3)
-    command = [sys.executable, "-m", "bench.speed.scale", "--step", "CSV", str(tmp_path), "12", "3"]
+    command = [sys.executable, "-m", "tests.performance.scale", "--step", "CSV", str(tmp_path), "12", "3"]
     found = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
     assert 0 < found["seconds"] < 60
     assert 10 < found["memory_mb"] < 2_000

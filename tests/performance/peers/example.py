@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 from bench.data.batches import Data
-from bench.speed.peers import common
-from bench.speed.peers.plan import SETTINGS, Block, Job
-from bench.speed.peers.profiles import profiled
+from tests.performance.peers import common
+from tests.performance.peers.plan import SETTINGS, Block, Job
+from tests.performance.peers.profiles import profiled
 
 
 class Model(nn.Module):

@@ -10,10 +10,10 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.judge import bounds
 from bench.judge.evidence import importance_weights
-from bench.speed.peers import common
-from bench.speed.peers.plan import SETTINGS, Block, Job
-from bench.speed.peers.profiles import profiled
 from bench.train.steps import loss_function, optimiser, step
+from tests.performance.peers import common
+from tests.performance.peers.plan import SETTINGS, Block, Job
+from tests.performance.peers.profiles import profiled
 from variants.core import VAE
 from variants.data_spec import DataSpec
 from variants.parts import assemble

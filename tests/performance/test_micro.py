@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.speed import micro
-from bench.speed.micro import Run
+from tests.performance import micro
+from tests.performance.micro import Run
 
 SOURCE = {"processor": "Example CPU", "torch": "2.9.0", "threads": 1, "commit": "0123456789abcdef", "dirty": False}
 TIMES = {
@@ -29,7 +29,10 @@ def run(scale: float = 1.0, **changed: float) -> Run:
 
 def pytest_file(path: Path, times: dict[str, tuple[Any, float]]) -> Path:
     found = [
-        {"fullname": f"tests/bench_micro.py::{name}", "stats": {"median": median, "iqr": iqr, "data": [median] * 5}}
+        {
+            "fullname": f"tests/performance/bench_micro.py::{name}",
+            "stats": {"median": median, "iqr": iqr, "data": [median] * 5},
+        }
         for name, (median, iqr) in times.items()
     ]
     path.write_text(json.dumps({"machine_info": {}, "benchmarks": found}))

@@ -1,8 +1,8 @@
 """What a hundred thousand cells cost beside their own computing: time and memory of the report over their records, and
 of what `vaebench run` does before its first cell.
 
-`python -m bench.speed.scale` makes up records in a temporary folder, does each step in a process of its own and prints
-a Markdown table; docs/scale.md holds one. About ten minutes, 2 GB of memory and 1 GB of disk."""
+`python -m tests.performance.scale` makes up records in a temporary folder, does each step in a process of its own and
+prints a Markdown table; docs/scale.md holds one. About ten minutes, 2 GB of memory and 1 GB of disk."""
 
 import argparse
 import json
@@ -19,9 +19,9 @@ from bench.errors import BenchError, UsageError
 from bench.pages import grids, report, tables
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
-from bench.speed import Parser
 from bench.stats import frame
 from bench.suites.suite import DataChoice, Suite, Variant
+from tests.performance import Parser
 
 SIZES = (1_000, 10_000, 100_000)
 # Seeds a row: many seeds of some variants, and as many variants as cells.
@@ -125,7 +125,16 @@ def run(sizes: Sequence[int], say: Callable[[str], None]) -> dict[tuple[str, str
                 for made in made_up(suite(size, seeds)):
                     (out / "runs" / f"{made['id']}.json").write_text(json.dumps(made, indent=1) + "\n")
                 for step in STEPS:
-                    command = [sys.executable, "-m", "bench.speed.scale", "--step", step, name, str(size), str(seeds)]
+                    command = [
+                        sys.executable,
+                        "-m",
+                        "tests.performance.scale",
+                        "--step",
+                        step,
+                        name,
+                        str(size),
+                        str(seeds),
+                    ]
                     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                     found[step, shape, size] = json.loads(done.stdout)
                     say(f"{size:,} cells, {shape}: {step}: {found[step, shape, size]}")
@@ -146,7 +155,7 @@ def page(found: dict[tuple[str, str, int], dict[str, float]]) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns an exit code of `bench.errors`."""
     parser = Parser(
-        prog="python -m bench.speed.scale", description="What 100,000 cells cost beside their own computing."
+        prog="python -m tests.performance.scale", description="What 100,000 cells cost beside their own computing."
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="numbers of cells, at least 200")
     parser.add_argument("--step", nargs=4, help=argparse.SUPPRESS)

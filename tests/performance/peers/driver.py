@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from bench.disk.files import write_bytes
 from bench.errors import MachineError, UsageError
-from bench.speed.peers import plan
-from bench.speed.peers.plan import Block, Contestant, Task
-from bench.speed.peers.results import JOURNAL, Line, lines_of
+from tests.performance.peers import plan
+from tests.performance.peers.plan import Block, Contestant, Task
+from tests.performance.peers.results import JOURNAL, Line, lines_of
 
 NO_BF16 = "this processor has no bf16 arithmetic"
 
@@ -32,7 +32,7 @@ class Team:
     def __init__(self, contestant: Contestant, task: str, threads: int) -> None:
         own = max(1, threads // contestant.processes)
         options = json.dumps(contestant.options | {"threads": own})
-        words = [sys.executable, "-m", "bench.speed.peers.worker", contestant.module, task, options]
+        words = [sys.executable, "-m", "tests.performance.peers.worker", contestant.module, task, options]
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment = os.environ | dict.fromkeys(names, str(own))
         self.processes = [

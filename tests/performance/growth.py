@@ -1,7 +1,7 @@
 """How time and memory grow with the data, the latent size, the importance samples and the number of cells.
 
-`python -m bench.speed.growth` measures what is missing and writes the pages; `--report DIR` only writes them, and needs
-no torch. Every point is measured in a process of its own, all points once before any is measured again."""
+`python -m tests.performance.growth` measures what is missing and writes the pages; `--report DIR` only writes them, and
+needs no torch. Every point is measured in a process of its own, all points once before any is measured again."""
 
 import argparse
 import json
@@ -20,9 +20,9 @@ from bench.disk.files import write_bytes
 from bench.disk.lock import lock
 from bench.errors import BenchError, MachineError, UsageError
 from bench.records.provenance import provenance
-from bench.speed import Parser, growth_page, laws
-from bench.speed.growth_page import FLOOR
-from bench.speed.laws import Series
+from tests.performance import Parser, growth_page, laws
+from tests.performance.growth_page import FLOOR
+from tests.performance.laws import Series
 
 OUT = Path("results/growth")
 POINTS = "points.jsonl"
@@ -114,7 +114,7 @@ def _same(source: dict[str, Any], key: str) -> Any:
 
 
 def in_process(task: str, name: str, size: int, folder: Path) -> Point:
-    """Call a function of `bench.speed.points` in a process of its own and return what it returns.
+    """Call a function of `tests.performance.points` in a process of its own and return what it returns.
 
     Raises:
         MachineError: the process ended without a result.
@@ -123,7 +123,7 @@ def in_process(task: str, name: str, size: int, folder: Path) -> Point:
     method = "forkserver" if sys.platform == "linux" else "spawn"
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["bench.speed.points"])
+        context.set_forkserver_preload(["tests.performance.points"])
     ours, theirs = context.Pipe()
     # No daemon: some points start processes of their own.
     process = context.Process(target=_work, args=(theirs, task, name, size, str(folder)))
@@ -151,7 +151,7 @@ def _work(pipe: Connection, task: str, name: str, size: int, folder: str) -> Non
     os.dup2(2, 1)  # standard output belongs to the command
     import torch
 
-    from bench.speed import points
+    from tests.performance import points
 
     torch.set_num_threads(THREADS)
     try:
@@ -162,7 +162,7 @@ def _work(pipe: Connection, task: str, name: str, size: int, folder: str) -> Non
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m bench.speed.growth",
+        prog="python -m tests.performance.growth",
         description="Time and memory against data size, latent size, importance samples and number of cells.",
     )
     parser.add_argument("--out", type=Path, default=OUT, help=f"results folder, by default {OUT}")

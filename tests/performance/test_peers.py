@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from bench.cells import clock
 from bench.errors import UsageError
-from bench.speed.peers import common, driver, example, limits, ours, page, plan, profiles
-from bench.speed.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task
-from bench.speed.peers.results import JOURNAL, Results, lines_of, rate, spread
 from tests.helpers import ROOT
+from tests.performance.peers import common, driver, example, limits, ours, page, plan, profiles
+from tests.performance.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task
+from tests.performance.peers.results import JOURNAL, Results, lines_of, rate, spread
 from variants import DataSpec, build
 from variants.core import VAE, elbo
 from variants.parts import assemble
@@ -38,7 +38,7 @@ PROVENANCE = {
 FAKE = """
 import os
 from pathlib import Path
-from bench.speed.peers.plan import Job
+from tests.performance.peers.plan import Job
 
 def prepare(task, *, threads, log, name, seconds, dies_in=None):
     print("noise that is no answer")
@@ -190,7 +190,7 @@ class Missing:
         if name.partition(".")[0] in ("torch", "pythae"):
             raise ImportError(f"no {name} here")
 sys.meta_path.insert(0, Missing())
-from bench.speed.peers.__main__ import main
+from tests.performance.peers.__main__ import main
 main(sys.argv[1:])
 """
     words = [sys.executable, "-c", code, "--report", str(tmp_path)]
@@ -202,7 +202,7 @@ main(sys.argv[1:])
 def test_the_command_line_names_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.speed.peers.__main__ import main
+    from tests.performance.peers.__main__ import main
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     for words, status, line in (
@@ -251,7 +251,7 @@ def test_the_example_script_computes_what_we_compute() -> None:
 @pytest.mark.filterwarnings("ignore")
 @torch.no_grad()
 def test_pythae_computes_what_we_compute() -> None:
-    from bench.speed.peers import with_pythae
+    from tests.performance.peers import with_pythae
 
     theirs, model = with_pythae.mlp(), build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent)
     common.take_over(model, with_pythae.layers(theirs))

@@ -16,7 +16,7 @@ from bench.disk.files import write_bytes
 from bench.errors import BenchError, UsageError
 from bench.pages.page import REFERENCE
 from bench.records.provenance import provenance
-from bench.speed import Parser
+from tests.performance import Parser
 
 BASELINE = REFERENCE / "micro.json"
 # Reference work: benchmarks whose names contain this.
@@ -210,7 +210,7 @@ def _time(seconds: float) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns an exit code of `bench.errors`."""
-    parser = Parser(prog="python -m bench.speed.micro", description="Ratios of a run to the committed baseline.")
+    parser = Parser(prog="python -m tests.performance.micro", description="Ratios of a run to the committed baseline.")
     parser.add_argument("run", type=Path, help="file of pytest --benchmark-json")
     parser.add_argument("--baseline", type=Path, default=BASELINE, help="by default results/reference/micro.json")
     parser.add_argument("--write", action="store_true", help="make this run the baseline instead")

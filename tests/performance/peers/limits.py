@@ -3,8 +3,8 @@
 import torch
 
 from bench.cells.clock import matrix_flops
-from bench.speed.peers import ours
-from bench.speed.peers.plan import SETTINGS, Block, Job
+from tests.performance.peers import ours
+from tests.performance.peers.plan import SETTINGS, Block, Job
 
 
 def matmul(n: int, repeats: int) -> Job:

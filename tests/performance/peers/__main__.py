@@ -1,4 +1,4 @@
-"""`python -m bench.speed.peers`: measure what is missing, then write the page. `make bench-peers` calls it."""
+"""`python -m tests.performance.peers`: measure what is missing, then write the page. `make bench-peers` calls it."""
 
 import importlib.util
 import shlex
@@ -14,8 +14,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from bench.disk.lock import lock
 from bench.errors import BenchError, MachineError, UsageError
-from bench.speed.peers import driver, page, plan
 from bench.text import hint
+from tests.performance.peers import driver, page, plan
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"bench-peers: {' '.join(str(error).split())}", file=sys.stderr)
         code = error.exit_code if isinstance(error, BenchError) else USAGE
     except KeyboardInterrupt:
-        again = shlex.join(["python", "-m", "bench.speed.peers", *(word for word in words if word != "--again")])
+        again = shlex.join(["python", "-m", "tests.performance.peers", *(word for word in words if word != "--again")])
         print(f"\nbench-peers: interrupted; finished rounds are kept. Go on with: {again}", file=sys.stderr)
         code = INTERRUPTED
     sys.stdout.flush()

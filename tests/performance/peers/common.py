@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench import data, seeds
 from bench.data.batches import Data
 from bench.judge import bounds
-from bench.speed.peers.plan import SETTINGS, Block
+from tests.performance.peers.plan import SETTINGS, Block
 from variants import build
 from variants.core import VAE
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.disk.files import write_bytes
 from bench.pages.grids import Cell, Grid, markdown_grid, text_grid
-from bench.speed.peers.plan import EXAMPLE, GROUPS, PYTHAE, SETTINGS, TASKS, Task
-from bench.speed.peers.results import JOURNAL, Ratio, Results, Spread, lines_of, spread
 from bench.text import DASH
+from tests.performance.peers.plan import EXAMPLE, GROUPS, PYTHAE, SETTINGS, TASKS, Task
+from tests.performance.peers.results import JOURNAL, Ratio, Results, Spread, lines_of, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -291,7 +291,7 @@ def _page(results: Results, drawn: bool) -> str:
         *("## Where it is kind and unkind", _list(KIND)),
         *("## Where the figures come from", _list(_provenance(results))),
         f"Again: `{COMMAND}`. A run that was stopped goes on where it was. The page alone: "
-        f"`python -m bench.speed.peers --report DIR`. The figures: [`peers.csv`](peers.csv), "
+        f"`python -m tests.performance.peers --report DIR`. The figures: [`peers.csv`](peers.csv), "
         "[`targets.csv`](targets.csv), the tables alone: [`peers.md`](peers.md).",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
