@@ -27,7 +27,7 @@ EVALUATE = "bench/judge/__init__.py"
 EVIDENCE = "bench/judge/evidence.py"
 GAPS = "bench/judge/gaps.py"
 SURGERY = "bench/judge/surgery.py"
-RUN = "bench/run.py"
+RUN = "bench/cells/run.py"
 CORE_BOUNDS = "variants/core/bounds.py"
 CORE_KL = "variants/core/kl.py"
 TERMS = "variants/core/terms.py"
@@ -38,8 +38,9 @@ POSTERIORS = "variants/parts/posteriors.py"
 FLOWS = "variants/parts/flows.py"
 ROTATED = "variants/core/rotated.py"
 BATCHES = "bench/data/batches.py"
-TABLE = "bench/table.py"
+GROUPS = "bench/stats/groups.py"
 TRAIN = "bench/train/loop.py"
+STATE = "bench/train/state.py"
 VERDICT = "bench/reproduce/verdict.py"
 
 GUARDS = ("tests/cells/test_truth_guards.py",)
@@ -859,7 +860,7 @@ DROPPED = [
         "divergence_unseen",
         9,
         "a record whose figures are not finite is called ok",
-        "bench/cells/run.py",
+        RUN,
         "    if broken:\n",
         "    if broken and False:\n",
         ("tests/cells/test_run.py",),
@@ -877,7 +878,7 @@ DROPPED = [
         "failed_seeds_not_counted",
         9,
         "3/3 ok, of five",
-        "bench/stats/groups.py",
+        GROUPS,
         '{len(self.ok)}/{len(self.records)} ok"',
         '{len(self.ok)}/{len(self.ok)} ok"',
         IN_TABLES,
@@ -944,7 +945,7 @@ UNLIKE_RANKED_TOGETHER = [
         "binarisations_in_one_group",
         10,
         "nats of grey and of binary images side by side",
-        "bench/stats/groups.py",
+        GROUPS,
         '"binarise": cell["binarise"],',
         '"binarise": "dynamic",',
         IN_TABLES,
@@ -953,7 +954,7 @@ UNLIKE_RANKED_TOGETHER = [
         "supports_in_one_group",
         10,
         "densities and probabilities side by side",
-        "bench/stats/groups.py",
+        GROUPS,
         '"support": support,',
         '"support": "binary",',
         IN_TABLES,
@@ -962,7 +963,7 @@ UNLIKE_RANKED_TOGETHER = [
         "data_options_in_one_group",
         10,
         "images prepared in different ways, padded ones say, side by side",
-        "bench/stats/groups.py",
+        GROUPS,
         '"data_options": cell.get("data_options") or {},',
         '"data_options": {},',
         GUARDS,
@@ -971,7 +972,7 @@ UNLIKE_RANKED_TOGETHER = [
         "protocols_in_one_group",
         10,
         "figures of different definitions side by side",
-        "bench/stats/groups.py",
+        GROUPS,
         '"protocol": record.get("protocol"),',
         '"protocol": None,',
         GUARDS,
@@ -980,7 +981,7 @@ UNLIKE_RANKED_TOGETHER = [
         "budgets_in_one_group",
         10,
         "a longer training against a shorter one",
-        "bench/stats/groups.py",
+        GROUPS,
         '"budget": cell["budget"],',
         '"budget": {},',
         IN_TABLES,
@@ -1010,7 +1011,7 @@ NOISE_MIXED = [
         "judged_with_draws_of_the_runs_seed",
         11,
         "the same at evaluation",
-        "bench/cells/run.py",
+        RUN,
         "    judgement = judge.evaluate(model, loaded, how, notebook)\n",
         "    seeds.JUDGE = seed\n    judgement = judge.evaluate(model, loaded, how, notebook)\n",
         GUARDS,
@@ -1070,7 +1071,7 @@ RESUMED_AS_ANOTHER = [
         "moments_forgotten_on_resuming",
         13,
         "Adam starts anew in the middle",
-        "bench/train/state.py",
+        STATE,
         '        self.optim.load_state_dict(self.optim.state_dict() | {"state": moments})\n',
         "",
         IN_CHECKPOINTS,
@@ -1079,7 +1080,7 @@ RESUMED_AS_ANOTHER = [
         "moments_in_another_layout",
         13,
         "the fused update pairs weights with the moments of others",
-        "bench/train/state.py",
+        STATE,
         "{name: torch.empty_like(own[name]).copy_(found[name]) for name in own}",
         "found",
         IN_CHECKPOINTS,
@@ -1088,7 +1089,7 @@ RESUMED_AS_ANOTHER = [
         "noise_forgotten_on_resuming",
         13,
         "z is drawn as at the start once more",
-        "bench/train/state.py",
+        STATE,
         '        torch.set_rng_state(groups["random"]["noise"])\n',
         "",
         IN_CHECKPOINTS,
@@ -1097,7 +1098,7 @@ RESUMED_AS_ANOTHER = [
         "binarisation_forgotten_on_resuming",
         13,
         "images are binarised as at the start once more",
-        "bench/train/state.py",
+        STATE,
         '        self.binarise.set_state(groups["random"]["binarise"])\n',
         "",
         IN_CHECKPOINTS,
@@ -1106,7 +1107,7 @@ RESUMED_AS_ANOTHER = [
         "order_as_after_the_pass",
         13,
         "the rest of a pass is drawn anew: some examples twice, others not at all",
-        "bench/train/state.py",
+        STATE,
         '            "order": self.order_at_start,\n',
         '            "order": self.order.get_state(),\n',
         IN_CHECKPOINTS,
@@ -1124,7 +1125,7 @@ RESUMED_AS_ANOTHER = [
         "best_epoch_forgotten_on_resuming",
         13,
         "patience is counted from the stop",
-        "bench/train/state.py",
+        STATE,
         "        self.best = best\n",
         "        best = self.best\n",
         IN_CHECKPOINTS,

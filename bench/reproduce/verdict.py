@@ -94,7 +94,7 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
 
 
 def by_configuration(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
-    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `bench.record.standing`."""
+    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `settle.standing`."""
     found: dict[str, dict[int, Record]] = {}
     for record in sorted(filter(counts, records), key=standing):
         found.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = record

@@ -134,7 +134,7 @@ class Group:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """Every metric that any run of the group reports, also where it is null, in the order of `stats.METRICS`."""
+        """Every metric that any run of the group reports, also where it is null, in the order of `metrics.METRICS`."""
         return metrics.ordered(
             name
             for row in self.rows

@@ -1,4 +1,4 @@
-"""docs/metrics.md and `stats.METRICS` say the same, and nothing in a CSV file is left without a word."""
+"""docs/metrics.md and `metrics.METRICS` say the same, and nothing in a CSV file is left without a word."""
 
 import re
 
