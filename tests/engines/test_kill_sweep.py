@@ -21,10 +21,10 @@ CELLS, KILLS, SEED = 200, 10, 9
 
 # A checkpoint every few steps, so that kills in training meet one.
 PLUGIN = """
-from bench.resume.checkpoint import EVERY_S, SHARE
+from bench.resume import checkpoint
 from variants.parts import assemble
 
-EVERY_S, SHARE = 0.03, float("inf")
+checkpoint.EVERY_S, checkpoint.SHARE = 0.03, float("inf")
 
 
 def small(data, *, posterior="diagonal"):

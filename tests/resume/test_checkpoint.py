@@ -601,10 +601,10 @@ def test_again_forgets_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monkey
 
 SLOW = """
 import os, time
-from bench.resume.checkpoint import EVERY_S, SHARE
+from bench.resume import checkpoint
 from variants.parts import assemble
 
-EVERY_S, SHARE = 0.0, float("inf")
+checkpoint.EVERY_S, checkpoint.SHARE = 0.0, float("inf")
 
 
 def slow(data):
