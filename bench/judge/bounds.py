@@ -101,7 +101,6 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
     )
 
 
-@torch.no_grad()
 def look(model: VAE, data: Data) -> dict[str, float | None]:
     """What training is handed of the validation split after each pass: `valid_elbo_nats`, `valid_recon_nats` and
     `valid_kl_nats`, of one posterior sample per example. Its draws are the judge's own."""
@@ -109,6 +108,7 @@ def look(model: VAE, data: Data) -> dict[str, float | None]:
     return {f"valid_{name}": value for name, value in valid.means().items()}
 
 
+@torch.no_grad()
 def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int | None]:
     """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`, of a model with
     several layers of latents also those of each, `active_units_layer1` being the lowest."""
