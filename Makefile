@@ -65,20 +65,20 @@ types: $(READY) ## mypy
 
 bench-micro: $(READY) ## time the core steps of every variant beside the committed baseline (BASELINE=write: a new one)
 	@mkdir -p .benchmarks
-	@$(BIN)/python -m pytest tests/bench_micro.py --benchmark-only --benchmark-max-time=0.5 --benchmark-quiet -q \
+	@$(BIN)/python -m pytest tests/performance/bench_micro.py --benchmark-only --benchmark-max-time=0.5 --benchmark-quiet -q \
 		--benchmark-json=.benchmarks/micro.json
-	@$(BIN)/python -m bench.speed.micro .benchmarks/micro.json $(if $(filter write,$(BASELINE)),--write)
+	@$(BIN)/python -m tests.performance.micro .benchmarks/micro.json $(if $(filter write,$(BASELINE)),--write)
 
 bench-growth: $(READY) ## time and memory against data, latent size, samples and number of cells (about 10 minutes)
-	@$(BIN)/python -m bench.speed.growth $(if $(OUT),--out "$(OUT)")
+	@$(BIN)/python -m tests.performance.growth $(if $(OUT),--out "$(OUT)")
 
 bench-peers: $(PEERS)/.ready ## speed beside pythae and the usual example script, in an environment of their own
-	@$(PEERS)/bin/python -m pytest -q tests/speed/test_peers.py -k computes_what_we_compute
-	@$(PEERS)/bin/python -m bench.speed.peers $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
+	@$(PEERS)/bin/python -m pytest -q tests/performance/test_peers.py -k computes_what_we_compute
+	@$(PEERS)/bin/python -m tests.performance.peers $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
 
-$(PEERS)/.ready: pyproject.toml bench/speed/peers/requirements.txt
+$(PEERS)/.ready: pyproject.toml tests/performance/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]' -r bench/speed/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]' -r tests/performance/peers/requirements.txt
 	@touch $@
 
 mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each (minutes)

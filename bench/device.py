@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+import resource
 import shlex
 import shutil
 import sys
@@ -83,3 +85,26 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def peak_resident_mb() -> float:
+    """MiB of the largest resident memory of this process since its program began.
+
+    On Linux `getrusage` would count what the process held before it became this program: a copy of whoever started it.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
+            return int(found[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_jobs(device: str) -> int:
+    """Cells side by side: one a core on the CPU, one at a time on an accelerator."""
+    return cores() if device == "cpu" else 1

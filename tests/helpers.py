@@ -15,8 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import cli, sources
+from bench import cli
+from bench.judge.bounds import look
+from bench.records import sources
+from bench.settings import Budget
+from bench.train.loop import train
 from variants import DataSpec
+from variants.core import VAE
 from variants.registry import GROUP, recipes
 
 ROOT = Path(__file__).parents[1]
@@ -201,7 +206,7 @@ def forget_plugins(folder: Path) -> None:
 
 
 def sums_now(variant: str) -> dict[str, str]:
-    """The sums of `bench.sources` as a new process would find them."""
+    """The sums of `bench.records.sources` as a new process would find them."""
     for seen in (sources.sums, sources._ours, sources._first_seen):
         seen.cache_clear()
     return sources.sums(variant)
@@ -264,6 +269,11 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
     with pytest.raises(SystemExit) as left:
         cli.main([str(word) for word in words])
     return (left.value.code, *capsys.readouterr())  # type: ignore[return-value]
+
+
+def fit(model: VAE, loaded: Any, budget: Budget, **how: Any) -> list[dict[str, Any]]:
+    """Train as a cell does: with the judge's look at the validation split."""
+    return train(model, loaded, budget, look=partial(look, data=loaded), **how)
 
 
 def cell(variant: str = "vanilla", **changes: Any) -> dict[str, Any]:

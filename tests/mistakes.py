@@ -22,12 +22,12 @@
 
 from tests.mutants import Mistake
 
-BOUNDS = "bench/measure/bounds.py"
-EVALUATE = "bench/measure/__init__.py"
-EVIDENCE = "bench/measure/evidence.py"
-GAPS = "bench/measure/gaps.py"
-SURGERY = "bench/measure/surgery.py"
-RUN = "bench/run.py"
+BOUNDS = "bench/judge/bounds.py"
+EVALUATE = "bench/judge/__init__.py"
+EVIDENCE = "bench/judge/evidence.py"
+GAPS = "bench/judge/gaps.py"
+SURGERY = "bench/judge/surgery.py"
+RUN = "bench/cells/run.py"
 CORE_BOUNDS = "variants/core/bounds.py"
 CORE_KL = "variants/core/kl.py"
 TERMS = "variants/core/terms.py"
@@ -38,15 +38,16 @@ POSTERIORS = "variants/parts/posteriors.py"
 FLOWS = "variants/parts/flows.py"
 ROTATED = "variants/core/rotated.py"
 BATCHES = "bench/data/batches.py"
-TABLE = "bench/table.py"
-TRAIN = "bench/train.py"
+GROUPS = "bench/stats/groups.py"
+TRAIN = "bench/train/loop.py"
+STATE = "bench/train/state.py"
 VERDICT = "bench/reproduce/verdict.py"
 
-GUARDS = ("tests/test_truth_guards.py",)
-JUDGE = ("tests/measure/test_judge.py",)
-IN_EVIDENCE = ("tests/measure/test_evidence.py",)
-IN_GAPS = ("tests/measure/test_gaps.py",)
-IN_SURGERY = ("tests/measure/test_surgery.py",)
+GUARDS = ("tests/cells/test_truth_guards.py",)
+JUDGE = ("tests/judge/test_judge.py",)
+IN_EVIDENCE = ("tests/judge/test_evidence.py",)
+IN_GAPS = ("tests/judge/test_gaps.py",)
+IN_SURGERY = ("tests/judge/test_surgery.py",)
 IN_TERMS = ("tests/variants/test_terms.py",)
 IN_KL = ("tests/variants/test_kl.py",)
 IN_LIKELIHOODS = ("tests/variants/test_likelihoods.py",)
@@ -54,9 +55,9 @@ IN_OBJECTIVES = ("tests/variants/test_objectives.py",)
 IN_FLOWS = ("tests/variants/test_flows.py",)
 IN_PATH_GRADIENTS = ("tests/variants/test_path_gradients.py",)
 IN_TC = ("tests/variants/test_total_correlation.py",)
-IN_TRAINING = ("tests/test_train.py",)
-IN_TABLES = ("tests/test_table.py",)
-IN_CHECKPOINTS = ("tests/test_checkpoint.py",)
+IN_TRAINING = ("tests/train/test_loop.py",)
+IN_TABLES = ("tests/pages/test_tables.py",)
+IN_CHECKPOINTS = ("tests/resume/test_checkpoint.py",)
 IN_DATA = ("tests/data/test_batches.py",)
 IN_VERDICTS = ("tests/reproduce/test_verdict.py",)
 
@@ -196,8 +197,8 @@ TRAINING_LOSS_REPORTED = [
         2,
         "the learning curve shows the (annealed, weighted) training loss as the ELBO",
         TRAIN,
-        'row = {f"valid_{name}": value for name, value in valid.means().items()}',
-        'row = {f"valid_{name}": value for name, value in valid.means().items()} | {"valid_elbo_nats": -loss}',
+        "row = look(model)",
+        'row = {**look(model), "valid_elbo_nats": -loss}',
         IN_TRAINING,
     ),
     Mistake(
@@ -214,7 +215,7 @@ TRAINING_LOSS_REPORTED = [
         2,
         "patience looks at the judge's ELBO",
         TRAIN,
-        'now.best.is_over(model, now.epoch, row["valid_elbo_nats"])',
+        'now.best.is_over(model, now.epoch, row.get("valid_elbo_nats"))',
         'now.best.is_over(model, now.epoch, -now.curve[-1]["train_loss"])',
         IN_TRAINING,
     ),
@@ -234,7 +235,7 @@ TRAINING_LOSS_REPORTED = [
         2,
         "the weights of the lowest annealed loss are those of the first epochs",
         TRAIN,
-        '            if now.best and now.best.is_over(model, now.epoch, row["valid_elbo_nats"]):\n'
+        '            if now.best and now.best.is_over(model, now.epoch, row.get("valid_elbo_nats")):\n'
         "                break\n"
         "    if now.best and now.best.weights:\n"
         "        model.load_state_dict(now.best.weights)\n",
@@ -862,22 +863,22 @@ DROPPED = [
         RUN,
         "    if broken:\n",
         "    if broken and False:\n",
-        ("tests/test_run.py",),
+        ("tests/cells/test_run.py",),
     ),
     Mistake(
         "nan_filtered_over_seeds",
         9,
         "the mean over the seeds that worked",
-        "bench/stats.py",
+        "bench/stats/intervals.py",
         "    if not all(math.isfinite(value) for value in values):\n",
         "    values = [value for value in values if math.isfinite(value)]\n    if not values:\n",
-        ("tests/test_stats.py",),
+        ("tests/stats/test_intervals.py",),
     ),
     Mistake(
         "failed_seeds_not_counted",
         9,
         "3/3 ok, of five",
-        TABLE,
+        GROUPS,
         '{len(self.ok)}/{len(self.records)} ok"',
         '{len(self.ok)}/{len(self.ok)} ok"',
         IN_TABLES,
@@ -944,7 +945,7 @@ UNLIKE_RANKED_TOGETHER = [
         "binarisations_in_one_group",
         10,
         "nats of grey and of binary images side by side",
-        TABLE,
+        GROUPS,
         '"binarise": cell["binarise"],',
         '"binarise": "dynamic",',
         IN_TABLES,
@@ -953,7 +954,7 @@ UNLIKE_RANKED_TOGETHER = [
         "supports_in_one_group",
         10,
         "densities and probabilities side by side",
-        TABLE,
+        GROUPS,
         '"support": support,',
         '"support": "binary",',
         IN_TABLES,
@@ -962,7 +963,7 @@ UNLIKE_RANKED_TOGETHER = [
         "data_options_in_one_group",
         10,
         "images prepared in different ways, padded ones say, side by side",
-        TABLE,
+        GROUPS,
         '"data_options": cell.get("data_options") or {},',
         '"data_options": {},',
         GUARDS,
@@ -971,7 +972,7 @@ UNLIKE_RANKED_TOGETHER = [
         "protocols_in_one_group",
         10,
         "figures of different definitions side by side",
-        TABLE,
+        GROUPS,
         '"protocol": record.get("protocol"),',
         '"protocol": None,',
         GUARDS,
@@ -980,7 +981,7 @@ UNLIKE_RANKED_TOGETHER = [
         "budgets_in_one_group",
         10,
         "a longer training against a shorter one",
-        TABLE,
+        GROUPS,
         '"budget": cell["budget"],',
         '"budget": {},',
         IN_TABLES,
@@ -1001,9 +1002,9 @@ NOISE_MIXED = [
         "validation_draws_of_the_runs_seed",
         11,
         "the spread over seeds takes in the judge's own noise",
-        TRAIN,
+        BOUNDS,
         "samples=1, seed=seeds.JUDGE)",
-        "samples=1, seed=seed)",
+        "samples=1, seed=torch.initial_seed())",
         IN_TRAINING,
     ),
     Mistake(
@@ -1011,8 +1012,8 @@ NOISE_MIXED = [
         11,
         "the same at evaluation",
         RUN,
-        "    judgement = measure.evaluate(model, loaded, how, notebook)\n",
-        "    seeds.JUDGE = seed\n    judgement = measure.evaluate(model, loaded, how, notebook)\n",
+        "    judgement = judge.evaluate(model, loaded, how, notebook)\n",
+        "    seeds.JUDGE = seed\n    judgement = judge.evaluate(model, loaded, how, notebook)\n",
         GUARDS,
     ),
     Mistake(
@@ -1040,9 +1041,9 @@ TEST_SET_TOUCHED = [
         "curve_on_the_test_split",
         12,
         "whoever chooses by the curve chooses by the test split",
-        TRAIN,
-        'data.eval_batches("valid", measure.EVAL_BATCH)',
-        'data.eval_batches("test", measure.EVAL_BATCH)',
+        BOUNDS,
+        'data.eval_batches("valid", EVAL_BATCH)',
+        'data.eval_batches("test", EVAL_BATCH)',
         IN_TRAINING,
     ),
     Mistake(
@@ -1070,7 +1071,7 @@ RESUMED_AS_ANOTHER = [
         "moments_forgotten_on_resuming",
         13,
         "Adam starts anew in the middle",
-        TRAIN,
+        STATE,
         '        self.optim.load_state_dict(self.optim.state_dict() | {"state": moments})\n',
         "",
         IN_CHECKPOINTS,
@@ -1079,7 +1080,7 @@ RESUMED_AS_ANOTHER = [
         "moments_in_another_layout",
         13,
         "the fused update pairs weights with the moments of others",
-        TRAIN,
+        STATE,
         "{name: torch.empty_like(own[name]).copy_(found[name]) for name in own}",
         "found",
         IN_CHECKPOINTS,
@@ -1088,7 +1089,7 @@ RESUMED_AS_ANOTHER = [
         "noise_forgotten_on_resuming",
         13,
         "z is drawn as at the start once more",
-        TRAIN,
+        STATE,
         '        torch.set_rng_state(groups["random"]["noise"])\n',
         "",
         IN_CHECKPOINTS,
@@ -1097,7 +1098,7 @@ RESUMED_AS_ANOTHER = [
         "binarisation_forgotten_on_resuming",
         13,
         "images are binarised as at the start once more",
-        TRAIN,
+        STATE,
         '        self.binarise.set_state(groups["random"]["binarise"])\n',
         "",
         IN_CHECKPOINTS,
@@ -1106,7 +1107,7 @@ RESUMED_AS_ANOTHER = [
         "order_as_after_the_pass",
         13,
         "the rest of a pass is drawn anew: some examples twice, others not at all",
-        TRAIN,
+        STATE,
         '            "order": self.order_at_start,\n',
         '            "order": self.order.get_state(),\n',
         IN_CHECKPOINTS,
@@ -1124,7 +1125,7 @@ RESUMED_AS_ANOTHER = [
         "best_epoch_forgotten_on_resuming",
         13,
         "patience is counted from the stop",
-        TRAIN,
+        STATE,
         "        self.best = best\n",
         "        best = self.best\n",
         IN_CHECKPOINTS,

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench import prepare, supervise, weights
-from bench.run import run_cell
+from bench.cells import prepare, weights
+from bench.cells.run import run_cell
+from bench.engines import local
 from tests.helpers import cell, simulated
 
 PROVENANCE: dict[str, Any] = {"commit": None, "versions": {}}
@@ -76,7 +77,7 @@ def test_what_was_drawn_before_does_not_matter(expected: tuple[str, bytes | None
 def test_other_cells_beside_it_do_not_matter(tmp_path: Path, expected: tuple[str, bytes | None], jobs: int) -> None:
     others = [MADE | {"seed": 1}, MADE | {"variant": "iwae"}]
     records: dict[str, Any] = {}
-    supervise.run_cells(
+    local.run_cells(
         "quality",
         [others[0], MADE, others[1]],
         tmp_path,
@@ -107,7 +108,7 @@ def test_killed_after_training_and_resumed(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.measure.evaluate", kill)
+        patch.setattr("bench.judge.evaluate", kill)
         with pytest.raises(Killed):
             outcome(MADE, out=tmp_path)
     assert weights.path(tmp_path, MADE).exists()

@@ -17,10 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data, merge, plot, record, report, suite, table, weights
+from bench import data
+from bench.cells import weights
 from bench.data import user_file
+from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
+from bench.pages import report
+from bench.pages.figures import pictures
+from bench.records import merge, record, store
 from bench.reproduce import page, published
+from bench.stats import frame
+from bench.suites import suite
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
 from tests.reproduce import tiny
@@ -112,7 +119,7 @@ def test_a_pickle_in_pictures_is_a_warning_and_does_not_run(tmp_path: Path) -> N
     np.savez(arrays, inputs=objects)
     for content in (arrays.getvalue(), bare):
         (tmp_path / f"{made['id']}.npz").write_bytes(content)
-        found, (line,) = plot.load_artefacts(tmp_path, [made])
+        found, (line,) = pictures.load_artefacts(tmp_path, [made])
         assert found == {}
         assert line.startswith(f"cannot read {made['id']}.npz (")
     assert not mark.exists()
@@ -157,7 +164,7 @@ def test_a_file_that_unpacks_to_more_than_there_is_room_for_is_not_unpacked(
         user_file.read(path)
     made = fake.quality("vanilla", 0)
     path.rename(tmp_path / f"{made['id']}.npz")
-    assert "would unpack to 134,217," in plot.load_artefacts(tmp_path, [made])[1][0]
+    assert "would unpack to 134,217," in pictures.load_artefacts(tmp_path, [made])[1][0]
 
 
 def test_an_absurd_header_is_one_line(tmp_path: Path) -> None:
@@ -175,10 +182,10 @@ def test_an_absurd_header_is_one_line(tmp_path: Path) -> None:
         "[" * 200_000,
         '{"schema":' * 100_000,
         '{"schema": 1' + "0" * 5000 + "}",
-        " " * (record.LARGEST + 1),
+        " " * (files.LARGEST + 1),
     ):
-        record.write_bytes(deep, content.encode())
-        found, (line,) = record.read_all(tmp_path)
+        files.write_bytes(deep, content.encode())
+        found, (line,) = store.read_all(tmp_path)
         assert found == []
         assert line.startswith("deep.json")
         assert len(line) < 300
@@ -217,7 +224,7 @@ def test_no_text_in_a_cell_leads_a_run_to_another_folder(tmp_path: Path, text: s
     for path in (tmp_path / "runs" / f"{record.record_id('quality', made)}.json", weights.path(tmp_path, made)):
         assert path.resolve().parent in (tmp_path / "runs", tmp_path / "weights")
         if len(text) < 1000:
-            record.write_bytes(path, b"")
+            files.write_bytes(path, b"")
     assert len({record.record_id("quality", cell(dataset=each)) for each in OUTSIDE}) == len(OUTSIDE)
 
 
@@ -282,7 +289,7 @@ def test_a_record_does_not_steer_the_terminal(tmp_path: Path) -> None:
 
 def test_no_text_is_a_formula_to_a_spreadsheet() -> None:
     records = [fake.quality("=1+1", seed) for seed in range(3)] + [fake.quality("vanilla", seed) for seed in range(3)]
-    text = table.csv(records)
+    text = frame.csv(records)
     assert ",'=1+1," in text
     assert ",=1+1" not in text
     # Numbers are numbers, below zero too.
@@ -312,7 +319,7 @@ def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> No
     for row in table.rows:
         made = record.new("quality", table.suite("short", [row]).cells("cpu")[0], {})
         figures = {"elbo_nats": -7.0, "nll_is5_nats": 9.0, "kl_nats": 1.0}
-        record.write(tmp_path / "out", made | {"status": "ok", "metrics": figures})
+        store.write(tmp_path / "out", made | {"status": "ok", "metrics": figures})
     report_made = page.write(tmp_path / "out", table, "short", table.rows)
     assert {path.suffix for path in report_made.files} == {".json", ".csv", ".md", ".tex", ".png", ".svg"}
     for path in report_made.files:

@@ -66,7 +66,7 @@ def fetch(dataset: DataSet, folder: Path) -> None:
         DataError: if a file cannot be had.
         MachineError: if the folder cannot be written, or a downloader that a file needs is not installed.
     """
-    from bench.lock import FILE, held
+    from bench.disk.lock import FILE, held
 
     absent = missing(dataset, folder)
     for file in absent:

@@ -1,11 +1,12 @@
 """One problem of the oracle suite -> a list of checks, each a figure of the judge beside the truth.
 
-What is checked is the code that judges every model: `variants.core` and `bench.measure`. The truth comes from
+What is checked is the code that judges every model: `variants.core` and `bench.judge`. The truth comes from
 `bench.oracle.truth` and shares no line with it.
 """
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,13 +16,13 @@ from bench import data, seeds
 from bench import device as devices
 from bench.data.batches import Data
 from bench.data.gaussian import LinearGaussian
-from bench.measure import bounds, evidence
-from bench.measure.gaps import gaps
+from bench.judge import bounds, evidence
+from bench.judge.gaps import gaps
 from bench.oracle import truth as exact
-from bench.oracle.suite import Settings
-from bench.record import Cell, Record
-from bench.suite import Budget
-from bench.train import train
+from bench.records.record import Cell, Record
+from bench.settings import Budget
+from bench.suites.oracle import Settings
+from bench.train.loop import train
 from variants import registry
 from variants.core import VAE, elbo, iwae
 
@@ -335,7 +336,7 @@ def trained(problem: Problem, checks: Checks) -> None:
     for posterior in ("diagonal", "full"):
         options = {"latent": problem.k, "posterior": posterior, "shared_covariance": True}
         model = registry.seeded("linear", problem.data.spec, seeds.derive(0, "init"), **options).to(problem.device)
-        train(model, problem.data, budget, seed=0, device=problem.device)
+        train(model, problem.data, budget, look=partial(bounds.look, data=problem.data), seed=0, device=problem.device)
         with torch.no_grad():
             terms = exact.exact_terms(model.eval().double(), problem.here(problem.train))
         checks.add(

@@ -7,11 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import report, stats, suite, table
+from bench.disk.files import read_text
 from bench.errors import UsageError
-from bench.record import Cell, Record, printable, read_all, read_text
+from bench.pages import grids
+from bench.pages import page as builder
+from bench.records import names
+from bench.records.notes import origin_of
+from bench.records.record import Cell, Record
+from bench.records.store import read_all
 from bench.reproduce import page
-from bench.reproduce.published import Tolerance, origin_of
+from bench.reproduce.published import HOME, Tolerance
 from bench.reproduce.verdict import (
     Finding,
     by_configuration,
@@ -21,10 +26,13 @@ from bench.reproduce.verdict import (
     judge,
     why_failed,
 )
-from bench.suite import Suite, hint
+from bench.stats import groups, intervals, metrics
+from bench.suites import suite
+from bench.suites.suite import Suite
+from bench.text import hint, printable
 
 if TYPE_CHECKING:
-    from bench.execute import Outcome
+    from bench.sweeps.execute import Outcome
 
 # Of these a suite has what it measures. The two bounds of which `bdmc_gap_nats` is the difference are left out: their
 # standard errors, of a few simulated examples, are nats wide.
@@ -49,7 +57,7 @@ REASON = (
 
 
 def reproduce(
-    name: str, out: Path | None, *, seeds: int | None = None, reference: Path = report.REFERENCE, **how: Any
+    name: str, out: Path | None, *, seeds: int | None = None, reference: Path = builder.REFERENCE, **how: Any
 ) -> "tuple[Outcome, list[Finding]]":
     """Run what is missing of a suite, and hold it against its committed records.
 
@@ -58,17 +66,16 @@ def reproduce(
         out: results folder, in which the suite has one of its own; by default results/reproduce/results.
         seeds: 0 to seeds - 1 for every variant, instead of the suite's number.
         reference: where results are committed, a folder for each suite.
-        how: as for `bench.execute.execute`.
+        how: as for `bench.sweeps.execute.execute`.
 
     Returns:
         What running did, with a line among its failures if no figure was judged; and the findings.
 
     Raises:
         UsageError: there are no committed results of these runs.
-        As `bench.execute.execute`.
+        As `bench.sweeps.execute.execute`.
     """
-    from bench import execute
-    from bench.reproduce.execute import HOME
+    from bench.sweeps import execute
 
     chosen = suite.load(name)
     theirs = _committed(chosen, reference)
@@ -96,7 +103,7 @@ def _origin(name: str) -> dict[str, str]:
     return origin_of("suite", path, suite.SHIPPED, [read_text(path)])
 
 
-def rewrite(out: Path, name: str) -> report.Report:
+def rewrite(out: Path, name: str) -> builder.Report:
     """Write the page of a folder of `reproduce` anew. Needs no torch.
 
     Raises:
@@ -104,10 +111,10 @@ def rewrite(out: Path, name: str) -> report.Report:
         MachineError: a file cannot be written.
     """
     chosen = suite.load(name)
-    return _write(out, _origin(name), chosen, _committed(chosen, report.REFERENCE))
+    return _write(out, _origin(name), chosen, _committed(chosen, builder.REFERENCE))
 
 
-def suites(reference: Path = report.REFERENCE) -> list[str]:
+def suites(reference: Path = builder.REFERENCE) -> list[str]:
     """The suites with committed results that can be run again and compared: not the one that checks the judge."""
     return [
         name for name in suite.names() if (reference / name / "runs").is_dir() and "problem" not in suite.read(name)[1]
@@ -122,7 +129,7 @@ def _committed(chosen: Suite, reference: Path) -> list[Record]:
     return theirs
 
 
-def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence[Record]) -> report.Report:
+def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence[Record]) -> builder.Report:
     records, warnings = read_all(out)
     cells = chosen.cells("cpu")
     found = findings(cells, records, theirs)
@@ -130,8 +137,8 @@ def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence
     left = dict.fromkeys(_row(cell, cells) for cell in cells if cell_key(cell) not in known)
     warnings += [f"no committed run of {name}" for name in left]
     name = printable(chosen.name)
-    head = [f"The suite {table.markdown_text(name)}, run again, beside its committed results."]
-    tail = ["## What counts as agreement", table.markdown_text(REASON)]
+    head = [f"The suite {grids.markdown_text(name)}, run again, beside its committed results."]
+    tail = ["## What counts as agreement", grids.markdown_text(REASON)]
     return page.save(out, origin, f"Drift of {name}", found, records, head, tail, warnings)
 
 
@@ -150,9 +157,9 @@ def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Rec
 
 
 def _row(cell: Cell, cells: Sequence[Cell]) -> str:
-    name = printable(table.row_name(cell["variant"], cell["overrides"]))
-    many = len({table.dataset_slug(each) for each in cells}) > 1
-    return f"{name}, {table.dataset_slug(cell)}" if many else name
+    name = printable(names.row_name(cell["variant"], cell["overrides"]))
+    many = len({names.dataset_slug(each) for each in cells}) > 1
+    return f"{name}, {names.dataset_slug(cell)}" if many else name
 
 
 def _values(records: dict[int, Record], name: str) -> dict[int, float]:
@@ -162,15 +169,15 @@ def _values(records: dict[int, Record], name: str) -> dict[int, float]:
 
 def _tolerance(name: str, reference: dict[int, Record], old: dict[int, float]) -> Tolerance | None:
     """What counts as agreement, see `REASON`; None for one committed seed without a standard error."""
-    std = stats.summarise(list(old.values())).std
+    std = intervals.summarise(list(old.values())).std
     room = ERRORS * _standard_error(reference[min(old)], name) if std is None else SHARE * std
-    return Tolerance(*[max(room, 10.0 ** -stats.metric(name).digits)] * 2) if math.isfinite(room) else None
+    return Tolerance(*[max(room, 10.0 ** -metrics.metric(name).digits)] * 2) if math.isfinite(room) else None
 
 
 def _standard_error(record: Record, name: str) -> float:
     """Over draws and test examples together; NaN where the record does not state both."""
     stated = (record.get("errors") or {}).get(name) or {}
-    parts = [math.nan if (part := stated.get(kind)) is None else part for kind in table.ERRORS]
+    parts = [math.nan if (part := stated.get(kind)) is None else part for kind in groups.ERRORS]
     return math.hypot(*parts)
 
 
@@ -179,7 +186,7 @@ def _finding(run: str, row: str, name: str, reference: dict[int, Record], again:
     common = [seed for seed in new if seed in old] or list(old)
     if not old:
         return None
-    published = stats.summarise([old[seed] for seed in common])
+    published = intervals.summarise([old[seed] for seed in common])
     tolerance = _tolerance(name, reference, old)
     values = {seed: value for seed, value in new.items() if seed in old}
     reason = ""
@@ -192,13 +199,13 @@ def _finding(run: str, row: str, name: str, reference: dict[int, Record], again:
     elif tolerance is None:
         verdict, reason = "not comparable", "one committed seed, whose record states no standard error of it"
     else:
-        mean = stats.summarise(list(values.values())).mean
+        mean = intervals.summarise(list(values.values())).mean
         verdict = judge(mean - published.mean, tolerance)
     return Finding(
         run=run,
         row=row,
         title=row,
-        metric=stats.metric(name).label,
+        metric=metrics.metric(name).label,
         ours=name,
         published=published.mean,
         stderr=None,

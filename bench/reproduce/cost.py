@@ -11,12 +11,12 @@ import torch
 
 from bench import data
 from bench import device as devices
-from bench.measure import evidence, gaps, scores
-from bench.measure.bounds import EVAL_BATCH
-from bench.record import Cell, Record, machine
+from bench.judge import evidence, gaps
+from bench.judge.bounds import EVAL_BATCH, scores
+from bench.records.record import Cell, Record, machine
 from bench.reproduce.verdict import same_run
-from bench.suite import Budget, Measure
-from bench.train import loss_function, optimiser, step
+from bench.settings import Budget, Measure
+from bench.train.steps import loss_function, optimiser, step
 from variants import registry
 from variants.core import VAE
 

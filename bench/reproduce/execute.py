@@ -5,18 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import execute
-from bench.record import read_all
+from bench.records.store import read_all
 from bench.reproduce import page
 from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings
-
-HOME = Path("results") / "reproduce"
-
-
-def folder(table: Table, profile: str) -> Path:
-    """Where the runs of a table's profile are kept unless another folder is named."""
-    return HOME / f"{table.name}-{profile}"
+from bench.sweeps import configure, execute
 
 
 def reproduce(
@@ -30,14 +23,14 @@ def reproduce(
         rows: some of its rows.
         out: results folder; finished runs in it are kept and not run again.
         seeds: 0 to seeds - 1 for every row, instead of the profile's number.
-        how: as for `bench.execute.execute`.
+        how: as for `bench.sweeps.execute.execute`.
 
     Returns:
         What running did, and the findings of these rows.
 
     Raises:
-        As `bench.execute.execute`.
+        As `bench.sweeps.execute.execute`.
     """
-    suite = execute.configure(table.suite(profile, rows, seeds), {})
+    suite = configure.configure(table.suite(profile, rows, seeds), {})
     outcome = execute.execute(suite, out, page=partial(page.write, published=table, profile=profile, asked=rows), **how)
     return outcome, findings(table, profile, rows, read_all(out)[0])

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bench import record, report, table
-from bench.execute import default_jobs
-from bench.record import Cell, Record
+from bench.device import default_jobs
+from bench.pages import grids, page
+from bench.records import names, store
+from bench.records.record import Cell, Record
 from bench.reproduce import cost, published
 from bench.reproduce.committed import suites
-from bench.reproduce.execute import folder
-from bench.reproduce.published import Row, Table
+from bench.reproduce.published import Row, Table, folder
 from bench.reproduce.verdict import same_run
+from bench.text import DASH
 
 
 def entries(name: str, device: str) -> Iterator[dict[str, Any]]:
@@ -18,7 +19,7 @@ def entries(name: str, device: str) -> Iterator[dict[str, Any]]:
     chosen = published.load(name)
     for profile in chosen.reasons:
         here = _records(folder(chosen, profile))
-        committed = _records(report.REFERENCE / "reproduce" / f"{chosen.name}-{profile}")
+        committed = _records(page.REFERENCE / "reproduce" / f"{chosen.name}-{profile}")
         first: dict[str, str] = {}
         for row in chosen.rows:
             entry = _entry(chosen, profile, row, device, here, committed)
@@ -28,7 +29,7 @@ def entries(name: str, device: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(out: Any) -> list[Record]:
-    return record.read_all(out)[0] if out.is_dir() else []
+    return store.read_all(out)[0] if out.is_dir() else []
 
 
 def _entry(
@@ -57,7 +58,7 @@ _estimates: dict[str, cost.Cost] = {}
 
 
 def _text(cell: Cell) -> str:
-    return table.canonical({key: value for key, value in cell.items() if key != "seed"})
+    return names.canonical({key: value for key, value in cell.items() if key != "seed"})
 
 
 def _done(cells: list[Cell], records: list[Record]) -> int:
@@ -80,9 +81,9 @@ def text(name: str, device: str) -> str:
                 entry["profile"],
                 f"{entry['runs']} x {entry['epochs']:,}",
                 about + duration(entry["seconds_per_run"]),
-                ", ".join(computed) or table.DASH,
+                ", ".join(computed) or DASH,
             ]
-            lines.append([table.Cell(cell) for cell in names + facts])
+            lines.append([grids.Cell(cell) for cell in names + facts])
             names = ["", ""]
     jobs = default_jobs(device)
     totals = []
@@ -93,7 +94,7 @@ def text(name: str, device: str) -> str:
     side = f", {jobs} side by side" if jobs > 1 else ""
     hint = f" Begin with --rows {' '.join(chosen.start)}." if chosen.start else ""
     head = f"{chosen.name}: {chosen.title} ({chosen.source})"
-    return f"{head}\n{table.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}{side}.{hint}\n"
+    return f"{head}\n{grids.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}{side}.{hint}\n"
 
 
 def results() -> str:

@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import report, stats, table
-from bench.errors import UsageError
-from bench.record import Record, read_all, read_text, write_bytes
-from bench.report import Report
-from bench.reproduce.published import Row, Table, find, load
+from bench.disk.files import write_bytes
+from bench.pages import grids, origins, tables
+from bench.pages.page import Report
+from bench.records.notes import NOTE
+from bench.records.record import Record
+from bench.records.store import read_all
+from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings, short_source
+from bench.stats import frame, groups, intervals, metrics
+from bench.text import DASH
 
 COLUMNS = (
     *("row", "title", "metric", "published", "published_stderr", "our_figure", "ours_mean", "ours_low", "ours_high"),
@@ -29,37 +33,6 @@ VERDICTS = {
     "failed": "no run gave the figure",
     "not run": "there is no run of this row yet",
 }
-
-
-# In a results folder: what its runs are of, by `published.origin_of`, and of a table the profile.
-NOTE = "reproduced.json"
-
-
-def rewrite(out: Path) -> Report | None:
-    """Write the page of a folder anew, for what was run in it; None if it is no folder of `write`.
-
-    Raises:
-        UsageError: its table, or suite, is no longer there, or is broken.
-        MachineError: a file cannot be written.
-    """
-    path = out / NOTE
-    try:
-        if not path.is_file():
-            return None
-    except OSError as error:  # a name that no disk has, or a folder that may not be entered
-        raise UsageError(f"{out} cannot be read: {error.strerror}") from error
-    try:
-        note = json.loads(read_text(path))
-        profile = None if "suite" in note else str(note["profile"])
-        name = find(note, "suite" if profile is None else "table", out)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: run `vaebench reproduce` again with --out {out}") from error
-    if profile is None:
-        from bench.reproduce import committed  # it writes its page by this module
-
-        return committed.rewrite(out, name)
-    published = load(name)
-    return write(out, published, published.profile(profile), ())
 
 
 def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Report:
@@ -82,7 +55,7 @@ def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Re
     short = {finding.row: f"{finding.row} {len(finding.values)} of {finding.runs}" for finding in shown}
     few = [short[f.row] for f in {f.row: f for f in shown}.values() if 0 < len(f.values) < f.runs]
     head = [
-        f"Published: {table.markdown_text(published.source)}. Profile: `{profile}`."
+        f"Published: {grids.markdown_text(published.source)}. Profile: `{profile}`."
         + (f" Not run: {', '.join(left)}." if left else "")
         + (f" Fewer seeds than planned so far: {', '.join(few)}." if few else ""),
     ]
@@ -116,40 +89,40 @@ def save(
         tail: paragraphs after it.
         warnings: one line each.
     """
-    from bench import plot
+    from bench.pages.figures import style
     from bench.reproduce.plot import figure
 
     grid = findings_grid(found)
     made: dict[str, bytes] = {
         NOTE: (json.dumps(note) + "\n").encode(),
         "tables/figures.csv": _csv(found).encode(),
-        "tables/figures.md": (table.markdown_grid(grid) + "\n").encode(),
-        "tables/figures.tex": (table.latex_grid(grid, f"{title}. {tally(found)}.") + "\n").encode(),
+        "tables/figures.md": (grids.markdown_grid(grid) + "\n").encode(),
+        "tables/figures.tex": (grids.latex_grid(grid, f"{title}. {tally(found)}.") + "\n").encode(),
     }
     picture = figure(found, title)
     if picture is not None:
-        made |= {"plots/figures.png": plot.png(picture), "plots/figures.svg": plot.svg(picture)}
+        made |= {"plots/figures.png": style.png(picture), "plots/figures.svg": style.svg(picture)}
     why = reasons(found)
     blocks = [
-        f"# {table.markdown_text(title)}",
+        f"# {grids.markdown_text(title)}",
         "Written by `vaebench reproduce` from the records in [`runs/`](runs). Do not edit.",
         *head,
         f"**{tally(found)}.**",
-        table.markdown_grid(grid),
+        grids.markdown_grid(grid),
         "The same table as [CSV at full precision](tables/figures.csv), [Markdown](tables/figures.md), "
         "[LaTeX](tables/figures.tex).",
         *(["![Published and ours](plots/figures.png)"] if picture is not None else []),
-        *(["## Why", _list(map(table.markdown_text, why))] if why else []),
+        *(["## Why", _list(map(grids.markdown_text, why))] if why else []),
         "## How to read this",
         _list(_reading(found)),
         *tail,
-        *(["## Warnings", _list(map(table.markdown_text, warnings))] if warnings else []),
-        *(["## Where the numbers come from", _list(report.provenance_lines(records))] if records else []),
+        *(["## Warnings", _list(map(grids.markdown_text, warnings))] if warnings else []),
+        *(["## Where the numbers come from", _list(origins.provenance_lines(records))] if records else []),
     ]
     made["README.md"] = ("\n\n".join(blocks) + "\n").encode()
     for name, content in made.items():
         write_bytes(out / name, content)
-    lines = [table.text_grid(grid, width=200), "", *why, *([""] if why else []), f"{tally(found)}."]
+    lines = [grids.text_grid(grid, width=200), "", *why, *([""] if why else []), f"{tally(found)}."]
     files = tuple(out / name for name in made)
     return Report(out, files, tuple(warnings), "\n".join([*lines, *(f"warning: {line}" for line in warnings)]))
 
@@ -182,7 +155,7 @@ def reasons(found: Iterable[Finding]) -> list[str]:
     return [f"{verdict}: {', '.join(names)}: {text}" for (verdict, text), names in by_reason.items()]
 
 
-def findings_grid(found: Sequence[Finding]) -> table.Grid:
+def findings_grid(found: Sequence[Finding]) -> grids.Grid:
     """Headers and cells: published | ours (mean, interval, seeds, epochs) | difference | tolerance | verdict."""
     headers = ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"]
     lines = []
@@ -191,27 +164,27 @@ def findings_grid(found: Sequence[Finding]) -> table.Grid:
         sources.setdefault((finding.row, finding.metric), set()).add(finding.source)
     for finding in found:
         many = len(sources[finding.row, finding.metric]) > 1
-        digits = stats.metric(finding.ours).digits
+        digits = metrics.metric(finding.ours).digits
         low, high = min(finding.epochs, default=0), max(finding.epochs, default=0)
-        error = "" if finding.stderr is None else f" ± {table.number(finding.stderr, digits)} (SE)"
+        error = "" if finding.stderr is None else f" ± {grids.number(finding.stderr, digits)} (SE)"
         texts = [
             finding.row,
             f"{finding.metric} ({short_source(finding)})" if many else finding.metric,
-            table.number(finding.published, digits) + error,
+            grids.number(finding.published, digits) + error,
             _ours(finding.summary, digits),
             f"{len(finding.values)}/{finding.runs}",
-            (str(high) if low == high else f"{low} to {high}") if high else table.DASH,
-            table.DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
-            table.DASH if finding.tolerance is None else str(finding.tolerance),
+            (str(high) if low == high else f"{low} to {high}") if high else DASH,
+            DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
+            DASH if finding.tolerance is None else str(finding.tolerance),
             finding.verdict,
         ]
-        lines.append([table.Cell(text, best=text == "differs") for text in texts])
+        lines.append([grids.Cell(text, best=text == "differs") for text in texts])
     return headers, lines
 
 
-def _ours(summary: stats.Summary | None, digits: int) -> str:
+def _ours(summary: intervals.Summary | None, digits: int) -> str:
     whole = summary is None or summary.half_width is not None
-    return table.spread(summary, digits) if whole else table.number(summary.mean, digits)  # type: ignore[union-attr]
+    return grids.spread(summary, digits) if whole else grids.number(summary.mean, digits)  # type: ignore[union-attr]
 
 
 def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -234,7 +207,7 @@ def _csv(found: Sequence[Finding]) -> str:
     buffer = io.StringIO()
     lines = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     lines.writeheader()
-    lines.writerows({key: table.tame(value) for key, value in line.items()} for line in rows(found))
+    lines.writerows({key: frame.tame(value) for key, value in line.items()} for line in rows(found))
     return buffer.getvalue()
 
 
@@ -243,19 +216,20 @@ def _reading(found: Sequence[Finding]) -> list[str]:
     read = dict.fromkeys(f"{finding.source} ({finding.read})" for finding in found)
     return [
         "**published**, **ours**, **difference** (ours minus published) and **tolerance** have the sign of the source.",
-        table.SPREAD_LEGEND,
+        tables.SPREAD_LEGEND,
         "**seeds**: ok runs of those planned; **epochs**: that they were trained for.",
         *(
-            f"**{table.markdown_text(row)}** is no run of its own: its published figures stand beside those of the run "
-            f"of **{table.markdown_text(name)}**."
+            f"**{grids.markdown_text(row)}** is no run of its own: its published figures stand beside those of the run "
+            f"of **{grids.markdown_text(name)}**."
             for row, name in _earlier(found).items()
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
-            f"**{table.markdown_text(metric)}** is our `{ours}`: {table.markdown_text(stats.metric(ours).definition)}."
+            f"**{grids.markdown_text(metric)}** is our `{ours}`: "
+            f"{grids.markdown_text(metrics.metric(ours).definition)}."
             for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
         ),
-        f"Figures were read in: {'; '.join(map(table.markdown_text, read))}.",
+        f"Figures were read in: {'; '.join(map(grids.markdown_text, read))}.",
     ]
 
 
@@ -266,14 +240,14 @@ def _recipe(published: Table, profile: str, row: Row) -> str:
         "`", "\\u0060"
     )
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
-    measure = ", ".join(f"{key} {value}" for key, value in table.measured(cell["measure"]).items())
-    title = table.markdown_text(row.title)
+    measure = ", ".join(f"{key} {value}" for key, value in groups.measured(cell["measure"]).items())
+    title = grids.markdown_text(row.title)
     return f"**{row.name}**, {title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
 
 
 def _block(text: str) -> str:
     """A text as a paragraph of Markdown: neither heading nor list, whatever it begins with."""
-    return re.sub(r"^(?=[#+=~-])|^(\d+)(?=[.)](\s|$))", r"\1\\", table.markdown_text(text.strip()))
+    return re.sub(r"^(?=[#+=~-])|^(\d+)(?=[.)](\s|$))", r"\1\\", grids.markdown_text(text.strip()))
 
 
 def _list(lines: Iterable[str]) -> str:

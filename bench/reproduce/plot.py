@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import plot, stats, table
-from bench.plot import COLOURS, INK, QUIET
+from bench.pages import grids
+from bench.pages.figures import style
+from bench.pages.figures.style import COLOURS, INK, QUIET
 from bench.reproduce.verdict import Finding, short_source
+from bench.stats import metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +35,8 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         panels.setdefault(finding.metric, []).append(finding)
     judged = any(finding.tolerance is not None for finding in shown)
     sizes = [LINE * len(panel) + ROOM for panel in panels.values()]
-    with plot._look():
-        picture = plot._figure(10.5, sum(sizes))
+    with style.house_style():
+        picture = style.new_figure(10.5, sum(sizes))
         axes = picture.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
         for axis, (metric, panel) in zip(axes, panels.items(), strict=True):
             _panel(axis, metric, panel)
@@ -42,9 +44,9 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         picture.legend(
             handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10, handletextpad=0.5
         )
-        plot._title(
+        style.add_title(
             picture,
-            table._clip(title, WIDEST),
+            grids.clip(title, WIDEST),
             "Grey diamonds are published"
             + (", grey bands the tolerance around them, stated before the runs" if judged else "")
             + ". Dots are our means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
@@ -53,7 +55,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
 
 
 def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
-    entry = stats.metric(panel[0].ours)
+    entry = metrics.metric(panel[0].ours)
     for place, finding in enumerate(panel):
         _line(axis, place, finding)
     many = len({finding.source for finding in panel}) > 1
@@ -67,7 +69,7 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
     # A difference in the last printed digit shall not look large.
     half = max(half, 50 * 10.0**-entry.digits)
     axis.set_xlim(middle - half, middle + half)
-    axis.set_title(table._clip(metric, WIDEST))
+    axis.set_title(grids.clip(metric, WIDEST))
     axis.set_xlabel(f"{'-' if panel[0].sign < 0 else ''}{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
@@ -75,8 +77,8 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
 
 def _label(finding: Finding, many: bool) -> str:
     """The row's title, or its name where that is too long; and the source, where the panel has several."""
-    name = table._clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
-    return f"{name}\n{table._clip(short_source(finding), LONGEST)}" if many else name
+    name = grids.clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
+    return f"{name}\n{grids.clip(short_source(finding), LONGEST)}" if many else name
 
 
 def _ends(finding: Finding) -> list[float]:
@@ -110,7 +112,7 @@ def _line(axis: "Axes", place: int, finding: Finding) -> None:
             list(finding.values.values()), [place] * summary.n, s=16, facecolor="white", edgecolor=colour, zorder=6
         )
     axis.scatter(summary.mean, place, s=46, color=colour, zorder=7, linewidth=0)
-    digits = stats.metric(finding.ours).digits
+    digits = metrics.metric(finding.ours).digits
     axis.text(
         1.012,
         place,

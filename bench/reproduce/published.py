@@ -3,23 +3,28 @@
 Adding a table touches no code: CONTRIBUTING.md describes the format. This module reads and checks one, without torch.
 """
 
-import contextlib
 import csv
-import hashlib
 import io
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import record, stats, suite
+from bench import settings
+from bench.disk import files
 from bench.errors import UsageError
-from bench.suite import Budget, DataChoice, Measure, Suite, Variant, hint, section
+from bench.records.notes import origin_of
+from bench.settings import Budget, Measure, section
+from bench.stats import metrics
+from bench.suites import suite
+from bench.suites.suite import DataChoice, Suite, Variant
+from bench.text import cut, hint, printable, printable_json
 
 SHIPPED = Path(__file__).parents[1] / "published"
+HOME = Path("results") / "reproduce"
 # What a table may have, from the cheapest to the dearest: the first that it has is its default.
 PROFILES = ("short", "medium", "full")
 COLUMNS = ("row", "metric", "value", "stderr", "ours", "sign", "source", "read")
@@ -191,7 +196,7 @@ class Table:
             variants=tuple(variants),
             datasets=(self.dataset,),
             timeout_min=self.timeout_min,
-            throughput=suite.Clock(blocks=0),
+            throughput=settings.Clock(blocks=0),
         )
 
 
@@ -213,14 +218,14 @@ def load(name: str) -> Table:
             known = hint(name, [*shipped, "results"])
             raise UsageError(f"unknown table {name!r}, and no path of a .toml file: {known}")
         # Its texts will stand on a terminal and on pages.
-        recipe_text = record.read_text(path)
-        recipe = record._printable(tomllib.loads(recipe_text))
+        recipe_text = files.read_text(path)
+        recipe = printable_json(tomllib.loads(recipe_text))
     # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"table {path} cannot be read: {error}") from error
     figures_path = path.with_suffix(".csv")
     try:
-        text = record.read_text(figures_path)
+        text = files.read_text(figures_path)
     except (OSError, ValueError) as error:
         raise UsageError(f"the figures {figures_path} cannot be read: {error}") from error
     try:
@@ -229,7 +234,7 @@ def load(name: str) -> Table:
         raise UsageError(f"table {figures_path.name}: {error}") from error
     try:
         origin = origin_of("table", path, SHIPPED, [recipe_text, text])
-        return parse(record.cut(record.printable(path.stem)), recipe, figures, origin)
+        return parse(cut(printable(path.stem)), recipe, figures, origin)
     except UsageError as error:
         raise UsageError(f"table {path.name}: {error}") from error
 
@@ -256,13 +261,13 @@ def parse_figures(text: str) -> tuple[Figure, ...]:
 def _figure(line: dict[Any, Any]) -> Figure:
     if None in line or None in line.values():
         raise UsageError(f"it must have {len(COLUMNS)} columns")
-    line = {key: record.printable(value) for key, value in line.items()}
+    line = {key: printable(value) for key, value in line.items()}
     for key in ("row", "metric", "ours", "source", "read"):
         if not line[key].strip():
             raise UsageError(f"{key} is empty")
     if line["sign"] not in ("1", "-1"):
         raise UsageError(f"sign must be 1 or -1, got {line['sign']!r}")
-    if stats.metric(line["ours"]).theme == stats.OTHER:
+    if metrics.metric(line["ours"]).theme == metrics.OTHER:
         raise UsageError(f"ours must be one of our figures, see docs/metrics.md, got {line['ours']!r}")
     stderr = _number("stderr", line["stderr"]) if line["stderr"] else None
     if stderr is not None and stderr < 0:
@@ -287,41 +292,6 @@ def _number(key: str, text: str) -> float:
     if not abs(value) <= MOST:
         raise UsageError(f"{key} must be a number of at most {MOST:g} either way, got {text!r}")
     return value
-
-
-def origin_of(kind: str, path: Path, shipped: Path, texts: Iterable[str]) -> dict[str, str]:
-    """What a note says of a table or a suite: the name of a shipped one; of a user's file its name, its content, and
-    where it lay, which is another place on another machine.
-
-    Args:
-        kind: `"table"` or `"suite"`.
-        path: of its TOML file.
-        shipped: the folder of those that have names.
-        texts: what its files hold.
-    """
-    if path.parent == shipped:
-        return {kind: path.stem}
-    content = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return {kind: path.name, "sha256": content, "path": str(path.resolve())}
-
-
-def find(note: Mapping[str, Any], kind: str, out: Path) -> str:
-    """The name, or the path, of the table or suite that a note in the folder `out` speaks of.
-
-    Raises:
-        UsageError: it is a user's file, which is neither where it lay nor in the folder.
-        KeyError: the note is of no such thing.
-    """
-    name = str(note[kind])
-    if not name.endswith(".toml"):
-        return name
-    then, here = Path(str(note.get("path", name))), out / Path(name).name
-    for path in (then, here):
-        with contextlib.suppress(OSError):  # a name that no disk has
-            if path.suffix == ".toml" and path.is_file():
-                return str(path)
-    files = f"{here.name} and {here.stem}.csv" if kind == "table" else here.name
-    raise UsageError(f"the runs in {out} are of {files}, not found in {then.parent}: put the same there, or into {out}")
 
 
 def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origin: Mapping[str, str]) -> Table:
@@ -360,7 +330,7 @@ def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origi
     for word in start:
         if word not in by_name:
             raise UsageError(f"start names the row {word!r}, which rows lacks: {hint(word, by_name)}")
-    minutes = suite.typed(Suite, "timeout_min", recipe.get("timeout_min", 24 * 60))
+    minutes = settings.typed(Suite, "timeout_min", recipe.get("timeout_min", 24 * 60))
     if not minutes > 0:
         raise UsageError(f"timeout_min must be above 0, got {minutes!r}")
     choice = _table(recipe, "dataset")
@@ -442,7 +412,7 @@ def _plan(layers: Mapping[str, Mapping[str, Any]]) -> Plan:
         seeds = layer.get("seeds", seeds)
         if isinstance(seeds, bool) or not isinstance(seeds, int):
             raise UsageError(f"{where}seeds must be a whole number, got {seeds!r}")
-        suite.check_seeds(f"{where}seeds", seeds)
+        settings.check_seeds(f"{where}seeds", seeds)
         explanation = _text(layer, "explanation", where) if "explanation" in layer else explanation
     _known(layer, _CHANGE, where)
     try:
@@ -493,3 +463,8 @@ def _texts(entry: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
         raise UsageError(f"{key} must be a list of texts")
     return value
+
+
+def folder(table: Table, profile: str) -> Path:
+    """Where the runs of a table's profile are kept unless another folder is named."""
+    return HOME / f"{table.name}-{profile}"

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import stats
-from bench.record import PROTOCOL, Cell, Record, standing
+from bench.records.names import canonical
+from bench.records.record import PROTOCOL, Cell, Record
+from bench.records.settle import standing
 from bench.reproduce.published import Figure, Row, Table, Tolerance
-from bench.table import canonical
+from bench.stats import intervals
 
 Verdict = Literal["agrees", "differs", "not comparable", "unverified source", "failed", "not run"]
 
@@ -56,9 +57,9 @@ class Finding:
     sign: int = 1
 
     @property
-    def summary(self) -> stats.Summary | None:
+    def summary(self) -> intervals.Summary | None:
         """Mean and interval over the ok seeds; None without a value."""
-        return stats.summarise(list(self.values.values())) if self.values else None
+        return intervals.summarise(list(self.values.values())) if self.values else None
 
     @property
     def difference(self) -> float | None:
@@ -93,7 +94,7 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
 
 
 def by_configuration(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
-    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `bench.record.standing`."""
+    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `settle.standing`."""
     found: dict[str, dict[int, Record]] = {}
     for record in sorted(filter(counts, records), key=standing):
         found.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = record
@@ -180,5 +181,5 @@ def _verdict(
         return "unverified source", "; ".join(part for part in (figure.read, reason) if part)
     if reason or tolerance is None:
         return "not comparable", reason
-    mean = stats.summarise(list(values.values())).mean
+    mean = intervals.summarise(list(values.values())).mean
     return judge(mean - figure.value, tolerance), ""

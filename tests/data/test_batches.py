@@ -261,7 +261,7 @@ def test_what_is_kept_is_what_would_be_read(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_process_that_cells_are_forked_from_keeps_their_data() -> None:
-    code = "import bench.preload; from bench import data; print(sorted(data._kept))"
+    code = "import bench.engines.preload; from bench import data; print(sorted(data._kept))"
     wanted = '[["digits", "dynamic"], ["no/such/file.npz", "none"], ["svhn", "none"]]'  # svhn is not to be had here
     nowhere = {"VAEBENCH_KEEP": wanted, "VAEBENCH_DATA": "/dev/null/nowhere"}
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True)

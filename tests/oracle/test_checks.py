@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 import torch
 
-from bench.measure import bounds, evidence
-from bench.oracle import checks, page, suite
+from bench.judge import bounds, evidence
+from bench.oracle import checks
+from bench.pages import oracle
+from bench.suites.oracle import parse
 from tests.oracle.tiny import TINY
 from variants.core import elbo
 
 
 @pytest.fixture
 def problem() -> checks.Problem:
-    return checks.Problem(suite.parse("tiny", TINY).cells("cpu")[0])
+    return checks.Problem(parse("tiny", TINY).cells("cpu")[0])
 
 
 def failed(found: checks.Checks) -> set[str]:
@@ -94,11 +96,11 @@ def test_an_estimate_that_is_no_number_does_not_pass() -> None:
     assert all(row["estimate"] is None and row["error"] is None for row in found.rows)
     # JSON has no NaN, and the page must still be written.
     assert not any(isinstance(v, float) and math.isnan(v) for row in found.rows for v in row.values())
-    assert len(page.failures([fake_record(found)])) == 3
+    assert len(oracle.failures([fake_record(found)])) == 3
 
 
 def fake_record(found: checks.Checks) -> dict[str, Any]:
-    return {"status": "ok", "cell": suite.parse("tiny", TINY).cells("cpu")[0], "checks": found.rows}
+    return {"status": "ok", "cell": parse("tiny", TINY).cells("cpu")[0], "checks": found.rows}
 
 
 def test_the_sides_of_a_bound() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import bench.data as data
-from bench import record, supervise
 from bench.data import files
+from bench.engines import local
 from bench.errors import MachineError
+from bench.records import record, store
 from tests import fake_records as fake
 from tests.data.test_files import put, redirect
 from tests.helpers import forget_plugins, install, simulated
@@ -38,7 +39,7 @@ def one_line(err: str) -> str:
 
 def records(out: Path) -> list[record.Record]:
     """All of a folder, and no file in it that is not whole."""
-    found, warnings = record.read_all(out)
+    found, warnings = store.read_all(out)
     assert warnings == []
     assert [path.name for path in out.rglob("*") if path.name.startswith(".")] == []
     return found
@@ -71,7 +72,7 @@ cp -r results disk/out && mount -o remount,ro disk || exit 99
 {shlex.join([*RUN, "disk/out"])} --set epochs=2; echo $? >> codes
 {shlex.join([*PROGRAM, "report", "disk/out"])}; echo $? >> codes
 diff -r results disk/out"""
-    record.write(folder / "results", fake.quality())
+    store.write(folder / "results", fake.quality())
     done = ended(mounting(folder / "disk", "size=20m", script), cwd=folder)
     assert (done.returncode, done.stdout) == (0, "")
     assert (folder / "codes").read_text(encoding="utf-8").split() == ["4", "4"]
@@ -162,7 +163,7 @@ def memory_of_a_cell(tmp_path: Path) -> Iterator[None]:
 
 def run_cells(names: list[str], out: Path) -> dict[str, tuple[str, str | None]]:
     told: dict[str, tuple[str, str | None]] = {}
-    supervise.run_cells(
+    local.run_cells(
         "quality",
         [simulated(name) for name in names],
         out,

@@ -28,20 +28,25 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bench.data as data
-from bench import execute, record, report, suite, table, weights
+from bench.cells import weights
 from bench.data import readers, user_file
 from bench.errors import BenchError, DataError, UsageError
-from bench.notebook import Notebook
-from bench.oracle import page
-from bench.oracle import suite as oracle
-from bench.reproduce import cost, published
+from bench.pages import beside, doubts, report, tables
+from bench.pages import oracle as oracle_page
+from bench.records import record, store
+from bench.records.notes import NOTE
+from bench.reproduce import cost, published, rewrite
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
+from bench.resume.notebook import Notebook
+from bench.stats import frame, groups
+from bench.suites import oracle, suite
+from bench.sweeps import configure
 from tests import fake_records as fake
+from tests.cells.test_weights import SOURCE, SPEC, TRAINING, model_of
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
 from tests.helpers import ROOT
 from tests.reproduce import tiny
-from tests.test_weights import SOURCE, SPEC, TRAINING, model_of
 from variants import registry
 
 MORE = int(os.environ.get("VAEBENCH_FUZZ", 0))
@@ -127,7 +132,7 @@ def toml(value: object) -> str:
 def test_settings(chosen: list[tuple[str, object, bool]]) -> None:
     typed = [f"{key}={toml(value) if quoted else value}" for key, value, quoted in chosen]
     try:
-        configured = execute.configure(SMALL, execute.parse_settings(typed))
+        configured = configure.configure(SMALL, configure.parse_settings(typed))
     except BenchError as error:
         refused(error)
     else:
@@ -300,10 +305,10 @@ def test_published_files(recipe: bytes, figures: bytes) -> None:
 def test_notes_of_what_is_reproduced(content: bytes) -> None:
     """The whole page, or a line and no file changed."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        path = Path(folder, reproduced.NOTE)
+        path = Path(folder, NOTE)
         path.write_bytes(content)
         try:
-            made = reproduced.rewrite(Path(folder))
+            made = rewrite.rewrite(Path(folder))
         except BenchError as error:
             refused(error)
             assert [each.read_bytes() for each in Path(folder).rglob("*")] == [content]
@@ -328,7 +333,7 @@ def test_records_of_a_published_table(made: dict[str, Any]) -> None:
         for name, each in (("a", record_of_a_table()), ("b", made)):
             (Path(folder) / "runs" / f"{name}.json").write_text(json.dumps(each), encoding="utf-8")
         reproduced.write(Path(folder), table, "short", table.rows)
-        cost.known(table.suite("short", table.rows).cells("cpu")[0], record.read_all(Path(folder))[0])
+        cost.known(table.suite("short", table.rows).cells("cpu")[0], store.read_all(Path(folder))[0])
 
 
 # --- data
@@ -486,16 +491,16 @@ def test_records(made: Any) -> None:
         (out / "runs").mkdir()
         (out / "runs" / f"{SOUND['id']}.json").write_text(json.dumps(SOUND), encoding="utf-8")
         (out / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
-        records, warnings = record.read_all(out)
+        records, warnings = store.read_all(out)
         assert SOUND in records
-        warnings += table.problems(records)
-        for dataset, own in table.by_dataset(records).items():
-            table.markdown(own, dataset)
-            table.csv(own)
-            table.latex(own, dataset)
-        table.terminal(records)
+        warnings += doubts.problems(records)
+        for dataset, own in groups.by_dataset(records).items():
+            tables.markdown(own, dataset)
+            frame.csv(own)
+            tables.latex(own, dataset)
+        tables.terminal(records)
         report._page(records, {}, {}, warnings, ([], []), [])
-        report.beside(records, RECORDS)
+        beside.beside(records, RECORDS)
         assert all("\n" not in line for line in warnings)
 
 
@@ -509,14 +514,14 @@ def test_oracle_records(made: Any) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         (Path(folder) / "runs").mkdir()
         (Path(folder) / "runs" / "changed.json").write_text(json.dumps(made), encoding="utf-8")
-        records, warnings = record.read_all(Path(folder), kinds=("oracle",))
+        records, warnings = store.read_all(Path(folder), kinds=("oracle",))
         if not records:  # nothing is written then
             return
-        page.summary(records)
-        page.failures(records)
-        page._csv(records)
-        page._markdown(records)
-        page._page(records, warnings, has_plot=False)
+        oracle_page.summary(records)
+        oracle_page.failures(records)
+        oracle_page._csv(records)
+        oracle_page._markdown(records)
+        oracle_page._page(records, warnings, has_plot=False)
 
 
 @fuzz(300)
@@ -526,7 +531,7 @@ def test_files_that_were_records(content: bytes) -> None:
         out = Path(folder)
         (out / "runs").mkdir()
         (out / "runs" / "b.json").write_bytes(content)
-        records, warnings = record.read_all(out)
+        records, warnings = store.read_all(out)
         assert records or warnings
         with contextlib.suppress(UsageError):  # of a later version
-            record.finished(out, "b")
+            store.finished(out, "b")

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import cli, record
-from bench.run import run_cell
+from bench.cells.run import run_cell
+from bench.cli import app
+from bench.records import record
 from tests.helpers import call, cell, simulated, throughput_cell
 
 
@@ -70,24 +71,24 @@ def test_pixels_that_are_all_the_same(tmp_path: Path, variant: str, overrides: d
 def test_a_diverged_cell_is_exit_code_1_and_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.plot.all_figures", lambda *_: [])
+    monkeypatch.setattr("bench.pages.figures.all_figures", lambda *_: [])
     out = tmp_path / "Größe und Maß"
     words = ["run", "quick", "--variants", "vanilla", "--datasets", "linear_gaussian", "--seeds", "1"]
     words += ["--device", "cpu", "--out", str(out), "--set", "blocks=0", "lr=1e4", "epochs=1", "train_size=1000"]
     words += ["nll_samples=0", "elbo_samples=1"]
     code, _, err = call(capsys, *words)
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert ": diverged, training loss is " in err.splitlines()[-1]
     # It would diverge again, and is not run again.
     code, _, err = call(capsys, *words)
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert "1 of 1 cells are finished" in err
 
 
 def test_a_torn_record_is_made_again_and_one_of_a_later_version_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.plot.all_figures", lambda *_: [])
+    monkeypatch.setattr("bench.pages.figures.all_figures", lambda *_: [])
     words = ["run", "quick", "--variants", "linear", "--datasets", "linear_gaussian", "--seeds", "2", "--device", "cpu"]
     words += ["--out", str(tmp_path), "--set", "blocks=0", "epochs=1", "train_size=1000", "nll_samples=0"]
     assert call(capsys, *words)[0] == 0

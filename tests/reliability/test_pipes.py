@@ -4,7 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
-from bench import record
+from bench.records import store
 from tests.helpers import install_misbehaving
 from tests.reliability.faults import PROGRAM, SUITE, ended
 
@@ -18,7 +18,7 @@ def test_a_run_whose_reader_leaves_goes_on_and_says_the_truth(tmp_path: Path) ->
     done = ended(["bash", "-c", f"({words}; echo $? > code) 2>&1 | true"], cwd=tmp_path, plugins=[plugins])
     assert (done.stdout, done.stderr) == ("", "")
     assert (tmp_path / "code").read_text(encoding="utf-8") == "1\n"
-    found, warnings = record.read_all(tmp_path / "out")
+    found, warnings = store.read_all(tmp_path / "out")
     assert {made["cell"]["variant"]: made["status"] for made in found} == {
         "dies": "error",
         "prints": "ok",

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from bench import outside, record, supervise
-from bench.run import run_cell
+from bench.cells.run import run_cell
+from bench.engines import local
+from bench.engines import plugins as asking
+from bench.records import store
 from tests.helpers import call, forget_plugins, install, simulated
 from tests.reliability.faults import SUITE, program
 
@@ -157,7 +159,7 @@ def test_no_plugin_spoils_a_neighbour_or_the_output(
         "SystemExit: not today",
         "dies_on_import": f"error, {lost}",
     }
-    found, warnings = record.read_all(tmp_path / "out")
+    found, warnings = store.read_all(tmp_path / "out")
     assert (len(found), warnings) == (len(names) + 1, [])
     # The same cells alone in this process give the same bytes.
     by_name = {made["cell"]["variant"]: made for made in found}
@@ -195,7 +197,7 @@ def test_a_plugin_cannot_give_itself_threads_or_another_number_type(
 def test_a_plugin_that_loops_for_ever_is_ended(tmp_path: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(plugins))
     told: list[Any] = []
-    supervise.run_cells(
+    local.run_cells(
         "quality",
         [simulated("spins")],
         tmp_path,
@@ -214,7 +216,7 @@ def test_listing_survives_what_plugins_do_on_import(
     on_import: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(on_import))
-    monkeypatch.setattr(outside, "PATIENCE_S", 5.0)
+    monkeypatch.setattr(asking, "PATIENCE_S", 5.0)
     forget_plugins(on_import)
     try:
         code, out, err = call(capsys, "list")

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from bench import cli, execute, suite
+from bench.cli import app
 from bench.errors import UsageError
-from bench.report import Report
+from bench.pages.page import Report
 from bench.reproduce import committed
 from bench.reproduce.published import Tolerance
+from bench.suites import suite
+from bench.sweeps import configure, execute
 from tests.helpers import BUDGET, MEASURE, ROOT, call
-from tests.test_merge import WITHOUT_TORCH
+from tests.records.test_merge import WITHOUT_TORCH
 
 SUITE = f"""
 seeds = 2
@@ -40,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = folder / "reference" / "mine"
     chosen = suite.load(str(path))
     done = execute.execute(
-        execute.configure(chosen, {"blocks": 0}), out, device="cpu", page=lambda out: Report(out, (), (), "")
+        configure.configure(chosen, {"blocks": 0}), out, device="cpu", page=lambda out: Report(out, (), (), "")
     )
     assert not done.failed
     return folder
@@ -108,7 +110,7 @@ def test_one_committed_seed_is_held_against_its_own_standard_error(folder: Path)
 
 
 def test_the_evidence_suite_is_checked_by_its_sandwich_and_its_gaps() -> None:
-    theirs, _ = committed.read_all(committed.report.REFERENCE / "evidence")
+    theirs, _ = committed.read_all(committed.builder.REFERENCE / "evidence")
     cells = suite.load("evidence").cells("cpu")
     own = {*committed.FIGURES[4:], "elbo_nats", "nll_is5000_nats"}
     for moved, verdict in ((0.0, "agrees"), (4.0, "differs")):
@@ -126,10 +128,10 @@ def test_the_evidence_suite_is_checked_by_its_sandwich_and_its_gaps() -> None:
 
 def test_what_rounding_was_seen_to_do_is_what_the_tolerance_says() -> None:
     """Of single runs, in standard errors of the committed runs of the same variant and seed."""
-    records, _ = committed.read_all(committed.report.REFERENCE / "quick")
+    records, _ = committed.read_all(committed.builder.REFERENCE / "quick")
     errors = {(r["cell"]["variant"], r["cell"].get("seed")): r["errors"] for r in records if r["kind"] == "quality"}
     moved = []
-    with (committed.report.REFERENCE / "rerun_of_quick.csv").open(encoding="utf-8", newline="") as file:
+    with (committed.builder.REFERENCE / "rerun_of_quick.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             for name, stated in errors[line["variant"], int(line["seed"])].items():
                 if then := line.get(f"{name}_then"):
@@ -144,7 +146,7 @@ def test_where_no_figure_is_judged_nothing_was_checked_and_the_run_fails(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(folder / "reference", tmp_path / "reference")
-    monkeypatch.setattr(committed.report, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(committed.builder, "REFERENCE", tmp_path / "reference")
     for path in (tmp_path / "reference" / "mine" / "runs").glob("*.json"):
         found = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(found | {"errors": {}}), encoding="utf-8")
@@ -153,7 +155,7 @@ def test_where_no_figure_is_judged_nothing_was_checked_and_the_run_fails(
     monkeypatch.setattr(committed.reproduce, "__kwdefaults__", {"seeds": None, "reference": tmp_path / "reference"})
     words = ["reproduce", "results", "--rows", str(folder / "mine.toml"), "--out", str(tmp_path / "out")]
     code, _, err = call(capsys, *words, "--device", "cpu")
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert err.splitlines()[-1] == (
         "vaebench: failed: suite mine: nothing was checked (5 figures: 5 not comparable); its page says why"
     )
@@ -178,7 +180,7 @@ def test_report_writes_the_same_page_again_without_torch(folder: Path, tmp_path:
     before = [(out / name).read_bytes() for name in names]
     (out / "README.md").unlink()
     program = (
-        f"from pathlib import Path; from bench import report; report.REFERENCE = Path({str(folder)!r}, 'reference')"
+        f"from pathlib import Path; from bench.pages import page; page.REFERENCE = Path({str(folder)!r}, 'reference')"
     )
     command = [
         sys.executable,
@@ -198,7 +200,7 @@ def test_report_of_a_suite_that_is_gone_is_one_line(tmp_path: Path, capsys: pyte
     for suite_name, words in (("gone", "unknown suite 'gone'"), ("oracle", "it checks the judge")):
         (tmp_path / "reproduced.json").write_text(json.dumps({"suite": suite_name}), encoding="utf-8")
         code, _, err = call(capsys, "report", tmp_path)
-        assert (code, err.count("\n")) == (cli.USAGE, 1)
+        assert (code, err.count("\n")) == (app.USAGE, 1)
         assert words in err
     assert [path.name for path in tmp_path.iterdir()] == ["reproduced.json"]
 
@@ -217,5 +219,5 @@ def test_every_committed_suite_still_has_its_runs() -> None:
     for name in ("quick", "standard", "rate_distortion", "evidence"):
         chosen = suite.load(name)
         keys = {committed.cell_key(cell) for cell in chosen.cells("cpu")}
-        records, _ = committed.read_all(committed.report.REFERENCE / name)
+        records, _ = committed.read_all(committed.builder.REFERENCE / name)
         assert keys <= {committed.cell_key(record["cell"]) for record in records if record["kind"] == "quality"}, name

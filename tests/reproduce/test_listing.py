@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import cli, record
 from bench import device as devices
+from bench.cli import app
+from bench.records import record, store
 from bench.reproduce import cost, listing, published
 from tests.helpers import call
 from tests.reproduce.tiny import RECIPE, write
@@ -47,9 +48,9 @@ def test_the_list_names_rows_time_and_what_is_computed(
     monkeypatch.chdir(tmp_path)
     out = Path("results") / "reproduce" / "tiny-short"
     for cell in table.suite("short", table.rows[:1]).cells("cpu")[:2]:
-        record.write(out, finished(cell, 120.0, devices.describe("cpu")))
+        store.write(out, finished(cell, 120.0, devices.describe("cpu")))
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu")
-    assert code == cli.OK
+    assert code == app.OK
     assert text.startswith("tiny: A tiny table (Nobody 2026)")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     first = lines.index("plain A linear model short 3 x 2 2 min 2/3 here")
@@ -66,7 +67,7 @@ def test_the_list_names_rows_time_and_what_is_computed(
 def test_a_broken_table_is_told_before_any_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, RECIPE.replace("title", "tilte", 1))
     code, out, err = call(capsys, "reproduce", str(path), "--list")
-    assert (code, out) == (cli.USAGE, "")
+    assert (code, out) == (app.USAGE, "")
     assert "did you mean 'title'?" in err
 
 

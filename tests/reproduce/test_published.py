@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import data, record
+from bench import data
+from bench.disk import files
 from bench.errors import UsageError
-from bench.execute import configure
 from bench.oracle.truth import Ppca, mean_log_prob, rate_distortion
 from bench.reproduce import published
 from bench.reproduce.published import Tolerance
-from bench.suite import Budget
+from bench.settings import Budget
+from bench.sweeps.configure import configure
 from tests.reproduce.tiny import FIGURES, RECIPE, write
 
 PROFILE = """budget = { epochs = 2, batch_size = 100, train_size = 200 }
@@ -125,7 +126,7 @@ def test_a_file_that_is_too_large_is_one_line(tmp_path: Path, ending: str, monke
     path = write(tmp_path)
     with path.with_suffix(ending).open("a", encoding="utf-8") as file:
         file.write(5000 * "\n")
-    monkeypatch.setattr(record, "LARGEST", 5000)
+    monkeypatch.setattr(files, "LARGEST", 5000)
     with pytest.raises(UsageError, match=rf"tiny\{ending} cannot be read: it is larger than 5,000 bytes"):
         published.load(str(path))
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, plot, record
-from bench.merge import merge
-from bench.reproduce import page, published
+from bench.cli import app
+from bench.pages.figures import style
+from bench.records import store
+from bench.records.merge import merge
+from bench.reproduce import page, published, rewrite
 from bench.reproduce.execute import reproduce
 from tests.helpers import call
 from tests.reproduce.tiny import RECIPE, write
@@ -32,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_disagreement_exits_with_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "reproduce", str(folder / "tiny.toml"), "--out", str(folder / "out"))
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert (
         "5 figures (1 of them repeat another row's run): 2 agree, 1 differs, 1 not comparable, 1 unverified source."
         in out
@@ -46,19 +48,19 @@ def test_a_disagreement_exits_with_1(folder: Path, capsys: pytest.CaptureFixture
 def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["reproduce", str(folder / "tiny.toml"), "--rows", "plain,twin", "--out", str(folder / "out")]
     code, out, err = call(capsys, *words)
-    assert code == cli.OK
+    assert code == app.OK
     assert "3 of 3 cells are finished" in err
     # What was run before of the other rows stays on the page, and does not fail this command.
     assert "1 differs" in out
     code, out, _ = call(capsys, *words, "--json")
-    assert code == cli.OK
+    assert code == app.OK
     (found,) = json.loads(out)
     assert (found["ran"], found["skipped"]) == (0, 3)
     assert [(line["row"], line["verdict"]) for line in found["figures"]] == [("plain", "agrees"), ("twin", "agrees")]
 
 
 def test_the_figures_are_those_of_the_records(folder: Path) -> None:
-    records = record.read_all(folder / "out")[0]
+    records = store.read_all(folder / "out")[0]
     elbos = [found["metrics"]["elbo_nats"] for found in records if found["cell"]["variant"] == "linear"]
     with (folder / "out" / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
@@ -103,7 +105,7 @@ def test_report_writes_the_same_page_again(folder: Path, capsys: pytest.CaptureF
     before = page.read_bytes()
     page.unlink()
     code, out, _ = call(capsys, "report", folder / "out")
-    assert code == cli.OK
+    assert code == app.OK
     assert "1 differs" in out
     assert page.read_bytes() == before
 
@@ -112,7 +114,7 @@ def test_report_of_a_table_that_is_gone_is_one_line(tmp_path: Path, capsys: pyte
     for text, words in (('{"table": "gone", "profile": "short"}', "unknown table 'gone'"), ("[", "cannot be read")):
         (tmp_path / "reproduced.json").write_text(text, encoding="utf-8")
         code, _, err = call(capsys, "report", tmp_path)
-        assert code == cli.USAGE
+        assert code == app.USAGE
         assert words in err
         assert err.count("\n") == 1
 
@@ -124,7 +126,7 @@ def test_report_after_merge_writes_the_reproduced_page(folder: Path, tmp_path: P
             shutil.copy(path, tmp_path / name / "runs")
         shutil.copy(folder / "out" / "reproduced.json", tmp_path / name)
     merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
-    assert page.rewrite(tmp_path / "c") is not None
+    assert rewrite.rewrite(tmp_path / "c") is not None
     assert (tmp_path / "c" / "README.md").read_bytes() == (folder / "out" / "README.md").read_bytes()
 
 
@@ -140,14 +142,14 @@ def test_a_folder_that_was_copied_elsewhere_is_reported_with_the_table_beside_it
     for gone in (note | {"path": "/no/where/tiny.toml"}, {"table": "/no/where/tiny.toml", "profile": "short"}):
         (tmp_path / "out" / "reproduced.json").write_text(json.dumps(gone), encoding="utf-8")
         code, _, err = call(capsys, "report", tmp_path / "out")
-        assert code == cli.USAGE
+        assert code == app.USAGE
         assert err == (
             f"vaebench: the runs in {tmp_path / 'out'} are of tiny.toml and tiny.csv, not found in /no/where: "
             f"put the same there, or into {tmp_path / 'out'}\n"
         )
         write(tmp_path / "out")
         page.unlink()
-        assert call(capsys, "report", tmp_path / "out")[0] == cli.OK
+        assert call(capsys, "report", tmp_path / "out")[0] == app.OK
         assert page.read_bytes() == before
         assert json.loads((tmp_path / "out" / "reproduced.json").read_text(encoding="utf-8")) == note | {
             "path": str((tmp_path / "out" / "tiny.toml").resolve())
@@ -180,19 +182,19 @@ def test_report_of_a_broken_note_is_one_line_and_writes_nothing(
 ) -> None:
     (tmp_path / "reproduced.json").write_bytes(content)
     code, _, err = call(capsys, "report", tmp_path)
-    assert (code, err.count("\n")) == (cli.USAGE, 1)
+    assert (code, err.count("\n")) == (app.USAGE, 1)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
 
 
 def test_report_of_a_name_that_no_disk_has_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capsys, "report", "x" * 5000)
-    assert (code, err.count("\n")) == (cli.USAGE, 1)
+    assert (code, err.count("\n")) == (app.USAGE, 1)
 
 
 def test_nothing_is_written_where_the_page_cannot_be_made(folder: Path, tmp_path: Path) -> None:
     table = published.load(str(folder / "tiny.toml"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot, "svg", lambda _: 1 / 0)
+        patch.setattr(style, "svg", lambda _: 1 / 0)
         shutil.copytree(folder / "out" / "runs", tmp_path / "runs")
         with pytest.raises(ZeroDivisionError):
             page.write(tmp_path, table, "short", table.rows)
@@ -202,7 +204,7 @@ def test_nothing_is_written_where_the_page_cannot_be_made(folder: Path, tmp_path
 def test_a_row_that_was_not_asked_for_is_named_as_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path)
     code, out, _ = call(capsys, "reproduce", str(path), "--rows", "twin", "--seeds", "1", "--out", str(tmp_path / "o"))
-    assert code == cli.OK
+    assert code == app.OK
     assert "1 figure: 1 agrees." not in out  # the figure of `plain` is of the same run
     assert "2 figures (1 of them repeat another row's run): 2 agree." in out
     assert "Not run: other." in (tmp_path / "o" / "README.md").read_text(encoding="utf-8")
@@ -212,7 +214,7 @@ def test_a_failed_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
     broken = RECIPE.replace("epochs = 2,", "epochs = 2, lr = 1e30,")
     words = ["reproduce", str(write(tmp_path, broken)), "--rows", "plain", "--seeds", "1", "--out", str(tmp_path / "o")]
     code, out, err = call(capsys, *words)
-    assert code == cli.FAILED_CELLS
+    assert code == app.FAILED_CELLS
     assert "failed: plain neg_elbo, twin elbo: diverged" in out
     assert "vaebench: failed: " in err
 
@@ -229,6 +231,6 @@ def test_a_failed_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
 )
 def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, *words)
-    assert (code, out) == (cli.USAGE, "")
+    assert (code, out) == (app.USAGE, "")
     assert line in err
     assert err.count("\n") == 1

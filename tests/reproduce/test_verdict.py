@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import record
+from bench.records import record
 from bench.reproduce import page, published
 from bench.reproduce.published import Table, Tolerance
 from bench.reproduce.verdict import Finding, findings, judge

@@ -193,7 +193,7 @@ def test_mixture_is_torchs_mixture(dtype: torch.dtype) -> None:
 
 
 def test_mixture_holds_no_tensor_of_points_components_and_dimensions() -> None:
-    from bench.measure.evidence import LargestTensor
+    from bench.judge.evidence import LargestTensor
 
     mixture, z = Mixture(normal(torch.randn(500, 40), torch.ones(500, 40))), torch.randn(100, 40)
     largest = LargestTensor()

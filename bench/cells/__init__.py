@@ -1,0 +1,1 @@
+"""One run in one process: prepare, train, judge, time, keep the weights."""

@@ -1,0 +1,60 @@
+"""What a run keeps to be looked at: reconstructions, samples, points on the latent plane."""
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from bench.data.batches import Data
+from variants.core import VAE
+
+# Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
+# the covariance of a posterior that has none in closed form.
+SHOWN, DRAWN, PLACED, MOMENT_DRAWS = 8, 32, 500, 512
+
+
+def artefacts_of(model: VAE, loaded: Data) -> bytes:
+    """Reconstructions, prior samples, and the two most active latent axes with each posterior's covariance on them."""
+    model.eval()
+    points, labels = next(loaded.eval_batches("test", PLACED, limit=min(PLACED, loaded.splits["test"])))
+    shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
+    q = model.infer(points)
+    mean = q.mean
+    axes = mean.var(0).topk(min(2, mean.shape[-1])).indices
+    covariance = _covariance(q)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        inputs=_pixels(shown),
+        reconstructions=_pixels(model.reconstruct(shown)),
+        samples=_pixels(model.sample(DRAWN)),
+        latent_mean=_numbers(mean[:, axes]),
+        latent_cov=_numbers(covariance[:, axes][:, :, axes]),
+        latent_axes=axes.cpu().numpy(),
+        labels=labels.cpu().numpy(),
+    )
+    return buffer.getvalue()
+
+
+def _covariance(q: Distribution) -> Tensor:
+    """`[B, D, D]`: in closed form, or where there is none that of draws."""
+    matrix: Tensor | None = getattr(q, "covariance_matrix", None)
+    if matrix is not None:
+        return matrix
+    try:
+        return q.variance.diag_embed()
+    except NotImplementedError:
+        z = q.sample(torch.Size([MOMENT_DRAWS]))
+        z = (z - z.mean(0)).movedim(0, -1)
+        return z @ z.mT / (MOMENT_DRAWS - 1)
+
+
+def _pixels(x: Tensor) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    return (x.clamp(0, 1) * 255).round().to("cpu", torch.uint8).numpy()
+
+
+def _numbers(x: Tensor) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    return x.to("cpu", torch.float32).numpy()

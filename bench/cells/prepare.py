@@ -1,0 +1,161 @@
+"""What is measured: a cell's data and its model, built, checked, and trained or given the weights it was trained to."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench import data, seeds
+from bench import device as devices
+from bench.cells import weights
+from bench.data.batches import Data
+from bench.judge.bounds import look
+from bench.records.record import Cell, Record
+from bench.resume import checkpoint
+from bench.resume.checkpoint import Checkpoint
+from bench.resume.sealed import Facts
+from bench.settings import Budget
+from bench.train.loop import Diverged, train
+from variants import registry
+from variants.core import VAE
+from variants.parts import part_names
+
+
+def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tuple[VAE, Data]:
+    """The data of a cell and its model with the initial weights of `seed`, both on its device; `result` is told what
+    they are.
+
+    Raises:
+        BenchError, registry.RegistryError: data that cannot be had, or no such variant.
+        TypeError, ValueError: the recipe returned no VAE, or one whose shapes are wrong.
+    """
+    torch.set_num_threads(cell["threads"])
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
+    device = cell["device"]
+    result["provenance"] |= {
+        "device_name": devices.describe(device),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    loaded = data.load(
+        cell["dataset"],
+        binarise=cell["binarise"],
+        train_size=train_size,
+        device=device,
+        **cell["data_options"],
+    )
+    result["provenance"]["data_sha256"] = loaded.checksum
+    model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
+    # Whatever the recipe did to what all of a process has in common.
+    torch.set_num_threads(cell["threads"])
+    torch.set_default_dtype(torch.float32)
+    if not isinstance(model, VAE):
+        raise TypeError(f"the recipe returned {type(model).__name__}, not a VAE")
+    result["model"] = part_names(model) | {
+        "support": model.likelihood.support,
+        "has_bound": model.has_bound,
+        "kl_method": None,
+        "latent": None,
+        "data_dims": loaded.spec.dims,
+    }
+    model.to(device)
+    with torch.no_grad(), seeds.stream(seed, "check", device):
+        _check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
+    return model, loaded
+
+
+def _check_shapes(model: VAE, x: Tensor) -> None:
+    """Refuse what broadcasting would let pass: a wrong shape gives numbers, but not the ones that they are called."""
+    terms, k, b = model.terms(x, 3), 3, len(x)
+    latent = terms.q.event_shape
+    expected = {
+        "z": (terms.z, (k, b, *latent)),
+        "log p(x|z)": (terms.log_px_z, (k, b)),
+        "the mean of p(x|z)": (model.decode(terms.z).mean, (k, *x.shape)),
+        "the loss": (model.loss(x), (b,)),
+    }
+    if model.has_bound:
+        expected |= {
+            "log p(z)": (terms.log_pz, (k, b)),
+            "log q(z|x)": (terms.log_qz_x, (k, b)),
+            "the KL": (terms.kl, (b,)),
+        }
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)} where {shape} belongs (K = {k}, B = {b})")
+
+
+def trained(
+    model: VAE,
+    loaded: Data,
+    cell: Cell,
+    result: Record,
+    on_epoch: Callable[[int], None],
+    on_note: Callable[[str], None],
+    kept: Path | None,
+) -> Facts:
+    """Train a model of `build`, or give it the weights that the same training left before.
+
+    Args:
+        model: with its initial weights.
+        loaded: its data.
+        cell: its configuration.
+        result: the record, told if the weights cannot be kept.
+        on_epoch: told the number of finished epochs after each.
+        on_note: told in one line why what was kept is not used.
+        kept: where the weights are kept; None keeps nothing.
+
+    Returns:
+        Of the training: its `curve`, `train_s` (seconds), `provenance` and `source`.
+
+    Raises:
+        Diverged: a number is no longer finite.
+    """
+    known = result["provenance"]
+    # What it was trained on is a file that may since have been replaced.
+    source = {
+        "code": known.get("training_sha256"),
+        "libraries": known.get("versions"),
+        "data": known["data_sha256"],
+    }
+    keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
+    running = Checkpoint(
+        checkpoint.path(kept) if kept else None,
+        # Half a training goes on to the same bytes only where it began; whole ones are measured elsewhere too.
+        source=source | {"hardware": [known["device_name"], known["matmul_precision"]]},
+        provenance={key: known.get(key) for key in keys},
+        on_note=on_note,
+    )
+    if kept and kept.exists():
+        try:
+            training = weights.read(kept, model, source)
+        except ValueError as error:
+            on_note(f"training starts anew, for the file of its kept weights {error}")
+        else:
+            running.close()  # a kill may have come between the two
+            return training
+    try:
+        curve = train(
+            model,
+            loaded,
+            Budget(**cell["budget"]),
+            look=partial(look, data=loaded),
+            seed=cell["seed"],
+            device=cell["device"],
+            precision=cell["precision"],
+            on_epoch=on_epoch,
+            checkpoint=running,
+        )
+    except Diverged:
+        running.close()  # it would diverge again
+        raise
+    training = {"curve": curve, "train_s": running.train_s, "provenance": running.provenance, "source": source}
+    if kept:
+        try:
+            weights.write(kept, model, training)
+            running.close()
+        except Exception as error:
+            # A full disk, or a state that is no tensor: what was trained can still be measured.
+            result["no_weights"] = f"{type(error).__name__}: {error}"
+    return training

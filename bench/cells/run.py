@@ -1,0 +1,142 @@
+"""One cell of a suite -> one Record: JSON in, JSON out. It knows no suite, no engine and no other cell."""
+
+import glob
+import hashlib
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import judge, seeds
+from bench.cells import clock, prepare, weights
+from bench.cells.pictures import artefacts_of
+from bench.errors import BenchError
+from bench.records import record, sources
+from bench.records.record import Cell, Record
+from bench.resume.notebook import Notebook
+from bench.settings import Budget, Clock, Measure
+from bench.train.loop import Diverged
+from variants import registry
+
+
+def run_cell(
+    kind: str,
+    cell: Cell,
+    provenance: dict[str, Any],
+    on_epoch: Callable[[int], None] = lambda _: None,
+    on_measured: Callable[[str, int, int], None] = lambda *_: None,
+    on_note: Callable[[str], None] = lambda _: None,
+    out: Path | None = None,
+) -> tuple[Record, bytes | None]:
+    """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
+
+    Args:
+        kind: `"quality"` (train and measure), `"throughput"`, or `"oracle"` (check the judge).
+        cell: its configuration, see `bench.suites.suite.Suite`.
+        provenance: where the code comes from, kept in the record.
+        on_epoch: told the number of finished epochs after each.
+        on_measured: told a measurement, how many of its batches are done, and how many there are.
+        on_note: told in one line what a user should know of while the cell runs.
+        out: results folder; trained weights are kept there, and found there if the cell was trained before, and so is
+            what a stopped cell had trained and measured.
+
+    Returns:
+        The record, and the artefacts (an npz archive of pictures and latent points) of a suite's first seed.
+    """
+    result = record.new(kind, cell, provenance)
+    artefacts = None
+    try:
+        if kind == "throughput":
+            _throughput(cell, result, on_note)
+        elif kind == "oracle":
+            from bench.oracle import checks
+
+            sources.check(cell["variant"], provenance)
+            checks.run(cell, result)
+        else:
+            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, out)
+        result["status"] = "ok"
+    except Diverged as error:
+        result |= {"status": "diverged", "reason": str(error)}
+    except (BenchError, registry.RegistryError) as error:
+        result |= {"status": "error", "reason": str(error)}
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split()) or "no message"
+        result |= {"status": "error", "reason": f"{type(error).__name__}: {text[:300]}"}
+        result["traceback"] = traceback.format_exc()
+    return result, artefacts
+
+
+def _quality(
+    cell: Cell,
+    result: Record,
+    on_epoch: Callable[[int], None],
+    on_measured: Callable[[str, int, int], None],
+    on_note: Callable[[str], None],
+    out: Path | None,
+) -> bytes | None:
+    seed, how = cell["seed"], Measure(**cell["measure"])
+    model, loaded = prepare.build(cell, result, seed, Budget(**cell["budget"]).train_size)
+    sources.check(cell["variant"], result["provenance"])
+    kept = weights.path(out, cell) if out else None
+    training = prepare.trained(model, loaded, cell, result, on_epoch, on_note, kept)
+    result["curve"] = training["curve"]
+    result["provenance"]["trained"] = training["provenance"]
+    started = time.perf_counter()
+    notebook = Notebook(_notes(kept, result, on_note), on_measured)
+    judgement = judge.evaluate(model, loaded, how, notebook)
+    result["timing"] = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
+    result["model"]["kl_method"] = judgement.kl_method
+    notebook.close()
+    broken = [name for name, value in judgement.metrics.items() if value is not None and not math.isfinite(value)]
+    if broken:
+        raise Diverged(f"not finite at evaluation: {', '.join(broken)}")
+    result |= {"metrics": judgement.metrics, "errors": judgement.errors, "latent": judgement.latent}
+    with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
+        x, _ = next(loaded.eval_batches("test", 1, limit=1))
+        result["model"]["latent"] = model.infer(x).event_shape.numel()
+        try:
+            return artefacts_of(model, loaded) if seed == 0 else None
+        except Exception as error:
+            # Pictures decorate a result, and must not cost it: a posterior may well have no variance in closed form.
+            result["no_pictures"] = f"{type(error).__name__}: {error}"
+            return None
+
+
+def _notes(kept: Path | None, result: Record, on_note: Callable[[str], None]) -> Path | None:
+    """Where a stopped measurement is kept. It is one of these weights by this code and these libraries: others are no
+    use, and go."""
+    if kept is None or not kept.exists():
+        return None
+    judge = json.dumps([result["provenance"].get(key) for key in ("code_sha256", "versions")], sort_keys=True)
+    digest = hashlib.sha256(kept.read_bytes() + judge.encode()).hexdigest()[:10]
+    own = kept.with_name(f"{result['id']}_{digest}.notes.json")
+    for other in kept.parent.glob(f"{glob.escape(result['id'])}_*.notes.json"):
+        if other != own:
+            on_note("measuring starts anew, for what was measured is of other weights, code or libraries")
+            other.unlink(missing_ok=True)
+    return own
+
+
+def _throughput(cell: Cell, result: Record, on_note: Callable[[str], None]) -> None:
+    model, loaded = prepare.build(cell, result, 0, None)
+    sources.check(cell["variant"], result["provenance"])
+    how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
+    wall, cpu = time.perf_counter(), time.thread_time()
+    with seeds.stream(0, "throughput", cell["device"]):
+        result["metrics"] = clock.throughput(
+            model, loaded, how, seed=0, device=cell["device"], precision=cell["precision"]
+        )
+    if cell["device"] == "cpu":
+        # This thread never waits for anything but the processor.
+        share = (time.thread_time() - cpu) / (time.perf_counter() - wall)
+        result["provenance"]["processor_share"] = share
+        if share < record.BUSY:
+            on_note(
+                f"this processor had other work: the speed is that of {share:.0%} of a core; repeat when it is idle"
+            )

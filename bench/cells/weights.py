@@ -1,0 +1,77 @@
+"""Trained weights, kept beside the records: what was trained once can be measured again, in other ways, at no cost of
+training."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from bench.records.record import PROTOCOL, Cell, subject
+from bench.resume import sealed
+from bench.resume.sealed import Facts
+from variants.core import VAE
+
+# All of a cell that training depends on; how it is measured afterwards is not part of it.
+TRAINING = (
+    "variant",
+    "overrides",
+    "dataset",
+    "data_options",
+    "binarise",
+    "seed",
+    "budget",
+    "device",
+    "threads",
+    "precision",
+)
+
+
+def path(out: Path, cell: Cell) -> Path:
+    """Where the weights of a cell are: a readable name, unique by a hash of all that training depends on."""
+    text = json.dumps([PROTOCOL, *(cell[key] for key in TRAINING)], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return out / "weights" / f"{subject(cell)}_s{cell['seed']}_{digest}.safetensors"
+
+
+def write(file: Path, model: VAE, training: Facts) -> None:
+    """Keep a model's parameters and buffers, and of its `training` the `curve`, `train_s` (seconds), `provenance` and
+    `source` (what it depended on beside the cell, see `read`).
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    sealed.write(file, model.state_dict(), training)
+
+
+def read(file: Path, model: VAE, source: Facts) -> Facts:
+    """Put kept weights into `model` and return what `write` was told of their training.
+
+    Args:
+        file: where `write` has put them.
+        model: the one to measure.
+        source: what its training would depend on now (JSON): code, libraries, data.
+
+    Raises:
+        ValueError: `model` is as it was, and to be trained: the file is cut off or damaged, its weights are another
+            model's, or another source was behind them. The text goes on after "the file".
+    """
+    tensors, training = sealed.read(file)
+    if not (
+        isinstance(training.get("source"), dict)
+        and sealed.is_origin(training.get("provenance"))
+        and "started" in training["provenance"]
+        and sealed.is_curve(training.get("curve"))
+        and training["curve"]
+        and sealed.is_number(training.get("train_s"))
+        and training["train_s"] >= 0
+    ):
+        raise ValueError("tells too little of their training")
+    sealed.check_source(training["source"], source)
+    own = model.state_dict()
+    if {n: (t.shape, t.dtype) for n, t in own.items()} != {n: (t.shape, t.dtype) for n, t in tensors.items()}:
+        raise ValueError("holds those of another model")
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
+        raise ValueError("holds some that are not finite")
+    model.load_state_dict(tensors)
+    return training

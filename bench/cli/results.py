@@ -1,0 +1,54 @@
+"""Commands on folders of results: report, merge."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bench.cli.app import OK, Json, app, print_json
+
+
+@app.command(name="report")
+def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = False) -> int:
+    """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
+    from bench.pages import oracle, report
+    from bench.pages.page import reference_of
+    from bench.reproduce.rewrite import rewrite
+
+    if (reproduced := rewrite(folder)) is not None:
+        written = reproduced
+    elif oracle.holds_only_oracle(folder):
+        written = oracle.write(folder)
+    else:
+        written = report.write(folder, reference=reference_of(folder, folder.resolve().name))
+    if json:
+        print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
+    else:
+        print(written.terminal)
+    return OK
+
+
+@app.command
+def merge(
+    folders: Annotated[tuple[Path, ...], Parameter(name="DIR", negative="", consume_multiple=True)],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Results folder to merge into, new or not; what it holds is kept.")],
+    json: Json = False,
+) -> int:
+    """Copy the records of results folders into one, and name what is there twice or differs. Needs no torch.
+
+    Of records of one cell with different figures both are kept and one counts: a finished one, of these the one started
+    last. Trained weights are not copied.
+    """
+    from bench.records.merge import merge
+
+    done = merge(folders, out)
+    if json:
+        print_json({"out": str(out), "copied": done.copied, "notes": done.lines})
+        return OK
+    for line in done.lines:
+        print(line)
+    print(f"{done.copied} records copied into {out}; their tables and plots: vaebench report {shlex.quote(str(out))}")
+    return OK

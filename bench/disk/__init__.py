@@ -1,0 +1,1 @@
+"""Whole files, and who may write in a folder."""

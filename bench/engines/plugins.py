@@ -1,0 +1,87 @@
+"""Questions to plugins, asked in a process of its own: their code may exit, hang, or change what its process has."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
+
+from bench.engines.processes import end_with_supervisor
+from bench.errors import BenchError
+
+# Seconds in which one answer must come: long enough to import whatever a plugin needs.
+PATIENCE_S = 60.0
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Silent(Generic[Answer]):
+    """No answer, and why: one line."""
+
+    reason: str
+
+
+def each(
+    function: Callable[..., Answer], questions: Sequence[tuple[Any, ...]], patience_s: float | None = None
+) -> "list[Answer | Silent[Answer]]":
+    """`function(*question)` for each question, in order, in another process; in a new one after each that dies.
+
+    Args:
+        function: of a module; it, the questions and the answers are pickled.
+        questions: its arguments.
+        patience_s: seconds for each answer; by default `PATIENCE_S`.
+
+    Raises:
+        BenchError: which the function raised.
+    """
+    answers: list[Answer | Silent[Answer]] = []
+    while len(answers) < len(questions):
+        answers += _some(function, questions[len(answers) :], PATIENCE_S if patience_s is None else patience_s)
+    return answers
+
+
+def _some(
+    function: Callable[..., Answer], questions: Sequence[tuple[Any, ...]], patience_s: float
+) -> "list[Answer | Silent[Answer]]":
+    """Answers as far as one process gives them, and a silence if it gives no more."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_answer, args=(theirs, function, questions), daemon=True)
+    process.start()
+    theirs.close()
+    answers: list[Answer | Silent[Answer]] = []
+    try:
+        ours.recv()  # it has started; what comes next is the plugin's time
+        while len(answers) < len(questions):
+            if not ours.poll(patience_s):
+                return [*answers, Silent(f"no answer in {patience_s:g} seconds")]
+            given = ours.recv()
+            if isinstance(given, BenchError):
+                raise given
+            answers.append(given)
+    except (EOFError, ConnectionError):
+        process.join(5)
+        code = process.exitcode
+        how = f"was killed by signal {-code}" if code and code < 0 else f"exited with code {code}"
+        return [*answers, Silent(f"its process {how}")]
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    return answers
+
+
+def _answer(pipe: Connection, function: Callable[..., Any], questions: Sequence[tuple[Any, ...]]) -> None:
+    """In the other process."""
+    end_with_supervisor()  # also where the plugin never comes back
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to handle, and ends this process with it
+    os.dup2(2, 1)  # what a plugin prints is no result
+    pipe.send(None)
+    for question in questions:
+        try:
+            pipe.send(function(*question))
+        except BenchError as error:
+            pipe.send(error)

@@ -1,0 +1,270 @@
+"""The judge. Every reported figure comes from here: from `Terms` with beta = 1, in nats per example, on examples that
+the model was not trained on, but for those whose names begin with `train_`. It never sees a training loss.
+docs/metrics.md defines each figure."""
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from bench import seeds
+from bench.data.batches import Data
+from bench.judge import evidence, gaps, representation, surgery
+from bench.judge.bounds import EVAL_BATCH, Scores, parameter_count, point_metrics, scores
+from bench.resume.notebook import Columns, Notebook
+from bench.settings import Measure
+from variants.core import VAE
+
+__all__ = ["EVAL_BATCH", "Judgement", "Scores", "evaluate", "parameter_count", "point_metrics", "scores"]
+
+SPLIT = "test"
+# Examples per entry of the notebook: work that a stopped measurement may lose.
+NOTED = {"nll": 100, "gaps": 50, "ais": 10}
+# Fresh draws for each ELBO and log p(x) where the gaps are measured.
+GAP_EVIDENCE = 500
+# Draws per step of that optimisation.
+GAP_SAMPLES = 8
+
+Error = dict[str, float | None]
+
+
+@dataclass
+class Judgement:
+    """What the judge says of one model.
+
+    Attributes:
+        metrics: figures by name, None where one does not apply.
+        errors: for some of them, by how much they may be off: `mc` is the Monte Carlo standard error for this model and
+            these examples, `test` the standard error of a mean over so many examples, as an estimate of the mean over
+            all that there might be; either None where it cannot be told.
+        latent: per latent axis `kl_per_dim` and `mean_variance`, and the number of `points`; empty without them.
+        kl_method: `"closed_form"`, `"monte_carlo"` or None.
+    """
+
+    metrics: dict[str, float | int | None]
+    errors: dict[str, Error] = field(default_factory=dict)
+    latent: dict[str, Any] = field(default_factory=dict)
+    kl_method: str | None = None
+
+
+def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None = None) -> Judgement:
+    """Everything that `measure` asks for, of a trained model on the test split.
+
+    Args:
+        model: left in evaluation mode.
+        data: on the model's device.
+        measure: what to measure, and how finely.
+        notebook: keeps what is done of the long measurements, and tells of their progress.
+    """
+    notebook = notebook or Notebook()
+    test = scores(model, data.eval_batches(SPLIT, EVAL_BATCH), samples=measure.elbo_samples, seed=seeds.JUDGE)
+    judgement = Judgement(metrics={**test.means(), **point_metrics(model, data, SPLIT)}, kl_method=test.kl_method)
+    if any(value is not None and not math.isfinite(value) for value in judgement.metrics.values()):
+        return judgement  # the model is broken, and no further figure would mean anything
+    if test.elbo is not None:
+        judgement.errors["elbo_nats"] = _error(test.elbo, test.elbo_var)
+    if measure.nll_samples:
+        _likelihood(judgement, model, data, measure, notebook, test)
+    if measure.mi_points:
+        _surgery(judgement, model, data, measure, notebook, test)
+    if measure.gap_points and measure.gap_split == "train":
+        _train_bounds(judgement, model, data, measure, notebook)
+    elif measure.gap_points:
+        _gaps(judgement, model, data, measure, notebook, test)
+    if measure.ais_points:
+        _sandwich(judgement, model, data, measure, notebook, test)
+    if measure.probe_points:
+        judgement.metrics |= representation.accuracies(model, data, measure.probe_points)
+    if measure.ssim_points:
+        judgement.metrics["ssim"] = representation.similarity(model, data, measure.ssim_points)
+    judgement.metrics["parameters"] = parameter_count(model)
+    return judgement
+
+
+def _error(values: Tensor, variances: Tensor | None) -> Error:
+    """Errors of the mean of `values` `[N]`, whose Monte Carlo variances are `variances` `[N]`.
+
+    The spread of the values over examples holds their Monte Carlo noise as well, which is taken out of `test`.
+    """
+    n = len(values)
+    mc = None if variances is None else variances.sum().item() / n**2
+    test = None if n < 2 else max(0.0, values.var().item() / n - (mc or 0.0))
+    return {"mc": None if mc is None else math.sqrt(mc), "test": None if test is None else math.sqrt(test)}
+
+
+def _each(notebook: Notebook, name: str, kind: str, data: Data, points: int | None, function: Any) -> Columns:
+    """A function of batches of x over so many evenly spaced test examples, None for all."""
+    batch, whole = NOTED[kind], data.splits[SPLIT]
+    batches = (x for x, _ in data.eval_batches(SPLIT, batch, limit=points))
+    total = math.ceil(min(points or whole, whole) / batch)
+    return notebook.each(f"{name}, {points or 'all'} points by {batch}", batches, function, total)
+
+
+def _likelihood(
+    judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook, test: Scores
+) -> None:
+    """log p(x) by importance sampling from q(z|x), and how far the ELBO is below it."""
+    k, points = measure.nll_samples, measure.nll_points
+    name = f"nll_is{k}_nats"
+    judgement.metrics |= {name: None, "inference_gap_nats": None, "bits_per_dim": None}
+    if test.elbo is None:
+        return
+    columns = _each(
+        notebook, f"NLL, K = {k}", "nll", data, points, partial(evidence.importance_weights, model, samples=k)
+    )
+    log_px = columns["log_px"]
+    gap = log_px - columns["elbo"]
+    if len(log_px) == len(test.elbo):
+        nll = -log_px.mean().item()
+        error = _error(log_px, columns.get("log_px_var"))
+    else:
+        nll, error = _whole(columns, gap, columns.get("gap_var"), test)
+    # On a continuous support log p(x) is a density, whose bits depend on the unit of x.
+    binary = model.likelihood.support == "binary"
+    judgement.metrics |= {
+        name: nll,
+        "inference_gap_nats": gap.mean().item(),
+        "bits_per_dim": nll / (data.spec.dims * math.log(2)) if binary else None,
+    }
+    judgement.errors |= {name: error, "inference_gap_nats": _error(gap, columns.get("gap_var"))}
+
+
+def _whole(columns: Columns, gap: Tensor, gap_var: Tensor | None, test: Scores) -> tuple[float, Error]:
+    """NLL of all N examples and its errors, from log p(x) - ELBO of n of them, `gap`.
+
+    The ELBO, known on all, is a control variate for log p(x). Over test sets the variance of the sum of its mean and
+    the gap's is Var(log p(x)) / N + Var(gap) (1/n - 1/N): two-phase sampling (Cochran 1977, section 12.6).
+    """
+    assert test.elbo is not None
+    n, whole = len(gap), len(test.elbo)
+    spread = None
+    if n > 1:
+        of_log_px, of_gap = (
+            max(0.0, values.var().item() - (0.0 if noise is None else noise.mean().item()))
+            for values, noise in ((columns["log_px"], columns.get("log_px_var")), (gap, gap_var))
+        )
+        spread = math.sqrt(of_log_px / whole + of_gap * (1 / n - 1 / whole))
+    mc = None
+    if gap_var is not None and test.elbo_var is not None:
+        mc = math.sqrt(test.elbo_var.sum().item() / whole**2 + gap_var.sum().item() / n**2)
+    return -(test.elbo.mean().item() + gap.mean().item()), {"mc": mc, "test": spread}
+
+
+def _surgery(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook, test: Scores) -> None:
+    """The KL as mutual information plus marginal KL, and axis by axis."""
+    judgement.metrics |= {"mutual_information_nats": None, "marginal_kl_nats": None}
+    if test.kl is None:
+        return
+    whole = data.splits[SPLIT]
+
+    def function(x: Tensor) -> Columns:
+        return surgery.mutual_information(model, x, (batch for batch, _ in data.eval_batches(SPLIT, EVAL_BATCH)))
+
+    points = min(measure.mi_points, whole)
+    batches = (x for x, _ in data.eval_batches(SPLIT, points, limit=points))
+    found = notebook.each(f"mutual information, {points} points", batches, function, 1)["mutual_information"]
+    information = found.mean().item()
+    judgement.metrics |= {
+        "mutual_information_nats": information,
+        "marginal_kl_nats": test.kl.mean().item() - information,
+    }
+    # Which examples were drawn from the split, and which z from their posteriors: both are the judge's choice.
+    error: Error = {"mc": math.sqrt(found.var().item() / points) if points > 1 else None, "test": None}
+    judgement.errors["mutual_information_nats"] = error
+    # A KL that is itself estimated has an error of its own, which is not known here.
+    judgement.errors["marginal_kl_nats"] = error if test.kl_method == "closed_form" else {"mc": None, "test": None}
+    if whole < 2:
+        return
+    axes = surgery.latent_axes(model, (batch for batch, _ in data.eval_batches(SPLIT, EVAL_BATCH)))
+    if axes is not None:
+        judgement.latent = {**axes, "points": whole}
+
+
+def _gaps(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook, test: Scores) -> None:
+    """What the best posterior of a family misses, and what amortisation adds to that."""
+    names = {
+        "inference_gap_optimised_nats": "inference",
+        "approximation_gap_nats": "approximation",
+        "amortisation_gap_nats": "amortisation",
+        "approximation_gap_diagonal_nats": "approximation_diagonal",
+        "approximation_gap_full_nats": "approximation_full",
+    }
+    judgement.metrics |= dict.fromkeys(["nll_optimised_nats", *names])
+    if test.elbo is None:
+        return
+    function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
+    title = f"gaps, {measure.gap_steps} steps of {GAP_SAMPLES}, {GAP_EVIDENCE} draws"
+    found = _each(notebook, title, "gaps", data, measure.gap_points, function)
+    nll, error = _whole(found, found["inference"], found["inference_var"], test)
+    judgement.metrics["nll_optimised_nats"], judgement.errors["nll_optimised_nats"] = nll, error
+    for name, column in names.items():
+        if column in found:
+            judgement.metrics[name] = found[column].mean().item()
+            judgement.errors[name] = _error(found[column], found[f"{column}_var"])
+
+
+def _train_bounds(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook) -> None:
+    """ELBO and log p(x) of the first training examples, of the encoder's posteriors and of the best of their family.
+
+    These examples were trained on: the figures stand beside published ones of such examples, and rank nothing.
+    """
+    names = {"train_elbo_nats": "elbo", "train_elbo_optimised_nats": "elbo_own", "train_nll_optimised_nats": "log_px"}
+    judgement.metrics |= dict.fromkeys(names)
+    if not model.has_bound:
+        return
+    function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
+    points, batch = min(measure.gap_points, data.splits["train"]), NOTED["gaps"]
+    total = math.ceil(points / batch)
+    whole = itertools.islice(data.eval_batches("train", batch), total)
+    batches = (x[: points - i * batch] for i, (x, _) in enumerate(whole))
+    title = f"gaps in training, {points} points by {batch}, {measure.gap_steps} steps of {GAP_SAMPLES}"
+    found = notebook.each(title, batches, function, total)
+    for name, column in names.items():
+        if column in found:
+            sign = -1 if name.startswith("train_nll") else 1
+            judgement.metrics[name] = sign * found[column].mean().item()
+            judgement.errors[name] = _error(found[column], found[f"{column}_var"])
+
+
+def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook, test: Scores) -> None:
+    """log p(x) of test examples from below, and that of simulated ones from both sides."""
+    names = ("nll_ais_nats", "ais_acceptance", "bdmc_lower_nats", "bdmc_upper_nats", "bdmc_gap_nats")
+    judgement.metrics |= dict.fromkeys(names)
+    if test.elbo is None:
+        return
+    chains, steps = measure.ais_chains, measure.ais_steps
+
+    def forward(x: Tensor) -> Columns:
+        # With the ELBO of the same examples, the control variate, from draws enough not to add to the error.
+        bound = evidence.importance_weights(model, x, GAP_EVIDENCE)
+        found = evidence.annealed(model, x, chains=chains, steps=steps)
+        return found | {"elbo": bound["elbo"], "elbo_var": bound["elbo_var"]}
+
+    def both_sides(x: Tensor) -> Columns:
+        simulated, z = evidence.simulate(model, len(x))
+        lower = evidence.annealed(model, simulated, chains=chains, steps=steps)
+        upper = evidence.reverse(model, simulated, z, chains=chains, steps=steps)
+        return {
+            f"{side}{key}": column
+            for side, found in (("lower_", lower), ("upper_", upper))
+            for key, column in found.items()
+        }
+
+    title, points = f"{chains} chains of {steps} steps", measure.ais_points
+    found = _each(notebook, f"AIS, {title}", "ais", data, points, forward)
+    gap_var = found["log_px_var"] + found["elbo_var"] if chains > 1 else None
+    nll, error = _whole(found, found["log_px"] - found["elbo"], gap_var, test)
+    judgement.metrics |= {"nll_ais_nats": nll, "ais_acceptance": found["acceptance"].mean().item()}
+    judgement.errors["nll_ais_nats"] = error
+    found = _each(notebook, f"BDMC, {title}", "ais", data, points, both_sides)
+    for side in ("lower", "upper"):
+        log_px, variance = found[f"{side}_log_px"], found.get(f"{side}_log_px_var")
+        judgement.metrics[f"bdmc_{side}_nats"] = log_px.mean().item()
+        judgement.errors[f"bdmc_{side}_nats"] = _error(log_px, variance)
+    gap = found["upper_log_px"] - found["lower_log_px"]
+    noise = found["upper_log_px_var"] + found["lower_log_px_var"] if chains > 1 else None
+    judgement.metrics["bdmc_gap_nats"] = gap.mean().item()
+    judgement.errors["bdmc_gap_nats"] = _error(gap, noise)

@@ -1,0 +1,137 @@
+"""The ELBO, its two terms, and what needs no sampling."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench import seeds
+from bench.data.batches import Data
+from variants.core import VAE, Terms, elbo
+
+# Examples per evaluation batch.
+EVAL_BATCH = 250
+# Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5.2: a unit is active if its posterior mean varies
+# over the data by more than this.
+ACTIVE_VARIANCE = 0.01
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per-example estimates, each `[N]` float64 on the CPU. `elbo` and `kl` are None for a model without a bound.
+
+    Attributes:
+        recon: E_q log p(x|z).
+        kl: KL(q(z|x) || p(z)).
+        elbo: their difference, with beta = 1.
+        elbo_var: Monte Carlo variance of each `elbo`; None without a bound, or where one draw tells nothing of it.
+        kl_method: `"closed_form"`, `"monte_carlo"`, or None without a bound.
+    """
+
+    recon: Tensor
+    kl: Tensor | None
+    elbo: Tensor | None
+    elbo_var: Tensor | None
+    kl_method: str | None
+
+    def means(self) -> dict[str, float | None]:
+        """Means over the N examples: `elbo_nats`, `recon_nats`, `kl_nats`."""
+        return {
+            "elbo_nats": _mean(self.elbo),
+            "recon_nats": _mean(self.recon),
+            "kl_nats": _mean(self.kl),
+        }
+
+
+def _mean(values: Tensor | None) -> float | None:
+    return None if values is None else values.mean().item()
+
+
+def _collect(parts: list[Tensor]) -> Tensor | None:
+    return torch.cat(parts).cpu().double() if parts else None
+
+
+def elbo_draws(terms: Terms) -> Tensor:
+    """What `elbo(terms)` averages over its K draws, `[K, B]`, less a KL in closed form, which has no error."""
+    return terms.log_px_z if terms.kl_method == "closed_form" else terms.log_weights
+
+
+def elbo_variance(terms: Terms) -> Tensor:
+    """Monte Carlo variance of `elbo(terms)`, `[B]`: that of its draws over K."""
+    draws = elbo_draws(terms)
+    return draws.var(0) / len(draws)
+
+
+@torch.no_grad()
+def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
+    """ELBO (beta = 1), reconstruction E_q log p(x|z) and KL of every example.
+
+    Args:
+        model: left in evaluation mode.
+        batches: pairs of x `[B, *shape]` and labels.
+        samples: posterior draws per example.
+        seed: draws come from its evaluation stream.
+    """
+    model.eval()
+    recon: list[Tensor] = []
+    kl: list[Tensor] = []
+    bound: list[Tensor] = []
+    variance: list[Tensor] = []
+    method = None
+    prior = model.prior()
+    with seeds.stream(seed, "evaluate", next(model.parameters()).device.type):
+        for x, _ in batches:
+            terms = model.terms(x, samples, prior)
+            recon.append(terms.log_px_z.mean(0))
+            if model.has_bound:
+                kl.append(terms.kl)
+                bound.append(elbo(terms))
+                method = terms.kl_method
+                if samples > 1:
+                    variance.append(elbo_variance(terms))
+    return Scores(
+        recon=torch.cat(recon).cpu().double(),
+        kl=_collect(kl),
+        elbo=_collect(bound),
+        elbo_var=_collect(variance),
+        kl_method=method,
+    )
+
+
+def look(model: VAE, data: Data) -> dict[str, float | None]:
+    """What training is handed of the validation split after each pass: `valid_elbo_nats`, `valid_recon_nats` and
+    `valid_kl_nats`, of one posterior sample per example. Its draws are the judge's own."""
+    valid = scores(model, data.eval_batches("valid", EVAL_BATCH), samples=1, seed=seeds.JUDGE)
+    return {f"valid_{name}": value for name, value in valid.means().items()}
+
+
+@torch.no_grad()
+def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int | None]:
+    """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`, of a model with
+    several layers of latents also those of each, `active_units_layer1` being the lowest."""
+    model.eval()
+    squared, count = 0.0, 0
+    means: list[Tensor] = []
+    layers: tuple[int, ...] = ()
+    for x, _ in data.eval_batches(split, EVAL_BATCH):
+        q = model.infer(x)
+        mean = q.mean
+        squared += (x - model.decode(mean).mean).cpu().double().square().sum().item()
+        count += x.numel()
+        means.append(mean.cpu().double())
+        layers = getattr(q, "layers", ())
+    active = torch.cat(means).var(0) > ACTIVE_VARIANCE
+    found = {"active_units": int(active.sum().item())}
+    for i, layer in enumerate(torch.split(active, list(layers)) if layers else ()):
+        found[f"active_units_layer{i + 1}"] = int(layer.sum().item())
+    # The threshold presumes a prior of unit scale, which a model without a density does not have.
+    units = {name: value if model.has_bound else None for name, value in found.items()}
+    return {"mse_per_pixel": squared / count} | units
+
+
+def parameter_count(model: VAE) -> int:
+    """Number of trainable scalars."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,1 @@
+"""Records -> pages: tables, figures and the words around them. No torch."""

@@ -1,0 +1,96 @@
+"""What a reader should doubt about records: one line each."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from bench.records.names import canonical, dataset_slug, device_type, row_name
+from bench.records.record import BUSY, Record
+from bench.stats.groups import UNKNOWN, age, groups, settings_of, value_of
+from bench.stats.speeds import conditions
+from bench.text import short
+
+
+def failures(records: Iterable[Record]) -> list[str]:
+    """One line for every run that is not ok, quality and throughput alike: what, which seed, status and reason."""
+    lines = []
+    for record in sorted(records, key=lambda record: str(record["id"])):
+        if record["status"] != "ok":
+            cell = record["cell"]
+            name = row_name(cell["variant"], cell.get("overrides") or {})
+            seed = f" seed {cell['seed']}" if "seed" in cell else " throughput"
+            reason = " ".join(str(record.get("reason") or "no reason recorded").split())
+            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record['status']}: {reason}")
+    return lines
+
+
+def problems(records: Sequence[Record]) -> list[str]:
+    """What a reader should doubt: mixed commits, protocols or data, runs that stand behind others, non-finite values.
+    One line each."""
+    lines = []
+    for group in groups(records):
+        for row in group.rows:
+            for record in row.ok:
+                for name in record["metrics"]:
+                    value = value_of(record, name)
+                    if value is not None and not math.isfinite(value):
+                        lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
+    lines += _overshadowed(records)
+    protocols = sorted({str(record.get("protocol")) for record in records})
+    if len(protocols) > 1:
+        lines.append(
+            f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
+        )
+    states = [code_states(record) for record in records]
+    commits = {commit for found in states for commit, _ in found}
+    if len(commits) > 1:
+        lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
+    if dirty := sum(any(dirty for _, dirty in found) for found in states):
+        lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
+    busy: dict[str, float] = {}
+    for record in records:
+        share, variant = (record.get("provenance") or {}).get("processor_share"), record["cell"]["variant"]
+        if share is not None and share < BUSY:
+            busy[variant] = min(share, busy.get(variant, share))
+    if busy:
+        names = ", ".join(f"{name} {share:.0%}" for name, share in busy.items())
+        lines.append(
+            f"speeds measured while the processor had other work (share of a core: {names}): "
+            "`vaebench throughput` measures again"
+        )
+    sums: dict[str, set[str]] = {}
+    for record in records:
+        if found := (record.get("provenance") or {}).get("data_sha256"):
+            sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
+    lines += [
+        f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
+        for name, found in sorted(sums.items())
+        if len(found) > 1
+    ]
+    return lines
+
+
+def _overshadowed(records: Iterable[Record]) -> list[str]:
+    """One line for each run that is not shown because a later one has its place in a table, with all settings that the
+    table knows alike; others, as the threads, differ."""
+    places: dict[str, list[Record]] = {}
+    for record in records:
+        cell = record["cell"]
+        if record["kind"] == "quality":
+            kind = [settings_of(record, ""), cell["seed"]]
+        else:
+            kind = [dataset_slug(cell), conditions(record)]
+        key = canonical([*kind, cell["variant"], cell.get("overrides") or {}, device_type(record)])
+        places.setdefault(key, []).append(record)
+    lines = []
+    for members in places.values():
+        *earlier, latest = sorted(members, key=age)
+        lines += [f"{old['id']} is not shown: {latest['id']} has its place, started last" for old in earlier]
+    return lines
+
+
+def code_states(record: Record) -> set[tuple[str, bool]]:
+    """Commit, short, and whether there were uncommitted changes: of the code that made the record, and, where it says
+    so, of that which trained the weights, for kept weights may be measured again by later code."""
+    source = record.get("provenance") or {}
+    sources = [source, source["trained"]] if source.get("trained") else [source]
+    return {(short(found.get("commit") or UNKNOWN), bool(found.get("dirty"))) for found in sources}

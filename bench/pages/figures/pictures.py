@@ -1,0 +1,134 @@
+"""Images that a run has kept: reconstructions and samples."""
+
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.disk.files import LARGEST
+from bench.pages.figures.style import add_title, house_style, new_figure
+from bench.records.record import Record
+from bench.stats.groups import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+Artefacts = Mapping[str, Mapping[str, np.ndarray]]
+
+
+def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """Read FOLDER/<id>.npz of every ok quality record that left one.
+
+    Returns:
+        id -> name -> array, and one line for every file that cannot be read.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    warnings = []
+    for record in records:
+        path = folder / f"{record['id']}.npz"
+        if record["kind"] == "quality" and record["status"] == "ok" and path.exists():
+            try:
+                with path.open("rb") as file, zipfile.ZipFile(file) as members:
+                    if (size := sum(member.file_size for member in members.infolist())) > LARGEST:
+                        raise ValueError(f"it would unpack to {size:,} bytes")
+                    file.seek(0)
+                    with np.load(file, allow_pickle=False) as arrays:
+                        found[record["id"]] = dict(arrays)
+            except Exception as error:  # a damaged zip raises anything from zipfile, zlib or numpy
+                warnings.append(f"cannot read {path.name} ({' '.join(str(error).split())}); its plots are left out")
+    return found, warnings
+
+
+def _pictures(rows: Sequence[Row], artefacts: Artefacts, name: str) -> list[tuple[Row, np.ndarray]]:
+    """Rows with images to show: the array `name`, `[N, H, W, 3]` uint8, of the first seed that left an artefact."""
+    found = []
+    for row in rows:
+        arrays = next((artefacts[record["id"]] for record in row.ok if record["id"] in artefacts), None)
+        if arrays is not None and name in arrays and (images := _as_rgb(arrays[name])) is not None:
+            found.append((row, images))
+    return found
+
+
+def _as_rgb(images: np.ndarray) -> np.ndarray | None:
+    """`[N, C, H, W]` with one or three channels -> `[N, H, W, 3]`; None for anything else, vectors for one."""
+    if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3):
+        return None
+    return np.repeat(images, 3 // images.shape[1], axis=1).transpose(0, 2, 3, 1)
+
+
+def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """`[N, H, W, 3]` -> one picture, `columns` wide, with thin white lines between the images."""
+    count, height, width, _ = images.shape
+    gap = max(1, height // 16)
+    lines = math.ceil(count / columns)
+    sheet = np.full((lines * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def reconstructions(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figure | None":
+    """Inputs above the mean reconstruction of every row; inputs are repeated where a row saw others."""
+    count = 10
+    lines: list[tuple[str, np.ndarray]] = []
+    shown: bytes | None = None
+    for row, images in _pictures(rows, artefacts, "reconstructions"):
+        inputs = _as_rgb(next(artefacts[r["id"]] for r in row.ok if r["id"] in artefacts)["inputs"])
+        if inputs is not None and inputs[:count].tobytes() != shown:
+            shown = inputs[:count].tobytes()
+            lines.append(("input", inputs[:count]))
+        lines.append((row.label, images[:count]))
+    if not lines:
+        return None
+    with house_style(grid=False):
+        figure = new_figure(9.5, 0.1 + 0.8 * len(lines))
+        panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
+        for axis, (label, images) in zip(panels, lines, strict=True):
+            axis.imshow(_mosaic(images, count), interpolation="nearest")
+            axis.set_anchor("W")
+            _bare(axis)
+            weight = "bold" if label == "input" else "normal"
+            axis.set_ylabel(label, rotation=0, ha="right", va="center", fontweight=weight, labelpad=8)
+        add_title(
+            figure,
+            f"Reconstructions: {where}",
+            "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed.",
+        )
+    return figure
+
+
+def samples(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figure | None":
+    """Decoded draws from the prior, a sheet per row."""
+    found = _pictures(rows, artefacts, "samples")
+    if not found:
+        return None
+    across = min(3, len(found))
+    down = math.ceil(len(found) / across)
+    with house_style(grid=False):
+        figure = new_figure(max(3.4 * across, 5.0), 2.1 * down)
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axis, (row, images) in zip(panels, found, strict=False):
+            axis.imshow(_mosaic(images[:32], 8), interpolation="nearest")
+            axis.set_title(row.label, fontsize=11)
+            _bare(axis)
+        for axis in panels[len(found) :]:
+            axis.set_visible(False)
+        add_title(
+            figure,
+            f"Samples from the prior: {where}",
+            "The decoder's mean for draws from p(z), first seed, not picked by eye.",
+        )
+    return figure
+
+
+def _bare(axis: "Axes") -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for edge in axis.spines.values():
+        edge.set_visible(False)

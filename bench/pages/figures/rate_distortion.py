@@ -1,0 +1,221 @@
+"""Rate against distortion, with lines of equal ELBO."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.pages.figures.bars import columns, where_of
+from bench.pages.figures.style import INK, QUIET, Style, add_title, house_style, new_figure
+from bench.records.names import row_name
+from bench.stats.groups import Group, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+# More names than this cannot stand beside their points without covering others: a legend takes their place.
+MOST_LABELS = 10
+
+
+def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
+    """Rate (KL) against distortion (negative reconstruction), with lines of equal ELBO; each seed a point.
+
+    Rows that differ in their override of beta alone are joined in its order, through their means over seeds.
+
+    Source: Alemi et al. 2018, arXiv:1711.00464.
+    """
+    points = {row: columns(row, "recon_nats", "kl_nats") * [-1, 1] for row in group.rows}
+    points = {row: place for row, place in points.items() if len(place)}
+    if not points:
+        return None
+    sweeps = _sweeps(list(points))
+    swept = {row: (name, beta) for name, members in sweeps.items() for beta, row in members}
+    everything = np.concatenate(list(points.values()))
+    low, high = everything.min(0), everything.max(0)
+    pad = 0.12 * np.maximum(high - low, 1.0)
+    with house_style(grid=False):
+        figure = new_figure(8.5, max(5.6, 0.8 + 0.22 * len(points)))
+        axis = figure.subplots()
+        axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
+        axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
+        _iso_elbo(axis)
+        obstacles = [everything]
+        for members in sweeps.values():
+            path = np.array([points[row].mean(0) for _, row in members])
+            axis.plot(path[:, 0], path[:, 1], color=looks[members[0][1].name].colour, linewidth=1.5, zorder=2)
+            # Names keep off the line as they do off the points.
+            steps = np.linspace(0, len(path) - 1, 40 * len(path))
+            obstacles.append(np.stack([np.interp(steps, range(len(path)), path[:, side]) for side in (0, 1)], axis=1))
+        names, handles = [], {}
+        crowded = len(points) - len(swept) > MOST_LABELS
+        for row, place in points.items():
+            name, beta = swept.get(row, (row.label, None))
+            look = looks[sweeps[name][0][1].name if beta is not None else row.name]
+            handles[name] = axis.scatter(
+                place[:, 0],
+                place[:, 1],
+                s=30,
+                marker=look.marker,
+                color=look.colour,
+                alpha=0.75,
+                linewidth=0,
+                zorder=3,
+            )
+            if beta is not None or not crowded:
+                names.append((row.label if beta is None else f"β = {beta:g}", place.mean(0), look.colour))
+        axis.set_xlabel("distortion: -log p(x|z) (nats per example), lower is better ←")
+        axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
+        note = (
+            "Each point is one seed on the test split. Grey lines join equal ELBO = -(rate + distortion); a line "
+            "further to the lower left is better, and along one line a model only trades rate for distortion."
+        )
+        if sweeps:
+            note += (
+                f" The coloured line{'s join' if len(sweeps) > 1 else ' joins'} the runs of {' and of '.join(sweeps)} "
+                "by the weight β of the KL in training, through the means over seeds."
+            )
+        add_title(figure, f"Rate and distortion: {where_of(group)}", note)
+        if crowded or len(sweeps) > 1:
+            shown = {name: handle for name, handle in handles.items() if crowded or name in sweeps}
+            axis.legend(
+                list(shown.values()),
+                list(shown),
+                loc="center left",
+                bbox_to_anchor=(1.01, 0.5),
+                frameon=False,
+                title="best ELBO first" if crowded else None,
+            )
+        if names:
+            _label_points(figure, axis, names, np.concatenate(obstacles))
+    return figure
+
+
+def _sweeps(rows: Sequence[Row]) -> dict[str, list[tuple[float, Row]]]:
+    """Rows that differ in their override of beta alone: what they share -> (beta, row) by rising beta, two or more."""
+    found: dict[str, list[tuple[float, Row]]] = {}
+    for row in rows:
+        overrides = json.loads(row.overrides)
+        beta = overrides.pop("beta", None)
+        if isinstance(beta, int | float):
+            device = row.label.removeprefix(row.name) if row.label.startswith(row.name) else ""
+            found.setdefault(row_name(row.variant, overrides) + device, []).append((float(beta), row))
+    return {name: sorted(members, key=lambda m: m[0]) for name, members in found.items() if len(members) > 1}
+
+
+def _iso_elbo(axis: "Axes") -> None:
+    """Straight lines rate + distortion = constant, each named where it leaves the plot."""
+    from matplotlib.ticker import MaxNLocator
+
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    for level in MaxNLocator(8).tick_values(left + bottom, right + top):
+        # The line enters at the top or the left edge and leaves at the bottom or the right edge.
+        start = max(left, level - top)
+        end = min(right, level - bottom)
+        if end - start < 0.04 * (right - left):
+            continue
+        axis.plot([start, end], [level - start, level - end], color="#d5d5d5", linewidth=1, zorder=1)
+        at_top = level - start >= top - 1e-9
+        axis.annotate(
+            f"{-level:g}",
+            (start, level - start),
+            xytext=(0, 3) if at_top else (4, -2),
+            textcoords="offset points",
+            ha="center" if at_top else "left",
+            va="bottom" if at_top else "top",
+            fontsize=9,
+            color=QUIET,
+            annotation_clip=False,
+        )
+    axis.annotate(
+        "lines of equal ELBO (nats)",
+        (1, 1),
+        xycoords="axes fraction",
+        xytext=(-4, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=9,
+        color=QUIET,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        zorder=2,
+    )
+
+
+def _label_points(
+    figure: "Figure", axis: "Axes", names: Sequence[tuple[str, np.ndarray, str]], points: np.ndarray
+) -> None:
+    """Name every cloud of points where its text covers no other text or line and the fewest points.
+
+    Args:
+        names: label, centre of its cloud, colour.
+        points: `[n, 2]`, every point of the plot, and of its lines so many that no name fits between them.
+    """
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    window = axis.get_window_extent(renderer)
+    scale = figure.dpi / 72
+    dots = axis.transData.transform(points)
+    # Boxes are [left, bottom, right, top] in pixels; the names of the ELBO lines are there already.
+    boxes = np.array([text.get_window_extent(renderer).extents for text in axis.texts]).reshape(-1, 4)
+    leaders = np.zeros((0, 2))
+
+    def inside(places: np.ndarray, frames: np.ndarray, margin: float) -> int:
+        """How often a place `[n, 2]` lies in a box `[m, 4]`."""
+        spots = places[:, None]
+        return int(np.sum(np.all((spots > frames[:, :2] - margin) & (spots < frames[:, 2:] + margin), axis=-1)))
+
+    for name, centre, colour in names:
+        anchor = axis.transData.transform(centre)
+        probe = axis.text(centre[0], centre[1], name, fontsize=10)
+        size = np.array(probe.get_window_extent(renderer).size)
+        probe.remove()
+        best: tuple[float, np.ndarray, np.ndarray, bool] | None = None
+        for radius in (16, 24, 36, 50, 66, 84, 104, 126, 150, 180):
+            # A place costs at least its radius, so a free place close by ends the search.
+            if best is not None and best[0] <= radius:
+                break
+            for angle in np.linspace(0, 2 * np.pi, 32, endpoint=False):
+                end = anchor + radius * scale * np.array([np.cos(angle), np.sin(angle)])
+                leftward = bool(np.cos(angle) < 0)
+                corner = end - size * np.array([leftward, 0.5])
+                box = np.concatenate([corner, corner + size])
+                leader = np.linspace(anchor, end, 25)
+                out = box[0] < window.x0 or box[1] < window.y0 or box[2] > window.x1 or box[3] > window.y1
+                gap = 2 * scale
+                hits = np.all((boxes[:, :2] - gap < box[2:]) & (boxes[:, 2:] + gap > box[:2]), axis=1)
+                price = (
+                    1000 * out
+                    + 500 * int(hits.sum())
+                    + 60 * min(inside(leaders, box[None], gap), 5)
+                    + 60 * min(inside(leader, boxes, gap), 5)
+                    + 80 * inside(dots, box[None], 4 * scale)
+                    + radius
+                )
+                if best is None or price < best[0]:
+                    best = (price, box, leader, leftward)
+        assert best is not None
+        _, box, leader, leftward = best
+        boxes = np.concatenate([boxes, box[None]])
+        leaders = np.concatenate([leaders, leader])
+        axis.annotate(
+            name,
+            (centre[0], centre[1]),
+            xytext=tuple((leader[-1] - anchor) / scale),
+            textcoords="offset points",
+            fontsize=10,
+            color=INK,
+            ha="right" if leftward else "left",
+            va="center",
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.9,
+                "shrinkA": 0,
+                "shrinkB": 4,
+                "relpos": (1 if leftward else 0, 0.5),
+            },
+            zorder=4,
+        )

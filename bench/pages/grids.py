@@ -1,0 +1,130 @@
+"""Headers and cells -> Markdown, LaTeX and terminal tables, and texts that are safe in each of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.stats import intervals
+from bench.text import DASH
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed cell; `best` if it is to be marked."""
+
+    text: str
+    best: bool = False
+
+
+Grid = tuple[list[str], list[list[Cell]]]
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with thousands separators and fixed decimals; a dash for None."""
+    return DASH if value is None else f"{value:,.{digits}f}"
+
+
+def spread(summary: intervals.Summary | None, digits: int) -> str:
+    """`"-101.20 ± 0.35"`; a dash for the half-width with fewer than 3 seeds, for all without a value."""
+    if summary is None:
+        return DASH
+    return f"{number(summary.mean, digits)} ± {number(summary.half_width, digits)}"
+
+
+def markdown_grid(grid: Grid) -> str:
+    """A Markdown table, marked cells in bold."""
+    headers, lines = grid
+    rows = [list(map(markdown_text, headers)), ["---", *["---:"] * (len(headers) - 1)]]
+    rows += [[f"**{markdown_text(c.text)}**" if c.best else markdown_text(c.text) for c in line] for line in lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def markdown_text(text: str) -> str:
+    """Escape what Markdown would read as markup."""
+    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+
+def latex_grid(grid: Grid, caption: str) -> str:
+    """A LaTeX table with its caption, marked cells in bold."""
+    headers, lines = grid
+    body = [
+        " & ".join(f"\\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text) for c in line) + r" \\"
+        for line in lines
+    ]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_text(caption)}}}",
+            r"\resizebox{\linewidth}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
+            r"\toprule",
+            " & ".join(latex_text(header) for header in headers) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    DASH: "--",
+}
+
+
+def latex_text(text: str) -> str:
+    """Escape what LaTeX would read as markup, and set a leading minus as a minus."""
+    escaped = "".join(_LATEX.get(letter, letter) for letter in text)
+    return re.sub(r"(?<![\w.-])-(?=\d)", r"$-$", escaped)
+
+
+TERMINAL_WIDTH = 120
+# Of one table or list on a terminal or on a page that holds several; the files that it names have all.
+MOST_LINES = 50
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    rest = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"... and {rest:,} more"] if rest > 0 else list(lines)
+
+
+def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:
+    """A plain-text table, marked cells with a star; last columns that do not fit are left out, all but three."""
+    headers, lines = grid
+    cells = [[clip(cell.text, 40) + ("*" if cell.best else " ") for cell in line] for line in lines]
+    sizes = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    while len(sizes) > 3 and sum(sizes) + 2 * (len(sizes) - 1) > width:
+        sizes.pop()
+    rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
+    return "\n".join([_line(headers, sizes), rule, *(_line(line, sizes) for line in cells)])
+
+
+def clip(text: str, width: int) -> str:
+    """The beginning of `text`, in a width."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def wrap(text: str, width: int) -> str:
+    """`text` in lines of a width."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    first = cells[0].ljust(sizes[0])
+    rest = [cell.rjust(size) for cell, size in zip(cells[1:], sizes[1:], strict=False)]
+    return "  ".join([first, *rest]).rstrip()

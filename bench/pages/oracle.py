@@ -1,0 +1,344 @@
+"""Records of the oracle suite -> a table, a plot and a page that explains them. Needs no torch."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.disk.files import write_bytes
+from bench.errors import UsageError
+from bench.pages.grids import Cell, Grid, markdown_grid, markdown_text, number, text_grid
+from bench.pages.origins import origin_lines
+from bench.pages.page import Report
+from bench.records.record import ORACLE, Record
+from bench.records.store import read_all
+from bench.text import DASH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = ("part", "quantity", "truth", "estimate", "error", "standard_error", "low", "high", "passed")
+# Checks that the summary shows, by the start of their names: header -> name.
+SUMMARY = {
+    "ELBO full": "ELBO, full posterior",
+    "ELBO diagonal": "ELBO, diagonal posterior",
+    "IWAE-10": "IWAE-10, widened posterior",
+    "IS": "importance sampling, widened posterior",
+    "AIS": "AIS",
+}
+
+
+def holds_only_oracle(out: Path) -> bool:
+    """Whether the records in a results folder are all of this suite."""
+    return bool(read_all(out, kinds=(ORACLE,))[0]) and not read_all(out)[0]
+
+
+def name(record: Record) -> str:
+    """`"d 16, k 3, noise 0.1, orthogonal"`."""
+    o = record["cell"]["data_options"]
+    return f"d {o['d']}, k {o['k']}, noise {o['noise']:g}, {'' if o['orthogonal'] else 'not '}orthogonal"
+
+
+def verdict(record: Record) -> str:
+    """`"44 of 44 checks passed"`, or why there are none."""
+    if record["status"] != "ok":
+        return f"{record['status'].upper()}, {record['reason']}"
+    passed = sum(check["passed"] for check in record["checks"])
+    return f"{passed} of {len(record['checks'])} checks passed"
+
+
+def failures(records: Sequence[Record]) -> list[str]:
+    """One line for every check that did not pass, and for every problem that gave none."""
+    lines = []
+    for record in records:
+        if record["status"] != "ok":
+            lines.append(f"{name(record)}: {record['status']}, {record['reason']}")
+        lines += [
+            f"{name(record)}: {check['part']}, {check['quantity']}: error {_signed(check['error'])}, "
+            f"allowed {check['rule']}" + (f", SE {check['standard_error']:.2g}" if check["standard_error"] else "")
+            for check in record.get("checks", [])
+            if not check["passed"]
+        ]
+    return lines
+
+
+def write(out: Path) -> Report:
+    """Read OUT/runs and write OUT/tables, OUT/plots and OUT/README.md; each file is replaced in one step.
+
+    Raises:
+        UsageError: OUT holds no records of this suite.
+        MachineError: a file cannot be written.
+    """
+    from bench.pages.figures import style
+
+    records, warnings = read_all(out, kinds=(ORACLE,))
+    if not records:
+        raise UsageError(f"no records of the oracle suite in {out}; run `vaebench run oracle --out {out}` first")
+    records = sorted(records, key=lambda r: (sorted(r["cell"]["data_options"].items()), r["id"]))
+    files: list[Path] = []
+
+    def save(path: Path, content: bytes) -> None:
+        write_bytes(path, content)
+        files.append(path)
+
+    save(out / "tables" / "oracle.csv", _csv(records).encode())
+    save(out / "tables" / "oracle.md", _markdown(records).encode())
+    ok = [record for record in records if record["status"] == "ok"]
+    if ok:
+        picture = figure(ok)
+        save(out / "plots" / "oracle.png", style.png(picture))
+        save(out / "plots" / "oracle.svg", style.svg(picture))
+    save(out / "README.md", _page(records, warnings, bool(ok)).encode())
+    headers, lines = summary(records)
+    # Side by side they are wider than a terminal.
+    halves = [[0, *range(1, 6)], [0, *range(6, len(headers))]]
+    grids = [([headers[i] for i in half], [[line[i] for i in half] for line in lines]) for half in halves]
+    blocks = [*(text_grid(grid) for grid in grids), "\n".join(_conclusions(records))]
+    terminal = "\n\n".join(blocks) + "\n"
+    if warnings:
+        terminal += "\n" + "\n".join(f"warning: {line}" for line in warnings) + "\n"
+    return Report(out, tuple(files), tuple(warnings), terminal)
+
+
+def summary(records: Sequence[Record]) -> Grid:
+    """One line a problem: log p(x) of its points, the error of each estimate of it, gaps, trained models, verdict."""
+    headers = ["problem", "log p(x)", *SUMMARY, "gap exact", "measured", "PPCA", "trained", "checks passed"]
+    lines = []
+    for record in records:
+        checks = record.get("checks", [])
+
+        def find(part: str, start: str, key: str = "estimate", checks: Any = checks) -> str:
+            found = next((c for c in checks if c["part"] == part and c["quantity"].startswith(start)), None)
+            if found is None or found[key] is None:
+                return DASH
+            error = found["standard_error"] if key == "estimate" else None
+            return f"{found[key]:.3f}" + ("" if error is None else f" ± {error:.3f}")
+
+        cells = [
+            name(record),
+            find("estimate", "AIS", "truth"),
+            *(find("estimate", start) for start in SUMMARY.values()),
+            find("estimate", "approximation gap, diagonal", "truth"),
+            find("estimate", "approximation gap, diagonal"),
+            find("trained", "ELBO, diagonal", "truth"),
+            find("trained", "ELBO, diagonal"),
+            f"{sum(c['passed'] for c in checks)}/{len(checks)}" if checks else record["status"],
+        ]
+        lines.append([Cell(cell) for cell in cells])
+    return headers, lines
+
+
+def _conclusions(records: Sequence[Record]) -> list[str]:
+    """What the checks say, largest errors first."""
+    checks = [check for record in records for check in record.get("checks", [])]
+    passed = sum(check["passed"] for check in checks)
+    lines = [f"{passed} of {len(checks)} checks passed."]
+    closed = [abs(c["error"]) for c in checks if c["part"] == "closed form" and c["error"] is not None]
+    if closed:
+        lines.append(f"Closed forms: the largest of {len(closed)} errors is {max(closed):.1e} nats (allowed 1e-9).")
+    scores = [abs(score) for c in checks if c["rule"] == "4 SE" and (score := _score(c)) is not None]
+    if scores:
+        lines.append(f"Unbiased estimates: the largest of {len(scores)} errors is {max(scores):.1f} standard errors.")
+    below = [c["error"] for c in checks if c["part"] == "trained" and c["quantity"].startswith("ELBO") and c["error"]]
+    if below:
+        lines.append(f"Trained linear VAEs: at most {-min(below):.4f} nats below the PPCA optimum (allowed 0.05).")
+    return lines + [f"FAILED: {line}" for line in failures(records)]
+
+
+def _score(check: dict[str, Any]) -> float | None:
+    """Error in standard errors; None where there is no sampling error."""
+    if not check["standard_error"] or check["standard_error"] < 1e-6 or check["error"] is None:
+        return None
+    return float(check["error"] / check["standard_error"])
+
+
+def _side(check: dict[str, Any]) -> str | None:
+    """An arrow to the side on which more than 4 standard errors are allowed; None for what is right on average."""
+    if check["part"] != "estimate":
+        return None
+    words = {"at most": "←", "below": "←", "at least": "→", "above": "→"}
+    return next((arrow for word, arrow in words.items() if word in check["rule"]), None)
+
+
+def _signed(error: float | None) -> str:
+    return "not finite" if error is None else f"{error:+.2g}"
+
+
+def _csv(records: Sequence[Record]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    options = ("d", "k", "noise", "orthogonal")
+    writer.writerow([*options, "status", *COLUMNS])
+    for record in records:
+        problem = [record["cell"]["data_options"][key] for key in options] + [record["status"]]
+        for check in record.get("checks", []) or [{}]:
+            writer.writerow(problem + [check.get(column) for column in COLUMNS])
+    return buffer.getvalue()
+
+
+def _grid(record: Record) -> Grid:
+    headers = ["", "quantity", "truth", "estimate", "error", "SE", "error / SE", "allowed", ""]
+    lines, part = [], None
+    for c in record["checks"]:
+        score = _score(c)
+        cells = [
+            c["part"] if c["part"] != part else "",
+            c["quantity"],
+            number(c["truth"], 4),
+            number(c["estimate"], 4),
+            _signed(c["error"]),
+            DASH if c["standard_error"] is None else f"{c['standard_error']:.2g}",
+            DASH if score is None else f"{score:+.1f}",
+            c["rule"],
+            "ok" if c["passed"] else "FAILED",
+        ]
+        part = c["part"]
+        lines.append([Cell(cell, best=not c["passed"]) for cell in cells])
+    return headers, lines
+
+
+def _markdown(records: Sequence[Record]) -> str:
+    blocks = []
+    for record in records:
+        blocks.append(f"**{markdown_text(name(record))}**: {markdown_text(verdict(record))}.")
+        if record["status"] == "ok":
+            blocks.append(markdown_grid(_grid(record)))
+    return "\n\n".join(blocks) + "\n"
+
+
+READING = (
+    "The data are drawn from x = Wz + m + noise, z standard normal: d data dimensions, k latents, noise a variance. "
+    "log p(x), the posterior, the best diagonal posterior and the rate-distortion curve are known in closed form, and "
+    "so is the maximum of the likelihood (probabilistic PCA). All figures are nats per example.",
+    "**closed form**: no sampling. The suite's own core and judge, evaluated at known parameters, against formulas "
+    "that share no code with them; allowed 1e-9 in float64.",
+    "**estimate**: Monte Carlo. SE is the standard error of the mean over examples: the spread of the errors, each "
+    "example against its own truth, over the square root of their number. An estimate that is right on average is "
+    "allowed 4 SE either way. The logarithm of an average of weights (importance sampling, AIS) lies below log p(x) on "
+    "average, and the reverse bound (BDMC upper) above it, so they are held to one side; the average of the weights "
+    "themselves is right on average for p(x), and the ratio to p(x) is held to both sides.",
+    "The widened posterior is the true one with twice its covariance: the expectation of IWAE-K is then a known "
+    "integral, so IWAE-K has a truth of its own below log p(x).",
+    "Where the weights of the diagonal posterior have no variance, the ratio of its p(x) is not checked: no standard "
+    "error describes it.",
+    "**trained**: the variant `linear`, trained by the suite's own loop, evaluated without sampling on the training "
+    "data, for which the optimum is a statement. It must not lie above the optimum.",
+    "**rate-distortion**: the encoder alone is optimised for the beta objective under the true decoder, then measured "
+    "by the judge: KL (rate) and minus the reconstruction (distortion).",
+)
+
+
+def _page(records: Sequence[Record], warnings: Sequence[str], has_plot: bool) -> str:
+    blocks = [
+        "# The judge against the truth",
+        "Generated by `vaebench run oracle` from the records in [`runs/`](runs). Do not edit.",
+        "\n".join(f"- {markdown_text(line)}" for line in _conclusions(records)),
+    ]
+    if warnings:
+        blocks += ["## Warnings", "\n".join(f"- {markdown_text(line)}" for line in warnings)]
+    blocks.append(markdown_grid(summary(records)))
+    blocks.append(
+        "True mean log p(x) of the test points, and what the judge measured for it ± its standard error: the ELBO of "
+        "the true and of the best diagonal posterior, IWAE and importance sampling (IS) from a posterior that is too "
+        "wide, and annealed importance sampling (AIS); the diagonal posterior's gap, exact and measured; the PPCA "
+        "optimum on the training data, and the ELBO of the linear VAE trained on them. "
+        "[All checks with their errors](tables/oracle.md), also as [CSV at full precision](tables/oracle.csv)."
+    )
+    if has_plot:
+        blocks.append("![errors of the estimates, and rate-distortion curves](plots/oracle.png)")
+    blocks += ["## How to read this", "\n".join(f"- {line}" for line in READING)]
+    blocks += ["## Where the numbers come from", "\n".join(f"- {line}" for line in _sources(records))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _sources(records: Sequence[Record]) -> list[str]:
+    """Commit, versions, devices and day of the runs."""
+    devices = {f"{r['cell']['device']} ({r['provenance'].get('device_name', 'unknown')}, float64)" for r in records}
+    return origin_lines([found["provenance"] for found in records], f"devices: {', '.join(sorted(devices))}")
+
+
+def figure(records: Sequence[Record]) -> "Figure":
+    """Left: every estimate's error in standard errors. Right: exact rate-distortion curves and measured points."""
+    from bench.pages.figures import style
+
+    quantities = list(
+        dict.fromkeys(
+            check["quantity"]
+            for record in records
+            for check in record["checks"]
+            if _score(check) is not None and check["part"] == "estimate"
+        )
+    )
+    with style.house_style():
+        picture = style.new_figure(13.5, 1.2 + 0.27 * len(quantities))
+        left, right = picture.subplots(1, 2, width_ratios=[1.15, 1])
+        styles = [style.Style(style.COLOURS[i % 10], style.MARKERS[i % 7]) for i in range(len(records))]
+        _errors(left, records, quantities, styles)
+        _curves(right, records, styles)
+        handles, labels = right.get_legend_handles_labels()
+        right.legend(handles, labels, loc="upper right", title="problem", alignment="left", framealpha=1)
+        failed = len(failures(records))
+        style.add_title(
+            picture,
+            "The judge against the truth: " + (f"{failed} CHECKS FAILED" if failed else "all checks passed"),
+            "Left: error of each estimate in its own standard errors, a point per problem; in the shaded band (4) it "
+            "agrees with the truth. Hollow points may leave it to the side of the arrow: bounds by any amount, gaps "
+            "by 0.02 nats, which a local optimum that is not quite reached may cost. "
+            "Right: rate against distortion of the linear Gaussian model. Lines are exact; points are encoders "
+            "optimised for beta = 0.1 (top) to 10 (bottom) and measured by the judge.",
+        )
+    return picture
+
+
+def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], styles: Sequence[Any]) -> None:
+    reach = 6.0
+    axis.axvspan(-4, 4, color="#eef3f7", zorder=0)
+    axis.axvline(0, color="#888888", linewidth=1, zorder=1)
+    for i, (record, style) in enumerate(zip(records, styles, strict=True)):
+        offset = 0.3 * ((i + 0.5) / len(records) * 2 - 1)
+        for check in record["checks"]:
+            score = _score(check)
+            if check["part"] != "estimate" or score is None:
+                continue
+            place = quantities.index(check["quantity"]) + offset
+            bound = _side(check) is not None
+            shown = math.copysign(min(abs(score), reach - 0.2), score)
+            axis.plot(
+                shown,
+                place,
+                marker=style.marker if abs(score) < reach else ("<" if score < 0 else ">"),
+                markersize=5.5,
+                color=style.colour,
+                markerfacecolor="white" if bound else style.colour,
+                linestyle="none",
+                zorder=3,
+            )
+    sides = {c["quantity"]: _side(c) for record in records for c in record["checks"]}
+    labels = [" ".join(filter(None, (q, sides[q]))) for q in quantities]
+    axis.set_yticks(range(len(quantities)), labels, fontsize=9)
+    axis.set_ylim(len(quantities) - 0.4, -0.6)
+    axis.set_xlim(-reach, reach)
+    axis.set_xlabel("error / standard error")
+    axis.set_title("estimates")
+
+
+def _curves(axis: "Axes", records: Sequence[Record], styles: Sequence[Any]) -> None:
+    for record, style in zip(records, styles, strict=True):
+        found = record["rate_distortion"]
+        axis.plot([p[1] for p in found["exact"]], [p[2] for p in found["exact"]], color=style.colour, linewidth=1.5)
+        axis.plot(
+            [p[1] for p in found["measured"]],
+            [p[2] for p in found["measured"]],
+            marker=style.marker,
+            color=style.colour,
+            linestyle="none",
+            markersize=7,
+            label=name(record),
+        )
+    axis.set_ylim(top=1.45 * max(p[2] for record in records for p in record["rate_distortion"]["exact"]))
+    axis.set_xlabel("distortion: -log p(x|z) (nats per example)")
+    axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
+    axis.set_title("rate and distortion")

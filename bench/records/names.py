@@ -1,0 +1,51 @@
+"""Texts about a record: names of rows, of data sets and of files, and the canonical form of its settings."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.records.record import Record
+from bench.text import LONGEST, cut
+
+
+def row_name(variant: str, overrides: Record) -> str:
+    """`"vanilla"`, or `"vanilla (latent=50, network=conv)"`."""
+    if not overrides:
+        return variant
+    return f"{variant} ({', '.join(f'{key}={value}' for key, value in sorted(overrides.items()))})"
+
+
+def device_type(record: Record) -> str:
+    """`"cuda"` for `"cuda:0"`."""
+    return str(record["cell"]["device"]).split(":")[0]
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys: equal settings give equal text."""
+    return _SORTED.encode(value)
+
+
+# `json.dumps` makes one at every call.
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
+def digest(value: Any) -> str:
+    """Eight hexadecimal digits of the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
+
+
+def dataset_slug(cell: Record) -> str:
+    """`"mnist-dynamic"`; data options follow as `-key=value`. Safe as part of a file name."""
+    # A data set may be a file of the user's: its path is no part of a name.
+    stem = Path(cell["dataset"]).stem
+    parts = [stem, str(cell["binarise"])] if cell.get("binarise") else [stem]
+    parts += [f"{key}={value}" for key, value in sorted((cell.get("data_options") or {}).items())]
+    return slug("-".join(parts))
+
+
+def slug(text: str) -> str:
+    """`text` as part of a file's name: nothing in it leads to another folder, and it is short enough for any disk."""
+    name = re.sub(r"[^\w.=-]+", "_", text)
+    return name if cut(name) == name else f"{cut(name, LONGEST - 9)}-{digest(text)}"

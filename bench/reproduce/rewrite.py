@@ -1,0 +1,37 @@
+"""The page of a folder of reproduced results, written anew for what was run in it."""
+
+import json
+from pathlib import Path
+
+from bench.disk.files import read_text
+from bench.errors import UsageError
+from bench.pages.page import Report
+from bench.records.notes import NOTE, find
+from bench.reproduce import committed
+from bench.reproduce.page import write
+from bench.reproduce.published import load
+
+
+def rewrite(out: Path) -> Report | None:
+    """Write the page of a folder anew, for what was run in it; None if it is no folder of `write`.
+
+    Raises:
+        UsageError: its table, or suite, is no longer there, or is broken.
+        MachineError: a file cannot be written.
+    """
+    path = out / NOTE
+    try:
+        if not path.is_file():
+            return None
+    except OSError as error:  # a name that no disk has, or a folder that may not be entered
+        raise UsageError(f"{out} cannot be read: {error.strerror}") from error
+    try:
+        note = json.loads(read_text(path))
+        profile = None if "suite" in note else str(note["profile"])
+        name = find(note, "suite" if profile is None else "table", out)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read: run `vaebench reproduce` again with --out {out}") from error
+    if profile is None:
+        return committed.rewrite(out, name)
+    published = load(name)
+    return write(out, published, published.profile(profile), ())

@@ -1,0 +1,1 @@
+"""What a stopped run keeps, in files that are refused if they are not whole."""

@@ -1,0 +1,1 @@
+"""Records -> comparison groups, means, intervals and verdicts. No torch."""

@@ -1,0 +1,96 @@
+"""Paired differences between the rows of comparison groups, and the sentence that says one."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.errors import UsageError
+from bench.records import names
+from bench.stats import intervals, metrics
+from bench.stats.groups import Group, Row, baseline_row
+from bench.stats.groups import groups as grouped
+from bench.stats.intervals import Comparison
+
+
+def sentence(comparison: Comparison, a: str, b: str, where: str, name: str = "elbo_nats") -> str:
+    """One plain sentence for one comparison.
+
+    Example: "full_covariance against vanilla on mnist-dynamic: ELBO -0.35 nats [-0.80, 0.10], P(better) 0.32, over 5
+    paired seeds: not distinguishable."
+    """
+    entry = metrics.metric(name)
+    head = f"{a} against {b} on {where}: {entry.label}"
+    if comparison.difference is None:
+        return f"{head}: no seed in common, not distinguishable."
+    unit = f" {entry.unit}" if entry.unit else ""
+    difference = f"{comparison.difference:+.{entry.digits}f}{unit}"
+    seeds = f"{comparison.n} paired seed{'s' if comparison.n > 1 else ''}"
+    chance = "" if comparison.p_better is None else f", P(better) {comparison.p_better:.2f},"
+    if comparison.low is None or comparison.high is None:
+        return f"{head} {difference}{chance} over {seeds}: too few seeds for an interval, not distinguishable."
+    interval = f"[{comparison.low:.{entry.digits}f}, {comparison.high:.{entry.digits}f}]"
+    return f"{head} {difference} {interval}{chance} over {seeds}: {comparison.verdict}."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of one variant against the baseline in one comparison group.
+
+    Attributes:
+        dataset: data set and binarisation.
+        variant: row label.
+        baseline: row label it is held against.
+        metric: metric name.
+        comparison: `intervals.Comparison` as a dictionary.
+        sentence: the same in plain words.
+    """
+
+    dataset: str
+    variant: str
+    baseline: str
+    metric: str
+    comparison: dict[str, Any]
+    sentence: str
+
+
+def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Difference]:
+    """Every row against the baseline variant's row on the same data and device, in every metric that is ranked.
+
+    A row of which every run failed before its model was built has no values, and nothing is said of it.
+
+    Raises:
+        UsageError: if a row with values stands in another comparison group than the baseline's, with what differs.
+    """
+    groups = grouped(records)
+    places = {row: group for group in groups for row in group.rows}
+    found = []
+    for group in groups:
+        for row in group.rows:
+            # Of all groups of the same data: one that may not be compared is refused, not passed over.
+            near = [other for other, home in places.items() if _data(home) == _data(group)]
+            base = baseline_row(near, baseline, row.device)
+            if base is None or row is base or not row.ok or not base.ok:
+                continue
+            home = places[base]
+            unequal = [key for key, value in group.settings.items() if home.settings[key] != value]
+            if unequal:
+                reasons = "; ".join(f"{key} {group.settings[key]!r}, not {home.settings[key]!r}" for key in unequal)
+                raise UsageError(
+                    f"{row.label} cannot be compared with {base.label} on {group.dataset}, they are in different "
+                    f"comparison groups: {reasons}; run both with the same settings"
+                )
+            for metric in group.metrics:
+                if metrics.metric(metric).ranked and row.values(metric) and base.values(metric):
+                    found.append(_difference(group.dataset, row, base, metric))
+    return found
+
+
+def _data(group: Group) -> str:
+    return names.canonical([group.settings[key] for key in ("dataset", "data_options", "binarise")])
+
+
+def _difference(dataset: str, row: Row, base: Row, metric: str) -> Difference:
+    higher = metrics.metric(metric).direction == "higher"
+    result = intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
+    words = sentence(result, row.label, base.label, dataset, metric)
+    return Difference(dataset, row.label, base.label, metric, asdict(result), words)

@@ -1,0 +1,107 @@
+"""Rows -> one table of plain numbers, and its CSV."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.records.names import canonical
+from bench.records.record import Record
+from bench.stats import metrics as known
+from bench.stats.groups import ERRORS, by_dataset, groups
+from bench.stats.speeds import Throughput, throughput
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def frame(records: Sequence[Record]) -> "pandas.DataFrame":
+    """One line per row with plain numbers: what the CSV holds.
+
+    Columns: the comparison group and all its settings; what the row is; runs ok and in total, with the statuses of the
+    rest; for every metric `_mean`, `_low`, `_high` (95 % interval over seeds), `_n` (seeds), `_seed_std`; where any
+    record states them `_mc_se` and `_test_se` (the judge's errors in one run); where the metric is ranked `_best`
+    (marked), and against the row that `baseline` names `_difference`, `_difference_low`, `_difference_high`,
+    `_p_better`; for every throughput metric and measuring condition `_median`, `_q1`, `_q3` over blocks. A cell that
+    does not apply is empty. Variants that were only timed follow with an empty group.
+    """
+    import pandas
+
+    found = groups(records)
+    metrics = [*known.ordered(name for group in found for name in group.metrics), "train_s"]
+    stated = {name for record in records for name in record.get("errors") or {}}
+    timings = {dataset: throughput(own, dataset) for dataset, own in by_dataset(records).items()}
+    names: dict[str, set[str]] = {}
+    lines: list[Record] = []
+    for group in found:
+        timed = timings[group.dataset]
+        names.setdefault(group.dataset, set()).update(row.name for row in group.rows)
+        for row in group.rows:
+            line: Record = {"group": group.id}
+            line |= {key: canonical(v) if isinstance(v, dict) else v for key, v in group.settings.items()}
+            line |= {
+                "label": row.label,
+                "variant": row.variant,
+                "overrides": row.overrides,
+                "device": row.device,
+            }
+            line |= {key: row.model.get(key) for key in ("network", "posterior", "prior", "likelihood", "objective")}
+            line |= {"ok": len(row.ok), "total": len(row.records), "count": row.count}
+            line |= {"seeds": " ".join(str(record["cell"]["seed"]) for record in row.records)}
+            base = group.baseline(row)
+            line["baseline"] = base.label if base else None
+            for name in metrics:
+                summary = row.summary(name)
+                line[f"{name}_mean"] = summary.mean if summary else None
+                line[f"{name}_low"] = summary.low if summary and not known.metric(name).cost else None
+                line[f"{name}_high"] = summary.high if summary and not known.metric(name).cost else None
+                line[f"{name}_n"] = summary.n if summary else 0
+                line[f"{name}_seed_std"] = summary.std if summary else None
+                if name in stated:
+                    line |= {f"{name}_{kind}_se": row.error(name, kind) for kind in ERRORS}
+                if known.metric(name).ranked:
+                    line[f"{name}_best"] = row.label in group.best.get(name, set())
+                    difference = group.difference(row, name)
+                    line[f"{name}_difference"] = difference.difference if difference else None
+                    line[f"{name}_difference_low"] = difference.low if difference else None
+                    line[f"{name}_difference_high"] = difference.high if difference else None
+                    line[f"{name}_p_better"] = difference.p_better if difference else None
+            lines.append(line | _timings(timed, row.name))
+    for dataset, timed in timings.items():
+        for name in timed.names:
+            if name not in names.get(dataset, set()):
+                cell = next(column[name] for column in timed.columns.values() if name in column)["cell"]
+                keys = ("dataset", "binarise", "variant")
+                only: Record = {key: cell[key] for key in keys}
+                only |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}
+                only |= {"label": name, "ok": 0, "total": 0, "count": "only timed"}
+                lines.append(only | _timings(timed, name))
+    return pandas.DataFrame(lines)
+
+
+def _timings(timed: Throughput, name: str) -> Record:
+    line: Record = {}
+    for condition, column in timed.columns.items():
+        slug = re.sub(r"\W+", "_", condition)
+        record = column.get(name)
+        if record is None:
+            continue
+        line[f"throughput_status_{slug}"] = record["status"]
+        for metric, value in record["metrics"].items():
+            if isinstance(value, dict):
+                line |= {f"{metric}_{slug}_{part}": value.get(part) for part in ("median", "q1", "q3")}
+            elif metric != "parameters":
+                line[f"{metric}_{slug}"] = value
+    return line
+
+
+def tame(value: Any) -> Any:
+    """`value` as a cell of a CSV file: no text in it is a formula to a spreadsheet."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
+def csv(records: Sequence[Record]) -> str:
+    """`frame` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
+    found = frame(records).rename(columns=tame)
+    texts = found.select_dtypes(exclude=["number", "bool"]).columns
+    found[texts] = found[texts].map(tame)
+    return str(found.to_csv(index=False, lineterminator="\n"))

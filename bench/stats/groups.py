@@ -1,0 +1,354 @@
+"""Records -> comparison groups and their rows.
+
+A comparison group holds the runs that may be compared: same data set and options, split, binarisation, likelihood
+support, protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the
+seeds. Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bench.records.names import canonical, dataset_slug, device_type, digest, row_name
+from bench.records.record import Record, machine
+from bench.stats import intervals, metrics
+
+UNKNOWN = "unknown"
+# The variant whose row the columns of differences hold the others against, where a group has one.
+BASELINE = "vanilla"
+# The judge's own errors in a record: Monte Carlo, and the choice of test examples.
+ERRORS = ("mc", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The runs of one variant, with one set of overrides, on one device type, in one group.
+
+    Args:
+        label: what the row is called; distinct within its group.
+        name: the label without the device.
+        variant: registered name.
+        overrides: canonical JSON of the overrides.
+        device: device type, `"cpu"` or `"cuda"`.
+        records: one record per seed, sorted by seed.
+    """
+
+    label: str
+    name: str
+    variant: str
+    overrides: str
+    device: str
+    records: tuple[Record, ...]
+
+    @cached_property
+    def ok(self) -> list[Record]:
+        """The records whose status is ok, sorted by seed."""
+        return [record for record in self.records if record["status"] == "ok"]
+
+    @property
+    def failed(self) -> list[Record]:
+        """All other records, sorted by seed."""
+        return [record for record in self.records if record["status"] != "ok"]
+
+    @property
+    def model(self) -> Record:
+        """The first non-empty description of the model, empty if every run failed before there was one."""
+        return next((record["model"] for record in self.records if record.get("model")), {})
+
+    @property
+    def count(self) -> str:
+        """`"5/5 ok"`, or `"3/5 ok (1 diverged, 1 timeout)"`."""
+        text = f"{len(self.ok)}/{len(self.records)} ok"
+        statuses = Counter(record["status"] for record in self.failed)
+        return text + (f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})" if statuses else "")
+
+    def values(self, metric: str) -> dict[int, float]:
+        """Seed -> value over the ok runs; null and non-finite values are left out (`problems` names the latter).
+
+        Empty for a time where the runs are of several machines: the mean of two machines' times is nobody's.
+        """
+        if metric not in self._values:
+            found = {record["cell"]["seed"]: value_of(record, metric) for record in self.ok}
+            if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
+                found = {}
+            kept = {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
+            self._values[metric] = kept
+        return self._values[metric]
+
+    @cached_property
+    def _values(self) -> dict[str, dict[int, float]]:
+        """What `values` found: every table asks again, and a row may have thousands of seeds."""
+        return {}
+
+    def summary(self, metric: str) -> intervals.Summary | None:
+        """Mean and interval over the ok seeds, None where the metric does not apply."""
+        values = self.values(metric)
+        return intervals.summarise(list(values.values())) if values else None
+
+    def error(self, metric: str, kind: str) -> float | None:
+        """Standard error of one run's figure, root mean square over the ok seeds that state it; None if none does.
+
+        Args:
+            metric: its name.
+            kind: `"mc"` for the judge's draws, `"test"` for the choice of test examples.
+        """
+        stated = [(record.get("errors") or {}).get(metric, {}).get(kind) for record in self.ok]
+        found = [value for value in stated if value is not None]
+        return math.sqrt(sum(value**2 for value in found) / len(found)) if found else None
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs that may be compared with each other.
+
+    Args:
+        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision.
+        rows: best ELBO first, rows without a bound last, then by label.
+        of: number of rows where these are not all of them; 0 where they are.
+        apart: what sets it apart from groups that are shown beside it under the same name; empty without such.
+    """
+
+    settings: Record
+    rows: tuple[Row, ...]
+    of: int = 0
+    apart: str = ""
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits that stand for the settings."""
+        return digest(self.settings)
+
+    @property
+    def dataset(self) -> str:
+        """`"mnist-dynamic"`: what names the files."""
+        return dataset_slug(self.settings)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every seed that any row was run with."""
+        return sorted({record["cell"]["seed"] for row in self.rows for record in row.records})
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Every metric that any run of the group reports, also where it is null, in the order of `metrics.METRICS`."""
+        return metrics.ordered(
+            name
+            for row in self.rows
+            for record in row.ok
+            for name, value in record["metrics"].items()
+            if value is None or isinstance(value, int | float)
+        )
+
+    @property
+    def title(self) -> str:
+        """One line that says what the group is."""
+        return f"{describe(self.settings)}; {_seed_text(self.seeds)}"
+
+    @cached_property
+    def best(self) -> dict[str, set[str]]:
+        """Metric -> labels of the rows that may be marked, by the rule of `stats.best_rows`."""
+        marks = {}
+        for name in self.metrics:
+            entry = metrics.metric(name)
+            if entry.ranked:
+                rows = {row.label: row.values(name) for row in self.rows}
+                marks[name] = intervals.best_rows(rows, entry.direction == "higher")
+        return marks
+
+    @cached_property
+    def _baselines(self) -> dict[str, Row | None]:
+        """Device type -> the row that the others on it are held against."""
+        return {device: baseline_row(self.rows, BASELINE, device) for device in {row.device for row in self.rows}}
+
+    def baseline(self, row: Row) -> Row | None:
+        """The row of the variant `BASELINE` that `row` is held against, on the same device type; None for that row."""
+        base = self._baselines[row.device]
+        return None if base is row else base
+
+    def difference(self, row: Row, metric: str) -> intervals.Comparison | None:
+        """`row` against its baseline; None without one, or if either has no value."""
+        base = self.baseline(row)
+        if base is None or not (row.values(metric) and base.values(metric)):
+            return None
+        higher = metrics.metric(metric).direction == "higher"
+        return intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
+
+
+def changes(overrides: Record) -> tuple[int, str]:
+    """What to sort the rows of one variant by: the number of overrides, then their text.
+
+    The least of a baseline variant's rows stands for it. It need not be the variant as registered: a `--set` that is
+    common to all rows changes the baseline too.
+    """
+    return len(overrides), canonical(overrides)
+
+
+def baseline_row(rows: Iterable[Row], variant: str, device: str) -> Row | None:
+    """The row of `variant` on that device type with the least `changes`, None without any."""
+    found = [row for row in rows if (row.variant, row.device) == (variant, device)]
+    return min(found, key=lambda row: changes(json.loads(row.overrides)), default=None)
+
+
+def groups(records: Iterable[Record]) -> list[Group]:
+    """Sort quality records into comparison groups, in a stable order (groups with a bound first in a data set).
+
+    A run that failed before its model was built does not know its likelihood's support. It takes that of another run
+    of the same variant, overrides and data; where there is none, its support is `"unknown"`, a group of its own.
+    """
+    quality = [record for record in records if record["kind"] == "quality"]
+    keys = [_model_key(record) for record in quality]
+    known = {
+        key: record["model"]["support"]
+        for key, record in zip(keys, quality, strict=True)
+        if (record.get("model") or {}).get("support")
+    }
+    members: dict[str, tuple[Record, list[Record]]] = {}
+    for key, record in zip(keys, quality, strict=True):
+        settings = settings_of(record, known.get(key, UNKNOWN))
+        members.setdefault(canonical(settings), (settings, []))[1].append(record)
+    result = [Group(settings, _rows(runs)) for settings, runs in members.values()]
+    return sorted(
+        result,
+        key=lambda group: (
+            group.dataset,
+            group.settings["support"] == UNKNOWN,
+            not any(row.values("elbo_nats") for row in group.rows),
+            canonical(group.settings),
+        ),
+    )
+
+
+def settings_of(record: Record, support: str) -> Record:
+    """What the runs of a group have in common."""
+    cell = record["cell"]
+    return {
+        "dataset": cell["dataset"],
+        "data_options": cell.get("data_options") or {},
+        # The judge reads no other.
+        "split": "test",
+        "binarise": cell["binarise"],
+        "support": support,
+        "protocol": record.get("protocol"),
+        "budget": cell["budget"],
+        "measure": cell["measure"],
+        "precision": cell["precision"],
+    }
+
+
+def _rows(records: list[Record]) -> tuple[Row, ...]:
+    devices = {device_type(record) for record in records}
+    parts: dict[tuple[str, str, str], dict[int, Record]] = {}
+    for record in sorted(records, key=age):
+        cell = record["cell"]
+        key = (cell["variant"], canonical(cell.get("overrides") or {}), device_type(record))
+        # The latest run of a cell stands, whatever its status: taking the ok one would be choosing by result.
+        parts.setdefault(key, {})[cell["seed"]] = record
+    rows = []
+    for key, seeds in parts.items():
+        variant, overrides, device = key
+        name = row_name(variant, json.loads(overrides))
+        label = f"{name} [{device}]" if len(devices) > 1 else name
+        runs = tuple(seeds[seed] for seed in sorted(seeds))
+        rows.append(Row(label, name, variant, overrides, device, runs))
+
+    def place(row: Row) -> tuple[bool, float, str]:
+        elbo = row.summary("elbo_nats")
+        return elbo is None, -elbo.mean if elbo else 0.0, row.label
+
+    return tuple(sorted(rows, key=place))
+
+
+def describe(settings: Record) -> str:
+    """A group's settings in one line of plain words."""
+    return ", ".join(_words(settings))
+
+
+def apart(groups: Sequence[Group]) -> dict[str, str]:
+    """Group id -> what it has and not all of the others have, in the words of `describe`."""
+    words = {group.id: _words(group.settings) for group in groups}
+    common = set.intersection(*(set(each) for each in words.values())) if words else set()
+    return {name: ", ".join(word for word in each if word not in common) for name, each in words.items()}
+
+
+def _words(settings: Record) -> list[str]:
+    budget, measure = dict(settings["budget"]), dict(settings["measure"])
+    epochs = budget.pop("epochs", None)
+    train_size = budget.pop("train_size", None)
+    schedule = budget.pop("schedule", None)
+    options = ", ".join(f"{key}={value}" for key, value in sorted(settings["data_options"].items()))
+    parts = [Path(settings["dataset"]).stem + (f" ({options})" if options else ""), f"{settings['split']} split"]
+    parts.append(f"binarisation {settings['binarise'] or 'none'}")
+    parts.append(
+        "likelihood support unknown (every run failed before its model was built)"
+        if settings["support"] == UNKNOWN
+        else f"likelihood support {settings['support']}"
+    )
+    if epochs is not None:
+        parts.append(f"{epochs:,} epoch{'s' if epochs != 1 else ''}")
+    parts.append("the whole training split" if train_size is None else f"{train_size:,} training examples")
+    if (batch := budget.pop("batch_size", None)) is not None:
+        parts.append(f"batch {batch}")
+    if (rate := budget.pop("lr", None)) is not None:
+        parts.append(f"learning rate {rate:g}" + (f" ({schedule})" if schedule else ""))
+    parts += [f"{key} {value}" for key, value in sorted(budget.items()) if value is not None]
+    if (draws := measure.pop("elbo_samples", None)) is not None:
+        parts.append(f"ELBO from {draws:,} draw{'s' if draws != 1 else ''} of z")
+    draws, points = measure.pop("nll_samples", None), measure.pop("nll_points", None)
+    if draws:
+        parts.append(f"NLL from K = {draws:,} importance samples" + (f" on {points:,} test examples" if points else ""))
+    parts += [
+        f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key.replace('_', ' ')} {value}"
+        for key, value in sorted(measured(measure).items())
+    ]
+    parts += [settings["precision"], f"protocol {settings['protocol']}"]
+    return [str(part) for part in parts]
+
+
+def measured(how: Record) -> Record:
+    """The settings of what is measured: a measurement that is off says nothing, nor do its other settings."""
+    # Without `nll_points` all are meant.
+    points = (key for key in how if key.endswith("_points") and key != "nll_points")
+    off = tuple(key.removesuffix("points") for key in points if not how[key])
+    return {key: value for key, value in how.items() if value and not key.startswith(off)}
+
+
+def age(record: Record) -> tuple[str, str]:
+    """Of two records the later one has the greater."""
+    return str((record.get("provenance") or {}).get("started") or ""), str(record["id"])
+
+
+def _model_key(record: Record) -> str:
+    cell = record["cell"]
+    options = cell.get("data_options") or {}
+    return canonical([cell["variant"], cell.get("overrides") or {}, cell["dataset"], options, cell["binarise"]])
+
+
+def value_of(record: Record, metric: str) -> float | None:
+    """A metric of a run, or the seconds of its training; None where it has none."""
+    value = (record.get("timing") or {}).get(metric) if metric == "train_s" else record["metrics"].get(metric)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _seed_text(seeds: list[int]) -> str:
+    if not seeds:
+        return "no seeds"
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def datasets(records: Iterable[Record]) -> list[str]:
+    """`["mnist-dynamic", ...]`: one page of tables each."""
+    return list(by_dataset(records))
+
+
+def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """`{"mnist-dynamic": its records in their order, ...}`, by alphabet."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(dataset_slug(record["cell"]), []).append(record)
+    return dict(sorted(found.items()))

@@ -1,0 +1,230 @@
+"""A suite is a TOML file: which variants on which data with how many seeds, the budget, and how finely to measure.
+
+This module reads and checks it and lists its cells. It needs no torch."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import variants
+from bench import data
+from bench.disk.files import read_text
+from bench.errors import UsageError
+from bench.records.record import Cell
+from bench.settings import SECTIONS, Budget, Clock, Measure, check_seeds, require, section, settings_of, typed
+from bench.text import hint
+
+SHIPPED = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of a suite: its registered name, changed keywords, and what it has of its own instead of the suite's:
+    number of seeds, budget, measurement."""
+
+    name: str
+    overrides: dict[str, Any] = field(default_factory=dict)
+    seeds: int | None = None
+    budget: Budget | None = None
+    measure: Measure | None = None
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set of a suite: its name, binarisation and options."""
+
+    name: str
+    binarise: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def _subject(variant: Variant, choice: DataChoice) -> Cell:
+    """What a cell is about, whatever is done with it: a variant on a data set."""
+    return {
+        "variant": variant.name,
+        "overrides": variant.overrides,
+        "dataset": choice.name,
+        "data_options": choice.options,
+        "binarise": choice.binarise,
+    }
+
+
+def _each_once(cells: Iterable[Cell]) -> list[Cell]:
+    return list({json.dumps(cell, sort_keys=True): cell for cell in cells}.values())
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Variants x data sets x seeds under one budget.
+
+    Attributes:
+        seeds: 0 to seeds - 1, for each variant that has no number of its own.
+        timeout_min: minutes after which a cell is ended.
+        precision: of training: `"fp32"` or `"bf16"`; see `bench.train.steps.loss_function`.
+        compile: whether training is compiled.
+    """
+
+    name: str
+    description: str
+    variants: tuple[Variant, ...]
+    datasets: tuple[DataChoice, ...]
+    seeds: int = 3
+    timeout_min: float = 240
+    budget: Budget = Budget()
+    measure: Measure = Measure()
+    throughput: Clock = Clock()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+
+    @property
+    def arithmetic(self) -> str:
+        """What training computes in, as a cell has it. Runs with another one are another comparison group."""
+        return self.precision + ("+compile" if self.compile else "")
+
+    def cells(self, device: str) -> list[Cell]:
+        """The configurations of all runs: seed by seed, so that an unfinished suite has every variant, and each once,
+        for changed keywords may have made two variants one."""
+        most = max(v.seeds or self.seeds for v in self.variants)
+        return _each_once(
+            {
+                **_subject(v, d),
+                "seed": seed,
+                "budget": settings_of(v.budget or self.budget),
+                "measure": settings_of(v.measure or self.measure),
+                "device": device,
+                "threads": 1,
+                "precision": self.arithmetic,
+            }
+            for seed in range(most)
+            for d in self.datasets
+            for v in self.variants
+            if seed < (v.seeds or self.seeds)
+        )
+
+    def throughput_cells(self, devices: Iterable[str], threads: int) -> list[Cell]:
+        """The configurations of all throughput measurements, each with the device to itself."""
+        if not self.throughput.blocks:
+            return []
+        return _each_once(
+            {
+                **_subject(v, d),
+                **dataclasses.asdict(self.throughput),
+                "device": device,
+                "threads": threads,
+                "precision": self.arithmetic,
+            }
+            for device in devices
+            for d in self.datasets
+            for v in self.variants
+        )
+
+
+def names() -> list[str]:
+    """The suites that ship with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def read(name: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a shipped suite by name, or of one given by its path, and its content. UsageError if unreadable."""
+    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+    if path.stem in (".", ".."):  # it names the results folder
+        raise UsageError(f"suite {path} has no name of its own: rename the file")
+    try:
+        if path.is_file():
+            return path, tomllib.loads(read_text(path))
+    # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"suite {path} cannot be read: {error}") from error
+    if name.endswith(".toml"):
+        raise UsageError(f"there is no suite file {name}")
+    raise UsageError(f"unknown suite {name!r}, and no path of a .toml file: {hint(name, names())}")
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or the suite in a TOML file by path. UsageError if it cannot be read or is wrong."""
+    path, table = read(name)
+    try:
+        return parse(path.stem, table)
+    except UsageError as error:
+        raise UsageError(f"suite {path.name}: {error}") from error
+
+
+def parse(name: str, table: Mapping[str, Any]) -> Suite:
+    """A suite from the content of its TOML file. UsageError for a wrong key, type or range."""
+    fields = {f.name for f in dataclasses.fields(Suite)} - {"name"}
+    if "problem" in table:
+        raise UsageError("it checks the judge and compares no variants: only `vaebench run` takes it")
+    for key in table:
+        if key not in fields:
+            raise UsageError(f"unknown key {key!r}: {hint(key, fields)}")
+    scalars = {"description": ""} | {key: table[key] for key in table if key not in {"variants", "datasets", *SECTIONS}}
+    suite = Suite(
+        name=name,
+        variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
+        datasets=tuple(_dataset(entry) for entry in _entries(table, "datasets")),
+        **{key: typed(Suite, key, value) for key, value in scalars.items()},
+        **{key: section(kind, key, table.get(key, {})) for key, kind in SECTIONS.items()},
+    )
+    check_seeds("seeds", suite.seeds)
+    require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")
+    _refuse_repeats("variants", [(v.name, v.overrides) for v in suite.variants])
+    _refuse_repeats("datasets", [(d.name, d.binarise, d.options) for d in suite.datasets])
+    return suite
+
+
+def check_variant_name(name: str) -> str:
+    """`name` if it is registered; UsageError with the nearest name otherwise."""
+    try:
+        return variants.get(name).name
+    except variants.RegistryError as error:
+        raise UsageError(str(error)) from error
+
+
+def _refuse_repeats(key: str, entries: list[tuple[Any, ...]]) -> None:
+    for i, entry in enumerate(entries):
+        if entry in entries[:i]:
+            raise UsageError(f"{key} has {entry[0]!r} twice with the same settings: remove one")
+
+
+def _entries(table: Mapping[str, Any], key: str) -> list[Any]:
+    entries = table.get(key)
+    if not isinstance(entries, list) or not entries:
+        raise UsageError(f"{key} must be a list with at least one entry")
+    return entries
+
+
+def _fields(entry: object, what: str, allowed: dict[str, type]) -> dict[str, Any]:
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if not isinstance(entry, Mapping) or "name" not in entry:
+        raise UsageError(f"each entry of {what} is a name, or a table with a name; got {entry!r}")
+    for key, value in entry.items():
+        if key not in allowed:
+            raise UsageError(f"unknown key {key!r} in {what}: {hint(key, allowed)}")
+        if not isinstance(value, allowed[key]) or isinstance(value, bool):
+            raise UsageError(f"{key} in {what} has the wrong type: {value!r}")
+    return dict(entry)
+
+
+def _variant(entry: object) -> Variant:
+    values = _fields(entry, "variants", {"name": str, "set": dict, "seeds": int})
+    if "seeds" in values:
+        check_seeds("seeds in variants", values["seeds"])
+    return Variant(check_variant_name(values["name"]), values.get("set", {}), values.get("seeds"))
+
+
+def _dataset(entry: object) -> DataChoice:
+    values = _fields(entry, "datasets", {"name": str, "binarise": str, "options": dict})
+    return dataset(values["name"], values.get("binarise"), values.get("options", {}))
+
+
+def dataset(name: str, binarise: str | None = None, options: Mapping[str, Any] | None = None) -> DataChoice:
+    """A checked choice of a data set, its own binarisation if none is given. UsageError if there is no such thing."""
+    options = dict(options or {})
+    chosen = binarise or data.default_binarise(name)
+    data.spec(name, chosen, **options)
+    return DataChoice(name, chosen, options)

@@ -1,0 +1,1 @@
+"""A suite's missing cells, run and reported."""

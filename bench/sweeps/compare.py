@@ -1,0 +1,75 @@
+"""Paired differences between variants: what `vaebench compare` says, and what it refuses to."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.records import names
+from bench.stats import groups
+
+if TYPE_CHECKING:
+    from bench.suites.suite import Suite, Variant
+    from variants import DataSpec
+
+
+def check(suite: "Suite", baseline: str) -> None:
+    """Refuse a comparison across likelihood supports before anything is run, by building every model once.
+
+    All else that makes a comparison group is the suite's own and common to its variants. A variant that cannot be built
+    is passed over: its cells will say why.
+
+    Raises:
+        UsageError: with the first variant whose likelihood has another support than the baseline's, and what to do.
+    """
+    from bench import data
+
+    homes = [variant for variant in suite.variants if variant.name == baseline]
+    home = min(homes, key=lambda variant: groups.changes(variant.overrides))
+    for choice in suite.datasets:
+        spec = data.unread(data.spec(choice.name, choice.binarise, **choice.options))
+        if (base := _likelihood(home, spec)) is None:
+            continue
+        for variant in suite.variants:
+            found = _likelihood(variant, spec)
+            if found is None or found.support == base.support:
+                continue
+            name = names.row_name(variant.name, variant.overrides)
+            mend = f"leave {name} out"
+            changed = _likelihood(variant, spec, base.name)
+            if changed is not None and changed.support == base.support:
+                mend += f", or give all variants one likelihood: --set likelihood={base.name}"
+            raise UsageError(
+                f"{name} cannot be compared with {baseline} on {choice.name}: its likelihood ({found.name}) has the "
+                f"support {found.support!r}, that of {baseline} ({base.name}) {base.support!r}, and nats on different "
+                f"supports are different quantities; {mend}"
+            )
+
+
+@dataclass(frozen=True)
+class _Likelihood:
+    name: str
+    support: str
+
+
+def _likelihood(variant: "Variant", spec: "DataSpec", other: str | None = None) -> _Likelihood | None:
+    """A variant's likelihood, or with the `other` one; None if it cannot be built."""
+    from bench.engines import plugins
+    from variants import registry
+
+    question = variant.name, spec, variant.overrides | ({"likelihood": other} if other else {})
+    if registry.get(variant.name).built_in:
+        return _built(*question)
+    (answer,) = plugins.each(_built, [question])  # a plugin's code may do what it likes
+    return None if isinstance(answer, plugins.Silent) else answer
+
+
+def _built(name: str, spec: "DataSpec", overrides: dict[str, Any]) -> _Likelihood | None:
+    from variants import registry
+    from variants.parts import part_names
+
+    try:
+        model = registry.seeded(name, spec, 0, **overrides)
+        support = model.likelihood.support
+        return _Likelihood(str(part_names(model)["likelihood"]), support) if support else None
+    except (Exception, SystemExit):
+        return None

@@ -1,0 +1,130 @@
+"""A suite with what the user has set: keys of its sections, and keywords of its variants."""
+
+import dataclasses
+import inspect
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench import data
+from bench.engines.plugins import Silent, each
+from bench.errors import UsageError
+from bench.settings import SECTIONS, typed
+from bench.suites.suite import DataChoice, Suite, Variant
+from bench.text import hint
+from variants import RegistryError, registry
+from variants.parts import PARTS, OptionError, assemble, options_of
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, Any]:
+    """`key=value` words as a dictionary; a value is read as TOML (`50`, `1e-3`, `true`, `[400, 200]`), else as text."""
+    settings = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip() or not text.strip():
+            raise UsageError(f"settings have the form key=value, got {word!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except (ValueError, RecursionError):
+            value = text
+        settings[key.strip()] = value
+    return settings
+
+
+def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
+    """A suite with settings changed: keys of the budget, the measurement and the clock, and keywords of its variants.
+
+    A variant's keyword goes to every variant of the suite that takes it. UsageError if none does, or for a wrong value.
+    """
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    keywords: dict[str, Any] = {}
+    for key, value in settings.items():
+        homes = [name for name, kind in SECTIONS.items() if key in {f.name for f in dataclasses.fields(kind)}]
+        for name in homes:
+            sections[name][key] = typed(SECTIONS[name], key, value)
+        if not homes:
+            keywords[key] = value
+    suite = dataclasses.replace(
+        suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
+    )
+    answers = _asked(suite, keywords)
+    # A broken variant stays as it is: its cells will say what is wrong.
+    configured = [v if isinstance(a, Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
+    for key in keywords:
+        if not any(key in variant.overrides for variant in configured):
+            known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)} | set(options_of(assemble))
+            known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
+            names = ", ".join(
+                dict.fromkeys(
+                    variant.name + (f" ({answer.reason})" if isinstance(answer, Silent) else "")
+                    for variant, answer in zip(suite.variants, answers, strict=True)
+                )
+            )
+            raise UsageError(
+                f"unknown setting {key!r}: no budget key, and none of {names} takes it; {hint(key, known)}"
+            )
+    return dataclasses.replace(suite, variants=tuple(configured))
+
+
+def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | Silent[Variant]]:
+    """The variants with those keywords that they take; plugins are asked in a process of their own."""
+    plugins = [bool(v.overrides or keywords) and not registry.get(v.name).built_in for v in suite.variants]
+    questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
+    answers = iter(each(_with_keywords, list(itertools.compress(questions, plugins))))
+    return [
+        next(answers) if plugin else _with_keywords(*question)
+        for plugin, question in zip(plugins, questions, strict=True)
+    ]
+
+
+def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant:
+    """The variant with those keywords that it takes. UsageError if the suite's or the user's are wrong for it."""
+    overrides = {**variant.overrides, **keywords}
+    if not overrides:
+        return variant
+    try:
+        recipe = registry.get(variant.name).load()
+    except RegistryError:
+        return variant  # its cells will say so
+    parameters = inspect.signature(recipe).parameters
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        overrides = {key: value for key, value in overrides.items() if key in parameters or key in variant.overrides}
+    for choice in datasets:
+        spec = data.unread(data.spec(choice.name, choice.binarise, **choice.options))
+        while True:
+            try:
+                recipe(spec, **overrides)
+            except OptionError as error:
+                if error.option not in keywords:
+                    raise UsageError(f"{variant.name}: {error}") from error
+                del overrides[error.option]
+                continue
+            except (TypeError, ValueError) as error:
+                if _builds(recipe, spec):
+                    raise UsageError(f"{variant.name}: {error}") from error
+            except (Exception, SystemExit):
+                pass  # a broken variant: its cells will say so
+            break
+    return dataclasses.replace(variant, overrides=overrides)
+
+
+def _builds(recipe: Any, spec: Any) -> bool:
+    try:
+        recipe(spec)
+    except (Exception, SystemExit):
+        return False
+    return True
+
+
+def check_train_size(suite: Suite) -> None:
+    """UsageError for a `train_size` of more examples than a data set has."""
+    sizes = {row["name"]: row["splits"]["train"] for row in data.describe()}
+    for wanted in {(variant.budget or suite.budget).train_size for variant in suite.variants}:
+        for choice in suite.datasets:
+            size = sizes.get(choice.name)
+            if wanted and size and wanted > size and not choice.options:
+                raise UsageError(
+                    f"train_size {wanted} is more than the {size} training examples of {choice.name}: "
+                    f"--set train_size={size} or less"
+                )

@@ -1,0 +1,112 @@
+"""Throughput figures: their structure and what they count. Nothing is asserted about time itself."""
+
+import statistics
+from typing import Any
+
+import pytest
+import torch
+
+from bench import data
+from bench.cells import clock
+from bench.settings import Clock
+from variants import build
+
+FIGURES = ("train_samples_per_s", "eval_samples_per_s", "sample_samples_per_s", "latency_b1_ms")
+SHORT = Clock(blocks=3, block_s=0.001, batch_size=90)
+
+
+def timed(variant: str, how: Clock = SHORT, train_size: int | None = 200) -> dict[str, Any]:
+    torch.manual_seed(0)
+    model = build(variant, data.spec("digits"), latent=2, hidden=[8])
+    return clock.throughput(model, data.load("digits", train_size=train_size), how, seed=0, device="cpu")
+
+
+@pytest.mark.parametrize("variant", ["vanilla", "autoencoder"])
+def test_structure(variant: str) -> None:
+    figures = timed(variant)
+    counted = {"parameters", "train_mflop", "train_mfu"}
+    assert set(figures) == {*FIGURES, *counted, "peak_memory_mb", "matrix_peak_gflops"}
+    for name in (*FIGURES, "matrix_peak_gflops"):
+        figure = figures[name]
+        assert len(figure["blocks"]) == 3
+        assert figure["median"] == statistics.median(figure["blocks"])
+        assert 0 < min(figure["blocks"]) <= figure["q1"] <= figure["median"] <= figure["q3"] <= max(figure["blocks"])
+    assert figures["peak_memory_mb"] > 0
+    assert figures["parameters"] == sum(
+        p.numel() for p in build(variant, data.spec("digits"), latent=2, hidden=[8]).parameters()
+    )
+
+
+@pytest.mark.parametrize(("batch_size", "counted"), [(90, 90), (4000, 200)])
+def test_only_examples_that_were_trained_on_are_counted(
+    monkeypatch: pytest.MonkeyPatch, batch_size: int, counted: int
+) -> None:
+    trained: list[int] = []
+    step = clock.step
+
+    def spy(loss: Any, optim: Any, x: torch.Tensor, epoch: float) -> torch.Tensor:
+        trained.append(len(x))
+        return step(loss, optim, x, epoch)
+
+    def one_second_a_call(call: Any, how: Clock, _device: str) -> list[float]:
+        for _ in range(7):
+            call()
+        return [1.0] * how.blocks
+
+    monkeypatch.setattr(clock, "step", spy)
+    monkeypatch.setattr(clock, "time_blocks", one_second_a_call)
+    figures = timed("vanilla", Clock(3, 0.001, batch_size))
+    assert trained == [counted] * 7  # 200 examples end in a smaller batch, which would count as a full one
+    assert figures["train_samples_per_s"]["median"] == figures["eval_samples_per_s"]["median"] == counted
+    assert figures["sample_samples_per_s"]["median"] == batch_size
+    assert figures["latency_b1_ms"]["median"] == 1000
+    assert figures["matrix_peak_gflops"]["median"] == pytest.approx(2 * 1024**3 / 1e9)
+    assert figures["train_mfu"] == pytest.approx(counted * figures["train_mflop"] / 1e3 / (2 * 1.024**3))
+
+
+@pytest.mark.parametrize(("posterior", "heads"), [("diagonal", 2 + 2), ("full", 2 + 2 + 1)])
+def test_the_work_of_a_step_is_that_of_its_matrix_products(posterior: str, heads: int) -> None:
+    model = build("vanilla", data.spec("digits"), latent=2, hidden=[8], posterior=posterior)
+    x = torch.ones(10, 1, 8, 8)
+    # Forward, gradient of the weights and of the input, which the first layer does not need.
+    products = 2 * 64 * 8 + 3 * (8 * heads + 2 * 8 + 8 * 64)
+    # z = mu + L eps of a full covariance is a product as well.
+    draw = 0 if posterior == "diagonal" else 2 * 2 * 2
+    assert clock.training_flops(model, x) == 2 * 10 * (products + draw)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_blocks_are_long_enough_after_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    calls = [0]
+
+    def call() -> None:
+        calls[0] += 1
+        now[0] += 0.01
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    assert clock.time_blocks(call, Clock(blocks=4, block_s=1.0), "cpu") == pytest.approx([0.01] * 4)
+    timed_calls = calls[0] / 5  # the last calibration block and the four timed ones are equally long
+    assert timed_calls >= 100
+
+
+def test_a_variant_is_timed_from_its_own_weights_and_changes_them() -> None:
+    model = build("vanilla", data.spec("digits"), latent=2, hidden=[8])
+    before = [p.detach().clone() for p in model.parameters()]
+    clock.throughput(model, data.load("digits", train_size=200), SHORT, seed=0, device="cpu")
+    assert any(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
+    assert not model.training
+
+
+def test_a_slow_first_call_does_not_count_and_does_not_shorten_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = 0.0, 0
+
+    def call() -> None:
+        nonlocal now, calls
+        calls += 1
+        now += 5.0 if calls == 1 else 0.001
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now)
+    seconds = clock.time_blocks(call, Clock(blocks=4, block_s=0.05, batch_size=1), "cpu")
+    assert seconds == pytest.approx([0.001] * 4)
+    assert calls > 4 * 50  # four blocks of at least fifty calls, and the warm-up before them

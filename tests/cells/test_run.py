@@ -1,0 +1,208 @@
+"""One cell -> one record: what a variant may do wrong, and what the record then says."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import data
+from bench.cells.run import run_cell
+from bench.records import record
+from tests.helpers import cell, throughput_cell
+
+PROVENANCE = {"commit": None, "versions": {}}
+SMALL = {"latent": 2, "hidden": [8]}
+
+
+pytestmark = pytest.mark.usefixtures("misbehaving")
+
+
+def run(kind: str = "quality", **config: Any) -> tuple[dict[str, Any], bytes | None]:
+    made = cell(**config) if kind == "quality" else throughput_cell(**config)
+    return run_cell(kind, made, PROVENANCE)
+
+
+@pytest.mark.parametrize("variant", ["vanilla", "autoencoder", "full_covariance", "iwae"])
+def test_a_cell_gives_a_complete_record(variant: str) -> None:
+    epochs: list[int] = []
+    made = cell(variant, overrides=SMALL, budget={"epochs": 2})
+    result, artefacts = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append)
+    assert (result["status"], result["reason"]) == ("ok", None)
+    assert result["schema"] == record.SCHEMA
+    assert result["protocol"] == record.PROTOCOL
+    assert result["id"] == record.record_id("quality", made)
+    assert result["cell"] == made
+    assert epochs == [row["epoch"] for row in result["curve"]] == [1, 2]
+    assert set(result["metrics"]) == {
+        "elbo_nats",
+        "recon_nats",
+        "kl_nats",
+        "mse_per_pixel",
+        "nll_is5_nats",
+        "inference_gap_nats",
+        "active_units",
+        "bits_per_dim",
+        "parameters",
+    }
+    bound = variant != "autoencoder"
+    assert (result["metrics"]["elbo_nats"] is not None) == bound
+    expected = {"latent": 2, "has_bound": bound, "data_dims": 64, "network": "mlp"}
+    assert expected.items() <= result["model"].items()
+    assert result["model"]["kl_method"] == ("closed_form" if bound else None)
+    assert result["model"]["support"] == ("binary" if bound else "real")
+    assert result["provenance"]["data_sha256"] == data.load("digits").checksum
+    assert set(result["timing"]) == {"train_s", "measure_s"}
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert artefacts is not None
+
+
+@pytest.mark.parametrize("variant", ["vanilla", "autoencoder", "full_covariance"])
+def test_artefacts(variant: str) -> None:
+    _, artefacts = run(variant=variant, overrides={"latent": 3, "hidden": [8]})
+    assert artefacts is not None
+    with np.load(io.BytesIO(artefacts), allow_pickle=False) as file:
+        arrays = dict(file)
+    kinds = {name: (array.shape, array.dtype.kind) for name, array in arrays.items()}
+    assert kinds == {
+        "inputs": ((8, 1, 8, 8), "u"),
+        "reconstructions": ((8, 1, 8, 8), "u"),
+        "samples": ((32, 1, 8, 8), "u"),
+        "latent_mean": ((250, 2), "f"),
+        "latent_cov": ((250, 2, 2), "f"),
+        "latent_axes": ((2,), "i"),
+        "labels": ((250,), "i"),
+    }
+    assert set(np.unique(arrays["inputs"])) == {0, 255}
+    assert set(arrays["labels"]) == set(range(10))
+    off_diagonal = arrays["latent_cov"][:, 0, 1]
+    if variant == "autoencoder":
+        assert not arrays["latent_cov"].any()
+    else:
+        assert (np.linalg.eigvalsh(arrays["latent_cov"]) > 0).all()
+        assert off_diagonal.any() == (variant == "full_covariance")
+    loaded = data.load("digits")
+    test = np.concatenate([y.numpy() for _, y in loaded.eval_batches("test", 100)])
+    assert (arrays["labels"] == test).all()
+
+
+def test_only_the_first_seed_leaves_artefacts() -> None:
+    assert run(overrides=SMALL, seed=1)[1] is None
+
+
+def test_one_cell_twice_gives_the_same_bytes() -> None:
+    config = cell(overrides=SMALL, budget={"epochs": 2})
+    runs = [run_cell("quality", config, PROVENANCE) for _ in range(2)]
+    first, second = (json.dumps([result["metrics"], result["curve"], result["model"]]) for result, _ in runs)
+    assert first == second
+    assert runs[0][1] == runs[1][1]
+
+
+def test_evaluation_finer_or_coarser_leaves_training_alone() -> None:
+    coarse = run(overrides=SMALL)[0]
+    fine = run(overrides=SMALL, measure={"elbo_samples": 9, "nll_samples": 0})[0]
+    assert fine["curve"] == coarse["curve"]
+    assert "nll_is5_nats" not in fine["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "status", "reason"),
+    [
+        ("raises_at_build", "error", "RuntimeError: no way to build this"),
+        ("raises_at_forward", "error", "RuntimeError: no way forward"),
+        ("raises_in_training", "error", "RuntimeError: training broke"),
+        ("exits", "error", "SystemExit: I quit"),
+        ("no_vae", "error", "TypeError: the recipe returned Linear, not a VAE"),
+        ("wrong_shape", "error", "ValueError: the loss has shape () where (2,) belongs (K = 3, B = 2)"),
+        ("nan_in_training", "diverged", "training loss is nan in epoch 1"),
+        ("nan_in_evaluation", "diverged", "valid_elbo_nats is nan after epoch 1"),
+        ("nan_on_the_test_split", "diverged", "not finite at evaluation: elbo_nats, recon_nats"),
+        ("no_such_variant", "error", "unknown variant 'no_such_variant'"),
+    ],
+)
+def test_what_a_variant_does_wrong_becomes_a_status_and_one_line(variant: str, status: str, reason: str) -> None:
+    result, artefacts = run(variant=variant)
+    assert result["status"] == status
+    assert result["reason"].startswith(reason)
+    assert "\n" not in result["reason"]
+    assert artefacts is None
+    assert result["metrics"] == {}
+    json.dumps(result, allow_nan=False)
+    if variant.startswith("raises"):
+        assert "vae_misbehaving.py" in result["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"budget": {"train_size": 5000}}, "train_size 5000 is more than digits has"),
+        ({"dataset": "nowhere.npz", "binarise": "none"}, "nowhere.npz: no such file"),
+        ({"overrides": {"latent": 0}}, "ValueError: latent must be a whole number of at least 1, got 0"),
+        ({"overrides": {"nonsense": 1}}, "OptionError: no chosen part takes the option 'nonsense'"),
+    ],
+)
+def test_a_cell_that_cannot_be_is_an_error_record(changes: dict[str, Any], reason: str) -> None:
+    result, _ = run(**changes)
+    assert (result["status"], result["metrics"]) == ("error", {})
+    assert result["reason"].startswith(reason)
+
+
+def test_throughput_cell() -> None:
+    result, artefacts = run("throughput", overrides=SMALL)
+    assert (result["status"], artefacts, result["curve"]) == ("ok", None, [])
+    assert {"train_samples_per_s", "peak_memory_mb"} < set(result["metrics"])
+    json.dumps(result, allow_nan=False)
+    assert 0 < result["provenance"]["processor_share"] < 1.1
+    assert run("throughput", variant="exits")[0]["reason"] == "SystemExit: I quit"
+
+
+EVERYTHING = {
+    "mi_points": 20,
+    "gap_points": 4,
+    "gap_steps": 2,
+    "probe_points": 50,
+    "ais_points": 2,
+    "ais_steps": 3,
+    "ais_chains": 2,
+}
+LAYERS = {"active_units_layer1", "active_units_layer2"}
+NO_GAUSSIAN = {"approximation_gap_nats", "amortisation_gap_nats"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "overrides", "missing"),
+    [
+        ("gated", {}, LAYERS),
+        ("vamp_prior", {"pseudo_inputs": 9}, LAYERS),
+        ("vamp_prior", {"pseudo_inputs": 9, "posterior": "full"}, LAYERS),
+        ("vamp_prior", {"pseudo_inputs": 9, "posterior": "bottom_up"}, NO_GAUSSIAN),
+        ("hierarchical", {"objective": "iwae"}, NO_GAUSSIAN),
+        ("hierarchical_top_down", {}, NO_GAUSSIAN),
+        ("hierarchical_vamp", {"pseudo_inputs": 9}, NO_GAUSSIAN),
+    ],
+)
+def test_everything_is_measured_of_models_beyond_the_plain_one(
+    variant: str, overrides: dict[str, Any], missing: set[str]
+) -> None:
+    result, artefacts = run(variant=variant, overrides={"latent": 3, "hidden": [8], **overrides}, measure=EVERYTHING)
+    assert (result["status"], result["reason"]) == ("ok", None)
+    assert result["model"]["kl_method"] == ("closed_form" if variant == "gated" else "monte_carlo")
+    metrics = result["metrics"]
+    every = {"elbo_nats", "nll_is5_nats", "mutual_information_nats", "approximation_gap_full_nats", "nll_ais_nats"}
+    every |= {"bdmc_gap_nats", "probe_accuracy", "active_units"} | LAYERS | NO_GAUSSIAN
+    assert {name for name in every if metrics.get(name) is None} == missing
+    assert metrics["nll_is5_nats"] <= -metrics["elbo_nats"] + 0.5
+    assert artefacts is not None
+    assert "no_pictures" not in result
+    with np.load(io.BytesIO(artefacts)) as arrays:
+        assert arrays["samples"].shape == (32, 1, 8, 8)
+        assert (np.linalg.eigvalsh(arrays["latent_cov"]) > 0).all()
+
+
+def test_one_latent_dimension_has_one_axis() -> None:
+    _, artefacts = run(overrides={"latent": 1, "hidden": [8]})
+    assert artefacts is not None
+    with np.load(io.BytesIO(artefacts), allow_pickle=False) as arrays:
+        assert (arrays["latent_mean"].shape, arrays["latent_cov"].shape) == ((250, 1), (250, 1, 1))
+        assert arrays["latent_axes"].tolist() == [0]

@@ -1,0 +1,108 @@
+"""Accuracy of codes and similarity of images, on models whose answers are known."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import data
+from bench.judge import representation
+from tests.helpers import Held
+from variants import DataSpec, build
+from variants.core import VAE
+
+
+class Labelled:
+    """Images `[N, 1, 28, 28]` in [0, 1] and their classes, alike in every split."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+        self.spec = DataSpec(tuple(x.shape[1:]), "unit")
+
+    def eval_batches(self, split: str, batch: int, limit: int | None = None) -> Any:  # noqa: ARG002
+        places = torch.arange(limit or len(self.x)) * len(self.x) // (limit or len(self.x))
+        for chunk in places.split(batch):
+            yield self.x[chunk], self.y[chunk]
+
+
+def coder(means: Tensor) -> VAE:
+    """A model whose posterior mean of the example with first number i is `means[i]`."""
+
+    class Look(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return means[x.flatten(1)[:, 0].long()]
+
+    model = build("autoencoder", data.spec("digits"), latent=means.shape[1], hidden=[4])
+    model.encoder = Look()
+    model.posterior.loc = nn.Identity()
+    return model
+
+
+def test_classes_that_the_code_separates_are_found_and_classes_that_it_does_not_hold_are_not() -> None:
+    n = 600
+    y = torch.arange(n) % 3
+    x = torch.arange(n, dtype=torch.float32)[:, None]
+    noise = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
+    corners = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    held: Any = Labelled(x, y)
+    found = representation.accuracies(coder(corners[y] + noise), held, n)
+    assert found == {"probe_accuracy": 1.0, "knn_accuracy": 1.0}
+    blind = representation.accuracies(coder(noise), held, n)
+    assert blind["probe_accuracy"] == pytest.approx(1 / 3, abs=0.1)
+    # A ring around a disc is no matter of a plane, so the neighbours find it and the linear probe does not.
+    angle = torch.linspace(0, 6.28, n)
+    ring = torch.stack([angle.cos(), angle.sin()], 1) * (1 + 4 * (y == 0))[:, None]
+    held = Labelled(x, (y == 0).long())
+    found = representation.accuracies(coder(ring), held, n)
+    assert found["knn_accuracy"] == 1.0
+    assert found["probe_accuracy"] == pytest.approx(2 / 3, abs=0.05)
+
+
+def test_the_probe_sees_axes_on_any_scale_and_learns_from_the_training_split() -> None:
+    n = 400
+    y = (torch.arange(n) >= n // 2).long()
+    x = torch.arange(n, dtype=torch.float32)[:, None]
+    code = torch.stack([1e-4 * (y - 0.5), torch.randn(n, generator=torch.Generator().manual_seed(0))], 1)
+    held: Any = Labelled(x, y)
+    assert representation.accuracies(coder(code), held, n)["probe_accuracy"] == 1.0
+    asked: list[tuple[str, int | None]] = []
+    inner = held.eval_batches
+    held.eval_batches = lambda split, batch, limit=None: (asked.append((split, limit)), inner(split, batch, limit))[1]
+    representation.accuracies(coder(code), held, 100)
+    assert asked == [("train", 100), ("test", None)]
+
+
+def test_data_without_classes_have_no_accuracy() -> None:
+    loaded = data.load("linear_gaussian", d=4, k=2, n=100)
+    model = build("linear", loaded.spec, latent=2)
+    assert representation.accuracies(model, loaded, 50) == {"probe_accuracy": None, "knn_accuracy": None}
+
+
+def test_similarity_by_the_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 1, 28, 28, generator=generator)
+
+    class Shows(nn.Module):
+        def __init__(self, change: Any) -> None:
+            super().__init__()
+            self.change = change
+
+        def eval(self) -> Any:
+            return self
+
+        def reconstruct(self, x: Tensor) -> Tensor:
+            return self.change(x)
+
+    held: Any = Held(x, kind="unit")
+    held.spec = DataSpec((1, 28, 28), "unit")
+    assert representation.similarity(Shows(lambda x: x), held, 3) == pytest.approx(1.0)  # type: ignore[arg-type]
+    # Two constant images: no variances, so what is left is the luminance term (2ab + C1) / (a^2 + b^2 + C1).
+    held.x = torch.full((2, 1, 28, 28), 0.2)
+    found = representation.similarity(Shows(lambda x: x + 0.5), held, 2)  # type: ignore[arg-type]
+    assert found == pytest.approx((2 * 0.2 * 0.7 + 1e-4) / (0.2**2 + 0.7**2 + 1e-4), rel=1e-5)
+
+
+def test_similarity_is_for_images_as_large_as_the_window() -> None:
+    loaded = data.load("digits")
+    assert representation.similarity(build("vanilla", loaded.spec, latent=2, hidden=[4]), loaded, 5) is None

@@ -1,0 +1,110 @@
+"""A folder of records becomes a page, and the page can be believed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.pages import beside, report
+from tests import fake_records as fake
+
+
+def small() -> list[fake.Record]:
+    records = [fake.quality(variant, seed) for variant in ("vanilla", "conv", "autoencoder") for seed in range(3)]
+    records[4] = fake.quality("conv", 1, status="diverged", reason="loss is nan at step 7")
+    return [*records, fake.throughput("vanilla")]
+
+
+def test_a_report_end_to_end(tmp_path: Path) -> None:
+    out = fake.write(tmp_path / "out", small())
+    (out / "runs" / "broken.json").write_text("{")
+    made = report.write(out)
+    assert set(made.files) == {path for path in out.rglob("*") if path.is_file() and path.parent.name != "runs"}
+    assert {path.name for path in (out / "tables").iterdir()} == {
+        f"mnist-dynamic.{end}" for end in ("csv", "md", "tex")
+    }
+    page = (out / "README.md").read_text()
+    linked = re.findall(r"\]\(((?:plots|tables)/[^)]+)\)", page)
+    assert len(linked) == 10
+    assert all((out / path).is_file() for path in linked)
+    assert (out / "tables" / "mnist-dynamic.md").read_text().rstrip() in page
+    for part in ("conv seed 1 on cpu: diverged: loss is nan at step 7", "`0123456789ab`", "torch 2.9.0", "Example CPU"):
+        assert part in page
+    assert any("broken.json" in line for line in made.warnings)
+    assert "broken.json" in page
+    assert "broken.json" in made.terminal
+    assert str(tmp_path) not in page
+
+
+def test_the_page_names_the_commit_that_trained_kept_weights(tmp_path: Path) -> None:
+    record = fake.quality("vanilla", 0)
+    record["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    report.write(fake.write(tmp_path, [record], images=False))
+    assert "commit: `0123456789ab`, `fedcba987654` with uncommitted changes" in (tmp_path / "README.md").read_text()
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no records in .*none; run `vaebench run --out .*none` first"):
+        report.write(tmp_path / "none")
+
+
+def test_the_reference_is_shown_beside(tmp_path: Path) -> None:
+    ours = [fake.quality("vanilla", seed, elbo=-100.0 - seed) for seed in range(3)] + [fake.quality("iwae", 0)]
+    theirs = [fake.quality("vanilla", seed, elbo=-100.5 - seed, device="cuda") for seed in range(3)]
+    out, reference = (
+        fake.write(tmp_path / "out", ours, images=False),
+        fake.write(tmp_path / "ref", theirs, images=False),
+    )
+    made = report.write(out, reference=reference)
+    line = next(line for line in made.terminal.splitlines() if line.startswith("mnist-dynamic") and "vanilla" in line)
+    assert re.search(r"-101\.00 ± 2\.95, 3 seeds, cpu +-101\.50 ± 2\.95, 3 seeds, cuda +\+0\.50", line)
+    assert "## Beside the reference" in (out / "README.md").read_text()
+
+
+def test_another_budget_is_never_compared_with_the_reference() -> None:
+    (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, epochs=3)])
+    assert lines == []
+    assert notes == [
+        "mnist-dynamic, binary likelihood: not comparable with the reference, which differs in "
+        "budget.epochs (10 here, 3 there)."
+    ]
+    (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, dataset="omniglot")])
+    assert lines == []
+    assert notes == ["mnist-dynamic, binary likelihood: the reference has no runs on this data."]
+
+
+def test_a_reference_without_records_is_a_warning(tmp_path: Path) -> None:
+    out = fake.write(tmp_path / "out", [fake.quality("autoencoder", 0)], images=False)
+    (tmp_path / "ref").mkdir()
+    made = report.write(out, reference=tmp_path / "ref")
+    assert made.warnings == ("the reference ref holds no records, so nothing is shown beside it",)
+    assert report.write(out, reference=tmp_path / "missing").warnings == ()
+
+
+def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
+    records = [fake.quality("vanilla", 0), fake.throughput("vanilla")]
+    first, second = (report.write(fake.write(tmp_path / name, records)) for name in ("a", "b"))
+    assert first.terminal == second.terminal
+    for one, other in zip(first.files, second.files, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_only_failures_still_make_a_report(tmp_path: Path) -> None:
+    records = [fake.quality("vanilla", seed, status="error", reason="boom") for seed in range(2)]
+    for record in records:
+        record["curve"] = []
+    made = report.write(fake.write(tmp_path / "out", records))
+    assert "0/2 ok" in made.terminal
+    assert "boom" in (tmp_path / "out" / "README.md").read_text()
+    assert not (tmp_path / "out" / "plots").exists()
+
+
+def test_a_bare_record_is_enough(tmp_path: Path) -> None:
+    bare = fake.quality("vanilla", 0, status="error", reason="boom")
+    for key in ("model", "curve", "timing", "provenance"):
+        del bare[key]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "bare.json").write_text(json.dumps(bare))
+    assert "0/1 ok" in report.write(tmp_path).terminal

@@ -1,0 +1,401 @@
+"""Groups and rows: what is compared, what is marked, what is never dropped, and the bytes of the files."""
+
+import csv
+import io
+import json
+import math
+import random
+
+import pandas as pd
+import pytest
+
+from bench.pages import doubts, grids, tables
+from bench.records import names
+from bench.stats import frame, groups, intervals, speeds
+from bench.text import DASH
+from tests import fake_records as fake
+
+
+def three(variant: str, levels: tuple[float, ...], **settings: object) -> list[fake.Record]:
+    return [fake.quality(variant, seed, elbo=level, **settings) for seed, level in enumerate(levels)]  # type: ignore[arg-type]
+
+
+def labels(records: list[fake.Record]) -> list[list[str]]:
+    return [[row.label for row in group.rows] for group in groups.groups(records)]
+
+
+def test_rows_are_sorted_by_elbo_and_rows_without_a_bound_come_last() -> None:
+    records = (
+        three("vanilla", (-100, -101, -102)) + three("linear", (-130, -131, -132)) + three("iwae", (-99, -98, -97))
+    )
+    records += [fake.quality("autoencoder", seed, support="binary") for seed in range(3)]
+    assert labels(records) == [["iwae", "vanilla", "linear", "autoencoder"]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"binarise": "none"}, {"epochs": 3}, {"support": "real"}, {"precision": "bf16"}, {"dataset": "fashion_mnist"}],
+)
+def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
+    records = three("vanilla", (-100, -100.1, -100.2)) + three("linear", (-130, -130.2, -130.1), **other)
+    assert sorted(labels(records)) == [["linear"], ["vanilla"]]
+    assert all(not any(group.best.values()) for group in groups.groups(records))
+    assert "*" not in tables.terminal(records)
+
+
+def test_device_and_threads_are_no_part_of_the_group() -> None:
+    records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, device="cuda:0"), fake.quality("beta", 0)]
+    records[2]["cell"]["threads"] = 8
+    (group,) = groups.groups(records)
+    assert sorted(row.label for row in group.rows) == ["beta [cpu]", "vanilla [cpu]", "vanilla [cuda]"]
+
+
+def test_overrides_make_a_row_of_their_own() -> None:
+    records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, overrides={"network": "conv", "latent": 50})]
+    assert sorted(labels(records)[0]) == ["vanilla", "vanilla (latent=50, network=conv)"]
+
+
+def test_marks_follow_the_paired_interval() -> None:
+    records = three("conv", (-97, -97.3, -97.1)) + three("vanilla", (-100, -100.1, -99.9))
+    (group,) = groups.groups(records)
+    assert group.best["elbo_nats"] == {"conv"}
+    assert group.best["nll_is500_nats"] == {"conv"}
+    assert "kl_nats" not in group.best
+    assert "parameters" not in group.best
+    half = f"{intervals.summarise([-97, -97.3, -97.1]).half_width:.2f}"
+    assert f"**-97.13 ± {half}**" in tables.markdown(records, "mnist-dynamic")
+    assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in tables.latex(records, "mnist-dynamic")
+    assert f"-97.13 ± {half}*" in tables.terminal(records)
+
+
+def test_failed_runs_stay_in_every_table() -> None:
+    records = three("vanilla", (-100, -100.1, -99.9))
+    records[1] = fake.quality("vanilla", 1, status="diverged", reason="loss is nan at step 7")
+    records += [fake.quality("beta", seed, status="timeout", reason="3600 s") for seed in range(2)]
+    records += [fake.quality("beta", 2, status="error", reason="KeyError: 'x | y'\n in b")]
+    text = tables.markdown(records, "mnist-dynamic")
+    assert "2/3 ok (1 diverged)" in text
+    assert "0/3 ok (1 error, 2 timeout)" in text
+    assert "beta seed 2 on cpu: error: KeyError: 'x \\| y' in b" in text
+    assert "0/3 ok" in tables.terminal(records)
+    assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in tables.terminal(records)
+    assert "0/3 ok (1 error, 2 timeout)" in tables.latex(records, "mnist-dynamic")
+    lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
+    assert (lines.loc["beta", "ok"], lines.loc["beta", "total"]) == (0, 3)
+    assert pd.isna(lines.loc["beta", "elbo_nats_mean"])
+    assert lines.loc["vanilla", "elbo_nats_n"] == 2
+    assert pd.isna(lines.loc["vanilla", "elbo_nats_low"])
+
+
+def test_a_failed_run_joins_the_group_of_its_variant() -> None:
+    records = [*three("vanilla", (-100, -100, -100)), fake.quality("vanilla", 3, status="error", reason="x")]
+    (group,) = groups.groups(records)
+    assert group.rows[0].count == "3/4 ok (1 error)"
+    assert group.seeds == [0, 1, 2, 3]
+
+
+def test_a_variant_that_never_ran_gets_a_group_that_says_so() -> None:
+    records = [*three("vanilla", (-100, -100, -100)), fake.quality("beta", 0, status="error", reason="x")]
+    first, second = groups.groups(records)
+    assert first.settings["support"] == "binary"
+    assert "support unknown" in second.title
+
+
+def test_the_latest_run_of_a_cell_stands_even_if_it_failed() -> None:
+    old, new = fake.quality("vanilla", 0), fake.quality("vanilla", 0, status="error", reason="x")
+    new["id"] += "_again"
+    new["provenance"]["started"] = "2026-02-01T00:00:00Z"
+    (group,) = groups.groups([new, old])
+    assert group.rows[0].count == "0/1 ok (1 error)"
+
+
+def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:
+    text = tables.markdown([fake.quality("autoencoder", 0), fake.quality("autoencoder", 1)], "mnist-dynamic")
+    row = next(line for line in text.splitlines() if line.startswith("| autoencoder"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2] == DASH
+    assert cells[4].endswith(f"± {DASH}")
+
+
+def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
+    records = three("vanilla", (-100, -101, math.nan))
+    (group,) = groups.groups(records)
+    assert group.rows[0].values("elbo_nats") == {0: -100, 1: -101}
+    assert any("elbo_nats is nan" in line for line in doubts.problems(records))
+    assert f"-100.50 ± {DASH} (n=2)" in tables.markdown(records, "mnist-dynamic")
+
+
+def test_timings_in_another_precision_are_named_beside_figures_in_the_usual() -> None:
+    timed = fake.throughput("vanilla")
+    timed["cell"]["precision"] = "bf16+compile"
+    records = [fake.quality("vanilla", seed) for seed in range(3)] + [timed]
+    assert list(speeds.throughput(records, "mnist-dynamic").columns) == ["cpu, bf16+compile"]
+    assert "train_samples_per_s_cpu_bf16_compile_median" in frame.frame(records).columns
+
+
+def test_csv_keeps_full_precision() -> None:
+    levels = (-100.123456789012, -100.2, -100.3)
+    (line,) = csv.DictReader(io.StringIO(frame.csv(three("vanilla", levels))))
+    assert float(line["elbo_nats_mean"]) == math.fsum(levels) / 3
+    assert {f"elbo_nats_{part}" for part in ("seed_std", "low", "high", "n", "best")} <= line.keys()
+    assert json.loads(line["budget"])["epochs"] == 10
+
+
+def test_throughput_is_joined_by_device_and_never_lost() -> None:
+    records = [*three("vanilla", (-100, -101, -102)), fake.throughput("vanilla"), fake.throughput("conv")]
+    records += [fake.throughput("vanilla", device="cuda:0"), fake.throughput("vanilla", dataset="fashion_mnist")]
+    found = speeds.throughput(records, "mnist-dynamic")
+    assert {label: set(column) for label, column in found.columns.items()} == {
+        "cpu": {"vanilla", "conv"},
+        "cuda": {"vanilla"},
+    }
+    lines = frame.frame(records).set_index(["dataset", "label"])
+    median = records[3]["metrics"]["train_samples_per_s"]["median"]
+    assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
+    assert lines.loc[("mnist", "conv"), "count"] == "only timed"
+    assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
+    assert "conv on mnist-dynamic, cpu: training" in tables.terminal(records)
+
+
+def test_throughput_columns_name_only_what_differs() -> None:
+    first, second = fake.throughput("vanilla"), fake.throughput("vanilla")
+    second["cell"]["batch_size"] = 512
+    assert list(speeds.throughput([first, second], "mnist-dynamic").columns) == ["cpu, batch 128", "cpu, batch 512"]
+
+
+def test_failed_throughput_shows_its_status() -> None:
+    record = fake.throughput("vanilla") | {"status": "error", "reason": "out of memory", "metrics": {}}
+    text = tables.markdown([record], "mnist-dynamic")
+    assert "| error |" in text
+    assert "vanilla throughput on cpu: error: out of memory" in text
+
+
+def test_the_first_line_of_a_group_says_what_it_is() -> None:
+    text = tables.markdown(three("vanilla", (-100, -101, -102)), "mnist-dynamic").splitlines()[0]
+    for part in ("mnist", "test split", "binarisation dynamic", "support binary", "10 epochs", "batch 128"):
+        assert part in text
+    for part in ("the whole training split", "protocol 1.0"):
+        assert part in text
+    for part in ("learning rate 0.002 (cosine)", "K = 500", "1,000 test examples", "fp32", "seeds 0 to 2"):
+        assert part in text
+
+
+def test_settings_that_are_not_known_by_name_are_still_shown() -> None:
+    record = fake.quality("vanilla", 0)
+    record["cell"]["budget"]["patience"] = 7
+    record["cell"]["measure"]["chains"] = 3
+    (group,) = groups.groups([record])
+    assert "patience 7" in group.title
+    assert "chains 3" in group.title
+
+
+def test_what_is_not_measured_is_not_described() -> None:
+    record = fake.thorough("vanilla", 0)
+    (group,) = groups.groups([record])
+    assert "mi points 1,000" in group.title
+    assert "gap points 100, gap steps 250" in group.title
+    assert "ais" not in group.title
+    record["cell"]["measure"]["ais_points"] = 20
+    (group,) = groups.groups([record])
+    assert "ais points 20, ais steps 500" in group.title
+
+
+def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None:
+    records = three("vanilla", (-100, -101, -102)) + three("conv", (-97, -98.1, -98.9))
+    records += three("vanilla", (-99, -99, -103), overrides={"latent": 50})
+    (group,) = groups.groups(records)
+    grid = tables.comparison_grid(group)
+    assert grid is not None
+    headers, (first, second) = grid
+    assert headers[:3] == ["variant", "seeds", "ELBO difference (nats)"]
+    assert [cell.text for cell in first[:3]] == ["conv", "3", "+3.00"]
+    assert [cell.text for cell in first[4:]] == ["1.00", "better"]
+    assert [cell.text for cell in second[:3]] == ["vanilla (latent=50)", "3", "+0.67"]
+    # Of the nine pairs of runs six are won.
+    assert [cell.text for cell in second[4:]] == ["0.67", "not distinguishable"]
+    lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
+    assert lines.loc["conv", "baseline"] == "vanilla"
+    assert lines.loc["conv", "elbo_nats_difference"] == pytest.approx(3)
+    assert 0 < lines.loc["conv", "elbo_nats_difference_low"] < 3 < lines.loc["conv", "elbo_nats_difference_high"]
+    assert lines.loc["vanilla (latent=50)", "elbo_nats_p_better"] == pytest.approx(6 / 9)
+    assert pd.isna(lines.loc["vanilla", "elbo_nats_p_better"])
+
+
+def test_a_change_common_to_all_rows_leaves_the_comparisons() -> None:
+    wide: dict[str, object] = {"latent": 50}
+    records = three("vanilla", (-100, -101, -102), overrides=wide) + three("conv", (-97, -98.1, -98.9), overrides=wide)
+    text = tables.markdown(records, "mnist-dynamic")
+    assert "Against vanilla (latent=50):" in text
+    (group,) = groups.groups(records)
+    assert [line[0].text for line in tables.comparison_grid(group)[1]] == ["conv (latent=50)"]  # type: ignore[index]
+    lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
+    assert lines.loc["conv (latent=50)", "baseline"] == "vanilla (latent=50)"
+    assert lines.loc["conv (latent=50)", "elbo_nats_difference"] == pytest.approx(3)
+
+
+def test_the_baseline_has_the_fewest_overrides_whatever_their_length() -> None:
+    longest: dict[str, object] = {"a_rather_long_name": "and_a_long_value"}
+    records = three("vanilla", (-100, -101, -102), overrides=longest)
+    records += three("vanilla", (-100, -101, -102), overrides={"b": 1, "c": 2})
+    records += three("conv", (-97, -98, -99)) + three("conv", (-97, -98, -99), device="cuda")
+    (group,) = groups.groups(records)
+    bases = {row.label: base.overrides if (base := group.baseline(row)) else None for row in group.rows}
+    assert bases.pop("vanilla (a_rather_long_name=and_a_long_value) [cpu]") is None
+    assert bases.pop("conv [cuda]") is None
+    assert set(bases.values()) == {names.canonical(longest)}
+    assert len(bases) == 2
+    records += three("vanilla", (-100, -101, -102), overrides={"a": 1})
+    (group,) = groups.groups(records)
+    found = groups.baseline_row(group.rows, "vanilla", "cpu")
+    assert found is not None
+    assert found.overrides == names.canonical({"a": 1})
+
+
+def test_a_group_without_the_baseline_has_no_comparisons() -> None:
+    (group,) = groups.groups(three("conv", (-97, -98, -99)))
+    assert tables.comparison_grid(group) is None
+    assert "P(better)" not in tables.markdown(three("conv", (-97, -98, -99)), "mnist-dynamic")
+
+
+def test_metrics_stand_in_the_table_of_their_theme() -> None:
+    records = [fake.thorough(variant, seed) for variant in ("vanilla", "conv", "autoencoder") for seed in range(3)]
+    for record in records:
+        if record["cell"]["variant"] == "autoencoder":
+            record["model"]["support"] = "binary"
+        record["metrics"] = {k: v for k, v in record["metrics"].items() if "ais" not in k and "bdmc" not in k}
+    (group,) = groups.groups(records)
+    grids = tables.theme_grids(group)
+    assert list(grids) == ["Inference gaps", "Latent code", "Representation and reconstruction"]
+    headers, lines = grids["Representation and reconstruction"]
+    assert headers == ["variant", "runs", "probe accuracy ↑ (share)", "5-NN accuracy ↑ (share)", "SSIM ↑"]
+    assert [line[0].text for line in lines] == [row.label for row in group.rows]
+    main, _ = tables.quality_grid(group)
+    assert [header.split(" ")[0] for header in main[2:]] == [
+        "ELBO",
+        "NLL",
+        "recon",
+        "KL",
+        "gap",
+        "active",
+        "MSE",
+        "bits/dim",
+    ]
+    text = tables.markdown(records, "mnist-dynamic")
+    assert text.index("Inference gaps:") < text.index("Latent code:") < text.index("How certain:")
+    assert "Evidence sandwich" not in text
+    # The file for machines holds them all.
+    assert {"ssim_mean", "marginal_kl_nats_mean"} <= set(frame.frame(records).columns)
+
+
+def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None:
+    records = [fake.thorough("vanilla", seed, elbo=-100 - seed) for seed in range(3)]
+    for record, mc in zip(records, (0.03, 0.04, 0.0), strict=True):
+        record["errors"]["elbo_nats"] = {"mc": mc, "test": 0.5}
+        record["errors"]["nll_is500_nats"] = {"mc": None, "test": 0.25}
+    (group,) = groups.groups(records)
+    headers, (line,) = tables.certainty_grids(group)["Main"]
+    found = dict(zip(headers, (cell.text for cell in line), strict=True))
+    assert found["ELBO: seed sd (nats)"] == "1.000"
+    assert found["ELBO: test SE (nats)"] == "0.500"
+    # Root mean square over seeds: sqrt((9 + 16 + 0) 1e-4 / 3).
+    assert found["ELBO: MC SE (nats)"] == "0.029"
+    assert found["NLL (IS-500): test SE (nats)"] == "0.250"
+    # What no record states has no column.
+    assert "NLL (IS-500): MC SE (nats)" not in found
+    (row,) = csv.DictReader(io.StringIO(frame.csv(records)))
+    assert float(row["elbo_nats_seed_std"]) == pytest.approx(1)
+    assert float(row["elbo_nats_mc_se"]) == pytest.approx(math.sqrt(25e-4 / 3))
+    assert float(row["elbo_nats_test_se"]) == 0.5
+    assert row["nll_is500_nats_mc_se"] == ""
+    # The interval over seeds knows nothing of them.
+    plain = [fake.quality("vanilla", seed, elbo=-100 - seed) for seed in range(3)]
+    assert f"-101.00 ± {grids.number(group.rows[0].summary('elbo_nats').half_width, 2)}" in tables.markdown(  # type: ignore[union-attr]
+        plain, "mnist-dynamic"
+    )
+
+
+def test_records_from_before_errors_were_stated_have_no_columns_of_them() -> None:
+    columns = frame.frame(three("vanilla", (-100, -101, -102))).columns
+    assert not [name for name in columns if name.endswith("_se")]
+
+
+def test_every_row_carries_its_group_and_all_its_settings() -> None:
+    lines = frame.frame(three("vanilla", (-100, -101, -102)))
+    (group,) = groups.groups(three("vanilla", (-100, -101, -102)))
+    assert {"group", *group.settings} <= set(lines.columns)
+    assert (lines.loc[0, "group"], lines.loc[0, "split"], lines.loc[0, "protocol"]) == (group.id, "test", "1.0")
+
+
+def test_the_split_is_the_one_that_the_judge_reads() -> None:
+    from bench import judge
+
+    (group,) = groups.groups([fake.quality("vanilla", 0)])
+    assert group.settings["split"] == judge.SPLIT
+
+
+def test_latex_escapes_what_it_would_read_as_markup() -> None:
+    assert grids.latex_text("a_b & 5 % {c} #1 $x ~ ^ \\") == (
+        r"a\_b \& 5 \% \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert grids.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
+    text = tables.latex(three("conv_full_covariance", (-97, -97, -97)), "mnist-dynamic")
+    assert r"conv\_full\_covariance" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert "_" not in "".join(body).replace(r"\_", "")
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_the_records() -> None:
+    records = fake.suite(seeds=3, devices=("cpu", "cuda"))
+    shuffled = random.Random(0).sample(records, len(records))
+    for form in (frame.csv, tables.terminal):
+        assert form(records) == form(shuffled)
+    for page in (tables.markdown, tables.latex):
+        assert page(records, "mnist-dynamic") == page(shuffled, "mnist-dynamic")
+
+
+def test_the_terminal_table_fits() -> None:
+    records = fake.suite(devices=("cpu", "cuda"))
+    records += three("vanilla", (-1, -2, -3), overrides={"a_rather_long_name": "and_a_long_value", "latent": 50})
+    text = tables.terminal(records)
+    assert max(map(len, text.splitlines())) <= 120
+    assert "ELBO ↑ nats" in text
+    assert "NLL (IS-500) ↓ nats" in text
+
+
+def test_mixed_commits_and_mixed_data_are_named() -> None:
+    records = [fake.quality("vanilla", 0), fake.quality("vanilla", 1, commit="fedcba9876543210")]
+    records[1]["provenance"]["data_sha256"] = "cd" * 32
+    records[1]["provenance"]["dirty"] = True
+    first, second, third = doubts.problems(records)
+    assert "2 commits: 0123456789ab, fedcba987654" in first
+    assert "1 of 2 records were made with uncommitted changes" in second
+    assert "2 different versions of the data" in third
+
+
+def test_speeds_of_a_busy_processor_are_doubted() -> None:
+    records = [fake.throughput("vanilla"), fake.throughput("beta"), fake.throughput("conv")]
+    for made, share in zip(records[:2], (0.97, 0.414), strict=True):
+        made["provenance"]["processor_share"] = share
+    # Neither a training nor another, idle measurement of the variant excuses it.
+    records += [fake.quality("beta"), fake.throughput("beta", dataset="fashion_mnist")]
+    records[-1]["provenance"]["processor_share"] = 0.99
+    (line,) = doubts.problems(records)
+    assert "while the processor had other work (share of a core: beta 41%)" in line
+
+
+def test_the_commit_that_trained_kept_weights_counts() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(3)]
+    records[0]["provenance"]["trained"] = {"commit": "0123456789abcdef", "dirty": False}
+    records[1]["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    first, second = doubts.problems(records)
+    assert "2 commits: 0123456789ab, fedcba987654" in first
+    assert "1 of 3 records were made with uncommitted changes" in second
+    assert doubts.problems([records[0], records[2]]) == []
+
+
+def test_a_data_set_file_is_named_without_its_path() -> None:
+    record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
+    record["cell"]["data_options"] = {"k": 2}
+    assert groups.datasets([record]) == ["mine-dynamic-k=2"]
+    assert "somewhere" not in tables.markdown([record], "mine-dynamic-k=2")

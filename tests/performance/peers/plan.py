@@ -1,0 +1,256 @@
+"""What is compared: tasks, contestants, comparisons with their targets. Needs no torch.
+
+The figures below are the benchmark's settings: rounds of different settings are never put together.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Block = dict[str, Any]
+
+ROUNDS = 7
+# What a profile tells apart.
+GROUPS = (
+    "matrix products and convolutions",
+    "elementwise and reductions",
+    "random numbers",
+    "optimiser",
+    "copies and allocation",
+    "the rest (Python, dispatch)",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The work that every contestant does, and which they share.
+
+    Attributes:
+        hidden: units of the one hidden layer of encoder and decoder.
+        latent: D.
+        batch: examples per training step of the MLP.
+        lr: Adam's step size.
+        block: examples of a training block of the MLP, one pass over so many images.
+        conv_latent: D of the convolutional network.
+        conv_batch: examples per training step of the convolutional network.
+        conv_block: examples of its training block.
+        eval_batch: examples per evaluation batch; a block is the test split.
+        nll_samples: importance samples per image.
+        nll_batch: rows that pythae computes at once; its default.
+        nll_images: images of a block.
+        samples: images drawn from the prior in a block.
+        sample_batch: of which so many at once; pythae's default.
+        elbo: validation ELBO in nats at which training stops. Written down before any contestant was timed, after one
+            short trial: it takes about one and a half passes.
+        elbo_every: training steps between two looks of the judge.
+        elbo_images: evenly spaced validation images it looks at.
+        elbo_passes: passes over the data after which a training that has not reached it has failed.
+        limit_batch: examples per step where training is held against the machine's limit.
+        matmul_repeats: products of two n x n matrices in a block, by n.
+    """
+
+    hidden: int = 512
+    latent: int = 20
+    batch: int = 128
+    lr: float = 1e-3
+    block: int = 12_800
+    conv_latent: int = 16
+    conv_batch: int = 64
+    conv_block: int = 128
+    eval_batch: int = 250
+    nll_samples: int = 5_000
+    nll_batch: int = 100
+    nll_images: int = 20
+    samples: int = 10_000
+    sample_batch: int = 500
+    elbo: float = -110.0
+    elbo_every: int = 50
+    elbo_images: int = 2_000
+    elbo_passes: int = 10
+    limit_batch: int = 512
+    matmul_repeats: dict[int, int] = field(default_factory=lambda: {1024: 24, 2048: 3})
+
+
+SETTINGS = Settings()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One contestant's work for one task, prepared.
+
+    Attributes:
+        block: does one block of the given round and returns `units` (how much was done), and `seconds` where it stopped
+            the clock itself, else the worker's clock counts.
+        warm_up: done once before the first round; by default a block.
+        profile: where the time of a block goes, group of operations -> share of its wall time.
+    """
+
+    block: Callable[[int], Block]
+    warm_up: Callable[[], object] | None = None
+    profile: Callable[[], dict[str, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who does a task: `prepare(task, threads=..., **options) -> Job` of a module, in processes of its own.
+
+    Attributes:
+        name: as tables show it.
+        module: has `prepare`.
+        options: its keywords.
+        processes: how many run side by side and share the threads; their rates add up.
+        bf16: whether it needs a processor with bf16 arithmetic.
+    """
+
+    name: str
+    module: str
+    options: dict[str, Any] = field(default_factory=dict)
+    processes: int = 1
+    bf16: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is timed.
+
+    Attributes:
+        name: as it is asked for.
+        title: as tables show it.
+        unit: of `units` per second, unless `seconds` is what is shown.
+        contestants: who does it, in the order of the first round.
+        most_rounds: no more rounds than this, however many are asked for.
+    """
+
+    name: str
+    title: str
+    unit: str
+    contestants: tuple[Contestant, ...]
+    most_rounds: int | None = None
+
+    @property
+    def shows_seconds(self) -> bool:
+        """Whether a block is one undivided thing, whose seconds are shown instead of a rate."""
+        return self.unit == "s"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ratio of two speeds within each round, above 1 where `ours` is faster, and what it should be at least.
+
+    Attributes:
+        task: name of the task.
+        words: what is compared.
+        ours: contestants of which the best stands.
+        theirs: likewise.
+        target: None where none was set.
+    """
+
+    task: str
+    words: str
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+    target: float | None = None
+
+
+OURS, PYTHAE, EXAMPLE = "vaebench", "pythae", "example script"
+COMPILED, PAIR = "vaebench compiled", "vaebench, two processes"
+BF16, BF16_COMPILED = "vaebench bf16", "vaebench bf16 compiled"
+PYTHAE_PAIR = "pythae, two processes"
+MATMULS = tuple(f"matrix product {n}" for n in SETTINGS.matmul_repeats)
+TRAIN_LIMIT, NLL_LIMIT = f"training, batch {SETTINGS.limit_batch}", "NLL"
+
+_HERE = "tests.performance.peers"
+_OURS, _PYTHAE, _EXAMPLE = f"{_HERE}.ours", f"{_HERE}.with_pythae", f"{_HERE}.example"
+_LIMITS = f"{_HERE}.limits"
+
+_ours, _pythae, _example = Contestant(OURS, _OURS), Contestant(PYTHAE, _PYTHAE), Contestant(EXAMPLE, _EXAMPLE)
+_compiled = Contestant(COMPILED, _OURS, {"precision": "fp32+compile"})
+_bf16 = Contestant(BF16, _OURS, {"precision": "bf16"}, bf16=True)
+_bf16_compiled = Contestant(BF16_COMPILED, _OURS, {"precision": "bf16+compile"}, bf16=True)
+
+_S = SETTINGS
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "train_mlp",
+            f"training the MLP, batch {_S.batch}",
+            "images/s",
+            (
+                _ours,
+                _compiled,
+                _bf16,
+                _bf16_compiled,
+                Contestant(PAIR, _OURS, processes=2),
+                _pythae,
+                Contestant(PYTHAE_PAIR, _PYTHAE, processes=2),
+                _example,
+            ),
+        ),
+        Task(
+            "train_conv",
+            f"training the conv net, batch {_S.conv_batch}",
+            "images/s",
+            (_ours, _compiled, _bf16, _bf16_compiled, _pythae),
+        ),
+        Task("evaluate", "evaluation: ELBO of the test split", "images/s", (_ours, _pythae, _example)),
+        Task("nll", f"NLL, {_S.nll_samples:,} samples", "images/s", (_ours, _pythae)),
+        Task("sample", "sampling from the prior", "images/s", (_ours, _pythae)),
+        Task(
+            "time_to_elbo",
+            f"time to a validation ELBO of {_S.elbo:g} nats",
+            "s",
+            (_ours, _pythae, _example),
+            most_rounds=3,
+        ),
+        Task(
+            "limits",
+            "share of the rate of matrix products",
+            "GFLOP/s",
+            (
+                *(
+                    Contestant(name, _LIMITS, {"work": "matmul", "n": n})
+                    for name, n in zip(MATMULS, _S.matmul_repeats, strict=True)
+                ),
+                Contestant(TRAIN_LIMIT, _LIMITS, {"work": "train"}),
+                Contestant(NLL_LIMIT, _LIMITS, {"work": "nll"}),
+            ),
+        ),
+    )
+}
+
+_BEST = (OURS, COMPILED, BF16, BF16_COMPILED)
+COMPARISONS = (
+    Comparison("train_mlp", "fp32 against pythae", (OURS,), (PYTHAE,), 3.0),
+    Comparison("train_mlp", "best setting against pythae", _BEST, (PYTHAE,), 5.0),
+    Comparison("train_mlp", "two processes against two of pythae's", (PAIR,), (PYTHAE_PAIR,)),
+    Comparison("train_mlp", "our fastest against pythae's fastest", (*_BEST, PAIR), (PYTHAE, PYTHAE_PAIR)),
+    Comparison("train_mlp", "fp32 against the example script", (OURS,), (EXAMPLE,), 5.0),
+    Comparison("train_conv", "fp32 against pythae", (OURS,), (PYTHAE,), 1.1),
+    Comparison("train_conv", "best setting against pythae", _BEST, (PYTHAE,), 1.6),
+    Comparison("evaluate", "against pythae", (OURS,), (PYTHAE,)),
+    Comparison("evaluate", "against the example script", (OURS,), (EXAMPLE,)),
+    Comparison("nll", "against pythae", (OURS,), (PYTHAE,), 10.0),
+    Comparison("sample", "against pythae", (OURS,), (PYTHAE,), 3.0),
+    Comparison("time_to_elbo", "against pythae", (OURS,), (PYTHAE,)),
+    Comparison("time_to_elbo", "against the example script", (OURS,), (EXAMPLE,)),
+    Comparison("limits", TRAIN_LIMIT, (TRAIN_LIMIT,), MATMULS, 0.6),
+    Comparison("limits", NLL_LIMIT, (NLL_LIMIT,), MATMULS, 0.5),
+)
+
+
+def settings() -> dict[str, Any]:
+    """The settings as JSON gives them back."""
+    found = dataclasses.asdict(SETTINGS)
+    return found | {"matmul_repeats": {str(n): count for n, count in SETTINGS.matmul_repeats.items()}}
+
+
+def has_bf16() -> bool:
+    """Whether this processor has bf16 arithmetic, as far as its system says."""
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)

@@ -1,0 +1,354 @@
+"""The peers benchmark: real processes with small jobs, the arithmetic of ratios, and that all compute the same."""
+
+import csv
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.cells import clock
+from bench.errors import UsageError
+from tests.helpers import ROOT
+from tests.performance.peers import common, driver, example, limits, ours, page, plan, profiles
+from tests.performance.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task
+from tests.performance.peers.results import JOURNAL, Results, lines_of, rate, spread
+from variants import DataSpec, build
+from variants.core import VAE, elbo
+from variants.parts import assemble
+
+SPEC = DataSpec((1, 28, 28), "binary", 100)
+PROVENANCE = {
+    "commit": "c" * 40,
+    "dirty": False,
+    "versions": {"torch": "2.0", "pythae": "0.1.2"},
+    "processor": "a processor",
+    "cpu_count": 2,
+    "started": "2026-01-02T03:04:05+00:00",
+}
+
+# A contestant whose blocks take `seconds`, by its own clock, and which writes down when it works.
+FAKE = """
+import os
+from pathlib import Path
+from tests.performance.peers.plan import Job
+
+def prepare(task, *, threads, log, name, seconds, dies_in=None):
+    print("noise that is no answer")
+    if task == "broken":
+        raise ValueError("no such\\ntask")
+    def block(number):
+        if number == dies_in:
+            os._exit(7)
+        with Path(log).open("a") as file:
+            file.write(f"{name}{number}t{threads}\\n")
+        return {"units": 6, "seconds": seconds * (number + 1)}
+    return Job(block, warm_up=lambda: None, profile=lambda: {"all": 1.0} if name == "A" else None)
+"""
+
+
+@pytest.fixture
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "fake_contestant.py").write_text(FAKE)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    return tmp_path / "log"
+
+
+def fake(log: Path, name: str, seconds: float, processes: int = 1, **options: Any) -> Contestant:
+    options |= {"log": str(log), "name": name, "seconds": seconds}
+    return Contestant(name, "fake_contestant", options, processes)
+
+
+def run(task: Task, out: Path, rounds: int, again: bool = False, threads: int = 4, **changed: Any) -> list[str]:
+    said: list[str] = []
+    provenance = PROVENANCE | changed
+    driver.run([task], out, rounds=rounds, again=again, threads=threads, provenance=provenance, say=said.append)
+    return said
+
+
+def test_rounds_are_interleaved_paired_and_resumed(fakes: Path, tmp_path: Path) -> None:
+    task = Task("sample", "", "images/s", (fake(fakes, "A", 1.0), fake(fakes, "B", 2.0, processes=2)))
+    run(task, tmp_path, rounds=2)
+    # B has two processes with half of the threads each; the second round begins with B.
+    assert fakes.read_text().split() == ["A0t4", "B0t2", "B0t2", "B1t2", "B1t2", "A1t4"]
+    results = Results(lines_of(tmp_path / JOURNAL))
+    assert results.rates("sample", "A") == {0: 6.0, 1: 3.0}
+    assert results.rates("sample", "B") == {0: 6.0, 1: 3.0}  # twice the units in twice the time
+    assert results.profiles() == {("sample", "A"): {"all": 1.0}}
+
+    # A line that was cut off is dropped, and the run goes on with the round that is missing.
+    with (tmp_path / JOURNAL).open("a") as file:
+        file.write('{"kind": "rou')
+    run(task, tmp_path, rounds=3)
+    assert fakes.read_text().split()[6:] == ["A2t4", "B2t2", "B2t2"]
+    assert [line["round"] for line in lines_of(tmp_path / JOURNAL) if line["kind"] == "round"] == [0, 1, 2]
+    assert run(task, tmp_path, rounds=3) == []
+
+    with pytest.raises(UsageError, match="rounds of another commit, threads: say --again"):
+        run(task, tmp_path, rounds=3, threads=2, commit="d" * 40)
+    run(task, tmp_path, rounds=1, again=True, commit="d" * 40)
+    assert len(Results(lines_of(tmp_path / JOURNAL)).rates("sample", "A")) == 1
+
+
+def test_a_contestant_that_fails_leaves_and_the_others_go_on(fakes: Path, tmp_path: Path) -> None:
+    contestants = (fake(fakes, "A", 1.0), fake(fakes, "B", 2.0, dies_in=1), Contestant("C", "no_such_module"))
+    said = run(Task("nll", "", "images/s", contestants), tmp_path, rounds=3)
+    results = Results(lines_of(tmp_path / JOURNAL))
+    assert list(results.rates("nll", "A")) == [0, 1, 2]
+    assert list(results.rates("nll", "B")) == [0]
+    assert results.status("nll", "A") == "ok"
+    assert results.status("nll", "B") == "failed: its process ended with code 7"
+    assert results.status("nll", "C") == "failed: ModuleNotFoundError: No module named 'no_such_module'"
+    assert "nll: B failed: its process ended with code 7" in said
+    # The pair is of the one round that both have.
+    assert results.paired("nll", "A", "B") == spread([2.0])
+
+    run(Task("broken", "", "images/s", (fake(fakes, "A", 1.0),)), tmp_path, rounds=1)
+    assert Results(lines_of(tmp_path / JOURNAL)).status("broken", "A") == "failed: ValueError: no such task"
+
+
+def test_bf16_is_not_run_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "has_bf16", lambda: False)
+    run(Task("sample", "", "images/s", (Contestant("D", "no_such_module", bf16=True),)), tmp_path, rounds=1)
+    results = Results(lines_of(tmp_path / JOURNAL))
+    assert results.status("sample", "D") == "not run: this processor has no bf16 arithmetic"
+
+
+def test_rates_and_spreads() -> None:
+    assert rate([{"units": 10, "seconds": 2.0}, {"units": 10, "seconds": 4.0}]) == 5.0
+    assert spread([]) is None
+    found = spread([4.0, 1.0, 2.0, 3.0, 5.0])
+    assert found is not None
+    assert (found.q1, found.median, found.q3, found.n) == (2.0, 3.0, 4.0, 5)
+
+
+def write_journal(out: Path) -> None:
+    """Rounds of every task in which our side is 2, then 4, then 8 times as fast as each peer; a compiler fails."""
+    out.mkdir(exist_ok=True)
+    identity = {key: PROVENANCE[key] for key in ("commit", "dirty", "versions", "processor")} | {"threads": 2}
+    lines: list[dict[str, Any]] = [{"kind": "run", "identity": identity, "provenance": PROVENANCE}]
+    for name, task in plan.TASKS.items():
+        rated = [c for c in task.contestants if not c.bf16 and c.name != plan.COMPILED]
+        if plan.COMPILED in [c.name for c in task.contestants]:
+            lines.append({"kind": "failed", "task": name, "contestant": plan.COMPILED, "reason": "no compiler"})
+        for number in range(3):
+            blocks = {
+                c.name: [
+                    {"units": 100, "seconds": 8.0 if c.module.endswith(("pythae", "example")) else 4.0 / 2**number}
+                ]
+                for c in rated
+            }
+            if name == "time_to_elbo":
+                blocks = {key: [value[0] | {"steps": 550, "elbo": -109.5}] for key, value in blocks.items()}
+            lines.append({"kind": "round", "task": name, "round": number, "blocks": blocks})
+    shares = dict(zip(plan.GROUPS, (0.6, 0.2, 0.05, 0.05, 0.05, 0.05), strict=True))
+    for name in (OURS, EXAMPLE):
+        lines.append({"kind": "profile", "task": "train_mlp", "contestant": name, "shares": shares})
+    (out / JOURNAL).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_the_page_shows_what_was_missed_and_needs_no_torch(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    terminal = page.write(tmp_path)
+    with (tmp_path / "targets.csv").open() as file:
+        targets = {(row["task"], row["comparison"]): row for row in csv.DictReader(file)}
+    plain, nll = targets["train_mlp", "fp32 against pythae"], targets["nll", "against pythae"]
+    assert (plain["median"], plain["q1"], plain["q3"], plain["verdict"]) == ("4.0", "3.0", "6.0", "met")
+    assert (nll["median"], nll["target"], nll["verdict"]) == ("4.0", "10.0", "missed")
+    assert targets["evaluate", "against pythae"]["verdict"] == "no target"
+    # Seconds are shown where one block is one whole training, but the ratio stays one of speeds.
+    with (tmp_path / "peers.csv").open() as file:
+        rows = {(row["task"], row["contestant"]): row for row in csv.DictReader(file)}
+    assert float(rows["time_to_elbo", OURS]["median"]) == pytest.approx(0.02)
+    assert rows["time_to_elbo", OURS]["vs_pythae_median"] == "4.0"
+    assert rows["train_mlp", plan.COMPILED]["status"] == "failed: no compiler"
+
+    text = (tmp_path / "README.md").read_text()
+    assert "| NLL, 5,000 samples | against pythae | vaebench | pythae | 4.00 | 3.00 to 6.00 | 3 |" in text
+    assert "| at least 10 | **missed** |" in text
+    assert "targets met; missed:" in terminal
+    assert "- FAILED: train_mlp: vaebench compiled failed: no compiler" in text
+    assert "`cccccccc" in text
+    assert "550 (-109.5)" in text
+    assert "| training the MLP, batch 128 | vaebench | 60.0 | 20.0 |" in text
+    assert "about: training the MLP, batch 128 against the example script 1.67. (Twice its share" in text
+    assert (tmp_path / "peers.png").stat().st_size > 10_000
+
+    # The same again from where there is neither torch nor pythae.
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    code = """
+import sys
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("torch", "pythae"):
+            raise ImportError(f"no {name} here")
+sys.meta_path.insert(0, Missing())
+from tests.performance.peers.__main__ import main
+main(sys.argv[1:])
+"""
+    words = [sys.executable, "-c", code, "--report", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", terminal)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_command_line_names_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.performance.peers.__main__ import main
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    for words, status, line in (
+        (["--tasks", "nil"], 2, "bench-peers: unknown task 'nil': did you mean 'nll'?"),
+        (["--rounds", "0"], 2, "bench-peers: --rounds must be at least 1, got 0"),
+        ([], 4, "bench-peers: pythae is not installed here: run make bench-peers"),
+        (
+            ["--report", "nowhere"],
+            2,
+            "bench-peers: cannot read nowhere/rounds.jsonl: No such file or directory; measure first, without --report",
+        ),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == status
+        assert capsys.readouterr().err.strip() == line
+
+
+def check_equal(model: VAE, x: Tensor, z: Tensor, q: tuple[Tensor, Tensor], decoded: Tensor, kl: Tensor) -> None:
+    """Our model with a peer's weights has the peer's posterior, its -log p(x|z) `[B]` and its KL `[B]`."""
+    mean, log_variance = q
+    found = model.infer(x)
+    torch.testing.assert_close(found.mean, mean)
+    torch.testing.assert_close(found.variance, log_variance.exp())
+    recon = -functional.binary_cross_entropy(decoded.flatten(1), x.flatten(1), reduction="none").sum(1)
+    torch.testing.assert_close(model.likelihood.log_prob(model.decoder(z[None]), x)[0], recon)
+    torch.testing.assert_close(model.terms(x).kl, kl)
+
+
+@torch.no_grad()
+def test_the_example_script_computes_what_we_compute() -> None:
+    theirs, model = example.Model(), build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent)
+    common.take_over(model, example.layers(theirs))
+    x, z = (torch.rand(5, 1, 28, 28) < 0.3).float(), torch.randn(5, SETTINGS.latent)
+    q = theirs.encode(x.flatten(1))
+    kl = torch.stack([example.divergence(mean, log_variance) for mean, log_variance in zip(*q, strict=True)])
+    check_equal(model, x, z, q, theirs.decode(z), kl)
+    # The whole loss, over the noise of one seed.
+    torch.manual_seed(3)
+    total = example.test(theirs, [(x, torch.zeros(5))])
+    torch.manual_seed(3)
+    assert -elbo(model.terms(x)).sum().item() == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pythae") is None, reason="pythae is installed by make bench-peers")
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_pythae_computes_what_we_compute() -> None:
+    from tests.performance.peers import with_pythae
+
+    theirs, model = with_pythae.mlp(), build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent)
+    common.take_over(model, with_pythae.layers(theirs))
+    x, z = (torch.rand(5, 1, 28, 28) < 0.3).float(), torch.randn(5, SETTINGS.latent)
+    encoded = theirs.encoder(x)
+    q = encoded.embedding, encoded.log_covariance
+    decoded = theirs.decoder(z).reconstruction
+    kl = torch.stack(
+        [theirs.loss_function(decoded[i : i + 1], x[i : i + 1], *(t[i : i + 1] for t in q), z)[2] for i in range(5)]
+    )
+    check_equal(model, x, z, q, decoded, kl)
+    torch.manual_seed(3)
+    loss = theirs({"data": x}).loss.item()
+    torch.manual_seed(3)
+    assert -elbo(model.terms(x)).mean().item() == pytest.approx(loss, rel=1e-5)
+
+    theirs, model = with_pythae.conv().eval(), assemble(SPEC, network=ours.convnet, latent=SETTINGS.conv_latent).eval()
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in theirs.parameters())
+    for own, other in ((model.encoder, theirs.encoder.layers), (model.decoder, theirs.decoder.layers)):
+        for a, b in zip(own.parameters(), other.parameters(), strict=True):
+            a.copy_(b)
+    z = z[:, : SETTINGS.conv_latent]
+    torch.testing.assert_close(model.decoder(z).sigmoid(), theirs.decoder(z).reconstruction)
+    torch.testing.assert_close(theirs.encoder.embedding(model.encoder(x)), theirs.encoder(x).embedding)
+
+
+def test_flops_of_the_mlp_are_those_of_the_formula() -> None:
+    model, b = build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent), 4
+    x = torch.zeros(b, 1, 28, 28)
+    h, d = SETTINGS.hidden, SETTINGS.latent
+    first, others = 784 * h, 2 * h * d + d * h + h * 784
+    assert clock.matrix_flops(lambda: model.loss(x)) == 2 * b * (first + others)
+    # Backwards each weight and each input has a product of its own, but nobody asks for the gradient of the image.
+    assert clock.matrix_flops(lambda: model.loss(x).mean().backward()) == 2 * b * (2 * first + 3 * others)
+    assert limits.matmul(64, 3).block(0)["units"] == pytest.approx(3 * 2 * 64**3 / 1e9)
+
+
+def test_a_profile_adds_up() -> None:
+    model = build("vanilla", SPEC, hidden=[64], latent=4)
+    found = profiles.shares(lambda: model.loss(torch.zeros(8, 1, 28, 28)).mean().backward())
+    assert sum(found.values()) == pytest.approx(1)
+    assert all(math.isfinite(share) and share >= 0 for share in found.values())
+    assert found[profiles.MATRIX] > 0
+    names = {
+        profiles.MATRIX: ("aten::addmm", "aten::convolution_backward", "aten::mkldnn_convolution"),
+        profiles.ELEMENTWISE: ("aten::native_batch_norm", "aten::threshold_backward", "aten::sum", "aten::sigmoid"),
+        profiles.RANDOM: ("aten::normal_", "aten::randperm"),
+        profiles.OPTIMISER: ("aten::_fused_adam_", "Optimizer.step#Adam.step"),
+        profiles.COPIES: ("aten::copy_", "aten::empty", "aten::index", "aten::_to_copy"),
+        profiles.REST: ("aten::t", "aten::view", "autograd::engine::evaluate_function: AddmmBackward0", "AddBackward0"),
+    }
+    assert {group: tuple(n for n in found if profiles.group_of(n) == group) for group, found in names.items()} == names
+
+
+class Small:
+    """Data with a few images, as much of `Data` as the contestants use."""
+
+    def __init__(self) -> None:
+        self.x = (torch.rand(120, 1, 28, 28) < 0.3).float()
+        self.spec = SPEC
+
+    def eval_batches(self, split: str, size: int, limit: int | None = None) -> list[tuple[Tensor, Tensor]]:  # noqa: ARG002
+        return [(self.x[:limit], torch.zeros(len(self.x[:limit])))]
+
+
+def test_torchvision_reads_the_same_pixels() -> None:
+    source: Any = Small()
+    train, test = example.mnist(source)
+    assert len(train) == len(test) == 120
+    assert torch.equal(torch.stack([x for x, _ in train]), source.x)
+
+
+def test_the_clock_stops_while_the_judge_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(common.time, "perf_counter", lambda: now[0])
+    elbos = iter([SETTINGS.elbo - 10, SETTINGS.elbo + 1])
+
+    def judge() -> float:
+        now[0] += 1000
+        return next(elbos)
+
+    watched = common.Watched([0] * 70, judge)
+
+    def one_pass(_: int) -> None:
+        for _ in watched:
+            now[0] += 1
+
+    every = SETTINGS.elbo_every
+    assert watched.run(one_pass) == {"units": 1, "seconds": 2.0 * every, "steps": 2 * every, "elbo": SETTINGS.elbo + 1}
+    with pytest.raises(RuntimeError, match="not reached"):
+        common.Watched([0], lambda: -math.inf).run(lambda _: None)
+
+
+def test_every_comparison_is_of_contestants_of_its_task() -> None:
+    for comparison in plan.COMPARISONS:
+        names = {contestant.name for contestant in plan.TASKS[comparison.task].contestants}
+        assert {*comparison.ours, *comparison.theirs} <= names
+    assert {PYTHAE, EXAMPLE} <= {c.name for c in plan.TASKS["train_mlp"].contestants}
+    requirements = (Path(plan.__file__).parent / "requirements.txt").read_text()
+    assert requirements == "pythae==0.1.2\n"

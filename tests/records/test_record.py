@@ -1,0 +1,208 @@
+"""Records on disk: names, replacement in one step, and files that are none."""
+
+import contextlib
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.disk import files
+from bench.errors import MachineError, UsageError
+from bench.records import provenance, record, schema, store
+from bench.settings import Budget, Measure
+from bench.suites.suite import DataChoice, Suite, Variant
+from tests import fake_records as fake
+from tests.helpers import ROOT, Killed, cell, killed_after, throughput_cell
+
+
+def test_a_name_is_readable_and_is_the_whole_configuration() -> None:
+    name = record.record_id("quality", cell("vanilla", seed=3))
+    assert name.startswith("digits-dynamic_vanilla_s3_")
+    assert record.record_id("throughput", throughput_cell("beta")).startswith("digits-dynamic_beta_throughput-cpu_")
+    assert record.record_id("quality", cell(dataset="/a/b c/ü.npz")).startswith("ü-dynamic_")
+    changes: list[dict[str, Any]] = [
+        {},
+        {"seed": 1},
+        {"overrides": {"latent": 3}},
+        {"budget": {"lr": 0.1}},
+        {"budget": {"train_size": None}},
+        {"measure": {"nll_points": None}},
+        {"device": "cuda"},
+        {"precision": "bf16"},
+        {"data_options": {"d": 3}},
+    ]
+    assert len({record.record_id("quality", cell(**change)) for change in changes}) == len(changes)
+
+
+def test_a_name_does_not_depend_on_the_order_of_keys_but_on_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cell()
+    name = record.record_id("quality", made)
+    assert record.record_id("quality", dict(reversed(made.items()))) == name
+    monkeypatch.setattr(record, "PROTOCOL", "9.9")
+    assert record.record_id("quality", made) != name
+
+
+def finished(out: Path, **changes: Any) -> record.Record:
+    made = record.new("quality", cell(), {"commit": None}) | {"status": "ok"} | changes
+    store.write(out, made)
+    return made
+
+
+def test_write_read_and_replace(tmp_path: Path) -> None:
+    made = finished(tmp_path, reason="é ∞")
+    path = tmp_path / "runs" / f"{made['id']}.json"
+    assert schema.read(path) == made
+    finished(tmp_path, reason=None)
+    assert schema.read(path)["reason"] is None
+    assert store.read_all(tmp_path) == ([schema.read(path)], [])
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
+    """Of every budget and measurement that a suite may ask for, each key away from its default."""
+    budget = Budget(9, 8, 0.1, "burda2015", 700, epsilon=1e-4, normalise_gradients=True, patience=3)
+    how = Measure(*range(9, 14), gap_steps=6, gap_split="train", probe_points=5, ssim_points=4)
+    how = replace(how, ais_points=3, ais_steps=2, ais_chains=1)
+    for chosen in (budget, how):
+        assert not {f.name for f in fields(chosen) if getattr(chosen, f.name) == f.default}
+    (made,) = Suite(
+        "s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget=budget, measure=how
+    ).cells("cpu")
+    store.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
+    (found,), warnings = store.read_all(tmp_path)
+    assert (found["cell"], warnings) == (made, [])
+    assert {"patience", "gap_split"} <= made["budget"].keys() | made["measure"].keys()
+    # No number may be a text: tables reckon with them.
+    store.write(tmp_path, found | {"cell": made | {"measure": made["measure"] | {"nll_samples": "9"}}})
+    assert store.read_all(tmp_path)[0] == []
+
+
+def test_pictures_of_another_run_do_not_stay(tmp_path: Path) -> None:
+    made = finished(tmp_path)
+    pictures = tmp_path / "runs" / f"{made['id']}.npz"
+    store.write(tmp_path, made, b"pictures")
+    assert pictures.read_bytes() == b"pictures"
+    finished(tmp_path, status="error", reason="run again, it fails")
+    assert not pictures.exists()
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+@pytest.mark.parametrize("old", [b"old pictures", None])
+@pytest.mark.parametrize("new", [b"new pictures", None])
+def test_killed_between_a_record_and_its_pictures(
+    tmp_path: Path, old: bytes | None, new: bytes | None, replaced: bool
+) -> None:
+    """Figures are never lost, pictures never stand beside another run's record, a first record has its own."""
+    for steps in range(9):
+        out = tmp_path / str(steps)
+        made = finished(out, reason="old")
+        path, pictures = (out / "runs" / f"{made['id']}{ending}" for ending in (".json", ".npz"))
+        store.write(out, made, old)
+        if not replaced:
+            path.unlink()  # the pictures of a run that was killed before its record
+        try:
+            with killed_after(steps):
+                store.write(out, made | {"reason": "new"}, new)
+            break
+        except Killed:
+            pass
+        beside = pictures.read_bytes() if pictures.exists() else None
+        assert path.exists() or not replaced
+        if path.exists():
+            assert beside in (({"old": old, "new": new}[schema.read(path)["reason"]], None) if replaced else (new,))
+    assert steps
+    assert schema.read(path)["reason"] == "new"
+    assert (pictures.read_bytes() if pictures.exists() else None) == new
+
+
+def test_no_nan_is_ever_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        finished(tmp_path, metrics={"elbo_nats": float("nan")})
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "runs" / "a.json"
+    files.write_bytes(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(MachineError, match="No space left on device; choose another folder"):
+        files.write_bytes(path, b"new")
+    assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("a.json", b"old")]
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(MachineError, match=r"cannot write .*out"):
+        finished(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "is unreadable"),
+        (b"\xff\xfe", "is unreadable"),
+        (b"[1]", "is not a record"),
+        (b"{}", "is not a record"),
+        (
+            json.dumps(dict.fromkeys(("schema", "kind", "id", "status", "cell", "metrics"), 2)).encode(),
+            "has schema 2, this version reads 1",
+        ),
+    ],
+)
+def test_what_is_no_record_is_a_warning(tmp_path: Path, content: bytes, words: str) -> None:
+    made = finished(tmp_path)
+    (tmp_path / "runs" / "odd.json").write_bytes(content)
+    records, warnings = store.read_all(tmp_path)
+    assert records == [made]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"odd.json {words}")
+    with pytest.raises(UsageError, match="update vaebench") if "has schema" in words else contextlib.nullcontext():
+        assert not store.finished(tmp_path, "odd")
+
+
+def test_cells_that_failed_are_not_finished(tmp_path: Path) -> None:
+    for status in record.STATUSES:
+        made = finished(tmp_path, status=status)
+        assert (store.finished(tmp_path, made["id"]) is not None) == (status in ("ok", "diverged"))
+    assert not store.finished(tmp_path, "none")
+
+
+def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = provenance.provenance()
+    assert {"python", "vaebench", "torch", "torchvision", "numpy"} == set(facts["versions"])
+    json.dumps(facts, allow_nan=False)
+    if (ROOT / ".git").exists():
+        assert len(facts["commit"]) == 40
+    # Outside a checkout, or inside somebody else's: the commit is unknown, and not theirs.
+    for folder in (tmp_path, ROOT / "bench" / "data"):
+        monkeypatch.setattr(provenance, "__file__", str(folder / "records" / "provenance.py"))
+        assert provenance.provenance()["commit"] is None
+    monkeypatch.setenv("PATH", "")
+    assert provenance.provenance()["dirty"] is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"cell": {}},
+        {"kind": "poem"},
+        {"status": "fine"},
+        {"curve": None},
+        {"metrics": 3},
+        {"metrics": {"kl_nats": 10**400}},
+    ],
+)
+def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path, broken: dict[str, Any]) -> None:
+    whole = fake.quality("vanilla", 0)
+    for name, content in ((whole["id"], whole), ("broken", whole | broken)):
+        files.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
+    records, warnings = store.read_all(tmp_path)
+    assert [r["id"] for r in records] == [whole["id"]]
+    assert warnings == ["broken.json lacks parts of a record"]

@@ -1,0 +1,269 @@
+"""A suite end to end: where settings go, what is run, what is skipped, and what is run again."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import data
+from bench.errors import MachineError, UsageError
+from bench.pages import page, report
+from bench.records import schema, store
+from bench.suites import suite
+from bench.sweeps import configure, execute
+from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
+
+pytestmark = pytest.mark.usefixtures("misbehaving")
+
+
+def make(*variants: Any, datasets: Any = (SIMULATED,), **table: Any) -> suite.Suite:
+    return suite.parse(
+        "mine",
+        {
+            "variants": list(variants),
+            "datasets": list(datasets),
+            "seeds": 1,
+            "budget": BUDGET,
+            "measure": MEASURE,
+            "throughput": {"blocks": 0},
+        }
+        | table,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("a=50", 50),
+        ("a=1e-3", 1e-3),
+        ("a=true", True),
+        ("a=[400, 200]", [400, 200]),
+        ("a=conv", "conv"),
+        ('a="50"', "50"),
+        ("a=b=c", "b=c"),
+        (" a = 3 ", 3),
+        ("a=ü x", "ü x"),
+    ],
+)
+def test_settings_are_toml_or_text(word: str, value: object) -> None:
+    assert configure.parse_settings([word]) == {"a": value}
+    assert type(configure.parse_settings([word])["a"]) is type(value)
+
+
+@pytest.mark.parametrize("word", ["a", "=3", "a=", "", " = 3"])
+def test_settings_without_a_key_or_a_value(word: str) -> None:
+    with pytest.raises(UsageError, match="settings have the form key=value"):
+        configure.parse_settings([word])
+
+
+def overrides(made: suite.Suite) -> dict[str, dict[str, Any]]:
+    return {variant.name: variant.overrides for variant in made.variants}
+
+
+def test_a_keyword_goes_to_the_variants_that_take_it() -> None:
+    made = make(
+        "vanilla",
+        {"name": "low_rank", "set": {"rank": 1}},
+        "beta",
+        "conv",
+        "good",
+        "raises_at_build",
+        datasets=["digits"],
+    )
+    small = configure.configure(made, {"latent": 4, "rank": 3, "hidden": [8]})
+    assert overrides(small) == {
+        "vanilla": {"latent": 4, "hidden": [8]},
+        "low_rank": {"rank": 3, "latent": 4, "hidden": [8]},
+        "beta": {"latent": 4, "hidden": [8]},
+        "conv": {"latent": 4},  # its network has no `hidden`
+        "good": {"latent": 4},  # and this one takes nothing else
+        "raises_at_build": {},
+    }
+    assert overrides(configure.configure(made, {"beta": 2.0})) == {
+        **{name: {} for name in ("vanilla", "conv", "good", "raises_at_build")},
+        "low_rank": {"rank": 1},
+        "beta": {"beta": 2.0},
+    }
+    assert overrides(configure.configure(make("vanilla"), {"posterior": "full"})) == {"vanilla": {"posterior": "full"}}
+    assert configure.configure(made, {}) == made
+
+
+def test_a_key_of_the_budget_the_measurement_and_the_clock_goes_there() -> None:
+    made = configure.configure(
+        make("vanilla"), {"epochs": 7, "lr": 1, "nll_samples": 9, "batch_size": 33, "blocks": 4, "schedule": "constant"}
+    )
+    assert (made.budget.epochs, made.budget.lr, made.budget.schedule) == (7, 1.0, "constant")
+    assert (made.measure.nll_samples, made.throughput.blocks) == (9, 4)
+    assert made.budget.batch_size == made.throughput.batch_size == 33
+    assert made.variants[0].overrides == {}
+
+
+@pytest.mark.parametrize(
+    ("variants", "settings", "words"),
+    [
+        (
+            ["vanilla"],
+            {"epoch": 3},
+            "unknown setting 'epoch': no budget key, and none of vanilla takes it; did you mean",
+        ),
+        (["vanilla", "beta"], {"rank": 3}, "none of vanilla, beta takes it"),
+        (["vanilla"], {"latnt": 3}, "none of vanilla takes it; did you mean 'latent'?"),
+        (["good"], {"hidden": [3]}, "unknown setting 'hidden'"),
+        (["vanilla"], {"epochs": "many"}, "epochs must be a whole number, got 'many'"),
+        (["vanilla"], {"epochs": 0}, "epochs must be at least 1, got 0"),
+        (["vanilla"], {"lr": 0.0}, "lr must be above 0"),
+        (["vanilla"], {"blocks": 1}, "throughput.blocks must be 0, or at least 3"),
+        (["vanilla"], {"latent": 0}, "vanilla: latent must be a whole number of at least 1, got 0"),
+        (["vanilla"], {"posterior": "ful"}, "vanilla: posterior must be one of"),
+        (["vanilla"], {"hidden": "400,200"}, "vanilla: hidden must be a list of whole numbers"),
+        (["vanilla", "beta"], {"beta": float("nan")}, "beta: beta must be a number of at least 0, got nan"),
+        ([{"name": "vanilla", "set": {"rank": 2}}], {}, "vanilla: no chosen part takes the option 'rank'"),
+        ([{"name": "good", "set": {"rank": 2}}], {}, "good: good() got an unexpected keyword argument 'rank'"),
+        ([{"name": "low_rank", "set": {"rank": 9}}], {"latent": 4}, "low_rank: rank must be at most the latent size 4"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(variants: list[Any], settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        configure.configure(make(*variants), settings)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variant", ["raises_at_build", "exits"])
+def test_a_variant_that_cannot_be_built_is_left_to_its_cells(variant: str) -> None:
+    made = configure.configure(make("vanilla", variant), {"latent": 3})
+    assert overrides(made)["vanilla"] == {"latent": 3}
+
+
+def test_a_network_that_does_not_fit_one_data_set_is_left_to_its_cells() -> None:
+    made = make("vanilla", "conv", datasets=("digits", "linear_gaussian"))
+    assert overrides(configure.configure(made, {"latent": 3})) == {"vanilla": {"latent": 3}, "conv": {"latent": 3}}
+
+
+@pytest.fixture
+def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), "a table"))  # noqa: ARG005
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_finished_cells_are_skipped_and_failed_ones_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(data, "fetch", fetched.append)
+    made = configure.configure(make("good", "nan_in_training", "dies"), {"blocks": 3, "block_s": 0.001})
+    first = execute.execute(made, tmp_path, device="cpu", jobs=2)
+    assert (first.ran, first.skipped, fetched) == (6, 0, ["linear_gaussian"])
+    assert [(r["kind"], r["cell"]["variant"], r["status"]) for r in first.records] == [
+        ("quality", "good", "ok"),
+        ("quality", "nan_in_training", "diverged"),
+        ("quality", "dies", "error"),
+        ("throughput", "good", "ok"),
+        ("throughput", "nan_in_training", "ok"),
+        ("throughput", "dies", "error"),
+    ]
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if line.startswith("[")]) == 6
+    assert any("linear_gaussian good seed 0: ELBO -" in line for line in lines)
+    assert any("linear_gaussian dies seed 0: ERROR, the cell's process exited with code 7" in line for line in lines)
+    assert len(first.failed) == 3
+
+    second = execute.execute(made, tmp_path, device="cpu", jobs=2)
+    assert (second.ran, second.skipped) == (2, 4)  # both cells that died; what diverged would diverge again
+    assert f"4 of 6 cells are finished in {tmp_path} and not run again" in capsys.readouterr().err
+    assert second.records[0] == first.records[0]
+    assert second.failed == first.failed
+
+    # Other settings are other cells, and the old ones stay.
+    more = execute.execute(make("good", budget=BUDGET | {"epochs": 2}), tmp_path, device="cpu")
+    assert (more.ran, more.skipped, len(store.read_all(tmp_path)[0])) == (1, 0, 7)
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = make("good", "vanilla")
+    first = execute.execute(made, tmp_path, device="cpu").records
+    keys = {"code_sha256", "training_sha256"}
+    assert keys <= first[0]["provenance"].keys()
+    assert all(first[0]["provenance"][key] != first[1]["provenance"][key] for key in keys)
+    plugin = next(Path(place, "vae_misbehaving.py") for place in sys.path if Path(place, "vae_misbehaving.py").exists())
+    plugin.write_text(plugin.read_text(encoding="utf-8") + "changed = True\n", encoding="utf-8")
+    sums_now("vanilla")  # as by another process
+    capsys.readouterr()
+    second = execute.execute(made, tmp_path, device="cpu")
+    assert (second.ran, second.skipped, second.records) == (0, 2, first)
+    commit = str(first[0]["provenance"]["commit"])[:12]
+    line = f"1 of 2 finished cells were made by other code (commit {commit}): kept; --again runs them anew"
+    assert capsys.readouterr().err.splitlines()[-1] == line
+    # A record of before this was noted says nothing.
+    (path,) = (tmp_path / "runs").glob("*good*.json")
+    unknown = schema.read(path)
+    del unknown["provenance"]["code_sha256"]
+    store.write(tmp_path, unknown)
+    execute.execute(made, tmp_path, device="cpu")
+    assert "other code" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_a_result_of_data_that_have_changed_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "my images.npz"
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
+    np.savez(path, train=images)
+    budget = BUDGET | {"train_size": None}
+    made = make("good", datasets=[str(path), SIMULATED], budget=budget)
+    first = execute.execute(made, tmp_path / "out", device="cpu").records
+    np.savez_compressed(path, train=images)  # other bytes, the same images
+    assert execute.execute(made, tmp_path / "out", device="cpu").ran == 0
+    np.savez(path, train=255 - images)
+    capsys.readouterr()
+    second = execute.execute(made, tmp_path / "out", device="cpu")
+    assert (second.ran, second.skipped) == (1, 1)
+    line = f"1 of 2 finished cells were made of what {path} held before: run again"
+    assert line in capsys.readouterr().err.splitlines()
+    assert [r["id"] for r in second.records] == [r["id"] for r in first]
+    assert second.records[0]["metrics"] != first[0]["metrics"]
+    assert second.records[1] == first[1]
+    assert execute.execute(made, tmp_path / "out", device="cpu").ran == 0
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_throughput_alone_and_again(tmp_path: Path) -> None:
+    made = make("good", throughput={"blocks": 3, "block_s": 0.001})
+    for _ in range(2):
+        outcome = execute.execute(made, tmp_path, device="cpu", quality=False, again=True)
+        assert (outcome.ran, outcome.skipped, len(outcome.records)) == (1, 0, 1)
+    with pytest.raises(UsageError, match="mine measures no throughput"):
+        execute.execute(make("good"), tmp_path, device="cpu", quality=False)
+
+
+def test_nothing_is_run_where_something_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown device 'tpu'"):
+        execute.execute(make("good"), tmp_path / "out", device="tpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "ccache clang++")
+    with pytest.raises(MachineError, match="--compile needs the C\\+\\+ compiler ccache, which is not here"):
+        execute.execute(make("good", compile=True), tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_tells_what_it_cost_beside_training_and_measuring(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    execute.execute(make("good", "vanilla", seeds=4), tmp_path, device="cpu", jobs=2)
+    assert re.search(
+        r"^8 runs in \d+ s, \d+\.\d\d x their training and measuring over 2 side by side$",
+        capfd.readouterr().err,
+        re.MULTILINE,
+    )
+    # A run whose weights were kept was not trained now.
+    execute.execute(make("good", "vanilla", seeds=4, measure=MEASURE | {"elbo_samples": 3}), tmp_path, device="cpu")
+    assert "side by side" not in capfd.readouterr().err

@@ -1,0 +1,201 @@
+"""The suite's file, its cells, and the command line end to end."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cells.run import run_cell
+from bench.errors import UsageError
+from bench.judge import bounds
+from bench.oracle import checks
+from bench.pages import oracle
+from bench.records import record, store
+from bench.suites import suite as suites
+from bench.suites.oracle import parse
+from bench.sweeps import execute
+from tests.helpers import ROOT, call
+from tests.oracle.tiny import TINY
+
+
+def toml(table: dict[str, Any]) -> str:
+    problems = "".join(
+        "[[problem]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in problem.items())
+        for problem in table["problem"]
+    )
+    return problems + "[settings]\n" + "".join(f"{key} = {value}\n" for key, value in table["settings"].items())
+
+
+def test_the_shipped_suite() -> None:
+    path, table = suites.read("oracle")
+    shipped = parse(path.stem, table)
+    assert shipped.name == "oracle"
+    assert {problem["orthogonal"] for problem in shipped.problems} == {True, False}
+    for key in ("d", "k", "noise"):
+        assert len({problem[key] for problem in shipped.problems}) >= 3
+    cells = shipped.cells("cpu")
+    assert len({record.record_id(record.ORACLE, cell) for cell in cells}) == len(cells) == len(shipped.problems)
+    json.dumps(cells)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"problems": []}, "unknown key 'problems': did you mean 'problem'?"),
+        ({"problem": []}, "a problem is written as a table [[problem]]"),
+        ({"problem": {"d": 3}}, "a problem is written as a table [[problem]]"),
+        ({"problem": [{"d": 4, "k": 2, "noise": 0.5}]}, "a problem lacks orthogonal"),
+        ({"problem": [TINY["problem"][0] | {"nois": 1}]}, "unknown key 'nois' in problem: did you mean 'noise'?"),
+        ({"problem": [TINY["problem"][0] | {"k": 4}]}, "a problem needs k below d, got d = 4, k = 4"),
+        ({"problem": [TINY["problem"][0] | {"noise": 0}]}, "noise (a variance) must be above 0"),
+        ({"problem": TINY["problem"] * 2}, "stands twice: remove one"),
+        ({"settings": {"step": 3}}, "unknown key settings.step: did you mean 'steps'?"),
+        ({"settings": {"steps": 2.5}}, "steps must be a whole number, got 2.5"),
+        ({"settings": {"chains": 1}}, "chains must be at least 2, got 1"),
+        ({"settings": {"points": 5}}, "points must be at least 20, got 5"),
+        ({"settings": 3}, "settings must be a table"),
+        ({"timeout_min": 0}, "timeout_min must be above 0"),
+        ({"description": 3}, "description must be a text"),
+    ],
+)
+def test_a_wrong_file_is_one_line(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse("mine", copy.deepcopy(TINY) | change)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        ("run tiny.toml --variants vanilla", 2, "it takes no --variants"),
+        ("run tiny.toml --datasets digits", 2, "it takes no --datasets"),
+        ("run tiny.toml --seeds 2", 2, "it takes no --seeds"),
+        ("run tiny.toml --set epoch=3", 2, "suite tiny.toml: unknown key settings.epoch: did you mean 'epochs'?"),
+        ("run tiny.toml --set latent=3", 2, "unknown key settings.latent"),
+        ("run tiny.toml --jobs 0", 2, "--jobs must be at least 1, got 0"),
+        ("run tiny.toml --device tpu", 2, "unknown device 'tpu'"),
+        ("compare vanilla beta --suite tiny.toml", 2, "only `vaebench run` takes it"),
+        ("throughput tiny.toml", 2, "only `vaebench run` takes it"),
+        ("run tiny.toml --out tiny.toml", 4, "cannot write tiny.toml/"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    code: int,
+    line: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(toml(TINY), encoding="utf-8")
+    status, out, err = call(capsys, *words.split())
+    assert (status, out, err.count("\n")) == (code, "", 1), err
+    assert line in err
+
+
+def test_double_precision_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.device.accelerator", lambda: "mps")
+    with pytest.raises(Exception, match="double precision, which mps does not have"):
+        execute.execute_oracle(parse("tiny", TINY), tmp_path, device="mps")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("oracle")
+    (folder / "tiny.toml").write_text(toml(TINY), encoding="utf-8")
+    words = [sys.executable, "-m", "bench", "run", "tiny.toml", "--out", "out", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return folder, subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_end_to_end(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = run
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert {"out": "out", "ran": 1, "skipped": 0, "failed": []}.items() <= result.items()
+    assert {check["part"] for check in result["checks"]} == {"closed form", "estimate", "trained", "rate-distortion"}
+    assert all(check["passed"] for check in result["checks"])
+    assert "[1/1] d 4, k 2, noise 0.5, not orthogonal: " in done.stderr
+    for path in ("tables/oracle.csv", "tables/oracle.md", "plots/oracle.png", "plots/oracle.svg", "README.md"):
+        assert (folder / "out" / path).stat().st_size > 500, path
+    lines = (folder / "out" / "tables" / "oracle.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(result["checks"])
+
+
+def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
+    run: tuple[Path, subprocess.CompletedProcess[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, _ = run
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("bench.pages.oracle.figure", lambda _: None)
+    monkeypatch.setattr("bench.pages.figures.style.png", lambda _: b"")
+    monkeypatch.setattr("bench.pages.figures.style.svg", lambda _: b"")
+    code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
+    assert (code, err) == (0, "1 of 1 problems are finished in out and not run again; --again does it\n")
+    assert "checks passed." in out
+    code, out, _ = call(capsys, "report", "out")
+    assert code == 0
+    assert "checks passed." in out
+
+    (path,) = Path("out/runs").glob("*.json")
+    kept = json.loads(path.read_text())
+    kept["checks"][1] |= {"error": 0.01, "passed": False}
+    path.write_text(json.dumps(kept))
+    code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
+    assert code == 1
+    assert "FAILED: d 4, k 2, noise 0.5, not orthogonal: closed form, ELBO, full posterior: error +0.01" in out
+    assert err.splitlines()[-1].startswith("vaebench: failed: d 4, k 2, noise 0.5, not orthogonal: closed form, ELBO")
+    assert "**FAILED**" in Path("out/tables/oracle.md").read_text()
+
+    kept |= {"status": "error", "reason": "no way", "checks": []}
+    path.write_text(json.dumps(kept))
+    code, _, err = call(capsys, "report", "out")
+    assert code == 0
+    assert oracle.failures([kept]) == ["d 4, k 2, noise 0.5, not orthogonal: error, no way"]
+
+
+def test_a_wrong_judge_ends_the_run_with_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(toml(TINY), encoding="utf-8")
+
+    def in_this_process(kind: str, cells: list[Any], out: Path, *, on_record: Any, **how: Any) -> None:
+        for cell in cells:
+            found, artefacts = run_cell(kind, cell, how["provenance"])
+            store.write(out, found, artefacts)
+            on_record(found, 1.0)
+
+    monkeypatch.setattr("bench.engines.local.run_cells", in_this_process)
+    # Quick: what is left sees the mistake.
+    for part in ("annealing", "optimised", "trained"):
+        monkeypatch.setattr(checks, part, lambda *_: None)
+    monkeypatch.setattr(checks, "rate_distortion", lambda *_: {"exact": [[1, 2, 3]], "measured": [[1, 2, 3]]})
+    right = bounds.elbo
+    monkeypatch.setattr(bounds, "elbo", lambda terms: 1.05 * right(terms))
+    code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
+    assert code == 1
+    assert "FAILED: d 4, k 2, noise 0.5, not orthogonal: estimate, ELBO, full posterior" in out
+    lines = [line for line in err.splitlines() if line.startswith("vaebench: failed: ")]
+    assert len(lines) == 3  # the ELBO of three posteriors
+    assert "Traceback" not in err
+    assert "CHECKS FAILED" in Path("out/plots/oracle.svg").read_text(encoding="utf-8")
+
+
+def test_other_records_and_these_do_not_mix(run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    folder, _ = run
+    (path,) = (folder / "out" / "runs").glob("*.json")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
+    assert store.read_all(tmp_path) == ([], [])
+    assert oracle.holds_only_oracle(tmp_path)
+    assert not oracle.holds_only_oracle(tmp_path / "runs")
