@@ -91,14 +91,16 @@ class Centre(nn.Module):
     Args:
         data: its `mean`, if known.
         centre: False leaves x as it is, as does a mean that is not known.
+        channels: of images `(C, H, W)`, m is one number a channel, so that a convolution is still one.
     """
 
     mean: Tensor
 
-    def __init__(self, data: DataSpec, centre: bool) -> None:
+    def __init__(self, data: DataSpec, centre: bool, *, channels: bool = False) -> None:
         super().__init__()
-        mean = data.mean() if flag("centre", centre) and data.mean else torch.zeros(data.shape)
-        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+        known = data.mean() if flag("centre", centre) and data.mean else torch.zeros(data.shape)
+        mean = torch.as_tensor(known, dtype=torch.float32)
+        self.register_buffer("mean", mean.mean((1, 2), keepdim=True) if channels else mean)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, *shape]` -> the same shape."""
@@ -150,7 +152,7 @@ def conv(
         channels: channels after each halving.
         width: H, units of the dense layer.
         activation: one of `ACTIVATIONS`.
-        centre: whether the encoder sees x less its mean, see `Centre`.
+        centre: whether the encoder sees x less the mean of each channel, see `Centre`.
 
     Raises:
         ValueError: if the data are no images.
@@ -178,7 +180,7 @@ def conv(
         assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
         up = [*doubled, *([act()] if up else []), *up]
     volume = depths[-1] * images[-1][0] * images[-1][1]
-    down = [Centre(data, centre), ChannelsLast(), *down, nn.Flatten()]
+    down = [Centre(data, centre, channels=True), ChannelsLast(), *down, nn.Flatten()]
     encoder = nn.Sequential(*down, *dense([volume, width], activation))
     decoder = nn.Sequential(
         *dense([latent, width, volume], activation),
