@@ -41,6 +41,7 @@ BATCHES = "bench/data/batches.py"
 GROUPS = "bench/stats/groups.py"
 TRAIN = "bench/train/loop.py"
 STATE = "bench/train/state.py"
+STEPS = "bench/train/steps.py"
 VERDICT = "bench/reproduce/verdict.py"
 
 GUARDS = ("tests/cells/test_truth_guards.py",)
@@ -1071,18 +1072,18 @@ RESUMED_AS_ANOTHER = [
         "moments_forgotten_on_resuming",
         13,
         "Adam starts anew in the middle",
-        STATE,
-        '        self.optim.load_state_dict(self.optim.state_dict() | {"state": moments})\n',
-        "",
+        STEPS,
+        '            optim.load_state_dict(optim.state_dict() | {"state": moments[name]})\n',
+        "            pass\n",
         IN_CHECKPOINTS,
     ),
     Mistake(
         "moments_in_another_layout",
         13,
         "the fused update pairs weights with the moments of others",
-        STATE,
-        "{name: torch.empty_like(own[name]).copy_(found[name]) for name in own}",
-        "found",
+        STEPS,
+        "{key: torch.empty_like(wanted[key]).copy_(kept[key]) for key in wanted}",
+        "kept",
         IN_CHECKPOINTS,
     ),
     Mistake(
@@ -1116,8 +1117,8 @@ RESUMED_AS_ANOTHER = [
         "pass_started_anew",
         13,
         "the first batches of the pass are trained on twice",
-        TRAIN,
-        ", first=len(now.losses))",
+        STATE,
+        ", first=len(self.losses))",
         ")",
         IN_CHECKPOINTS,
     ),

@@ -18,7 +18,7 @@ from bench.data.batches import Data
 from bench.device import peak_resident_mb
 from bench.judge.bounds import parameter_count
 from bench.settings import Budget, Clock
-from bench.train.steps import endless, loss_function, optimiser, step
+from bench.train.steps import endless, stepper_for
 from variants.core import VAE, elbo
 
 
@@ -103,8 +103,7 @@ def throughput(
     full = min(size, data.splits["train"])
     passes = endless(lambda: data.train_batches(size, order=order, noise=noise))
     batches = (x for x in passes if len(x) == full)
-    optim = optimiser(model, Budget.lr)
-    loss = loss_function(model, precision=precision, device=device)
+    step = stepper_for(model, Budget(), precision=precision, device=device)
     x = next(batches)
     one = x[:1]
 
@@ -122,7 +121,7 @@ def throughput(
         devices.synchronise(device)  # the answer counts, not the queueing of the question
 
     model.train()
-    figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(loss, optim, next(batches), 0.0), full)}
+    figures: dict[str, Any] = {"train_samples_per_s": per_second(lambda: step(next(batches), 0.0), full)}
     figures["peak_memory_mb"] = peak_memory_mb(device)
     mflop = training_flops(model, x) / full / 1e6
     model.eval()

@@ -17,7 +17,8 @@ from bench.resume import checkpoint
 from bench.resume.checkpoint import Checkpoint
 from bench.resume.sealed import Facts
 from bench.settings import Budget
-from bench.train.loop import Diverged, train
+from bench.train.diverged import Diverged
+from bench.train.loop import train
 from variants import registry
 from variants.core import VAE
 from variants.parts import part_names

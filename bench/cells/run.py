@@ -20,7 +20,7 @@ from bench.records import record, sources
 from bench.records.record import Cell, Record
 from bench.resume.notebook import Notebook
 from bench.settings import Budget, Clock, Measure
-from bench.train.loop import Diverged
+from bench.train.diverged import Diverged
 from variants import registry
 
 

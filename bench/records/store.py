@@ -50,7 +50,8 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
 
 
 def finished(out: Path, identifier: str) -> Record | None:
-    """The record of a cell that needs no further run: it gave figures, or diverged, which it would do again.
+    """The record of a cell that needs no further run: it gave figures, or diverged, which the same code
+    would do again.
 
     Raises:
         UsageError: if a later version of vaebench has written it, which this one must not replace.

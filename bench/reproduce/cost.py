@@ -16,7 +16,7 @@ from bench.judge.bounds import EVAL_BATCH, scores
 from bench.records.record import Cell, Record, machine
 from bench.reproduce.verdict import same_run
 from bench.settings import Budget, Measure
-from bench.train.steps import loss_function, optimiser, step
+from bench.train.steps import stepper_for
 from variants import registry
 from variants.core import VAE
 
@@ -85,12 +85,11 @@ def _seconds(call: Callable[[], object], device: str) -> float:
 
 
 def _train_seconds(model: VAE, x: torch.Tensor, budget: Budget, train: int, valid: int, cell: Cell) -> float:
-    optim = optimiser(model, budget.lr, budget.epsilon)
-    loss = loss_function(model, precision=cell["precision"], device=cell["device"])
+    step = stepper_for(model, budget, precision=cell["precision"], device=cell["device"])
     batch = x[: budget.batch_size]
     labels = torch.zeros(EVAL_BATCH)
-    step(loss, optim, batch, 0.0)
-    per_step = _seconds(lambda: [step(loss, optim, batch, 0.0) for _ in range(STEPS)], cell["device"]) / STEPS
+    step(batch, 0.0)
+    per_step = _seconds(lambda: [step(batch, 0.0) for _ in range(STEPS)], cell["device"]) / STEPS
     look = _seconds(lambda: scores(model, [(x[:EVAL_BATCH], labels)], samples=1, seed=0), cell["device"])
     model.train()
     return budget.epochs * (per_step * train / budget.batch_size + look * valid / EVAL_BATCH)

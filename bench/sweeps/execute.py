@@ -188,13 +188,14 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> U
     """The cells that have no result in a folder, or one of data that have since changed; all of them if `again`.
 
     Results of other code are kept, and counted in a line; of a record that does not say which code made it, nothing is.
+    What diverged is kept only if this very code made it: other code may do better, and no result is lost.
     """
     if again:
         return Unfinished(dict(wanted), [])
     missing: dict[str, list[Cell]] = {kind: [] for kind in wanted}
     commits: list[str] = []
     changed: list[str] = []
-    finished = 0
+    finished = diverged = 0
     checksum = cache(data.verify)
     for kind, cell in ((kind, cell) for kind, cells in wanted.items() for cell in cells):
         found = store.finished(out, record.record_id(kind, cell))
@@ -202,16 +203,21 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> U
             missing[kind].append(cell)
             continue
         finished += 1
-        made = found.get("provenance", {})
-        if data.is_user_file(cell["dataset"]) and made.get("data_sha256") != checksum(cell["dataset"]):
+        made, code = found.get("provenance", {}), sources.sums(cell["variant"])["code_sha256"]
+        if found["status"] == "diverged" and made.get("code_sha256") != code:
+            missing[kind].append(cell)
+            diverged += 1
+        elif data.is_user_file(cell["dataset"]) and made.get("data_sha256") != checksum(cell["dataset"]):
             missing[kind].append(cell)
             changed.append(cell["dataset"])
-        elif made.get("code_sha256") not in (None, sources.sums(cell["variant"])["code_sha256"]):
+        elif made.get("code_sha256") not in (None, code):
             commits.append(str(made.get("commit"))[:12])
     lines = []
     if changed:
         names = ", ".join(sorted(set(changed)))
         lines.append(f"{len(changed)} of {finished} finished cells were made of what {names} held before: run again")
+    if diverged:
+        lines.append(f"{diverged} of {finished} finished cells diverged under other code: run again")
     if commits:
         which = ", ".join(sorted(set(commits)))
         lines.append(

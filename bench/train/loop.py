@@ -12,17 +12,13 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget
-from bench.train.schedules import SCHEDULES
+from bench.train.diverged import Diverged, explain, start_of_pass
 from bench.train.state import Training
-from bench.train.steps import Loss, loss_function, step
+from bench.train.steps import stepper_for
 from variants.core import VAE
 
 # What a training is told of a model after each pass: figures by name, or None where the model has no such figure.
 Look = Callable[[VAE], Mapping[str, float | None]]
-
-
-class Diverged(Exception):
-    """Training or evaluation produced a number that is not finite."""
 
 
 def train(
@@ -47,7 +43,7 @@ def train(
             that training could miss.
         seed: the run's seed; data order, binarisation and sampling noise come from streams derived from it.
         device: device type.
-        precision: see `loss_function`.
+        precision: see `bench.train.steps.loss_function`.
         on_epoch: told the number of finished epochs after each.
         checkpoint: where this training, if it was stopped before, goes on, and is kept while it lasts.
 
@@ -56,36 +52,31 @@ def train(
         look has found.
 
     Raises:
-        Diverged: the loss or a figure of the look is no longer finite.
+        Diverged: the loss or a figure of the look is no longer finite; it says where, see `explain`.
     """
     checkpoint = checkpoint or Checkpoint()
-    schedule = SCHEDULES[budget.schedule]
     size = data.splits["train"]
     steps = math.ceil(size / budget.batch_size)
-    now = Training(model, budget, steps=steps, seed=seed, device=device)
-    function = loss_function(model, precision=precision, device=device)
+    stepper = stepper_for(model, budget, precision=precision, device=device)
+    now = Training(stepper, steps=steps, seed=seed, device=device)
     with seeds.stream(seed, "noise", device):
         if checkpoint.resume(now):
             on_epoch(now.epoch)
             if precision.endswith("+compile"):
-                _rehearse(now, function, data, seed)
+                _rehearse(now, data, seed)
         while now.epoch < budget.epochs:
             model.train()
-            batches = data.train_batches(budget.batch_size, order=now.order, noise=now.binarise, first=len(now.losses))
-            for x in batches:
-                done = now.epoch + len(now.losses) / steps
-                for group in now.optim.param_groups:
-                    group["lr"] = budget.lr * schedule(done / budget.epochs)
-                now.losses.append(step(function, now.optim, x, done, normalise=budget.normalise_gradients))
+            start = start_of_pass(now)
+            for _ in now.finish_pass(data):
                 checkpoint.tick(now)
             # One look per pass, so that no step waits for the device; in double precision, which not every device has.
             loss = sum(torch.stack(now.losses).tolist()) / size
             if not math.isfinite(loss):
-                raise Diverged(f"training loss is {loss} in epoch {now.epoch + 1}")
+                raise Diverged(f"training loss is {loss} in epoch {now.epoch + 1}{explain(now, data, start)}")
             row = look(model)
             for name, value in row.items():
                 if value is not None and not math.isfinite(value):
-                    raise Diverged(f"{name} is {value} after epoch {now.epoch + 1}")
+                    raise Diverged(f"{name} is {value} after epoch {now.epoch + 1}{explain(now, data, start)}")
             now.curve.append({"epoch": now.epoch + 1, "train_loss": loss, **row})
             now.begin_pass()
             on_epoch(now.epoch)
@@ -96,12 +87,12 @@ def train(
     return now.curve
 
 
-def _rehearse(now: Training, function: Loss, data: Data, seed: int) -> None:
+def _rehearse(now: Training, data: Data, seed: int) -> None:
     """What is compiled depends on the first calls, so that a training that goes on makes those again, for nothing."""
     state = copy.deepcopy(now.state())
     now.model.train()
     noise = seeds.generator(seed, "binarise", now.device.type)
     x = next(iter(data.train_batches(now.budget.batch_size, order=seeds.generator(seed, "order"), noise=noise)))
     for i in range(3):
-        function(x, i / now.steps)
+        now.stepper.loss(x, i / now.steps)
     now.restore(*state)

@@ -1,15 +1,16 @@
 """A training as far as it is: what decides how it goes on, for a checkpoint."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench import seeds
+from bench.data.batches import Data
 from bench.resume.sealed import is_curve
-from bench.settings import Budget
-from bench.train.steps import optimiser
+from bench.train.steps import ANOTHER, Stepper, form
 from variants.core import VAE
 
 
@@ -35,11 +36,18 @@ class _Best:
 
 
 class Training:
-    """A training as far as it is: everything that decides how it goes on, and nothing else."""
+    """A training as far as it is: everything that decides how it goes on, and nothing else.
 
-    def __init__(self, model: VAE, budget: Budget, *, steps: int, seed: int, device: str) -> None:
-        self.model, self.budget, self.steps, self.device = model, budget, steps, torch.device(device)
-        self.optim = optimiser(model, budget.lr, budget.epsilon)
+    Args:
+        stepper: of the model and its budget.
+        steps: of a pass.
+        seed: the run's.
+        device: device type.
+    """
+
+    def __init__(self, stepper: Stepper, *, steps: int, seed: int, device: str) -> None:
+        self.stepper, self.model, self.budget = stepper, stepper.model, stepper.budget
+        self.steps, self.device = steps, torch.device(device)
         self.order = seeds.generator(seed, "order")
         self.binarise = seeds.generator(seed, "binarise", device)
         self.curve: list[dict[str, Any]] = []
@@ -60,11 +68,17 @@ class Training:
         self.losses: list[Tensor] = []
         self.order_at_start = self.order.get_state()
 
+    def finish_pass(self, data: Data) -> Iterator[Tensor]:
+        """Make the steps that are left of a pass over `data`, and yield the batch `[B, *shape]` of each after it."""
+        size = self.budget.batch_size
+        for x in data.train_batches(size, order=self.order, noise=self.binarise, first=len(self.losses)):
+            self.losses.append(self.stepper(x, self.epoch + len(self.losses) / self.steps))
+            yield x
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """For a checkpoint, at the end of any step."""
+        """For a checkpoint, at the end of any step. The tensors are those that training goes on to change."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for i, values in self.optim.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{name}": tensor for name, tensor in values.items()}
+        tensors |= {f"stepper.{name}": tensor for name, tensor in self.stepper.state().items()}
         tensors |= {f"random.{name}": state for name, state in self._random_states().items()}
         if self.best:
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
@@ -83,36 +97,35 @@ class Training:
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Go on from there. ValueError, and nothing changed, if that is no state of this training."""
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}, "random": {}}
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "stepper": {}, "random": {}}
         losses = tensors.get("losses", torch.zeros(()))
         for name, tensor in tensors.items():
             group, dot, rest = name.partition(".")
             if dot and group in groups:
                 groups[group][rest] = tensor
             elif name != "losses":
-                raise ValueError("is of another training")
-        moments = self._moments(groups["adam"])
+                raise ValueError(ANOTHER)
         if (
-            _form(groups["model"]) != _form(self.model.state_dict())
-            or _form(groups["random"]) != _form(self._random_states())
+            form(groups["model"]) != form(self.model.state_dict())
+            or form(groups["random"]) != form(self._random_states())
             or losses.ndim != 1
             or not losses.is_floating_point()
             or not len(losses) <= self.steps
             or not is_curve(facts.get("curve"))
             or not len(facts["curve"]) < self.budget.epochs
         ):
-            raise ValueError("is of another training")
+            raise ValueError(ANOTHER)
         best = self._new_best()
         counted = [best.is_better(row["epoch"], row.get("valid_elbo_nats")) for row in facts["curve"]] if best else []
-        if _form(groups["best"]) != (_form(groups["model"]) if any(counted) else {}):
-            raise ValueError("is of another training")
+        if form(groups["best"]) != (form(groups["model"]) if any(counted) else {}):
+            raise ValueError(ANOTHER)
         try:
             for name, state in groups["random"].items():
                 torch.Generator("cpu" if name in ("order", "noise") else self.device).set_state(state)
         except RuntimeError as error:
             raise ValueError("holds no state of a random generator") from error
+        self.stepper.restore(groups["stepper"])
         self.model.load_state_dict(groups["model"])
-        self.optim.load_state_dict(self.optim.state_dict() | {"state": moments})
         self.curve = list(facts["curve"])
         self.best = best
         if best:
@@ -124,21 +137,3 @@ class Training:
         torch.set_rng_state(groups["random"]["noise"])
         if self.device.type != "cpu":
             torch.get_device_module(self.device).set_rng_state(groups["random"]["noise_on_device"])
-
-    def _moments(self, kept: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """Adam's state by the parameters' numbers; ones that never had a gradient have none."""
-        moments: dict[int, dict[str, Tensor]] = {}
-        for i, parameter in enumerate(self.model.parameters()):
-            own = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
-            found = {name: kept.pop(f"{i}.{name}") for name in own if f"{i}.{name}" in kept}
-            if found and _form(found) != _form(own):
-                raise ValueError("is of another training")
-            # In the parameter's own layout in memory: the fused update goes through all of them in one order.
-            moments |= {i: {name: torch.empty_like(own[name]).copy_(found[name]) for name in own}} if found else {}
-        if kept:
-            raise ValueError("is of another training")
-        return moments
-
-
-def _form(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -1,18 +1,157 @@
-"""One step of training: the optimiser, the loss in the arithmetic asked for, the update."""
+"""One step of training: the optimisers, the loss in the arithmetic asked for, the update."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pkgutil import resolve_name
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.settings import Budget
+from bench.train.schedules import SCHEDULES
 from variants.core import VAE
 from variants.parts import part_name
 
 
-def optimiser(model: VAE, lr: float, epsilon: float = 1e-8) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980), otherwise with torch's defaults, one fused update of everything."""
-    return torch.optim.Adam(model.parameters(), lr=lr, eps=epsilon, fused=True)
+class Stepper:
+    """Trains one model, a step a call. By default one Adam updates all parameters by the model's loss.
+
+    A subclass extends `make_optimisers` and `__call__`, and `state` with `restore` where it keeps more than its
+    optimisers do. A part of a model names its subclass, see `stepper_for`.
+
+    Args:
+        model: on `device`; its parts are trained in place.
+        budget: step size, schedule, epochs, Adam's epsilon, and whether gradients are normalised.
+        precision: see `loss_function`.
+        device: device type.
+
+    Attributes:
+        loss: (x `[B, *shape]`, passes over the data so far) -> `[B]`, see `loss_function`.
+        optimisers: Adams by name. Each parameter belongs to one of them.
+
+    Raises:
+        ValueError: an objective that cannot be compiled is to be.
+    """
+
+    def __init__(self, model: VAE, budget: Budget, *, precision: str = "fp32", device: str = "cpu") -> None:
+        self.model, self.budget = model, budget
+        self.loss = loss_function(model, precision=precision, device=device)
+        self.optimisers = self.make_optimisers()
+        for group in self._groups():
+            group["initial_lr"] = group["lr"]
+
+    def make_optimisers(self) -> dict[str, torch.optim.Adam]:
+        """The optimisers by name; called once."""
+        return {"adam": self.adam(self.model.parameters())}
+
+    def adam(self, parameters: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
+        """Adam (Kingma and Ba 2015, arXiv:1412.6980) with the budget's step size and epsilon, and one fused update.
+
+        Args:
+            parameters: those that it updates.
+            options: `torch.optim.Adam`'s, in place of the budget's.
+        """
+        return torch.optim.Adam(
+            parameters, **{"lr": self.budget.lr, "eps": self.budget.epsilon, "fused": True} | options
+        )
+
+    def __call__(self, x: Tensor, epoch: float) -> Tensor:
+        """One step on a batch.
+
+        Args:
+            x: `[B, *shape]`, on the model's device.
+            epoch: passes over the data so far.
+
+        Returns:
+            The summed loss, detached, on the device.
+        """
+        self.follow_schedule(epoch)
+        return self.update("adam", self.loss(x, epoch))
+
+    def follow_schedule(self, epoch: float) -> None:
+        """Set the step size of each optimiser to its place in the budget's schedule."""
+        factor = SCHEDULES[self.budget.schedule](epoch / self.budget.epochs)
+        for group in self._groups():
+            group["lr"] = group["initial_lr"] * factor
+
+    def update(self, name: str, values: Tensor) -> Tensor:
+        """One update by one of the optimisers.
+
+        Args:
+            name: of the optimiser.
+            values: the loss that it lowers, `[B]`.
+
+        Returns:
+            The summed loss, detached, on the device.
+        """
+        optim = self.optimisers[name]
+        optim.zero_grad(set_to_none=True)
+        values.mean().backward()  # type: ignore[no-untyped-call]
+        if self.budget.normalise_gradients:
+            gradients = [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
+            norms = torch._foreach_norm(gradients)
+            torch._foreach_add_(norms, 1e-7)
+            torch._foreach_div_(gradients, norms)
+        optim.step()
+        return values.detach().sum()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that decides the next steps beside the model's own state, by names that may hold dots."""
+        return {
+            f"{name}.{i}.{key}": tensor
+            for name, optim in self.optimisers.items()
+            for i, values in optim.state_dict()["state"].items()
+            for key, tensor in values.items()
+        }
+
+    def restore(self, kept: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave. ValueError, and nothing changed, if it is that of another training."""
+        left = dict(kept)
+        moments = {name: _moments(name, optim, left) for name, optim in self.optimisers.items()}
+        if left:
+            raise ValueError(ANOTHER)
+        for name, optim in self.optimisers.items():
+            optim.load_state_dict(optim.state_dict() | {"state": moments[name]})
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        return (group for optim in self.optimisers.values() for group in optim.param_groups)
+
+
+ANOTHER = "is of another training"
+
+
+def form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shape and type of each tensor."""
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def _moments(name: str, optim: torch.optim.Adam, left: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Adam's state by the parameters' numbers, taken out of `left`. Parameters that never had a gradient have none."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for i, parameter in enumerate(p for group in optim.param_groups for p in group["params"]):
+        wanted = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+        kept = {key: left.pop(f"{name}.{i}.{key}") for key in wanted if f"{name}.{i}.{key}" in left}
+        if kept and form(kept) != form(wanted):
+            raise ValueError(ANOTHER)
+        # In the parameter's own layout in memory: the fused update goes through all of them in one order.
+        moments |= {i: {key: torch.empty_like(wanted[key]).copy_(kept[key]) for key in wanted}} if kept else {}
+    return moments
+
+
+def stepper_for(model: VAE, budget: Budget, *, precision: str = "fp32", device: str = "cpu") -> Stepper:
+    """The `Stepper` of a model, or the subclass that one of its parts names in its attribute `stepper`.
+
+    The name is `"module:Class"`, because parts import nothing of `bench`.
+
+    Raises:
+        ValueError: parts name several, or an objective that cannot be compiled is to be.
+    """
+    names = sorted({part.stepper for part in model.children() if getattr(part, "stepper", None)})  # type: ignore[type-var]
+    if len(names) > 1:
+        raise ValueError(f"a model has one stepper, and its parts name {' and '.join(map(str, names))}")
+    kind: type[Stepper] = resolve_name(str(names[0])) if names else Stepper
+    return kind(model, budget, precision=precision, device=device)
 
 
 Loss = Callable[[Tensor, float], Tensor]
@@ -79,28 +218,6 @@ def _bf16_networks(model: VAE, device: str) -> Callable[[], AbstractContextManag
                 del network.forward
 
     return context
-
-
-def step(loss: Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float, *, normalise: bool = False) -> Tensor:
-    """One update on a batch `[B, *shape]`; returns the summed loss, detached, on the device.
-
-    Args:
-        loss: see `loss_function`.
-        optim: of the parameters that the loss depends on.
-        x: the batch.
-        epoch: passes over the data so far.
-        normalise: divide the gradient of each parameter tensor by its L2 norm plus 1e-7.
-    """
-    values = loss(x, epoch)
-    optim.zero_grad(set_to_none=True)
-    values.mean().backward()  # type: ignore[no-untyped-call]
-    if normalise:
-        gradients = [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
-        norms = torch._foreach_norm(gradients)
-        torch._foreach_add_(norms, 1e-7)
-        torch._foreach_div_(gradients, norms)
-    optim.step()
-    return values.detach().sum()
 
 
 def endless(batches: Callable[[], Iterator[Tensor]]) -> Iterator[Tensor]:

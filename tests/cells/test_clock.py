@@ -9,6 +9,7 @@ import torch
 from bench import data
 from bench.cells import clock
 from bench.settings import Clock
+from bench.train.steps import Stepper
 from variants import build
 
 FIGURES = ("train_samples_per_s", "eval_samples_per_s", "sample_samples_per_s", "latency_b1_ms")
@@ -42,18 +43,18 @@ def test_only_examples_that_were_trained_on_are_counted(
     monkeypatch: pytest.MonkeyPatch, batch_size: int, counted: int
 ) -> None:
     trained: list[int] = []
-    step = clock.step
+    step = Stepper.__call__
 
-    def spy(loss: Any, optim: Any, x: torch.Tensor, epoch: float) -> torch.Tensor:
+    def spy(stepper: Stepper, x: torch.Tensor, epoch: float) -> torch.Tensor:
         trained.append(len(x))
-        return step(loss, optim, x, epoch)
+        return step(stepper, x, epoch)
 
     def one_second_a_call(call: Any, how: Clock, _device: str) -> list[float]:
         for _ in range(7):
             call()
         return [1.0] * how.blocks
 
-    monkeypatch.setattr(clock, "step", spy)
+    monkeypatch.setattr(Stepper, "__call__", spy)
     monkeypatch.setattr(clock, "time_blocks", one_second_a_call)
     figures = timed("vanilla", Clock(3, 0.001, batch_size))
     assert trained == [counted] * 7  # 200 examples end in a smaller batch, which would count as a full one

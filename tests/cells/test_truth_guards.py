@@ -11,7 +11,7 @@ from bench import data, judge, seeds
 from bench.cells.run import run_cell
 from bench.settings import Budget, Measure
 from bench.stats.groups import groups as grouped
-from bench.train import loop, steps
+from bench.train import steps
 from tests import fake_records as fake
 from tests.helpers import Held, fit, simulated
 from variants import DataSpec, build, registry
@@ -68,14 +68,14 @@ def test_a_rising_loss_ends_nothing_and_the_last_weights_stand(digits: Any, monk
     """The loss rises because the KL is phased in: nothing may be chosen by it."""
     model = registry.seeded("beta", digits.spec, 0, **SMALL, beta=40.0, warmup_epochs=6)
     last: dict[str, Tensor] = {}
-    step = steps.step
+    step = steps.Stepper.__call__
 
-    def spy(*args: Any, **options: Any) -> Tensor:
-        loss = step(*args, **options)
+    def spy(*args: Any) -> Tensor:
+        loss = step(*args)
         last.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return loss
 
-    monkeypatch.setattr(loop, "step", spy)
+    monkeypatch.setattr(steps.Stepper, "__call__", spy)
     budget = Budget(epochs=6, batch_size=50, lr=1e-4, schedule="constant", train_size=200)
     curve = fit(model, digits, budget, seed=0, device="cpu")
     losses = [row["train_loss"] for row in curve]

@@ -12,7 +12,8 @@ from torch import Tensor
 import variants
 from bench import data
 from bench.judge.evidence import importance_weights
-from bench.train.steps import loss_function, optimiser, step
+from bench.settings import Budget
+from bench.train.steps import stepper_for
 from tests.performance.micro import THREADS
 from variants import DataSpec
 from variants.core import VAE, elbo, iwae
@@ -77,8 +78,8 @@ def test_reference(benchmark: Any, work: Callable[[], Callable[[], object]]) -> 
 
 def test_training_step(benchmark: Any, model: VAE, x: Tensor) -> None:
     model.train()
-    optim, loss = optimiser(model, 1e-3), loss_function(model)
-    benchmark(lambda: step(loss, optim, x, 0.0))
+    step = stepper_for(model, Budget(lr=1e-3))
+    benchmark(lambda: step(x, 0.0))
 
 
 @torch.no_grad()

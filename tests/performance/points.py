@@ -31,7 +31,7 @@ from bench.pages import report
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
-from bench.train.steps import loss_function, optimiser, step
+from bench.train.steps import stepper_for
 from variants import registry
 from variants.core import VAE
 from variants.data_spec import DataSpec
@@ -100,8 +100,8 @@ def _model(spec: DataSpec, **overrides: Any) -> VAE:
 
 def _stepper(model: VAE) -> Callable[[torch.Tensor], object]:
     model.train()
-    optim, loss = optimiser(model, Budget.lr), loss_function(model)
-    return lambda x: step(loss, optim, x, 0.0)
+    step = stepper_for(model, Budget())
+    return lambda x: step(x, 0.0)
 
 
 def _pass_s(loaded: Data) -> float:

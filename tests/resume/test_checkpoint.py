@@ -217,7 +217,7 @@ def test_what_never_had_a_gradient_has_no_moments_and_goes_on(tmp_path: Path, di
     whole = with_idle(None)
     with pytest.raises(Stopped):
         with_idle(StoppedAfter(5, tmp_path / "kept", SOURCE))
-    moments = {name.split(".")[1] for name in load((tmp_path / "kept").read_bytes()) if name.startswith("adam.")}
+    moments = {name.split(".")[2] for name in load((tmp_path / "kept").read_bytes()) if name.startswith("stepper.")}
     assert len(moments) == len(list(registry.seeded("vanilla", digits.spec, 0, **SMALL).parameters())) - 2
     assert same(with_idle(Checkpoint(tmp_path / "kept", SOURCE)), whole)
 
@@ -336,11 +336,12 @@ ANOTHER, LACKS = "is of another training", "lacks parts of a checkpoint"
         (lambda tensors, _: tensors.pop("model.posterior.loc.bias"), ANOTHER),
         (lambda tensors, _: tensors.update({"model.more": torch.zeros(1)}), ANOTHER),
         (lambda tensors, _: tensors.update({"more": torch.zeros(1)}), ANOTHER),
-        (put("adam.0.exp_avg", lambda t: t[:1]), ANOTHER),
-        (put("adam.0.step", lambda t: t[None]), ANOTHER),
-        (lambda tensors, _: tensors.pop("adam.1.exp_avg_sq"), ANOTHER),
-        (lambda tensors, _: tensors.update({"adam.99.step": torch.zeros(())}), ANOTHER),
-        (lambda tensors, _: tensors.update({"adam.x": torch.zeros(())}), ANOTHER),
+        (put("stepper.adam.0.exp_avg", lambda t: t[:1]), ANOTHER),
+        (put("stepper.adam.0.step", lambda t: t[None]), ANOTHER),
+        (lambda tensors, _: tensors.pop("stepper.adam.1.exp_avg_sq"), ANOTHER),
+        (lambda tensors, _: tensors.update({"stepper.adam.99.step": torch.zeros(())}), ANOTHER),
+        (lambda tensors, _: tensors.update({"stepper.adam.x": torch.zeros(())}), ANOTHER),
+        (lambda tensors, _: tensors.update({"stepper.critic.0.step": torch.zeros(())}), ANOTHER),
         (put("losses", lambda t: t.new_zeros(5)), ANOTHER),
         (put("losses", lambda t: t[0]), ANOTHER),
         (put("losses", lambda t: t.long()), ANOTHER),

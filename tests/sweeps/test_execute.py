@@ -1,5 +1,6 @@
 """A suite end to end: where settings go, what is run, what is skipped, and what is run again."""
 
+import copy
 import re
 import sys
 from pathlib import Path
@@ -205,6 +206,25 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     store.write(tmp_path, unknown)
     execute.execute(made, tmp_path, device="cpu")
     assert "other code" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_what_diverged_under_other_code_is_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = make("good", "nan_in_training")
+    first = execute.execute(made, tmp_path, device="cpu").records
+    assert [r["status"] for r in first] == ["ok", "diverged"]
+    same = execute.execute(made, tmp_path, device="cpu")
+    assert (same.ran, same.records) == (0, first)
+    for forget in (lambda made: made.update(code_sha256="of other code"), lambda made: made.pop("code_sha256")):
+        for each in first:
+            other = copy.deepcopy(each)
+            forget(other["provenance"])
+            store.write(tmp_path, other)
+        capsys.readouterr()
+        again = execute.execute(made, tmp_path, device="cpu")
+        assert (again.ran, again.skipped) == (1, 1)
+        assert "1 of 2 finished cells diverged under other code: run again" in capsys.readouterr().err.splitlines()
+        assert again.records[1]["provenance"]["code_sha256"] == first[1]["provenance"]["code_sha256"]
 
 
 @pytest.mark.usefixtures("no_pages")

@@ -19,7 +19,8 @@ from bench.data.batches import Data
 from bench.errors import MachineError
 from bench.judge import bounds, evidence
 from bench.settings import Budget
-from bench.train import loop, schedules, steps
+from bench.train import schedules, steps
+from bench.train.diverged import Diverged
 from tests.helpers import cell, fit
 from variants import registry
 from variants.core import VAE
@@ -86,17 +87,18 @@ def test_geometric_schedule_falls_to_a_tenth_in_seven_steps_after_a_quarter() ->
 
 def test_epsilon_is_adams() -> None:
     model = model_of()
-    assert steps.optimiser(model, 0.1, 3e-4).defaults["eps"] == 3e-4
-    assert steps.optimiser(model, 0.1).defaults["eps"] == Budget().epsilon == 1e-8
+    for epsilon in (3e-4, Budget().epsilon):
+        stepper = steps.stepper_for(model, Budget(lr=0.1, epsilon=epsilon))
+        assert stepper.optimisers["adam"].defaults["eps"] == epsilon
+    assert Budget().epsilon == 1e-8
 
 
 def test_normalised_gradients_have_unit_norm_tensor_by_tensor() -> None:
     model, x = model_of(), torch.rand(16, 1, 8, 8).round()
     plain, normalised = copy.deepcopy(model), copy.deepcopy(model)
     for each, normalise in ((plain, False), (normalised, True)):
-        optim = torch.optim.SGD(each.parameters(), lr=0.1)
         torch.manual_seed(0)
-        steps.step(steps.loss_function(each), optim, x, 0.0, normalise=normalise)
+        steps.stepper_for(each, Budget(normalise_gradients=normalise))(x, 0.0)
     for (name, p), q in zip(plain.named_parameters(), normalised.parameters(), strict=True):
         assert p.grad is not None
         torch.testing.assert_close(q.grad, p.grad / (p.grad.norm() + 1e-7), msg=name)
@@ -126,13 +128,14 @@ def test_without_patience_the_last_weights_are_the_result(digits: Data) -> None:
 
 def test_every_step_uses_the_rate_of_its_place_in_the_whole_run(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
     used: list[tuple[float, float]] = []
-    step = steps.step
+    step = steps.Stepper.__call__
 
-    def spy(loss: steps.Loss, optim: torch.optim.Optimizer, x: Tensor, epoch: float, **how: Any) -> Tensor:
-        used.append((epoch, optim.param_groups[0]["lr"]))
-        return step(loss, optim, x, epoch, **how)
+    def spy(stepper: steps.Stepper, x: Tensor, epoch: float) -> Tensor:
+        loss = step(stepper, x, epoch)
+        used.append((epoch, stepper.optimisers["adam"].param_groups[0]["lr"]))
+        return loss
 
-    monkeypatch.setattr(loop, "step", spy)
+    monkeypatch.setattr(steps.Stepper, "__call__", spy)
     fit(model_of(), digits, BUDGET, seed=0, device="cpu")
     epochs = [i / 4 for i in range(8)]
     assert [epoch for epoch, _ in used] == epochs
@@ -284,7 +287,7 @@ class NanWhen(nn.Module):
 def test_a_number_that_is_not_finite_ends_training(digits: Any, training: bool, message: str) -> None:
     model = model_of()
     model.encoder = NanWhen(model.encoder, training)
-    with pytest.raises(loop.Diverged, match=message):
+    with pytest.raises(Diverged, match=message):
         fit(model, digits, BUDGET, seed=0, device="cpu")
 
 

@@ -19,6 +19,8 @@ class VAE(nn.Module):
         decoder: module, z `[..., D]` -> `[..., *shape]`.
         likelihood: module, decoder output -> p(x|z), event shape `shape`.
         objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it.
+
+    A part may name in its attribute `stepper`, as `"module:Class"`, who makes the steps of the model's training.
     """
 
     # The core knows parts by what they offer, not by their classes, for it imports none of them.

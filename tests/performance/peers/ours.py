@@ -10,7 +10,8 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.judge import bounds
 from bench.judge.evidence import importance_weights
-from bench.train.steps import loss_function, optimiser, step
+from bench.settings import Budget
+from bench.train.steps import stepper_for
 from tests.performance.peers import common
 from tests.performance.peers.plan import SETTINGS, Block, Job
 from tests.performance.peers.profiles import profiled
@@ -48,14 +49,13 @@ def conv(source: Data) -> VAE:
 
 def one_pass(model: VAE, batches: Iterable[Tensor], *, precision: str = "fp32") -> Callable[[int], float]:
     """A function that trains `model` for one pass with the steps of `bench.train`, and returns the summed loss."""
-    loss = loss_function(model, precision=precision)
-    optim = optimiser(model, SETTINGS.lr)
+    step = stepper_for(model, Budget(lr=SETTINGS.lr, schedule="constant"), precision=precision)
     model.train()
 
     def run(epoch: int) -> float:
         losses: list[Tensor] = []
         for x in batches:
-            losses.append(step(loss, optim, x, epoch))
+            losses.append(step(x, epoch))
         # One look per pass, as in training: no step waits for it.
         return float(torch.stack(losses).sum())
 
