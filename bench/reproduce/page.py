@@ -16,7 +16,7 @@ from bench.records.notes import NOTE
 from bench.records.record import Record
 from bench.records.store import read_all
 from bench.reproduce.published import Row, Table
-from bench.reproduce.verdict import Finding, findings, short_source
+from bench.reproduce.verdict import Finding, findings, not_shown, short_source
 from bench.stats import frame, groups, intervals, metrics
 from bench.text import DASH
 
@@ -92,6 +92,7 @@ def save(
     from bench.pages.figures import style
     from bench.reproduce.plot import figure
 
+    warnings = [*warnings, *not_shown(records)]
     grid = findings_grid(found)
     made: dict[str, bytes] = {
         NOTE: (json.dumps(note) + "\n").encode(),
