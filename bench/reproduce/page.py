@@ -226,8 +226,7 @@ def _reading(found: Sequence[Finding]) -> list[str]:
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
-            f"**{grids.markdown_text(metric)}** is our `{ours}`: "
-            f"{grids.markdown_text(metrics.metric(ours).definition)}."
+            f"**{grids.markdown_text(metric)}** is our `{ours}`: {grids.markdown_text(metrics.metric(ours).says)}."
             for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
         ),
         f"Figures were read in: {'; '.join(map(grids.markdown_text, read))}.",

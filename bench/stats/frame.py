@@ -54,8 +54,8 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
             for name in metrics:
                 summary = row.summary(name)
                 line[f"{name}_mean"] = summary.mean if summary else None
-                line[f"{name}_low"] = summary.low if summary and not known.metric(name).cost else None
-                line[f"{name}_high"] = summary.high if summary and not known.metric(name).cost else None
+                line[f"{name}_low"] = summary.low if summary and not known.metric(name).is_cost else None
+                line[f"{name}_high"] = summary.high if summary and not known.metric(name).is_cost else None
                 line[f"{name}_n"] = summary.n if summary else 0
                 line[f"{name}_seed_std"] = summary.std if summary else None
                 if name in stated:

@@ -157,7 +157,7 @@ class Group:
             entry = metrics.metric(name)
             if entry.ranked:
                 rows = {row.label: row.values(name) for row in self.rows}
-                marks[name] = intervals.best_rows(rows, entry.direction == "higher")
+                marks[name] = intervals.best_rows(rows, entry.better == "higher")
         return marks
 
     @cached_property
@@ -175,7 +175,7 @@ class Group:
         base = self.baseline(row)
         if base is None or not (row.values(metric) and base.values(metric)):
             return None
-        higher = metrics.metric(metric).direction == "higher"
+        higher = metrics.metric(metric).better == "higher"
         return intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
 
 
