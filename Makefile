@@ -25,7 +25,7 @@ READY = $(VENV)/.ready
 PEERS = .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare reproduce report test lint types bench-micro bench-growth bench-peers mutants clean
+.PHONY: help install bench compare reproduce report test lint types docs bench-micro bench-growth bench-peers mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ lint: $(READY) ## ruff
 
 types: $(READY) ## mypy
 	@$(BIN)/mypy
+
+docs: $(READY) ## write what the documents say of metrics and settings, from the code
+	@$(BIN)/python -m bench.pages.docs
 
 bench-micro: $(READY) ## time the core steps of every variant beside the committed baseline (BASELINE=write: a new one)
 	@mkdir -p .benchmarks

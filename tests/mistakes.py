@@ -43,6 +43,7 @@ TRAIN = "bench/train/loop.py"
 STATE = "bench/train/state.py"
 STEPS = "bench/train/steps.py"
 VERDICT = "bench/reproduce/verdict.py"
+SETTLE = "bench/records/settle.py"
 
 GUARDS = ("tests/cells/test_truth_guards.py",)
 JUDGE = ("tests/judge/test_judge.py",)
@@ -61,6 +62,7 @@ IN_TABLES = ("tests/pages/test_tables.py",)
 IN_CHECKPOINTS = ("tests/resume/test_checkpoint.py",)
 IN_DATA = ("tests/data/test_batches.py",)
 IN_VERDICTS = ("tests/reproduce/test_verdict.py",)
+IN_SETTLING = ("tests/records/test_settle.py",)
 
 MEANS_NOT_SUMS = [
     Mistake(
@@ -1174,10 +1176,28 @@ WRONGLY_REPRODUCED = [
         "failed_run_before_a_finished_one",
         14,
         "a later run that broke hides the figure of a seed",
-        VERDICT,
-        "key=standing)",
-        "key=lambda record: standing(record)[1:])",
+        SETTLE,
+        'return record["status"] in FINISHED, started(record)',
+        "return True, started(record)",
         IN_VERDICTS,
+    ),
+    Mistake(
+        "divergence_is_no_outcome",
+        14,
+        "an earlier run that went well hides a later one that diverged",
+        SETTLE,
+        'FINISHED = ("ok", "diverged")',
+        'FINISHED = ("ok",)',
+        IN_SETTLING,
+    ),
+    Mistake(
+        "time_without_its_offset",
+        14,
+        "of two runs the one further east counts as the last",
+        SETTLE,
+        "(time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()",
+        "time.replace(tzinfo=UTC).timestamp()",
+        IN_SETTLING,
     ),
 ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from bench.errors import UsageError
+from bench.pages import docs
 from bench.settings import typed
 from bench.suites import suite
 
@@ -43,6 +44,7 @@ from bench.cli.app import (
 )
 
 SUITES = f"{', '.join(suite.names())}, or a .toml file."
+RunSettings = Annotated[Settings, Parameter(help=docs.set_help())]
 
 
 @app.command
@@ -54,7 +56,7 @@ def run(
     datasets: Words = (),
     seeds: Seeds = None,
     device: Device = "auto",
-    settings: Settings = (),
+    settings: RunSettings = (),
     precision: Precision = None,
     compile: Compile = None,
     out: Out = None,
@@ -73,11 +75,6 @@ def run(
         Only these variants, instead of the suite's.
     datasets
         Only these data sets, by name or as a path to an .npz file.
-    settings
-        key=value ...: budget keys (epochs, batch_size, lr, schedule, train_size ...), measurement keys (elbo_samples,
-        nll_samples, nll_points, mi_points, gap_points, probe_points, ssim_points, ais_points ...) and keywords of the
-        variants (latent, posterior, network, hidden, beta ...). For the oracle suite: its own (n, points,
-        elbo_samples, importance_samples, chains, steps, gap_steps, epochs).
     """
     path, table = suite.read(suite_name)
     if "problem" in table:

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from bench.records.names import canonical, dataset_slug, device_type, row_name
+from bench.records.names import dataset_slug, row_name
 from bench.records.record import BUSY, Record
-from bench.stats.groups import UNKNOWN, age, groups, settings_of, value_of
-from bench.stats.speeds import conditions
+from bench.stats import groups, speeds
 from bench.text import short
 
 
@@ -27,14 +26,14 @@ def problems(records: Sequence[Record]) -> list[str]:
     """What a reader should doubt: mixed commits, protocols or data, runs that stand behind others, non-finite values.
     One line each."""
     lines = []
-    for group in groups(records):
+    for group in groups.groups(records):
         for row in group.rows:
             for record in row.ok:
                 for name in record["metrics"]:
-                    value = value_of(record, name)
+                    value = groups.value_of(record, name)
                     if value is not None and not math.isfinite(value):
                         lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
-    lines += _overshadowed(records)
+    lines += [*groups.not_shown(records), *speeds.not_shown(records)]
     protocols = sorted({str(record.get("protocol")) for record in records})
     if len(protocols) > 1:
         lines.append(
@@ -69,28 +68,9 @@ def problems(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _overshadowed(records: Iterable[Record]) -> list[str]:
-    """One line for each run that is not shown because a later one has its place in a table, with all settings that the
-    table knows alike; others, as the threads, differ."""
-    places: dict[str, list[Record]] = {}
-    for record in records:
-        cell = record["cell"]
-        if record["kind"] == "quality":
-            kind = [settings_of(record, ""), cell["seed"]]
-        else:
-            kind = [dataset_slug(cell), conditions(record)]
-        key = canonical([*kind, cell["variant"], cell.get("overrides") or {}, device_type(record)])
-        places.setdefault(key, []).append(record)
-    lines = []
-    for members in places.values():
-        *earlier, latest = sorted(members, key=age)
-        lines += [f"{old['id']} is not shown: {latest['id']} has its place, started last" for old in earlier]
-    return lines
-
-
 def code_states(record: Record) -> set[tuple[str, bool]]:
     """Commit, short, and whether there were uncommitted changes: of the code that made the record, and, where it says
     so, of that which trained the weights, for kept weights may be measured again by later code."""
     source = record.get("provenance") or {}
     sources = [source, source["trained"]] if source.get("trained") else [source]
-    return {(short(found.get("commit") or UNKNOWN), bool(found.get("dirty"))) for found in sources}
+    return {(short(found.get("commit") or groups.UNKNOWN), bool(found.get("dirty"))) for found in sources}

@@ -124,7 +124,7 @@ def _reading(records: Sequence[Record]) -> list[str]:
         tables.CERTAINTY_LEGEND,
         "`docs/metrics.md` in the repository defines every column: formula, source, cost, and what it must not be "
         "compared with. In short:",
-        *(f"**{grids.markdown_text(entry.header)}**: {grids.markdown_text(entry.definition)}." for entry in entries),
+        *(f"**{grids.markdown_text(entry.header)}**: {grids.markdown_text(entry.says)}." for entry in entries),
     ]
 
 

@@ -26,8 +26,9 @@ from bench.pages.grids import (
 )
 from bench.records.names import dataset_slug, row_name
 from bench.records.record import Record
+from bench.records.settle import precedence
 from bench.stats import metrics as known
-from bench.stats.groups import ERRORS, Group, age, by_dataset, groups
+from bench.stats.groups import ERRORS, Group, by_dataset, groups, value_of
 from bench.stats.speeds import throughput
 from bench.text import DASH
 
@@ -128,10 +129,12 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
         "latency_b1_ms",
         "peak_memory_mb",
     ]
-    sizes: dict[str, float] = {}
-    for record in sorted(records, key=age):
-        if dataset_slug(record["cell"]) == dataset and (size := record["metrics"].get("parameters")) is not None:
-            sizes[row_name(record["cell"]["variant"], record["cell"].get("overrides") or {})] = size
+    sized = [
+        (row_name(record["cell"]["variant"], record["cell"].get("overrides") or {}), *precedence(record), size)
+        for record in records
+        if dataset_slug(record["cell"]) == dataset and (size := value_of(record, "parameters")) is not None
+    ]
+    sizes = {row: size for row, *_, size in sorted(sized)}
     rows = sorted({*sizes, *timed.names})
     if not rows:
         return None

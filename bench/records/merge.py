@@ -1,6 +1,5 @@
 """Results of several machines or people in one folder: nothing is lost, nothing is counted twice. Needs no torch."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from bench import text
 from bench.disk import files
 from bench.disk.lock import lock
 from bench.errors import MachineError, UsageError
-from bench.records import record, schema, settle, store
+from bench.records import schema, settle, store
 from bench.records.notes import NOTE
-from bench.records.record import Record
+from bench.records.record import KINDS
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class Merged:
     Attributes:
         out: the folder of all results.
         copied: number of records that were not there before.
-        lines: one for each record that was there, each run with more than one set of figures, each file that is no
-            record; and for folders that were not made by reproducing the same.
+        lines: one for each record that was there, each run with more than one record, each file that is no record; and
+            for folders that were not made by reproducing the same.
     """
 
     out: Path
@@ -31,22 +30,13 @@ class Merged:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Twin:
-    """A record in the folder of all results, by its file's name without the ending."""
-
-    name: str
-    figures: str
-    standing: tuple[bool, str, str]
-
-
 def merge(folders: Sequence[Path], out: Path) -> Merged:
     """Copy the records of results folders, and their pictures, into another. What lies there is kept.
 
-    A record with the same figures as one that is there is not copied again. One with other figures is kept beside it:
-    the one that counts (`record.standing`) is called by its id, another one ID.DIGEST. So the tables are the same in
-    whatever order folders are merged, and merging again changes nothing. Trained weights are not copied. What the runs
-    reproduce (`bench.reproduce.page.NOTE`) stays known if it is the same of all folders, and else is not.
+    A record that is there, word for word, is not copied again. Of several with one id the one that counts
+    (`settle.precedence`) is called by its id, another one ID.DIGEST. So the folder is the same in whatever order others
+    are merged into it, and merging again changes nothing. Trained weights are not copied. What the runs reproduce
+    (`bench.records.notes.NOTE`) stays known if it is the same of all folders, and else is not.
 
     Args:
         folders: results folders, as `vaebench run --out` leaves them.
@@ -63,7 +53,7 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     with lock(out):
         unlike = _merge_notes(others, out)
         copied, lines = _copy_all(others, out / "runs")
-    _, doubts = store.read_all(out, record.KINDS)
+    _, doubts = store.read_all(out, KINDS)
     return Merged(out, copied, tuple(map(text.printable, [*lines, *doubts, *unlike])))
 
 
@@ -106,50 +96,54 @@ def _subject(note: str | None) -> object:
         return note
 
 
+# Id -> `settle.order` -> the files of this record.
+_Files = dict[str, dict[tuple[bool, float, str], list[Path]]]
+
+
 def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
-    here: dict[tuple[str, ...], list[_Twin]] = {}
-    for path in sorted(runs.glob("*.json")):
-        try:
-            found = schema.read(path)
-        except ValueError:
-            continue  # it is named below, with all that is wrong in this folder
-        here.setdefault(settle.place(found), []).append(_twin(path.stem, found))
-    copied, lines = 0, list[str]()
+    here, _ = _files(runs)
+    there, lines = _Files(), list[str]()
     for folder in folders:
-        for path in sorted((folder / "runs").glob("*.json")):
-            try:
-                found = schema.read(path)
-            except ValueError as error:
-                lines.append(f"{folder}: {error}; it is not copied")
-                continue
-            twins = here.setdefault(settle.place(found), [])
-            mine = _twin(found["id"], found)
-            if same := next((twin for twin in twins if twin.figures == mine.figures), None):
-                name = "" if same.name == path.stem else f" as {same.name}.json"
-                lines.append(f"{folder}: {path.name} is there already{name}")
-                _add_pictures(path.with_suffix(".npz"), runs / f"{same.name}.npz")
-                continue
-            if (runs / f"{mine.name}.json").exists():
-                old = next((twin for twin in twins if twin.name == mine.name), None)
-                if old and old.standing < mine.standing:
-                    aside = _Twin(_aside(old), old.figures, old.standing)
-                    _move_record(runs / f"{old.name}.json", runs / f"{aside.name}.json")
-                    twins[twins.index(old)] = aside
+        found, unreadable = _files(folder / "runs")
+        lines += [f"{folder}: {line}; it is not copied" for line in unreadable]
+        for identifier, twins in found.items():
+            for key, paths in twins.items():
+                there.setdefault(identifier, {}).setdefault(key, []).extend(paths)
+    copied = 0
+    for identifier in sorted({*here, *there}):
+        old, new = here.get(identifier, {}), there.get(identifier, {})
+        counts, *others = sorted({*old, *new}, reverse=True)
+        own = runs / f"{identifier}.json"
+        targets = {key: runs / f"{identifier}.{key[-1][:10]}.json" for key in (*others, counts)}
+        if not own.exists() or any(own in paths for paths in old.values()):
+            targets[counts] = own  # else what cannot be read has that name, and is kept
+        for key, target in targets.items():  # the one that counts comes last, when its name is free
+            if key in old and target != own and own in old[key]:
+                _move_record(own, target)
+            elif key in old and target not in old[key]:
+                _move_record(old[key][0], target)
+            for path in new.get(key, ()):
+                if key in old or path is not new[key][0]:
+                    name = "" if path.name == target.name else f" as {target.name}"
+                    lines.append(f"{path.parents[1]}: {path.name} is there already{name}")
+                    _add_pictures(path.with_suffix(".npz"), target.with_suffix(".npz"))
                 else:
-                    mine = _Twin(_aside(mine), mine.figures, mine.standing)
-            _copy_record(path, runs / f"{mine.name}.json")
-            twins.append(mine)
-            copied += 1
+                    _copy_record(path, target)
+                    copied += 1
     return copied, lines
 
 
-def _twin(name: str, found: Record) -> _Twin:
-    text = json.dumps(settle.figures(found), sort_keys=True)
-    return _Twin(name, hashlib.sha256(text.encode()).hexdigest(), settle.standing(found))
-
-
-def _aside(twin: _Twin) -> str:
-    return f"{twin.name}.{twin.standing[-1][:10]}"
+def _files(runs: Path) -> tuple[_Files, list[str]]:
+    """The files of the records in a folder, and a line for each that is none."""
+    found, lines = _Files(), list[str]()
+    for path in sorted(runs.glob("*.json")):
+        try:
+            record = schema.read(path)
+        except ValueError as error:
+            lines.append(str(error))
+        else:
+            found.setdefault(record["id"], {}).setdefault(settle.order(record), []).append(path)
+    return found, lines
 
 
 def _copy_record(source: Path, target: Path) -> None:

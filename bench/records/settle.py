@@ -1,11 +1,16 @@
-"""Which of several records of one cell counts."""
+"""The one rule for which of several records counts: of one run, of one place in a table, of one figure of a verdict."""
 
 import hashlib
-import json
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
+from bench.records.names import canonical
 from bench.records.record import Record, machine
+
+# A run that diverged would diverge again. To prefer one that did not would be to choose by result.
+FINISHED = ("ok", "diverged")
 
 
 def figures(record: Record) -> dict[str, Any]:
@@ -19,19 +24,61 @@ def place(record: Record) -> tuple[str, ...]:
     return (record["id"], machine(record)) if record["kind"] == "throughput" else (record["id"],)
 
 
-def standing(record: Record) -> tuple[bool, str, str]:
-    """The greatest of several records of one cell counts: a finished one, as after another run; of these the latest.
+def precedence(record: Record) -> tuple[bool, float]:
+    """The greatest of several records counts: a finished one before any other, of these the latest.
 
-    It does not look at figures, so nobody can choose by them, nor at names, so it is the same in whatever order folders
-    were merged.
+    It looks at no figure, so nobody can choose by them, and at no file's name, so no order changes it. Equals are told
+    apart by `order`.
+
+    Returns:
+        Whether it finished, and when it started, in seconds since 1970.
     """
-    started = str((record.get("provenance") or {}).get("started") or "")
-    text = json.dumps(record, sort_keys=True)
-    return record["status"] in ("ok", "diverged"), started, hashlib.sha256(text.encode()).hexdigest()
+    return record["status"] in FINISHED, started(record)
+
+
+def order(record: Record) -> tuple[bool, float, str]:
+    """`precedence`, and a hash of all that the record says, in hexadecimal: no two unlike records have it in common."""
+    return *precedence(record), hashlib.sha256(canonical(record).encode()).hexdigest()
+
+
+def started(record: Record) -> float:
+    """When a run started, in seconds since 1970; minus infinity if it does not say. Without an offset it is UTC."""
+    try:
+        time = datetime.fromisoformat((record.get("provenance") or {}).get("started") or "")
+    except ValueError:
+        return -math.inf
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def one_of_each(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, Record]:
+    """Key -> of the records that have it the one that counts, by `precedence`."""
+    return {
+        each: members[0] if len(members) == 1 else max(members, key=order)
+        for each, members in _by_key(records, key).items()
+    }
+
+
+def passed_over(records: Iterable[Record], key: Callable[[Record], Any]) -> list[str]:
+    """One line for each record that `one_of_each` leaves out: which one has its place, and why."""
+    lines = []
+    for members in _by_key(records, key).values():
+        if len(members) > 1:
+            *others, counts = sorted(members, key=order)
+            lines += [
+                f"{each['id']} is not shown: {counts['id']} has its place, {_why(counts, each)}" for each in others
+            ]
+    return lines
+
+
+def _by_key(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
+    members: dict[Any, list[Record]] = {}
+    for record in records:
+        members.setdefault(key(record), []).append(record)
+    return members
 
 
 def settle(found: Iterable[tuple[str, Record]]) -> tuple[list[Record], list[str]]:
-    """Count each run once. Of several records of one cell one counts, by `standing`; nothing is averaged.
+    """Count each run once. Of several records of one cell one counts, by `precedence`; nothing is averaged.
 
     Args:
         found: names of files without their ending, and their records.
@@ -47,24 +94,25 @@ def settle(found: Iterable[tuple[str, Record]]) -> tuple[list[Record], list[str]
     for members in places.values():
         name, counts = members[0]
         if len(members) > 1:
-            name, counts = max(members, key=lambda m: (standing(m[1]), m[0] == m[1]["id"], m[0]))
+            name, counts = max(members, key=lambda m: (order(m[1]), m[0] == m[1]["id"], m[0]))
         elif name != counts["id"] and counts["kind"] != "throughput":
             lines.append(f"{name}.json is not named after its run {counts['id']}, so `vaebench run` overlooks it")
         records.append(counts)
         for other, record in members:
-            if record is counts:
+            if other == name:
                 continue
             if figures(record) == figures(counts):
                 lines.append(f"{other}.json holds the same run as {name}.json; it is counted once")
             else:
-                unlike, why = difference(record, counts), _why(standing(counts), standing(record))
                 lines.append(
-                    f"{other}.json and {name}.json are of one cell and differ ({unlike}); the second counts, {why}"
+                    f"{other}.json and {name}.json are of one cell and differ ({difference(record, counts)}); "
+                    f"the second counts, {_why(counts, record)}"
                 )
     return records, lines
 
 
-def _why(first: tuple[bool, str, str], second: tuple[bool, str, str]) -> str:
+def _why(counts: Record, other: Record) -> str:
+    first, second = precedence(counts), precedence(other)
     if first[0] != second[0]:
         return "which finished"
     return "started last" if first[1] != second[1] else "started at the same time, by a hash of both"

@@ -16,7 +16,7 @@ from bench.records.notes import NOTE
 from bench.records.record import Record
 from bench.records.store import read_all
 from bench.reproduce.published import Row, Table
-from bench.reproduce.verdict import Finding, findings, short_source
+from bench.reproduce.verdict import Finding, findings, not_shown, short_source
 from bench.stats import frame, groups, intervals, metrics
 from bench.text import DASH
 
@@ -92,6 +92,7 @@ def save(
     from bench.pages.figures import style
     from bench.reproduce.plot import figure
 
+    warnings = [*warnings, *not_shown(records)]
     grid = findings_grid(found)
     made: dict[str, bytes] = {
         NOTE: (json.dumps(note) + "\n").encode(),
@@ -225,8 +226,7 @@ def _reading(found: Sequence[Finding]) -> list[str]:
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
-            f"**{grids.markdown_text(metric)}** is our `{ours}`: "
-            f"{grids.markdown_text(metrics.metric(ours).definition)}."
+            f"**{grids.markdown_text(metric)}** is our `{ours}`: {grids.markdown_text(metrics.metric(ours).says)}."
             for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
         ),
         f"Figures were read in: {'; '.join(map(grids.markdown_text, read))}.",

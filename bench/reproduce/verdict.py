@@ -9,7 +9,7 @@ from typing import Literal
 
 from bench.records.names import canonical
 from bench.records.record import PROTOCOL, Cell, Record
-from bench.records.settle import standing
+from bench.records.settle import one_of_each, passed_over
 from bench.reproduce.published import Figure, Row, Table, Tolerance
 from bench.stats import intervals
 
@@ -94,11 +94,20 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
 
 
 def by_configuration(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
-    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `settle.standing`."""
+    """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `settle.precedence`."""
     found: dict[str, dict[int, Record]] = {}
-    for record in sorted(filter(counts, records), key=standing):
-        found.setdefault(cell_key(record["cell"]), {})[record["cell"]["seed"]] = record
-    return {key: dict(sorted(by_seed.items())) for key, by_seed in found.items()}
+    for (run, seed), record in sorted(one_of_each(filter(counts, records), _run_and_seed).items()):
+        found.setdefault(run, {})[seed] = record
+    return found
+
+
+def not_shown(records: Iterable[Record]) -> list[str]:
+    """One line for each record that `by_configuration` leaves out for another one."""
+    return passed_over(filter(counts, records), _run_and_seed)
+
+
+def _run_and_seed(record: Record) -> tuple[str, int]:
+    return cell_key(record["cell"]), record["cell"]["seed"]
 
 
 def figure_of(record: Record, name: str) -> float | None:

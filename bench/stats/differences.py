@@ -90,7 +90,7 @@ def _data(group: Group) -> str:
 
 
 def _difference(dataset: str, row: Row, base: Row, metric: str) -> Difference:
-    higher = metrics.metric(metric).direction == "higher"
+    higher = metrics.metric(metric).better == "higher"
     result = intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
     words = sentence(result, row.label, base.label, dataset, metric)
     return Difference(dataset, row.label, base.label, metric, asdict(result), words)

@@ -1,10 +1,11 @@
 """Rows -> one table of plain numbers, and its CSV."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.records.names import canonical
+from bench.records.names import canonical, digest
 from bench.records.record import Record
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, by_dataset, groups
@@ -30,6 +31,7 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     metrics = [*known.ordered(name for group in found for name in group.metrics), "train_s"]
     stated = {name for record in records for name in record.get("errors") or {}}
     timings = {dataset: throughput(own, dataset) for dataset, own in by_dataset(records).items()}
+    slugs = _slugs({label for timed in timings.values() for label in timed.columns})
     names: dict[str, set[str]] = {}
     lines: list[Record] = []
     for group in found:
@@ -52,8 +54,8 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
             for name in metrics:
                 summary = row.summary(name)
                 line[f"{name}_mean"] = summary.mean if summary else None
-                line[f"{name}_low"] = summary.low if summary and not known.metric(name).cost else None
-                line[f"{name}_high"] = summary.high if summary and not known.metric(name).cost else None
+                line[f"{name}_low"] = summary.low if summary and not known.metric(name).is_cost else None
+                line[f"{name}_high"] = summary.high if summary and not known.metric(name).is_cost else None
                 line[f"{name}_n"] = summary.n if summary else 0
                 line[f"{name}_seed_std"] = summary.std if summary else None
                 if name in stated:
@@ -65,7 +67,7 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
                     line[f"{name}_difference_low"] = difference.low if difference else None
                     line[f"{name}_difference_high"] = difference.high if difference else None
                     line[f"{name}_p_better"] = difference.p_better if difference else None
-            lines.append(line | _timings(timed, row.name))
+            lines.append(line | _timings(timed, row.name, slugs))
     for dataset, timed in timings.items():
         for name in timed.names:
             if name not in names.get(dataset, set()):
@@ -74,14 +76,24 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
                 only: Record = {key: cell[key] for key in keys}
                 only |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}
                 only |= {"label": name, "ok": 0, "total": 0, "count": "only timed"}
-                lines.append(only | _timings(timed, name))
+                lines.append(only | _timings(timed, name, slugs))
     return pandas.DataFrame(lines)
 
 
-def _timings(timed: Throughput, name: str) -> Record:
+def _slugs(labels: Collection[str]) -> dict[str, str]:
+    """Measuring condition -> the end of its columns' names; with a digest where another condition would have the same.
+
+    Example: `{"cpu, A B": "cpu_A_B_8d2b5f30", "cpu, A-B": "cpu_A_B_0d6cf4a1", "cpu, C": "cpu_C"}`.
+    """
+    slugs = {label: re.sub(r"\W+", "_", label) for label in labels}
+    times = Counter(slugs.values())
+    return {label: slug if times[slug] == 1 else f"{slug}_{digest(label)}" for label, slug in slugs.items()}
+
+
+def _timings(timed: Throughput, name: str, slugs: Mapping[str, str]) -> Record:
     line: Record = {}
     for condition, column in timed.columns.items():
-        slug = re.sub(r"\W+", "_", condition)
+        slug = slugs[condition]
         record = column.get(name)
         if record is None:
             continue

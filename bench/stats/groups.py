@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.records.names import canonical, dataset_slug, device_type, digest, row_name
 from bench.records.record import Record, machine
+from bench.records.settle import one_of_each, passed_over
 from bench.stats import intervals, metrics
 
 UNKNOWN = "unknown"
@@ -156,7 +157,7 @@ class Group:
             entry = metrics.metric(name)
             if entry.ranked:
                 rows = {row.label: row.values(name) for row in self.rows}
-                marks[name] = intervals.best_rows(rows, entry.direction == "higher")
+                marks[name] = intervals.best_rows(rows, entry.better == "higher")
         return marks
 
     @cached_property
@@ -174,7 +175,7 @@ class Group:
         base = self.baseline(row)
         if base is None or not (row.values(metric) and base.values(metric)):
             return None
-        higher = metrics.metric(metric).direction == "higher"
+        higher = metrics.metric(metric).better == "higher"
         return intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
 
 
@@ -239,14 +240,23 @@ def settings_of(record: Record, support: str) -> Record:
     }
 
 
+def _place(record: Record) -> tuple[tuple[str, str, str], int]:
+    """The row of a run in its group (variant, overrides, device type), and its seed."""
+    cell = record["cell"]
+    return (cell["variant"], canonical(cell.get("overrides") or {}), device_type(record)), cell["seed"]
+
+
+def not_shown(records: Iterable[Record]) -> list[str]:
+    """One line for each quality record that another one with its place counts before: their threads differ, say."""
+    quality = (record for record in records if record["kind"] == "quality")
+    return passed_over(quality, lambda record: (canonical(settings_of(record, "")), _place(record)))
+
+
 def _rows(records: list[Record]) -> tuple[Row, ...]:
     devices = {device_type(record) for record in records}
     parts: dict[tuple[str, str, str], dict[int, Record]] = {}
-    for record in sorted(records, key=age):
-        cell = record["cell"]
-        key = (cell["variant"], canonical(cell.get("overrides") or {}), device_type(record))
-        # The latest run of a cell stands, whatever its status: taking the ok one would be choosing by result.
-        parts.setdefault(key, {})[cell["seed"]] = record
+    for (key, seed), record in one_of_each(records, _place).items():
+        parts.setdefault(key, {})[seed] = record
     rows = []
     for key, seeds in parts.items():
         variant, overrides, device = key
@@ -314,11 +324,6 @@ def measured(how: Record) -> Record:
     points = (key for key in how if key.endswith("_points") and key != "nll_points")
     off = tuple(key.removesuffix("points") for key in points if not how[key])
     return {key: value for key, value in how.items() if value and not key.startswith(off)}
-
-
-def age(record: Record) -> tuple[str, str]:
-    """Of two records the later one has the greater."""
-    return str((record.get("provenance") or {}).get("started") or ""), str(record["id"])
 
 
 def _model_key(record: Record) -> str:

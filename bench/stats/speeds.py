@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.records.names import dataset_slug, device_type, row_name
+from bench.records.names import canonical, dataset_slug, device_type, row_name
 from bench.records.record import Record, machine
-from bench.stats.groups import age
+from bench.records.settle import one_of_each, passed_over
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """The latest throughput record of every (variant, overrides) of one data set, by measuring conditions.
+    """The throughput record that counts of every (variant, overrides) of one data set, by measuring conditions.
 
     Args:
         columns: condition label -> {row name -> record}. The label is the device type, with batch size, precision,
@@ -28,13 +28,13 @@ class Throughput:
 
 def throughput(records: Iterable[Record], dataset: str) -> Throughput:
     """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
-    found = [record for record in records if record["kind"] == "throughput" and dataset_slug(record["cell"]) == dataset]
+    found = [record for record in _timed(records) if dataset_slug(record["cell"]) == dataset]
     columns: dict[str, dict[str, Record]] = {}
     seen: dict[tuple[str, str], set[str]] = {}
     for record in found:
         for key, value in conditions(record).items():
             seen.setdefault((device_type(record), key), set()).add(value)
-    for record in sorted(found, key=age):
+    for record in one_of_each(found, _place).values():
         cell, device = record["cell"], device_type(record)
         label = device
         for key, value in conditions(record).items():
@@ -43,6 +43,21 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
                 label += f", {value}"
         columns.setdefault(label, {})[row_name(cell["variant"], cell.get("overrides") or {})] = record
     return Throughput({label: columns[label] for label in sorted(columns)})
+
+
+def not_shown(records: Iterable[Record]) -> list[str]:
+    """One line for each throughput record that another one with its place counts before: their blocks differ, say."""
+    return passed_over(_timed(records), _place)
+
+
+def _timed(records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record["kind"] == "throughput"]
+
+
+def _place(record: Record) -> str:
+    cell = record["cell"]
+    row = row_name(cell["variant"], cell.get("overrides") or {})
+    return canonical([dataset_slug(cell), row, device_type(record), conditions(record)])
 
 
 def conditions(record: Record) -> dict[str, str]:

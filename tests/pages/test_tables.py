@@ -101,12 +101,13 @@ def test_a_variant_that_never_ran_gets_a_group_that_says_so() -> None:
     assert "support unknown" in second.title
 
 
-def test_the_latest_run_of_a_cell_stands_even_if_it_failed() -> None:
+def test_a_finished_run_keeps_its_place_and_the_page_names_the_later_one_that_failed() -> None:
     old, new = fake.quality("vanilla", 0), fake.quality("vanilla", 0, status="error", reason="x")
     new["id"] += "_again"
     new["provenance"]["started"] = "2026-02-01T00:00:00Z"
     (group,) = groups.groups([new, old])
-    assert group.rows[0].count == "0/1 ok (1 error)"
+    assert group.rows[0].count == "1/1 ok"
+    assert f"{new['id']} is not shown: {old['id']} has its place, which finished" in doubts.problems([new, old])
 
 
 def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:

@@ -199,13 +199,12 @@ def test_nothing_is_marked_where_the_best_shares_too_few_seeds_with_all_others()
 
 def test_metric_names_carry_their_number() -> None:
     entry = metrics.metric("nll_is5000_nats")
-    assert (entry.label, entry.unit, entry.direction) == ("NLL (IS-5000)", "nats", "lower")
-    assert "5000 importance samples" in entry.definition
+    assert (entry.label, entry.unit, entry.better) == ("NLL (IS-5000)", "nats", "lower")
+    assert "5000 importance samples" in entry.says
     assert metrics.metric("elbo_nats").header == "ELBO ↑ (nats)"
-    assert metrics.metric("nll_isx_nats").direction is None
-    assert metrics.metric("something_new") == metrics.Metric(
-        "something_new", "", None, 3, "not described", metrics.OTHER
-    )
+    assert metrics.metric("nll_isx_nats").better is None
+    new = metrics.metric("something_new")
+    assert (new.header, new.better, new.says, new.theme) == ("something_new", None, "not described", metrics.OTHER)
 
 
 def test_metrics_are_ordered_by_the_table_then_by_number() -> None:

@@ -1,40 +1,57 @@
-"""docs/metrics.md and `metrics.METRICS` say the same, and nothing in a CSV file is left without a word."""
+"""`METRICS` says all of a metric, the documents say what it says, and no column of a CSV file is without a word."""
 
+import dataclasses
 import re
 
 import pytest
 
+from bench.pages import docs
+from bench.settings import SECTIONS
 from bench.stats import frame, groups, metrics
 from tests import fake_records as fake
 from tests.helpers import ROOT
 
 TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-SECTIONS = re.findall(r"^### `(.+)`\n\n((?:- .+\n)+)", TEXT, re.MULTILINE)
-DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", None: "none"}
+KEYS = {key.name for kind in SECTIONS.values() for key in dataclasses.fields(kind)}
+# Figures that are formed of others where the judge puts its figures together, or under a name of their own.
+NAMED = {
+    "nll_is*_nats": "nll_is{k}_nats",
+    "active_units_layer*": "active_units_layer{",
+    "bdmc_lower_nats": "bdmc_{side}",
+}
+# What may be empty.
+OPTIONAL = ("unit", "better", "digits", "setting")
+NAMED["bdmc_upper_nats"] = NAMED["bdmc_lower_nats"]
 
 
-def test_every_metric_has_one_section_and_every_section_a_metric() -> None:
-    headings = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
-    assert headings == [f"`{name}`" for name, _ in SECTIONS]
-    assert sorted(name for name, _ in SECTIONS) == sorted(metrics.METRICS)
+@pytest.mark.parametrize("name", docs.BLOCKS)
+def test_what_is_generated_is_committed(name: str) -> None:
+    """If this fails: make docs."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert docs.rewritten(name, text) == text
 
 
-@pytest.mark.parametrize(("name", "body"), SECTIONS)
-def test_a_section_agrees_with_its_metric(name: str, body: str) -> None:
-    said = dict(line[2:].split(": ", 1) for line in body.splitlines())
-    assert list(said) == ["Label", "Unit", "Direction", "Formula", "Source", "Cost", "Not to be compared"]
-    entry = metrics.METRICS[name]
-    assert said["Label"] == entry.label
-    assert said["Unit"] == (entry.unit or "none")
-    assert said["Direction"] == DIRECTIONS[entry.direction]
-    assert all(said.values())
+def test_a_document_without_its_lines_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"README\.md needs the lines .*settings"):
+        docs.rewritten("README.md", "<!-- generated: settings -->\n")
 
 
-def test_sections_stand_under_their_theme() -> None:
-    titles = {metrics.MAIN: "Main figures"}
-    parts = dict(zip(*[iter(re.split(r"^# (.+)$", TEXT, flags=re.MULTILINE)[1:])] * 2, strict=True))
-    for name, entry in metrics.METRICS.items():
-        assert f"### `{name}`" in parts[titles.get(entry.theme, entry.theme)]
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_a_row_is_whole_and_names_the_function_and_the_setting_that_there_are(name: str) -> None:
+    row = metrics.METRICS[name]
+    assert all(getattr(row, field.name) for field in dataclasses.fields(row) if field.name not in OPTIONAL)
+    assert row.setting is None or row.setting in KEYS
+    assert callable(row.function())
+    room = row.measured_by.split(".")[0]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "bench" / room).glob("*.py")]
+    assert any(NAMED.get(name, name) in source for source in sources)
+
+
+def test_every_key_of_set_is_in_its_help_and_asks_for_its_metrics() -> None:
+    text = docs.set_help()
+    assert all(re.search(rf"\b{key}\b", text) for key in KEYS)
+    assert "ssim_points for ssim;" in text
+    assert [row.name for row in metrics.asked_by("probe_points")] == ["probe_accuracy", "knn_accuracy"]
 
 
 def test_every_column_of_a_metric_is_described() -> None:

@@ -315,7 +315,7 @@ def test_bf16_is_in_the_networks_alone_and_only_while_training() -> None:
     def spy(name: str) -> Any:
         return lambda _module, _inputs, output: seen.setdefault(name, output.dtype) and None
 
-    model.encoder.body[1].register_forward_hook(spy("inside"))
+    model.encoder.body[2].register_forward_hook(spy("inside"))
     model.posterior.loc.register_forward_hook(spy("posterior"))
     exact = gradients(model, x, "fp32")
     assert seen == {"inside": torch.float32, "posterior": torch.float32}

@@ -1,0 +1,132 @@
+"""What documents and `--help` say of metrics and settings, from `METRICS` and the types of the settings.
+
+`python -m bench.pages.docs` (`make docs`) writes it into the documents, between two lines `<!-- generated: NAME -->`
+and `<!-- end: NAME -->`. The rest of them is written by hand.
+"""
+
+import dataclasses
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.disk.files import read_text, write_bytes
+from bench.settings import SECTIONS
+from bench.stats import metrics
+from bench.stats.metrics import codes
+
+ROOT = Path(__file__).parents[2]
+_BETTER = {"higher": "higher is better", "lower": "lower is better", None: "none"}
+
+
+def metric_sections() -> str:
+    """A section for each metric, under its theme."""
+    blocks = []
+    for theme in metrics.THEMES:
+        rows = [row for row in metrics.METRICS.values() if row.theme == theme]
+        if rows:
+            blocks.append("# Main figures" if theme == metrics.MAIN else f"# {theme}")
+            blocks += [metrics.ABOUT[theme]] if theme in metrics.ABOUT else []
+            blocks += map(_section, rows)
+    return "\n\n".join(blocks)
+
+
+def _section(row: metrics.Metric) -> str:
+    lines = {
+        "Label": row.label,
+        "Unit": row.unit or "none",
+        "Direction": _BETTER[row.better],
+        "Meaning": row.says,
+        "Formula": row.formula,
+        "Source": row.source,
+        "Cost": row.cost,
+        "Not to be compared": row.beware,
+        "Asked for by": f"`{row.setting}`" if row.setting else "every run",
+        "Measured by": f"`bench.{row.measured_by}`",
+    }
+    return f"### `{row.name}`\n\n" + "\n".join(f"- {key}: {value}" for key, value in lines.items())
+
+
+def settings() -> dict[str, list["dataclasses.Field[Any]"]]:
+    """Table of a suite -> the keys that `--set` takes of it, each once: a key of two tables is the first one's."""
+    seen: set[str] = set()
+    found: dict[str, list[dataclasses.Field[Any]]] = {}
+    for name, kind in SECTIONS.items():
+        found[name] = [key for key in dataclasses.fields(kind) if key.name not in seen]
+        seen |= {key.name for key in found[name]}
+    return found
+
+
+def setting_lines() -> str:
+    """The keys of `--set` with their defaults: a list, and a table of what a measurement's key asks for."""
+    keys = settings()
+    lines = [
+        f"- of the budget: {', '.join(map(_default, keys['budget']))};",
+        f"- of the clock: {', '.join(map(_default, keys['throughput']))};",
+        "- of the measurement:",
+        "",
+        "| key | what is measured only with it |",
+        "| --- | --- |",
+    ]
+    for key in keys["measure"]:
+        names = ", ".join(f"`{row.name}`" for row in metrics.asked_by(key.name))
+        lines.append(f"| {_default(key)} | {names} |")
+    return "\n".join(lines)
+
+
+def _default(key: "dataclasses.Field[Any]") -> str:
+    """``"`ssim_points=0`"``; of a key that has no value by default the name alone."""
+    return f"`{key.name}`" if key.default is None else f"`{key.name}={json.dumps(key.default)}`".replace('"', "")
+
+
+def set_help() -> str:
+    """What `--help` says of `--set`."""
+    keys = {name: [key.name for key in fields] for name, fields in settings().items()}
+    measure = []
+    for name in keys["measure"]:
+        names = ", ".join(row.name for row in metrics.asked_by(name))
+        measure.append(f"{name} for {names}" if names else name)
+    return (
+        f"key=value ...: of the budget ({', '.join(keys['budget'])}), of the measurement ({'; '.join(measure)}), of "
+        f"the clock ({', '.join(keys['throughput'])}), or a keyword of the variants (latent, posterior, network, "
+        "hidden, beta ...). For the oracle suite: its own (n, points, elbo_samples, importance_samples, chains, "
+        "steps, gap_steps, epochs)."
+    )
+
+
+def example_row() -> str:
+    """The row of one metric, as it stands in the code."""
+    source = inspect.getsource(codes)
+    row = re.search(r'^    Metric\(\n        "ssim",\n.*?^    \),\n', source, re.MULTILINE | re.DOTALL)
+    assert row is not None, "the example of CONTRIBUTING.md is gone: choose another"
+    return "```python\n" + inspect.cleandoc(row[0]) + "\n```"
+
+
+BLOCKS = {
+    "docs/metrics.md": {"metrics": metric_sections},
+    "README.md": {"settings": setting_lines},
+    "CONTRIBUTING.md": {"a metric": example_row},
+}
+
+
+def rewritten(name: str, text: str) -> str:
+    """A document with its generated parts as they should be. ValueError if it lacks one of their two lines."""
+    for block, content in BLOCKS[name].items():
+        before, after = f"<!-- generated: {block} -->\n", f"\n<!-- end: {block} -->"
+        if text.count(before) != 1 or text.count(after) != 1:
+            raise ValueError(f"{name} needs the lines {before.strip()} and {after.strip()}, once")
+        head, _, rest = text.partition(before)
+        text = head + before + content() + after + rest.partition(after)[2]
+    return text
+
+
+def main() -> None:
+    """Write all of them anew."""
+    for name in BLOCKS:
+        text = read_text(ROOT / name)
+        write_bytes(ROOT / name, rewritten(name, text).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""`METRICS`, the one place that says what each metric is: one row each, by theme in the files of this folder."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bench.stats.metrics import codes, costs, evidence, gaps, quality
+from bench.stats.metrics.entry import ABOUT, COST, MAIN, OTHER, THEMES, Metric, unlisted
+
+__all__ = ["ABOUT", "COST", "MAIN", "METRICS", "OTHER", "THEMES", "Metric", "asked_by", "metric", "ordered"]
+
+METRICS: dict[str, Metric] = {
+    row.name: row for theme in (quality, gaps, codes, evidence, costs) for row in theme.METRICS
+}
+
+
+def asked_by(setting: str) -> list[Metric]:
+    """The metrics that are measured where this key of `Measure` or `Clock` asks for them."""
+    return [row for row in METRICS.values() if row.setting == setting]
+
+
+def metric(name: str) -> Metric:
+    """The entry of `METRICS` for a metric name; a name that is not listed gets no direction, so it is never ranked.
+
+    Example: `metric("nll_is500_nats").label == "NLL (IS-500)"`.
+    """
+    if name in METRICS and "*" not in name:
+        return METRICS[name]
+    for pattern, entry in METRICS.items():
+        if number := _number(pattern, name):
+            return replace(
+                entry,
+                label=entry.label.replace("{K}", number),
+                says=entry.says.replace("{K}", number),
+            )
+    return unlisted(name)
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Metric names in the order of `METRICS`, then by their number, then unlisted names by alphabet."""
+    patterns = list(METRICS)
+
+    def position(name: str) -> tuple[int, int, str]:
+        if name in METRICS:
+            return patterns.index(name), 0, name
+        for index, pattern in enumerate(patterns):
+            if number := _number(pattern, name):
+                return index, int(number), name
+        return len(patterns), 0, name
+
+    return sorted(set(names), key=position)
+
+
+def _number(pattern: str, name: str) -> str | None:
+    """The digits that stand for `*` when the name has the pattern's form, else None."""
+    if "*" not in pattern:
+        return None
+    found = re.fullmatch(re.escape(pattern).replace(r"\*", r"(\d+)"), name)
+    return found.group(1) if found else None

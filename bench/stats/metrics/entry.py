@@ -1,0 +1,107 @@
+"""What is said of one metric, and the tables that metrics stand in."""
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+# The tables that a metric may stand in, in the order of the page.
+MAIN, COST = "Main", "Cost"
+THEMES = (
+    MAIN,
+    "Inference gaps",
+    "Latent code",
+    "Representation and reconstruction",
+    "Evidence sandwich",
+    "Other",
+    COST,
+)
+GAPS, CODE, REPRESENTATION, SANDWICH, OTHER = THEMES[1:6]
+# What holds for all metrics of a theme.
+ABOUT = {
+    GAPS: (
+        "On `gap_points` evenly spaced test examples, with log p(x) importance-sampled from the best full Gaussian of "
+        "each example. Two errors oppose each other in an approximation gap: a search that ends early makes it too "
+        "large, and log p̂(x), too low on average, makes it too small. The posterior of `linear` is exactly Gaussian, "
+        "so its true full approximation gap is 0: what is measured there is the search's own error."
+    ),
+    SANDWICH: "On `ais_points` evenly spaced test examples, and as many simulated from the model itself.",
+    COST: (
+        "Never ranked. Timings are medians [quartiles] over blocks of synchronised calls, each variant with the device "
+        "to itself; their columns are `<metric>_<device>_median`, `_q1` and `_q3`, and `throughput_status_<device>` "
+        "says whether the measurement was ok. A precision other than fp32 stands beside the device. It speaks of "
+        "training: evaluation, sampling and latency are always those of the judge, fp32 and uncompiled."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is defined, measured, rounded and judged; docs/metrics.md is written from it.
+
+    Args:
+        name: as in a record; `*` stands for a whole number, which takes the place of `{K}` in `label` and `says`.
+        label: short name for a header or an axis.
+        unit: unit as printed, empty for a pure number.
+        better: `"higher"` or `"lower"`; `None` where neither is, and no row is ever marked.
+        digits: decimals when printed for people (files for machines keep full precision).
+        theme: the table it stands in, one of `THEMES`; `COST` for what a variant costs (time, memory, size), which is
+            never ranked.
+        says: what it is, in one line, for legends.
+        formula: how it is computed, with its own notation, that of docs/metrics.md.
+        source: authors, year, where.
+        cost: of measuring it, in ELBO draws on the whole test split.
+        beware: what it is not to be compared with, or taken for.
+        setting: the key of `Measure` or `Clock` without which it is not measured; None where it always is.
+        measured_by: module below `bench`, and function: `"judge.representation:similarity"`. Imported by `function`.
+    """
+
+    name: str
+    _: KW_ONLY
+    label: str
+    unit: str
+    better: Literal["higher", "lower"] | None
+    digits: int
+    theme: str
+    says: str
+    formula: str
+    source: str
+    cost: str
+    beware: str
+    setting: str | None
+    measured_by: str
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it says what a variant costs, not how good it is."""
+        return self.theme == COST
+
+    @property
+    def ranked(self) -> bool:
+        """Whether rows are compared, and the best marked, in this metric."""
+        return self.better is not None and not self.is_cost
+
+    @property
+    def arrow(self) -> str:
+        """`↑` where higher is better, `↓` where lower is, else empty."""
+        return {"higher": "↑", "lower": "↓", None: ""}[self.better]
+
+    @property
+    def header(self) -> str:
+        """Label, arrow and unit: `"ELBO ↑ (nats)"`."""
+        unit = f"({self.unit})" if self.unit else ""
+        return " ".join(part for part in (self.label, self.arrow, unit) if part)
+
+    def function(self) -> Callable[..., Any]:
+        """The function that measures it. It needs torch."""
+        module, name = self.measured_by.split(":")
+        function: Callable[..., Any] = getattr(import_module(f"bench.{module}"), name)
+        return function
+
+
+def unlisted(name: str) -> Metric:
+    """A metric of which nothing is known: it has no direction, so it is never ranked."""
+    unknown = dict.fromkeys(("formula", "source", "cost", "beware", "measured_by"), "")
+    return Metric(
+        name, label=name, unit="", better=None, digits=3, theme=OTHER, says="not described", setting=None, **unknown
+    )
