@@ -13,10 +13,10 @@ from bench.disk.files import write_bytes
 from bench.pages import grids, origins, tables
 from bench.pages.page import Report
 from bench.records.notes import NOTE
-from bench.records.record import Record
+from bench.records.record import PROTOCOL, Record
 from bench.records.store import read_all
 from bench.reproduce.published import Row, Table
-from bench.reproduce.verdict import Finding, findings, not_shown, short_source
+from bench.reproduce.verdict import Finding, findings, not_shown, protocol_of, short_source
 from bench.stats import frame, groups, intervals, metrics
 from bench.text import DASH
 
@@ -93,6 +93,11 @@ def save(
     from bench.reproduce.plot import figure
 
     warnings = [*warnings, *not_shown(records)]
+    if (protocol := protocol_of(records)) != PROTOCOL:
+        warnings.append(
+            f"these runs are of protocol {protocol}; under {PROTOCOL}, this version's, figures are others: "
+            "`vaebench reproduce` runs them anew"
+        )
     grid = findings_grid(found)
     made: dict[str, bytes] = {
         NOTE: (json.dumps(note) + "\n").encode(),

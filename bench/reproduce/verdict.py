@@ -81,9 +81,11 @@ def judge(difference: float, tolerance: Tolerance) -> Verdict:
 def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[Record]) -> list[Finding]:
     """Every figure of these rows beside what the records say of it, in the order of the table's CSV file.
 
-    A run counts if it is of the row's configuration in this profile: device and number of threads may be any.
+    A run counts if it is of the row's configuration in this profile, by `protocol_of` the records: device and number of
+    threads may be any.
     """
-    by_cell = by_configuration(records)
+    records = list(records)
+    by_cell = by_configuration(records, protocol_of(records))
     found = []
     by_name = {row.name: row for row in rows}
     for figure in table.figures:
@@ -93,17 +95,27 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
     return found
 
 
-def by_configuration(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
+def protocol_of(records: Iterable[Record]) -> str:
+    """The protocol of this version if a run is of it, else the last one that a run is of."""
+    known = {str(record.get("protocol")) for record in records if record["kind"] == "quality"}
+    if not known or PROTOCOL in known:
+        return PROTOCOL
+    return max(known, key=lambda protocol: [int(part) if part.isdecimal() else -1 for part in protocol.split(".")])
+
+
+def by_configuration(records: Iterable[Record], protocol: str = PROTOCOL) -> dict[str, dict[int, Record]]:
     """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `settle.precedence`."""
     found: dict[str, dict[int, Record]] = {}
-    for (run, seed), record in sorted(one_of_each(filter(counts, records), _run_and_seed).items()):
+    for (run, seed), record in sorted(one_of_each((r for r in records if counts(r, protocol)), _run_and_seed).items()):
         found.setdefault(run, {})[seed] = record
     return found
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:
     """One line for each record that `by_configuration` leaves out for another one."""
-    return passed_over(filter(counts, records), _run_and_seed)
+    records = list(records)
+    protocol = protocol_of(records)
+    return passed_over((r for r in records if counts(r, protocol)), _run_and_seed)
 
 
 def _run_and_seed(record: Record) -> tuple[str, int]:
@@ -130,9 +142,9 @@ def same_run(record: Record, cell: Cell) -> bool:
     return counts(record) and cell_key(record["cell"]) == cell_key(cell)
 
 
-def counts(record: Record) -> bool:
-    """Whether a record is of a model's figures, by the protocol of this version."""
-    return record["kind"] == "quality" and record.get("protocol") == PROTOCOL
+def counts(record: Record, protocol: str = PROTOCOL) -> bool:
+    """Whether a record is of a model's figures, by a protocol."""
+    return record["kind"] == "quality" and record.get("protocol") == protocol
 
 
 def why_failed(record: Record) -> str:
