@@ -18,6 +18,8 @@
     pass or the best epoch so far forgotten.
 14. A published figure held against ours wrongly: its sign ignored, the difference turned round, the sides of a
     tolerance exchanged, a figure judged that nobody saw in its source, a failed run taken for the figure of a seed.
+15. A quantity that one step of training moves as far as the features happen to be large: log sigma overflows, and a
+    full covariance ends behind a diagonal one.
 """
 
 from tests.mutants import Mistake
@@ -36,6 +38,8 @@ LIKELIHOODS = "variants/parts/likelihoods.py"
 OBJECTIVES = "variants/parts/objectives.py"
 POSTERIORS = "variants/parts/posteriors.py"
 FLOWS = "variants/parts/flows.py"
+HEADS = "variants/parts/heads.py"
+NETWORKS = "variants/parts/networks.py"
 ROTATED = "variants/core/rotated.py"
 BATCHES = "bench/data/batches.py"
 GROUPS = "bench/stats/groups.py"
@@ -54,6 +58,7 @@ IN_TERMS = ("tests/variants/test_terms.py",)
 IN_KL = ("tests/variants/test_kl.py",)
 IN_LIKELIHOODS = ("tests/variants/test_likelihoods.py",)
 IN_OBJECTIVES = ("tests/variants/test_objectives.py",)
+IN_HEADS = ("tests/variants/test_heads.py",)
 IN_FLOWS = ("tests/variants/test_flows.py",)
 IN_PATH_GRADIENTS = ("tests/variants/test_path_gradients.py",)
 IN_TC = ("tests/variants/test_total_correlation.py",)
@@ -1201,6 +1206,54 @@ WRONGLY_REPRODUCED = [
     ),
 ]
 
+HEADS_OUT_OF_STEP = [
+    Mistake(
+        "features_not_bounded",
+        15,
+        "a head sees features of any size",
+        HEADS,
+        "functional.linear(squash(h), self.weight, self.bias)",
+        "functional.linear(h, self.weight, self.bias)",
+        IN_HEADS,
+    ),
+    Mistake(
+        "pace_grows_with_the_width",
+        15,
+        "the gain of a head is the pace alone",
+        HEADS,
+        "self.gain = pace / features",
+        "self.gain = pace / 400",
+        IN_HEADS,
+    ),
+    Mistake(
+        "correlations_as_fast_as_log_sigma",
+        15,
+        "each of D - 1 entries in a row moves as far as log sigma",
+        POSTERIORS,
+        "shared_covariance, pace / latent)",
+        "shared_covariance, pace)",
+        IN_HEADS,
+    ),
+    Mistake(
+        "data_not_centred",
+        15,
+        "what all examples share drowns how they differ",
+        NETWORKS,
+        "return x - self.mean",
+        "return x + self.mean",
+        IN_HEADS,
+    ),
+    Mistake(
+        "one_mean_for_all_channels",
+        15,
+        "a convolutional encoder sees one mean of all pixels instead of one a channel",
+        NETWORKS,
+        "mean.mean((1, 2), keepdim=True)",
+        "mean.mean((0, 1, 2), keepdim=True)",
+        IN_HEADS,
+    ),
+]
+
 MISTAKES = [
     *MEANS_NOT_SUMS,
     *TRAINING_LOSS_REPORTED,
@@ -1216,4 +1269,5 @@ MISTAKES = [
     *TEST_SET_TOUCHED,
     *RESUMED_AS_ANOTHER,
     *WRONGLY_REPRODUCED,
+    *HEADS_OUT_OF_STEP,
 ]
