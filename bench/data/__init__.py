@@ -102,13 +102,13 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
 
 def unread(spec: DataSpec) -> DataSpec:
     """A spec with zeros for its mean, which cost no reading: for a model that is built but not trained."""
+    return replace(spec, mean=partial(_zeros, spec.shape))
 
-    def zeros() -> "NDArray[np.float64]":
-        import numpy as np
 
-        return np.zeros(spec.shape)
+def _zeros(shape: tuple[int, ...]) -> "NDArray[np.float64]":
+    import numpy as np
 
-    return replace(spec, mean=zeros)
+    return np.zeros(shape)
 
 
 @cache

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -234,7 +235,7 @@ def check_equal(model: VAE, x: Tensor, z: Tensor, q: tuple[Tensor, Tensor], deco
 
 @torch.no_grad()
 def test_the_example_script_computes_what_we_compute() -> None:
-    theirs, model = example.Model(), build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent)
+    theirs, model = example.Model(), common.mlp(SimpleNamespace(spec=SPEC))
     common.take_over(model, example.layers(theirs))
     x, z = (torch.rand(5, 1, 28, 28) < 0.3).float(), torch.randn(5, SETTINGS.latent)
     q = theirs.encode(x.flatten(1))
@@ -253,7 +254,7 @@ def test_the_example_script_computes_what_we_compute() -> None:
 def test_pythae_computes_what_we_compute() -> None:
     from tests.performance.peers import with_pythae
 
-    theirs, model = with_pythae.mlp(), build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent)
+    theirs, model = with_pythae.mlp(), common.mlp(SimpleNamespace(spec=SPEC))
     common.take_over(model, with_pythae.layers(theirs))
     x, z = (torch.rand(5, 1, 28, 28) < 0.3).float(), torch.randn(5, SETTINGS.latent)
     encoded = theirs.encoder(x)
@@ -268,7 +269,11 @@ def test_pythae_computes_what_we_compute() -> None:
     torch.manual_seed(3)
     assert -elbo(model.terms(x)).mean().item() == pytest.approx(loss, rel=1e-5)
 
-    theirs, model = with_pythae.conv().eval(), assemble(SPEC, network=ours.convnet, latent=SETTINGS.conv_latent).eval()
+    theirs, model = (
+        with_pythae.conv().eval(),
+    theirs = with_pythae.conv().eval()
+    model = assemble(SPEC, network=ours.convnet, latent=SETTINGS.conv_latent, posterior=common.PlainHeads).eval()
+    )
     assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in theirs.parameters())
     for own, other in ((model.encoder, theirs.encoder.layers), (model.decoder, theirs.decoder.layers)):
         for a, b in zip(own.parameters(), other.parameters(), strict=True):
@@ -279,7 +284,7 @@ def test_pythae_computes_what_we_compute() -> None:
 
 
 def test_flops_of_the_mlp_are_those_of_the_formula() -> None:
-    model, b = build("vanilla", SPEC, hidden=[SETTINGS.hidden], latent=SETTINGS.latent), 4
+    model, b = common.mlp(SimpleNamespace(spec=SPEC)), 4
     x = torch.zeros(b, 1, 28, 28)
     h, d = SETTINGS.hidden, SETTINGS.latent
     first, others = 784 * h, 2 * h * d + d * h + h * 784

@@ -10,7 +10,7 @@ import pytest
 from bench.records import record
 from bench.reproduce import page, published
 from bench.reproduce.published import Table, Tolerance
-from bench.reproduce.verdict import Finding, findings, judge
+from bench.reproduce.verdict import PROTOCOL, Finding, findings, judge, protocol_of
 from tests.reproduce.tiny import write
 
 
@@ -138,5 +138,15 @@ def test_device_and_threads_may_be_any_and_the_latest_run_of_a_seed_stands(table
     for records in ([old, new], [new, old]):
         (found,) = judged(table, "plain", records)
         assert found.values == {0: 9.0}
+
+
+def test_runs_of_the_last_protocol_count(table: Table) -> None:
+    """An upgrade empties no page, and mixes no figures."""
+    old, new = (runs(table, "plain", [{"elbo_nats": value}])[0] for value in (-8.0, -9.0))
     old["protocol"] = "0.9"
-    assert judged(table, "plain", [old])[0].verdict == "not run"
+    assert judged(table, "plain", [old])[0].values == {0: 8.0}
+    for records in ([old, new], [new, old]):
+        assert judged(table, "plain", records)[0].values == {0: 9.0}
+    oldest = {**old, "protocol": "0.10"}
+    assert protocol_of([old, oldest]) == "0.10"
+    assert protocol_of([]) == protocol_of([new, old]) == PROTOCOL

@@ -196,7 +196,7 @@ def test_standard_is_what_is_promised() -> None:
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
     from bench.sweeps.configure import configure
 
-    assert suite.names() == ["evidence", "oracle", "quick", "rate_distortion", "standard"]
+    assert suite.names() == ["covariance", "evidence", "oracle", "quick", "rate_distortion", "shapes", "standard"]
     for name in suite.names():
         if name == "oracle":
             continue  # it has no variants

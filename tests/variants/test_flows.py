@@ -32,7 +32,9 @@ def strong(name: str, latent: int, seed: int = 0, **options: Any) -> Posterior:
     posterior = ALL[name](H, latent, **({"flows": 4} | options)).double()
     with torch.no_grad():
         for key, parameter in posterior.named_parameters():
-            if not key.startswith(("loc", "log_scale")):
+            if key.startswith("log_scale"):
+                parameter.copy_(torch.randn_like(parameter) * 0.2)
+            elif not key.startswith("loc"):
                 parameter.copy_(torch.randn_like(parameter) * (0.15 if "out" in key else 0.5))
         for module in posterior.modules():
             if hasattr(module, "gain"):

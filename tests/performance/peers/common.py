@@ -14,6 +14,7 @@ from bench.judge import bounds
 from tests.performance.peers.plan import SETTINGS, Block
 from variants import build
 from variants.core import VAE
+from variants.parts.posteriors import Diagonal
 
 
 def images(train_size: int | None = None) -> Data:
@@ -26,9 +27,19 @@ def pixels(source: Data, split: str) -> Tensor:
     return torch.cat([x for x, _ in source.eval_batches(split, 1000)])
 
 
+class PlainHeads(Diagonal):
+    """As the contestants have it: log sigma from a plain linear layer."""
+
+    def __init__(self, features: int, latent: int) -> None:
+        super().__init__(features, latent)
+        self.log_scale = nn.Linear(features, latent)
+
+
 def mlp(source: Data) -> VAE:
     """Our model of the MLP tasks."""
-    return build("vanilla", source.spec, hidden=[SETTINGS.hidden], latent=SETTINGS.latent)
+    return build(
+        "vanilla", source.spec, hidden=[SETTINGS.hidden], latent=SETTINGS.latent, posterior=PlainHeads, centre=False
+    )
 
 
 # The layers of the MLP by the names that every contestant translates its own to. `log_scale` gives log sigma.
@@ -40,7 +51,7 @@ def layers(model: VAE) -> dict[str, nn.Linear]:
     """The layers of our MLP by the names of `LAYERS`."""
     encoder: Any = model.encoder
     decoder: Any = model.decoder
-    found = (encoder.body[1], model.posterior.loc, model.posterior.log_scale, decoder.body[0], decoder.body[2])
+    found = (encoder.body[2], model.posterior.loc, model.posterior.log_scale, decoder.body[0], decoder.body[2])
     return dict(zip(LAYERS, found, strict=True))
 
 

@@ -44,7 +44,7 @@ def convnet(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
 
 def conv(source: Data) -> VAE:
     """Our model of the convolutional task."""
-    return assemble(source.spec, network=convnet, latent=SETTINGS.conv_latent)
+    return assemble(source.spec, network=convnet, latent=SETTINGS.conv_latent, posterior=common.PlainHeads)
 
 
 def one_pass(model: VAE, batches: Iterable[Tensor], *, precision: str = "fp32") -> Callable[[int], float]:
