@@ -269,11 +269,8 @@ def test_pythae_computes_what_we_compute() -> None:
     torch.manual_seed(3)
     assert -elbo(model.terms(x)).mean().item() == pytest.approx(loss, rel=1e-5)
 
-    theirs, model = (
-        with_pythae.conv().eval(),
     theirs = with_pythae.conv().eval()
     model = assemble(SPEC, network=ours.convnet, latent=SETTINGS.conv_latent, posterior=common.PlainHeads).eval()
-    )
     assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in theirs.parameters())
     for own, other in ((model.encoder, theirs.encoder.layers), (model.decoder, theirs.decoder.layers)):
         for a, b in zip(own.parameters(), other.parameters(), strict=True):
