@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer, load_sample_images
 
 import bench.data as data
 from bench.data import readers, sets
@@ -97,3 +99,29 @@ def test_what_cannot_be_asked_for(name: str, arguments: dict[str, object], says:
 
 def test_a_whole_number_is_a_fine_noise() -> None:
     assert data.load("linear_gaussian", noise=1, n=10).options["noise"] == 1.0
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+def test_photographs_are_crops_of_their_photograph(side: int) -> None:
+    photos = load_sample_images().images
+    raw = data.load(f"photographs{side}").raw
+    for split in ("train", "valid", "test"):
+        for image, label in list(zip(raw.images[split], raw.labels[split], strict=True))[:3]:
+            pixels = image.transpose(1, 2, 0)
+            corners = np.argwhere((photos[label] == pixels[0, 0]).all(-1))
+            cuts = [photos[label][top : top + side, left : left + side] for top, left in corners]
+            assert any(cut.shape == pixels.shape and np.array_equal(cut, pixels) for cut in cuts)
+    assert data.load(f"photographs{side}").checksum == raw.checksum
+
+
+def test_columns_of_breast_cancer_are_standardised_by_the_training_split() -> None:
+    loaded = data.load("breast_cancer")
+    train = loaded.raw.images["train"].astype(np.float64)
+    np.testing.assert_allclose(train.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(train.std(0), 1, atol=1e-5)
+    table = load_breast_cancer().data
+    by_train = (table - table[:455].mean(0)) / table[:455].std(0)
+    np.testing.assert_allclose(loaded.raw.images["test"], by_train[-57:], rtol=1e-5, atol=1e-5)
+    assert loaded.spec.kind == "real"
+    with pytest.raises(UsageError, match="breast_cancer is real-valued and cannot be binarised"):
+        data.load("breast_cancer", binarise="threshold")
