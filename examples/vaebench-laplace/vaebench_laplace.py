@@ -7,6 +7,7 @@ from torch import Tensor, distributions, nn
 from variants import DataSpec, register
 from variants.core import VAE
 from variants.parts import Choice, assemble
+from variants.parts.heads import Head
 from variants.parts.posteriors import Posterior
 
 
@@ -21,7 +22,7 @@ class Laplace(Posterior):
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
         self.loc = nn.Linear(features, latent)
-        self.log_scale = nn.Linear(features, latent)
+        self.log_scale = Head(features, latent)
 
     def forward(self, h: Tensor) -> distributions.Distribution:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
