@@ -95,7 +95,7 @@ def _photographs(side: int) -> DataSet:
         rule="crops of two photographs at random places, which overlap: to try what training stands",
         binarise="none",
         source="comes with scikit-learn",
-        licence="CC BY 2.0 (china.jpg: Hawken King, flower.jpg: dany13)",
+        licence="CC BY 2.0 (danielbuechele and vultilion on Flickr)",
         package="sklearn",
     )
 
