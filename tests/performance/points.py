@@ -21,10 +21,12 @@ from PIL import Image
 import bench.pages.figures  # noqa: F401 - see above
 from bench import data, seeds
 from bench.cells.clock import peak_memory_mb
+from bench.cells.events import Done
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
-from bench.engines import local
+from bench.engines import Job
+from bench.engines.local import Local
 from bench.judge.bounds import parameter_count
 from bench.judge.evidence import importance_weights
 from bench.pages import report
@@ -229,30 +231,18 @@ def _supervisor(size: int) -> Point:
         throughput=Clock(blocks=0),
     )
     first, *others = suite.cells("cpu")
-    own: list[float] = []
-
-    def note(found: record.Record, _: float) -> None:
-        if found["status"] != "ok":
-            raise RuntimeError(f"a cell of the supervisor's point failed: {found['reason']}")
-        own.append(sum(found["timing"].values()))
-
     with tempfile.TemporaryDirectory() as name:
 
         def run(cells: list[record.Cell]) -> float:
-            own.clear()
-            start = time.perf_counter()
-            local.run_cells(
-                "quality",
-                cells,
-                Path(name),
-                jobs=1,
-                timeout_s=600,
-                provenance={},
-                on_epoch=lambda _: None,
-                on_measured=lambda *_: None,
-                on_record=note,
-            )
-            return time.perf_counter() - start - sum(own)
+            """Seconds beside those of training and measuring."""
+            start, own = time.perf_counter(), 0.0
+            for event in Local().events(Job("quality", cells, Path(name), {})):
+                if isinstance(event, Done):
+                    if event.record["status"] != "ok":
+                        raise RuntimeError(f"a cell of the supervisor's point failed: {event.record['reason']}")
+                    store.write(Path(name), event.record, event.artefacts)
+                    own += sum(event.record["timing"].values())
+            return time.perf_counter() - start - own
 
         run([first])
         return {"seconds": run(others)}
