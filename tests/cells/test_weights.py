@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.cells import prepare, weights
 from bench.cells.run import run_cell
+from bench.engines.debug import Debug
 from bench.pages import page, report
 from bench.records import provenance, sources, store
 from bench.resume import sealed
@@ -229,16 +230,16 @@ def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "throughput": {"blocks": 0},
     }
     made = suite.parse("mine", source)
-    (trained,) = execute.execute(made, tmp_path, device="cpu").records
+    (trained,) = execute.execute(made, tmp_path, engine=Debug(), device="cpu").records
     # Other weights in their place show which weights are used.
     kept = weights.path(tmp_path, trained["cell"])
     origin = provenance.provenance() | sources.sums("vanilla")
     other, _ = run_cell("quality", trained["cell"] | {"seed": 1}, origin, out=tmp_path / "other")
     weights.path(tmp_path / "other", other["cell"]).replace(kept)
     (tmp_path / "runs" / f"{trained['id']}.json").unlink()
-    (reused,) = execute.execute(made, tmp_path, device="cpu").records
+    (reused,) = execute.execute(made, tmp_path, engine=Debug(), device="cpu").records
     assert figures(reused) == figures(other) != figures(trained)
-    (retrained,) = execute.execute(made, tmp_path, device="cpu", again=True).records
+    (retrained,) = execute.execute(made, tmp_path, engine=Debug(), device="cpu", again=True).records
     assert figures(retrained) == figures(trained)
     assert store.finished(tmp_path, retrained["id"])
 
