@@ -493,7 +493,7 @@ def test_records(made: Any) -> None:
         records, _ = store.read_all(out)
         assert SOUND in records
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(report.figures, "all_figures", lambda *_: ())
+            patch.setattr(report.figures, "drawn", lambda *_: ())
             made = report.write(out, reference=page.REFERENCE / "quick")
         assert all("\n" not in line for line in made.warnings)
 
