@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.device import peak_resident_mb
 from bench.errors import BenchError, UsageError
-from bench.pages import grids, report, tables
+from bench.pages import blocks, grids, report, tables
 from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.stats import frame
@@ -96,7 +96,7 @@ _took: list[float] = []
 STEPS: dict[str, Callable[[Path, Suite], object]] = {
     "read the records": lambda out, _: store.read_all(out),
     "CSV": _over_records(frame.csv),
-    "Markdown": _over_records(lambda records: tables.markdown(records, "mnist-dynamic")),
+    "Markdown": _over_records(lambda records: blocks.markdown(tables.blocks(records, "mnist-dynamic"))),
     "the whole report": lambda out, _: report.write(out),
     "a run before its first cell": _planned,
 }

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.style import INK, QUIET, short_label
+from bench.pages.figures.style import INK, QUIET, ink_on, short_label
 from bench.stats import intervals
 from bench.stats.groups import BASELINE, Group, Row
 from bench.text import DASH
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Half of a 95 % interval of a normal error, in standard errors.
 NORMAL = 1.96
+# What keeps a text or a point readable on lines and bars.
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+RING: Any = {"facecolor": "white", "edgecolor": INK, "zorder": 4}
 # A figure of more rows than this is read by nobody; all rows stand in the tables.
 MOST_ROWS = 30
 
@@ -25,20 +28,6 @@ MOST_ROWS = 30
 def seeds_label(row: Row) -> str:
     """The row's label, with the count of runs where some failed."""
     return row.label + (f"\n{len(row.ok)}/{len(row.records)} ok" if row.failed else "")
-
-
-def where_of(group: Group) -> str:
-    """The data and likelihood of a group, for a title."""
-    apart = f", {group.apart}" if group.apart else ""
-    return f"{group.dataset}, {group.settings['support']} likelihood{apart}{selection([group])}"
-
-
-def selection(groups: Sequence[Group]) -> str:
-    """`" (the best 30 of 1,000 rows)"`, empty where all are shown."""
-    if not any(group.of for group in groups):
-        return ""
-    shown, of = sum(len(group.rows) for group in groups), sum(group.of or len(group.rows) for group in groups)
-    return f" (the best {shown:,} of {of:,} rows)"
 
 
 def shown(group: Group) -> Group:
@@ -98,15 +87,24 @@ def rows_axis(axis: "Axes", rows: Sequence[Row]) -> None:
     axis.set_ylim(len(rows) - 0.5, -0.5)
 
 
+def spread_out(count: int, reach: float = 0.16) -> np.ndarray:
+    """`[count]`: heights about zero, so that points of one row do not hide each other."""
+    return np.linspace(-reach, reach, count) if count > 1 else np.zeros(count)
+
+
+def legend_beside(axis: "Axes", *handles: Any, title: str | None = None) -> None:
+    """To the right of a panel: its labelled lines, or handles and their labels."""
+    axis.legend(*handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title=title, alignment="left")
+
+
 def add_legend(axis: "Axes", parts: Mapping[str, str]) -> None:
     """Colours' labels, and those of lines, above the panel at its left edge."""
     from matplotlib.patches import Patch
 
     patches = [Patch(color=colour, linewidth=0, label=label) for label, colour in parts.items()]
     handles = [*patches, *axis.get_legend_handles_labels()[0]]
-    axis.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=10, borderaxespad=0.2
-    )
+    where: Any = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "borderaxespad": 0.2}
+    axis.legend(handles=handles, frameon=False, fontsize=10, **where)
 
 
 def stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, str]) -> None:
@@ -129,7 +127,8 @@ def stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, st
             # The number keeps clear of the points.
             room = min(start + part, first) - start
             if room > 0.09 * widest:
-                axis.text(start + room / 2, place, f"{part:.2f}", ha="center", va="center", fontsize=9.5, color="white")
+                text: Any = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colour)}
+                axis.text(start + room / 2, place, f"{part:.2f}", **text)
             right, left = right + max(part, 0.0), left + min(part, 0.0)
         ends.append(max(last, right))
         write_value(axis, place, ends[-1], f"{totals.mean():.2f}")
@@ -141,34 +140,27 @@ def _seed_points(axis: "Axes", place: float, values: np.ndarray) -> tuple[float,
     """Every seed's value as a point with their interval behind; the leftmost and the rightmost place of them."""
     summary = intervals.summarise(values.tolist())
     if summary.low is not None and summary.high is not None:
-        for width, colour in ((3.6, "white"), (1.6, INK)):
-            axis.plot(
-                [summary.low, summary.high],
-                [place, place],
-                color=colour,
-                linewidth=width,
-                solid_capstyle="butt",
-                zorder=3,
-            )
-    offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-    axis.scatter(values, place + offsets, s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4)
+        whisker(axis, place, summary.low, summary.high)
+    axis.scatter(values, place + spread_out(len(values)), s=16, linewidth=1, **RING)
     ends = [*values.tolist(), *(end for end in (summary.low, summary.high) if end is not None)]
     return min(ends), max(ends)
 
 
+def whisker(axis: "Axes", place: float, low: float, high: float) -> None:
+    """A line from low to high, with a white edge that keeps it visible on the darkest bars."""
+    for width, colour in ((3.6, "white"), (1.6, INK)):
+        axis.plot([low, high], [place] * 2, color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
+
+
+def dash(axis: "Axes", place: float) -> None:
+    """Nothing was measured here."""
+    axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+
+
 def write_value(axis: "Axes", place: float, end: float, text: str) -> None:
     """A number to the right of what it belongs to."""
-    axis.annotate(
-        text,
-        (end, place),
-        xytext=(7, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9.5,
-        color=INK,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        zorder=2.5,
-    )
+    style: Any = {"va": "center", "fontsize": 9.5, "color": INK, "bbox": WHITE, "zorder": 2.5}
+    axis.annotate(text, (end, place), xytext=(7, 0), textcoords="offset points", **style)
 
 
 def zero_based(axis: "Axes", ends: Sequence[float], room: float = 1.16) -> None:
@@ -190,15 +182,13 @@ def paired_bars(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str
     ends = [0.0]
     for place, values in enumerate(rows.values()):
         if not len(values):
-            axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+            dash(axis, place)
         for index, (column, colour) in enumerate(zip(values.T, parts.values(), strict=True)):
             if len(column):
                 height = 0.72 / len(parts)
                 middle = place + (index - (len(parts) - 1) / 2) * height
                 axis.barh(middle, column.mean(), height=0.92 * height, color=colour, linewidth=0)
-                axis.scatter(
-                    column, [middle] * len(column), s=12, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=4
-                )
+                axis.scatter(column, [middle] * len(column), s=12, linewidth=0.8, **RING)
                 ends.append(float(column.max()))
                 write_value(axis, middle, ends[-1], f"{column.mean():.2f}")
     zero_based(axis, ends)
