@@ -20,6 +20,7 @@
     tolerance exchanged, a figure judged that nobody saw in its source, a failed run taken for the figure of a seed.
 15. A quantity that one step of training moves as far as the features happen to be large: log sigma overflows, and a
     full covariance ends behind a diagonal one.
+16. The verdict of a short training told as if a longer one could not reverse it.
 """
 
 from tests.mutants import Mistake
@@ -48,7 +49,9 @@ STATE = "bench/train/state.py"
 STEPS = "bench/train/steps.py"
 VERDICT = "bench/reproduce/verdict.py"
 SETTLE = "bench/records/settle.py"
+LEARNING = "bench/stats/learning.py"
 
+IN_LEARNING = ("tests/stats/test_learning.py",)
 GUARDS = ("tests/cells/test_truth_guards.py",)
 JUDGE = ("tests/judge/test_judge.py",)
 IN_EVIDENCE = ("tests/judge/test_evidence.py",)
@@ -1254,6 +1257,54 @@ HEADS_OUT_OF_STEP = [
     ),
 ]
 
+TOLD_TOO_EARLY = [
+    Mistake(
+        "verdict_before_its_time",
+        16,
+        "better or worse although the curves still move",
+        LEARNING,
+        'return found if settled else replace(found, verdict="still learning")',
+        "return found",
+        IN_LEARNING,
+    ),
+    Mistake(
+        "drift_turned_round",
+        16,
+        "held back where the variant that is ahead pulls away, not where the other catches up",
+        LEARNING,
+        "math.log2(LONGER) * (behind - ahead)",
+        "math.log2(LONGER) * (ahead - behind)",
+        IN_LEARNING,
+    ),
+    Mistake(
+        "gain_of_the_slower",
+        16,
+        "what is yet to come is judged by the variant that learns less",
+        LEARNING,
+        "least = SHARE * max(map(abs, means))",
+        "least = SHARE * min(map(abs, means))",
+        IN_LEARNING,
+    ),
+    Mistake(
+        "gain_of_any_training_loss",
+        16,
+        "a loss below the bound taken for a pass that has nothing more to gain",
+        LEARNING,
+        "return least if min(means) > 0 else math.inf",
+        "return least",
+        IN_LEARNING,
+    ),
+    Mistake(
+        "best_before_its_time",
+        16,
+        "a best row is marked beside one that is still learning",
+        "bench/stats/intervals.py",
+        '    if "still learning" in verdicts:\n        return Marks(learning=near)\n',
+        "",
+        IN_LEARNING,
+    ),
+]
+
 MISTAKES = [
     *MEANS_NOT_SUMS,
     *TRAINING_LOSS_REPORTED,
@@ -1270,4 +1321,5 @@ MISTAKES = [
     *RESUMED_AS_ANOTHER,
     *WRONGLY_REPRODUCED,
     *HEADS_OUT_OF_STEP,
+    *TOLD_TOO_EARLY,
 ]

@@ -57,6 +57,7 @@ class Metric:
         cost: of measuring it, in ELBO draws on the whole test split.
         beware: what it is not to be compared with, or taken for.
         setting: the key of `Measure` or `Clock` without which it is not measured; None where it always is.
+        by_likelihood: whether a likelihood that has settled speaks for it; the accuracies of a code move on their own.
         measured_by: module below `bench`, and function: `"judge.representation:similarity"`. Imported by `function`.
     """
 
@@ -74,6 +75,7 @@ class Metric:
     beware: str
     setting: str | None
     measured_by: str
+    by_likelihood: bool = True
 
     @property
     def is_cost(self) -> bool:
@@ -105,7 +107,7 @@ class Metric:
 
 def unlisted(name: str) -> Metric:
     """A metric of which nothing is known: it has no direction, so it is never ranked."""
-    unknown = dict.fromkeys(("formula", "source", "cost", "beware", "measured_by"), "")
+    unknown: dict[str, Any] = dict.fromkeys(("formula", "source", "cost", "beware", "measured_by"), "")
     return Metric(
         name, label=name, unit="", better=None, digits=3, theme=OTHER, says="not described", setting=None, **unknown
     )
