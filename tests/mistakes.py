@@ -35,7 +35,9 @@ CORE_KL = "variants/core/kl.py"
 TERMS = "variants/core/terms.py"
 VAE = "variants/core/vae.py"
 LIKELIHOODS = "variants/parts/likelihoods.py"
-OBJECTIVES = "variants/parts/objectives.py"
+ELBO_OBJECTIVE = "variants/parts/objectives/elbo.py"
+IMPORTANCE = "variants/parts/objectives/importance.py"
+AGGREGATE = "variants/parts/objectives/aggregate.py"
 POSTERIORS = "variants/parts/posteriors.py"
 FLOWS = "variants/parts/flows.py"
 HEADS = "variants/parts/heads.py"
@@ -449,7 +451,7 @@ WRONG_SIGN = [
         "kl_rewarded_in_the_beta_vae",
         5,
         "a sign that differs between variants",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "return self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
         "return -self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
         IN_OBJECTIVES,
@@ -476,7 +478,7 @@ WRONG_SIGN = [
         "kl_rewarded_in_training",
         5,
         "the loss is KL minus reconstruction",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "return linear_warmup(epoch, self.warmup_epochs) * terms.kl -",
         "return -linear_warmup(epoch, self.warmup_epochs) * terms.kl -",
         IN_OBJECTIVES,
@@ -485,7 +487,7 @@ WRONG_SIGN = [
         "reconstruction_rewarded_with_the_wrong_sign",
         5,
         "the autoencoder's loss is minus log p(x|z)",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "        return -terms.log_px_z.mean(0)\n",
         "        return terms.log_px_z.mean(0)\n",
         IN_OBJECTIVES,
@@ -533,7 +535,7 @@ IMPORTANCE_WEIGHTS = [
         "softmax_over_losses",
         6,
         "normalised over the losses, the worst draw weighs most",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "return -(log_weights.neg().softmax(0).detach() * log_weights).sum(0)",
         IN_OBJECTIVES,
@@ -542,7 +544,7 @@ IMPORTANCE_WEIGHTS = [
         "surrogate_as_loss",
         6,
         "the detached surrogate has the bound's gradient, but not its value",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "return -(log_weights.softmax(0).detach() * log_weights).sum(0)",
         IN_OBJECTIVES,
@@ -551,7 +553,7 @@ IMPORTANCE_WEIGHTS = [
         "weights_not_detached",
         6,
         "the right value, with the gradient of a surrogate whose weights are not held constant",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "bound = log_weights.logsumexp(0) - math.log(len(log_weights))\n"
         "    surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
@@ -562,7 +564,7 @@ IMPORTANCE_WEIGHTS = [
         "dreg_without_the_second_weight",
         6,
         "the encoder's gradient carries the square of the normalised weight",
-        OBJECTIVES,
+        IMPORTANCE,
         "lambda gradient: factor * gradient",
         "lambda gradient: gradient",
         IN_PATH_GRADIENTS,
@@ -571,7 +573,7 @@ IMPORTANCE_WEIGHTS = [
         "dreg_without_its_warmup",
         6,
         "while log q counts for a part, so does what takes the place of its score",
-        OBJECTIVES,
+        IMPORTANCE,
         "(1 - weight + weight * log_weights.detach().softmax(0))",
         "log_weights.detach().softmax(0)",
         IN_PATH_GRADIENTS,
@@ -580,7 +582,7 @@ IMPORTANCE_WEIGHTS = [
         "dreg_with_the_score",
         6,
         "the parameters of log q are not stopped, so that their score is counted twice",
-        OBJECTIVES,
+        IMPORTANCE,
         "terms.log_qz_x_stopped)\n        factor",
         "terms.log_qz_x)\n        factor",
         IN_PATH_GRADIENTS,
@@ -589,7 +591,7 @@ IMPORTANCE_WEIGHTS = [
         "sticking_the_landing_with_the_score",
         6,
         "the same number, but the noise that was to be left out",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "terms.log_qz_x_stopped)).mean(0)",
         "terms.log_qz_x)).mean(0)",
         IN_PATH_GRADIENTS,
@@ -634,7 +636,7 @@ IMPORTANCE_WEIGHTS = [
         "log_k_missing_in_training",
         6,
         "a loss that is a constant too low",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "return -log_weights.logsumexp(0)",
         IN_OBJECTIVES,
@@ -754,7 +756,7 @@ TOTAL_CORRELATION = [
         "weight_once_per_dimension",
         7,
         "log q(z) has its importance weight once, not once for each of its dimensions",
-        OBJECTIVES,
+        AGGREGATE,
         "log_qz = (weights.log() + terms.q.log_prob(z)).logsumexp(2)",
         "log_qz = (weights.log().unsqueeze(-1) + marginals(terms.q).log_prob(z)).sum(-1).logsumexp(2)",
         IN_TC,
@@ -763,7 +765,7 @@ TOTAL_CORRELATION = [
         "stratified_matrix_off_by_one",
         7,
         "B in the place of B - 1: rows no longer sum to 1",
-        OBJECTIVES,
+        AGGREGATE,
         "other = (1 - own) / max(1, batch - 1)",
         "other = (1 - own) / batch",
         IN_TC,
@@ -772,7 +774,7 @@ TOTAL_CORRELATION = [
         "own_example_weighs_like_the_others",
         7,
         "z_i was drawn from q(z|x_i), which is one of N and not one of B",
-        OBJECTIVES,
+        AGGREGATE,
         "own = 1 / data_size if batch > 1 else 1.0",
         "own = 1 / batch",
         IN_TC,

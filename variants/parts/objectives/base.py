@@ -1,0 +1,43 @@
+"""What every objective is, and what several of them share."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from variants.core.terms import Terms
+from variants.parts.checks import at_least, not_negative
+
+
+class Objective(nn.Module, ABC):
+    """Abstract. A subclass takes its own keyword options and implements `forward`.
+
+    Attributes:
+        samples: K, the posterior draws per example that training asks for.
+        warmup_epochs: passes over the data during which the loss is not yet the one that is meant.
+    """
+
+    samples: int = 1
+    warmup_epochs: float = 0
+
+    @abstractmethod
+    def forward(self, terms: Terms, epoch: float) -> Tensor:
+        """Loss per example `[B]`, after `epoch` (fractional) passes over the data."""
+
+
+class Sampled(Objective):
+    """Abstract: with K draws per example and a linear warm-up, the two options that most objectives have.
+
+    Args:
+        samples: K, at least 1.
+        warmup_epochs: passes over which the objective becomes the one that is meant; 0 for none.
+    """
+
+    def __init__(self, *, samples: int = 1, warmup_epochs: float = 0) -> None:
+        super().__init__()
+        self.samples = at_least("samples", samples, 1)
+        self.warmup_epochs = not_negative("warmup_epochs", warmup_epochs)
+
+
+def linear_warmup(epoch: float, epochs: float) -> float:
+    """Weight of the KL: from 0 to 1 over the first `epochs` passes. Source: Bowman et al. 2016, arXiv:1511.06349."""
+    return 1.0 if epochs == 0 else min(1.0, epoch / epochs)
