@@ -48,6 +48,18 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "sticking_the_landing": objectives.StickingTheLanding,
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
+        "renyi": objectives.Renyi,
+        "vr_max": objectives.VrMax,
+        "multiply_iwae": objectives.MultiplyIwae,
+        "partial_iwae": objectives.PartialIwae,
+        "combination_iwae": objectives.CombinationIwae,
+        "thermodynamic": objectives.Thermodynamic,
+        "reweighted_wake_sleep": objectives.ReweightedWakeSleep,
+        "capacity": objectives.Capacity,
+        "cyclical": objectives.Cyclical,
+        "info_vae": objectives.InfoVae,
+        "dip_i": objectives.DipI,
+        "dip_ii": objectives.DipII,
     },
 }
 

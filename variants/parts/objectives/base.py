@@ -41,3 +41,18 @@ class Sampled(Objective):
 def linear_warmup(epoch: float, epochs: float) -> float:
     """Weight of the KL: from 0 to 1 over the first `epochs` passes. Source: Bowman et al. 2016, arXiv:1511.06349."""
     return 1.0 if epochs == 0 else min(1.0, epoch / epochs)
+
+
+def gradient_of(surrogate: Tensor, *, value: Tensor) -> Tensor:
+    """What has the `value` and the gradient of the `surrogate`, so that curves show the bound and no stand-in."""
+    return value.detach() + surrogate - surrogate.detach()
+
+
+def scale_path(terms: Terms, factor: Tensor) -> None:
+    """Multiply the gradient that arrives at z by `factor` `[K, B]`, zero to let none pass.
+
+    A hook does it, which saves a second pass through the decoder. So these terms must serve no other loss, and an
+    objective that calls this is `eager`: within one compiled graph no gradient would pass by the hook.
+    """
+    if terms.z.requires_grad:
+        terms.z.register_hook(lambda gradient: factor.unsqueeze(-1) * gradient)  # type: ignore[no-untyped-call]
