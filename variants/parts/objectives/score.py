@@ -1,5 +1,7 @@
 """Objectives that do not differentiate through z: the posterior learns from the score of q alone."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -70,7 +72,7 @@ class Thermodynamic(Objective):
         scale_path(terms, torch.zeros_like(log_weights))
         bound = torch.zeros_like(log_weights[0])
         of_p, of_q = torch.zeros_like(log_weights), torch.zeros_like(log_weights)
-        for b, end in zip(self.partition, self.partition[1:], strict=False):
+        for b, end in pairwise(self.partition):
             share = (b * log_weights).softmax(0)
             mean = (share * log_weights).sum(0)
             covariance = share * (log_weights - mean) * (len(share) / (len(share) - 1))
