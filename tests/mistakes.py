@@ -2,13 +2,15 @@
 
  1. A mean over pixels or over latent dimensions where a sum belongs; dividing by the number of batches, or reading one
     batch.
- 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO.
+ 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO; a
+    schedule that something else than the epoch moves.
  3. "MSE" used as a likelihood without its variance and constant; a missing 1/2 or 1/2 log 2 pi.
  4. Evaluating at the posterior mean and calling it an ELBO; evaluating on the training split.
  5. KL with the wrong sign, or signs that differ between variants.
  6. Importance weights: a softmax over losses instead of log-weights; weights not detached; the gradient surrogate
     reported as the bound; no max-subtraction; the number of samples ignored.
- 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one.
+ 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one. Other estimates from
+    a batch, MMD and covariances: draws compared with themselves, the wrong axis, the wrong number to divide by.
  8. A clamp on log-variance or probabilities that changes the value silently.
  9. NaN batches filtered out of the average; `drop_last` at evaluation.
 10. Grey pixels under a Bernoulli without saying so; rows with different binarisation or padding ranked together.
@@ -22,6 +24,7 @@
     full covariance ends behind a diagonal one.
 """
 
+from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mutants import Mistake
 
 BOUNDS = "bench/judge/bounds.py"
@@ -1272,4 +1275,5 @@ MISTAKES = [
     *RESUMED_AS_ANOTHER,
     *WRONGLY_REPRODUCED,
     *HEADS_OUT_OF_STEP,
+    *OF_OBJECTIVES,
 ]

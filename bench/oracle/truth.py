@@ -81,7 +81,8 @@ def thermodynamic_integrand(truth: LinearGaussian, beta: float) -> float:
     P = precision(truth)
     Q = P.diagonal().diag()
     mixed = (1 - beta) * Q + beta * P
-    return 0.5 * (torch.logdet(P) - torch.logdet(Q) - torch.linalg.solve(mixed, P - Q).trace()).item()
+    slope: Tensor = torch.logdet(P) - torch.logdet(Q) - torch.linalg.solve(mixed, P - Q).trace()
+    return 0.5 * slope.item()
 
 
 def rate_distortion(truth: LinearGaussian, x: Tensor, beta: float) -> tuple[Tensor, Tensor]:
