@@ -19,8 +19,6 @@ from variants.parts import (
     objectives,
     posteriors,
     priors,
-    rates,
-    score,
 )
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
@@ -69,11 +67,23 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "sticking_the_landing": objectives.StickingTheLanding,
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
-        "vimco": score.Vimco,
-        "disarm": score.Disarm,
-        "free_bits": rates.FreeBits,
-        "joint_capacity": rates.JointCapacity,
-        "geco": rates.Geco,
+        "renyi": objectives.Renyi,
+        "vr_max": objectives.VrMax,
+        "multiply_iwae": objectives.MultiplyIwae,
+        "partial_iwae": objectives.PartialIwae,
+        "combination_iwae": objectives.CombinationIwae,
+        "thermodynamic": objectives.Thermodynamic,
+        "reweighted_wake_sleep": objectives.ReweightedWakeSleep,
+        "capacity": objectives.Capacity,
+        "cyclical": objectives.Cyclical,
+        "info_vae": objectives.InfoVae,
+        "dip_i": objectives.DipI,
+        "dip_ii": objectives.DipII,
+        "vimco": objectives.Vimco,
+        "disarm": objectives.Disarm,
+        "free_bits": objectives.FreeBits,
+        "joint_capacity": objectives.JointCapacity,
+        "geco": objectives.Geco,
     },
 }
 

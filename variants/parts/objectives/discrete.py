@@ -7,7 +7,8 @@ from torch import Tensor
 
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative
-from variants.parts.objectives import Objective, linear_warmup, negative_log_mean
+from variants.parts.objectives.base import Objective, linear_warmup
+from variants.parts.objectives.importance import negative_log_mean
 
 
 def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:

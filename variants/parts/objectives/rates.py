@@ -7,7 +7,7 @@ from torch import Tensor
 
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative, number
-from variants.parts.objectives import Objective
+from variants.parts.objectives.base import Objective
 
 
 def grouped_kl(terms: Terms, objective: str) -> Tensor:
