@@ -37,7 +37,7 @@ class Job:
         provenance: kept in every record.
         side_by_side: cells at a time; None leaves it to the engine.
         timeout_s: seconds after which a cell is ended with status `timeout`.
-        again: whatever is kept of earlier runs is not used.
+        again: whatever the engine itself keeps of earlier runs is not used.
         files: where users' files are, by the names that cells have for them; by default under these names.
     """
 
@@ -46,7 +46,7 @@ class Job:
     out: Path
     provenance: dict[str, Any]
     side_by_side: int | None = None
-    timeout_s: float = float("inf")
+    timeout_s: float = 3600.0
     again: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
 
@@ -114,8 +114,8 @@ def _keywords(name: str, make: Callable[..., object], options: Iterable[str]) ->
         if not equals or not key or not text:
             raise UsageError(f"engine options have the form key=value, got {word!r}")
         if key not in known:
-            takes = f"{hint(key, known)} It takes {', '.join(known)}" if known else "it takes none"
-            raise UsageError(f"engine {name} has no option {key!r}: {takes}")
+            near = hint(key, known) if known else "leave it out"
+            raise UsageError(f"engine {name} has no option {key!r} (it has {', '.join(known) or 'none'}): {near}")
         kind = Any if known[key] is inspect.Parameter.empty else known[key]
         try:
             keywords[key] = msgspec.convert(text, kind, strict=False)

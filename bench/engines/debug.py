@@ -10,7 +10,8 @@ from bench.records import sources
 
 
 class Debug(Local):
-    """No processes: a cell that ends its process ends the run, and none is ended after a time."""
+    """No processes: a cell that ends its process ends the run, none is ended after a time, and what a variant prints
+    is on standard output."""
 
     def events(self, job: Job) -> Generator[Event]:
         """What each cell told, once it has ended."""

@@ -43,7 +43,7 @@ class Local(Engine):
     measures_speed = True
 
     def device(self, asked: str) -> str:
-        """As here. UsageError or MachineError for another."""
+        """`auto` is this machine's accelerator, where it has one. UsageError or MachineError for what it has not."""
         from bench import device
 
         return device.resolve(asked)

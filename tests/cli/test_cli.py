@@ -289,12 +289,6 @@ def test_bad_input_is_one_line_and_an_exit_code(
     assert line in err
 
 
-def test_an_expected_error_is_the_same_from_a_process_of_its_own(folder: Path) -> None:
-    code, out, err = finish(start(folder, "-m", "bench", "compare", "vanilla"))
-    assert (code, out) == (2, "")
-    assert err == "vaebench: compare needs two or more variants: vaebench compare vanilla full_covariance\n"
-
-
 def test_a_variant_that_a_suite_has_twice_is_chosen_with_both_settings(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

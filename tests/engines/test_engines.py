@@ -85,11 +85,11 @@ def test_options_are_those_of_the_engine_and_have_its_types() -> None:
     [
         ("--engine slrm", 2, "unknown engine 'slrm': choose from absent, breaks, debug, forgets, lacks, local"),
         ("--engine refuse", 2, "unknown engine 'refuse': did you mean 'refuses'?"),
-        ("--engine-option nodes=3", 2, "engine local has no option 'nodes': it takes none"),
+        ("--engine-option nodes=3", 2, "engine local has no option 'nodes' (it has none): leave it out"),
         (
             "--engine refuses --engine-option node=3",
             2,
-            "engine refuses has no option 'node': did you mean 'nodes'? It takes queue, nodes, deep",
+            "engine refuses has no option 'node' (it has queue, nodes, deep): did you mean 'nodes'?",
         ),
         ("--engine refuses --engine-option nodes=many", 2, "option nodes of engine refuses, 'many': Expected `int`"),
         ("--engine refuses --engine-option nodes", 2, "engine options have the form key=value, got 'nodes'"),
