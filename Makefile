@@ -11,6 +11,7 @@ DEVICE ?= auto
 SET ?=
 AGAIN ?=
 ENGINE ?=
+ENGINE_OPTION ?=
 TABLE ?=
 PROFILE ?=
 ROWS ?=
@@ -19,7 +20,7 @@ BASELINE ?=
 # Words for `vaebench`, in common to bench and compare
 OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again) \
-	$(if $(ENGINE),--engine $(ENGINE))
+	$(if $(ENGINE),--engine $(ENGINE)) $(if $(ENGINE_OPTION),--engine-option $(ENGINE_OPTION))
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 PEERS = .venv-peers
@@ -29,7 +30,7 @@ PEERS = .venv-peers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu AGAIN=1 ENGINE=ray SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
+	@echo '  Words: SUITE=standard VARIANTS="vanilla beta" DATASETS=... SEEDS=5 DEVICE=cpu AGAIN=1 ENGINE=ray ENGINE_OPTION="gpus=0.25" SET="epochs=5 latent=50" OUT=DIR PIP_ARGS=...'
 
 install: $(READY) ## make the virtual environment
 

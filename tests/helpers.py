@@ -11,13 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import Tensor
 
 from bench import cli
+from bench.cells.events import Done, Event
+from bench.engines import Engine, Job
 from bench.judge.bounds import look
-from bench.records import sources
+from bench.records import sources, store
 from bench.settings import Budget
 from bench.train.loop import train
 from variants import DataSpec
@@ -173,7 +176,7 @@ def misbehaving() -> list[str]:
     ]
 
 
-def install(folder: Path, package: str, source: str, targets: dict[str, str]) -> None:
+def install(folder: Path, package: str, source: str, targets: dict[str, str], group: str = GROUP) -> None:
     """A distribution with one module and entry points, as pip would leave it in `folder`.
 
     Args:
@@ -181,6 +184,7 @@ def install(folder: Path, package: str, source: str, targets: dict[str, str]) ->
         package: distribution name.
         source: of its module, `package` with underscores.
         targets: variant name -> `module:function`.
+        group: of the entry points.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{package.replace('-', '_')}.py").write_text(source, encoding="utf-8")
@@ -188,7 +192,7 @@ def install(folder: Path, package: str, source: str, targets: dict[str, str]) ->
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
     lines = "".join(f"{name} = {target}\n" for name, target in targets.items())
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{lines}", encoding="utf-8")
 
 
 def install_misbehaving(folder: Path) -> None:
@@ -269,6 +273,39 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
     with pytest.raises(SystemExit) as left:
         cli.main([str(word) for word in words])
     return (left.value.code, *capsys.readouterr())  # type: ignore[return-value]
+
+
+def telling(**on: Callable[..., Any]) -> Callable[[Event], None]:
+    """`tell` of a cell, that hands on what `epochs`, `measured` or `note` are to know of an event."""
+
+    def tell(event: Event) -> None:
+        act = on.get(type(event).__name__.lower(), lambda *_: None)
+        act(*msgspec.structs.astuple(event)[1:])
+
+    return tell
+
+
+def work_off(
+    engine: Engine,
+    cells: list[Any],
+    out: Path,
+    *,
+    kind: str = "quality",
+    on_event: Callable[[Event], Any] = lambda _: None,
+    provenance: dict[str, Any] | None = None,
+    timeout_s: float = 600,
+    side_by_side: int | None = 2,
+) -> list[Any]:
+    """Run cells as a sweep does, and return their records in the order in which they came."""
+    job = Job(kind, cells, out, provenance or {"commit": "abc"}, side_by_side, timeout_s)
+    made = []
+    with contextlib.closing(engine.events(job)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                store.write(out, event.record, event.artefacts)
+                made.append(event.record)
+            on_event(event)
+    return made
 
 
 def fit(model: VAE, loaded: Any, budget: Budget, **how: Any) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ import torch
 
 from bench.cells import prepare, weights
 from bench.cells.run import run_cell
-from bench.engines import local
-from tests.helpers import cell, simulated
+from bench.engines.local import Local
+from tests.helpers import cell, simulated, telling, work_off
 
 PROVENANCE: dict[str, Any] = {"commit": None, "versions": {}}
 SMALL = {"latent": 2, "hidden": [8]}
@@ -76,19 +76,9 @@ def test_what_was_drawn_before_does_not_matter(expected: tuple[str, bytes | None
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_other_cells_beside_it_do_not_matter(tmp_path: Path, expected: tuple[str, bytes | None], jobs: int) -> None:
     others = [MADE | {"seed": 1}, MADE | {"variant": "iwae"}]
-    records: dict[str, Any] = {}
-    local.run_cells(
-        "quality",
-        [others[0], MADE, others[1]],
-        tmp_path,
-        jobs=jobs,
-        timeout_s=600,
-        provenance=PROVENANCE,
-        on_epoch=lambda _: None,
-        on_measured=lambda *_: None,
-        on_record=lambda made, _: records.update({made["id"]: made}),
-    )
-    (found,) = (made for made in records.values() if made["cell"] == MADE)
+    cells = [others[0], MADE, others[1]]
+    records = work_off(Local(), cells, tmp_path, side_by_side=jobs, provenance=PROVENANCE)
+    (found,) = (made for made in records if made["cell"] == MADE)
     assert figures(found) == expected[0]
     assert (tmp_path / "runs" / f"{found['id']}.npz").read_bytes() == expected[1]
 
@@ -130,16 +120,16 @@ def test_killed_in_the_middle_of_measuring_and_resumed(
 
         return on_measured
 
-    outcome(MADE, out=tmp_path / "whole", on_measured=kill_after(-1))
+    outcome(MADE, out=tmp_path / "whole", tell=telling(measured=kill_after(-1)))
     steps = len(told)
     assert steps > 3
     for count in range(1, steps + 1):
         told.clear()
         with pytest.raises(Killed):
-            outcome(MADE, out=tmp_path / "parts", on_measured=kill_after(count))
+            outcome(MADE, out=tmp_path / "parts", tell=telling(measured=kill_after(count)))
         monkeypatch.setattr(prepare, "train", never)
     told.clear()
-    assert outcome(MADE, out=tmp_path / "parts", on_measured=kill_after(-1)) == expected
+    assert outcome(MADE, out=tmp_path / "parts", tell=telling(measured=kill_after(-1))) == expected
 
 
 def test_what_was_measured_of_other_weights_is_not_used(tmp_path: Path) -> None:
@@ -150,7 +140,7 @@ def test_what_was_measured_of_other_weights_is_not_used(tmp_path: Path) -> None:
         raise Killed
 
     with pytest.raises(Killed):
-        outcome(MADE, out=tmp_path, on_measured=kill)
+        outcome(MADE, out=tmp_path, tell=telling(measured=kill))
     weights.path(tmp_path / "other", other).replace(weights.path(tmp_path, MADE))
     assert outcome(MADE, out=tmp_path)[0] == wanted
 
@@ -160,7 +150,7 @@ def test_killed_in_training_starts_again(tmp_path: Path, expected: tuple[str, by
         raise Killed
 
     with pytest.raises(Killed):
-        outcome(MADE, out=tmp_path, on_epoch=kill)
+        outcome(MADE, out=tmp_path, tell=telling(epochs=kill))
     assert outcome(MADE, out=tmp_path) == expected
 
 
@@ -169,8 +159,8 @@ def test_the_number_of_threads_is_that_of_the_record(threads: int) -> None:
     used: list[int] = []
     made = simulated("vanilla", overrides=SMALL, threads=threads)
     try:
-        result, _ = run_cell("quality", made, PROVENANCE, on_epoch=lambda _: used.append(torch.get_num_threads()))
+        result, _ = run_cell("quality", made, PROVENANCE, tell=lambda _: used.append(torch.get_num_threads()))
     finally:
         torch.set_num_threads(1)
     assert result["cell"]["threads"] == threads
-    assert used == [threads]
+    assert set(used) == {threads}

@@ -1,6 +1,5 @@
 """What is measured: a cell's data and its model, built, checked, and trained or given the weights it was trained to."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from bench import data, seeds
 from bench import device as devices
 from bench.cells import weights
+from bench.cells.events import Epochs, Note, Tell
 from bench.data.batches import Data
 from bench.judge.bounds import look
 from bench.records.record import Cell, Record
@@ -87,15 +87,7 @@ def _check_shapes(model: VAE, x: Tensor) -> None:
             raise ValueError(f"{name} has shape {tuple(tensor.shape)} where {shape} belongs (K = {k}, B = {b})")
 
 
-def trained(
-    model: VAE,
-    loaded: Data,
-    cell: Cell,
-    result: Record,
-    on_epoch: Callable[[int], None],
-    on_note: Callable[[str], None],
-    kept: Path | None,
-) -> Facts:
+def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, kept: Path | None) -> Facts:
     """Train a model of `build`, or give it the weights that the same training left before.
 
     Args:
@@ -103,8 +95,7 @@ def trained(
         loaded: its data.
         cell: its configuration.
         result: the record, told if the weights cannot be kept.
-        on_epoch: told the number of finished epochs after each.
-        on_note: told in one line why what was kept is not used.
+        tell: given the epochs that are done, and why what was kept is not used.
         kept: where the weights are kept; None keeps nothing.
 
     Returns:
@@ -113,6 +104,10 @@ def trained(
     Raises:
         Diverged: a number is no longer finite.
     """
+
+    def note(line: str) -> None:
+        tell(Note(cell, line))
+
     known = result["provenance"]
     # What it was trained on is a file that may since have been replaced.
     source = {
@@ -126,13 +121,13 @@ def trained(
         # Half a training goes on to the same bytes only where it began; whole ones are measured elsewhere too.
         source=source | {"hardware": [known["device_name"], known["matmul_precision"]]},
         provenance={key: known.get(key) for key in keys},
-        on_note=on_note,
+        on_note=note,
     )
     if kept and kept.exists():
         try:
             training = weights.read(kept, model, source)
         except ValueError as error:
-            on_note(f"training starts anew, for the file of its kept weights {error}")
+            note(f"training starts anew, for the file of its kept weights {error}")
         else:
             running.close()  # a kill may have come between the two
             return training
@@ -145,7 +140,7 @@ def trained(
             seed=cell["seed"],
             device=cell["device"],
             precision=cell["precision"],
-            on_epoch=on_epoch,
+            on_epoch=lambda done: tell(Epochs(cell, done)),
             checkpoint=running,
         )
     except Diverged:

@@ -6,7 +6,6 @@ import json
 import math
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 
 from bench import judge, seeds
 from bench.cells import clock, prepare, weights
+from bench.cells.events import Measured, Note, Tell
 from bench.cells.pictures import artefacts_of
 from bench.errors import BenchError
 from bench.records import record, sources
@@ -28,9 +28,7 @@ def run_cell(
     kind: str,
     cell: Cell,
     provenance: dict[str, Any],
-    on_epoch: Callable[[int], None] = lambda _: None,
-    on_measured: Callable[[str, int, int], None] = lambda *_: None,
-    on_note: Callable[[str], None] = lambda _: None,
+    tell: Tell = lambda _: None,
     out: Path | None = None,
 ) -> tuple[Record, bytes | None]:
     """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
@@ -39,9 +37,7 @@ def run_cell(
         kind: `"quality"` (train and measure), `"throughput"`, or `"oracle"` (check the judge).
         cell: its configuration, see `bench.suites.suite.Suite`.
         provenance: where the code comes from, kept in the record.
-        on_epoch: told the number of finished epochs after each.
-        on_measured: told a measurement, how many of its batches are done, and how many there are.
-        on_note: told in one line what a user should know of while the cell runs.
+        tell: given what happens, short of `Done`.
         out: results folder; trained weights are kept there, and found there if the cell was trained before, and so is
             what a stopped cell had trained and measured.
 
@@ -52,14 +48,14 @@ def run_cell(
     artefacts = None
     try:
         if kind == "throughput":
-            _throughput(cell, result, on_note)
+            _throughput(cell, result, tell)
         elif kind == "oracle":
             from bench.oracle import checks
 
             sources.check(cell["variant"], provenance)
             checks.run(cell, result)
         else:
-            artefacts = _quality(cell, result, on_epoch, on_measured, on_note, out)
+            artefacts = _quality(cell, result, tell, out)
         result["status"] = "ok"
     except Diverged as error:
         result |= {"status": "diverged", "reason": str(error)}
@@ -72,23 +68,16 @@ def run_cell(
     return result, artefacts
 
 
-def _quality(
-    cell: Cell,
-    result: Record,
-    on_epoch: Callable[[int], None],
-    on_measured: Callable[[str, int, int], None],
-    on_note: Callable[[str], None],
-    out: Path | None,
-) -> bytes | None:
+def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes | None:
     seed, how = cell["seed"], Measure(**cell["measure"])
     model, loaded = prepare.build(cell, result, seed, Budget(**cell["budget"]).train_size)
     sources.check(cell["variant"], result["provenance"])
     kept = weights.path(out, cell) if out else None
-    training = prepare.trained(model, loaded, cell, result, on_epoch, on_note, kept)
+    training = prepare.trained(model, loaded, cell, result, tell, kept)
     result["curve"] = training["curve"]
     result["provenance"]["trained"] = training["provenance"]
     started = time.perf_counter()
-    notebook = Notebook(_notes(kept, result, on_note), on_measured)
+    notebook = Notebook(_notes(kept, result, tell), lambda *progress: tell(Measured(cell, *progress)))
     judgement = judge.evaluate(model, loaded, how, notebook)
     result["timing"] = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
     result["model"]["kl_method"] = judgement.kl_method
@@ -108,22 +97,23 @@ def _quality(
             return None
 
 
-def _notes(kept: Path | None, result: Record, on_note: Callable[[str], None]) -> Path | None:
+def _notes(kept: Path | None, result: Record, tell: Tell) -> Path | None:
     """Where a stopped measurement is kept. It is one of these weights by this code and these libraries: others are no
     use, and go."""
     if kept is None or not kept.exists():
         return None
     judge = json.dumps([result["provenance"].get(key) for key in ("code_sha256", "versions")], sort_keys=True)
     digest = hashlib.sha256(kept.read_bytes() + judge.encode()).hexdigest()[:10]
-    own = kept.with_name(f"{result['id']}_{digest}.notes.json")
+    notes = kept.with_name(f"{result['id']}_{digest}.notes.json")
     for other in kept.parent.glob(f"{glob.escape(result['id'])}_*.notes.json"):
-        if other != own:
-            on_note("measuring starts anew, for what was measured is of other weights, code or libraries")
+        if other != notes:
+            line = "measuring starts anew, for what was measured is of other weights, code or libraries"
+            tell(Note(result["cell"], line))
             other.unlink(missing_ok=True)
-    return own
+    return notes
 
 
-def _throughput(cell: Cell, result: Record, on_note: Callable[[str], None]) -> None:
+def _throughput(cell: Cell, result: Record, tell: Tell) -> None:
     model, loaded = prepare.build(cell, result, 0, None)
     sources.check(cell["variant"], result["provenance"])
     how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
@@ -137,6 +127,5 @@ def _throughput(cell: Cell, result: Record, on_note: Callable[[str], None]) -> N
         share = (time.thread_time() - cpu) / (time.perf_counter() - wall)
         result["provenance"]["processor_share"] = share
         if share < record.BUSY:
-            on_note(
-                f"this processor had other work: the speed is that of {share:.0%} of a core; repeat when it is idle"
-            )
+            line = f"this processor had other work: the speed is that of {share:.0%} of a core; repeat when it is idle"
+            tell(Note(cell, line))

@@ -3,9 +3,7 @@ hands back what happens. Only the driver writes results, and no file system is s
 imports no torch; the cell's own process does."""
 
 import contextlib
-import functools
 import hashlib
-import json
 import logging
 import math
 import os
@@ -14,37 +12,39 @@ import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import data
+from bench.cells.events import Done, Event, Measured, Note, decode, encode, failed
 from bench.disk.files import write_bytes
-from bench.engines import events, local
-from bench.engines.events import Done, Epochs, Event, Measured, Note
+from bench.engines import Engine, Job
+from bench.engines.local import Local
 from bench.errors import BenchError, DataError, MachineError, UsageError
 from bench.records import provenance as origin
 from bench.records import record, sources
-from bench.records.record import Cell, Record
+from bench.records.record import Cell
 
 # How often a cell is begun anew whose worker or node was lost. What a cell does to itself is its result, and final.
 RETRIES = 3
 # Seconds between two messages about a measurement, and within which a node has to say what is installed there.
 TELL_S, ANSWER_S = 1.0, 120.0
 
-# What a worker sends: an event as JSON, a record's artefacts, and the files that the cell keeps in `weights/`.
-Message = tuple[str, bytes | None, dict[str, bytes]]
+# What a worker sends: an event, and the files that the cell keeps in `weights/`.
+Message = tuple[bytes, dict[str, bytes]]
 
 
 @contextlib.contextmanager
-def connect(address: str | None = None, gpus: float | None = None) -> Iterator["Cluster"]:
+def connect(address: str | None = None, gpus: float | None = None) -> Iterator["Ray"]:
     """A connection to a running Ray cluster; without an address, and without $RAY_ADDRESS, to one that is started here
     and ended afterwards.
 
     Args:
         address: HOST:PORT of the cluster, or `auto` on one of its nodes.
-        gpus: see `Cluster`.
+        gpus: see `Ray`.
 
     Raises:
         UsageError: an address or a share of a GPU that cannot be.
@@ -61,10 +61,10 @@ def connect(address: str | None = None, gpus: float | None = None) -> Iterator["
     except ImportError:
         raise MachineError("--engine ray needs Ray: pip install 'vaebench[ray]'") from None
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    started: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **started)
     except Exception as error:
         where = "this machine" if address == "local" else address
         raise MachineError(f"no Ray cluster at {where}: {_one_line(error)}") from error
@@ -72,12 +72,12 @@ def connect(address: str | None = None, gpus: float | None = None) -> Iterator["
         signal.signal(signal.SIGTERM, handler)  # of which Ray takes hold
         # Of a lost node Ray prints pages, to standard output; a line is said here.
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            yield Cluster(ray, gpus)
+            yield Ray(ray, gpus)
     finally:
         ray.shutdown()
 
 
-class Cluster:
+class Ray(Engine):
     """A Ray cluster to which this process is connected.
 
     Args:
@@ -86,95 +86,72 @@ class Cluster:
             cells on an accelerator and 0 for others.
     """
 
+    measures_speed = False
+
     def __init__(self, ray: Any, gpus: float | None = None) -> None:
         self.ray, self.gpus = ray, gpus
 
-    def resolve(self, device: str) -> str:
+    def device(self, asked: str) -> str:
         """The device type of cells: `auto` is `cuda` where a node has a GPU, else the CPU. UsageError if unknown."""
         from bench import device as devices
 
-        if device not in devices.DEVICES:
-            raise UsageError(f"unknown device {device!r}: choose one of {', '.join(devices.DEVICES)}")
-        if device != "auto":
-            return device
+        if asked not in devices.DEVICES:
+            raise UsageError(f"unknown device {asked!r}: choose one of {', '.join(devices.DEVICES)}")
+        if asked != "auto":
+            return asked
         return "cuda" if any(node.get("GPU", 0) for _, node in self._nodes()) else "cpu"
 
-    def run_cells(
-        self,
-        kind: str,
-        cells: list[Cell],
-        out: Path,
-        *,
-        jobs: int | None,
-        timeout_s: float,
-        provenance: dict[str, Any],
-        again: bool = False,
-        on_epoch: Callable[[int], None],
-        on_measured: Callable[[Cell, str, int, int], None],
-        on_record: Callable[[Record, float], None],
-        on_note: Callable[[Cell, str], None] = lambda *_: None,
-    ) -> None:
-        """As `bench.engines.local.run_cells`, with at most `jobs` cells at a time on the whole cluster.
-
-        Args:
-            again: whatever nodes keep of earlier runs is not used.
+    def events(self, job: Job) -> Generator[Event]:
+        """Cells wherever there is room on the cluster; those of a lost worker are begun anew.
 
         Raises:
-            MachineError: no node has what a cell asks for, or none has it any more, once the others have ended; a node
-                has other code or libraries than this machine; or a record cannot be written.
+            MachineError: no node has what a cell asks for, or none has it any more, once the others have ended; or a
+                node has other code or libraries than this machine.
             DataError: a user's file cannot be read.
-            KeyboardInterrupt: after the cells in flight have been ended; what was written stays.
         """
-        if not cells:
+        if not job.cells:
             return
-        self._require(cells)
-        self._check_nodes(sorted({cell["variant"] for cell in cells}), provenance)
-        copies = {
-            name: self.ray.put(_read(name)) for name in {cell["dataset"] for cell in cells} if data.is_user_file(name)
-        }
-        tell = functools.partial(
-            events.deliver, out=out, on_epoch=on_epoch, on_measured=on_measured, on_record=on_record, on_note=on_note
-        )
-        scratch = hashlib.sha256(f"{platform.node()} {out.resolve()}".encode()).hexdigest()[:16]
-        run = uuid.uuid4().hex if again else None
-        waiting, running = [_Sent(kind, cell) for cell in reversed(cells)], dict[Any, _Sent]()
-        aside: list[_Sent] = []  # those whose only nodes are lost: the others do not wait for them
+        self._require(job.cells)
+        self._check_nodes(sorted({cell["variant"] for cell in job.cells}), job.provenance)
+        files = {cell["dataset"] for cell in job.cells if data.is_user_file(cell["dataset"])}
+        copies = {name: self.ray.put(_read(name)) for name in files}
+        run = uuid.uuid4().hex if job.again else None
+        waiting, running, lost = list(reversed(job.cells)), dict[Any, Cell](), Counter[str]()
+        aside: list[Cell] = []  # those whose only nodes are lost: the others do not wait for them
         try:
             while waiting or running or aside:
                 nodes = self._nodes()
-                while waiting and len(running) < (jobs or math.inf):
-                    room = self._room(waiting[-1].cell, nodes)
+                while waiting and len(running) < (job.side_by_side or math.inf):
+                    room = self._room(waiting[-1], nodes)
                     if 0 < room <= len(running):
                         break
-                    sent = waiting.pop()
-                    if not room:
-                        aside.append(sent)
-                        continue
-                    copy = copies.get(sent.cell["dataset"])
-                    running[self._send(sent, out, scratch, run, timeout_s, provenance, copy)] = sent
+                    cell = waiting.pop()
+                    if room:
+                        running[self._send(job, cell, run, copies.get(cell["dataset"]))] = cell
+                    else:
+                        aside.append(cell)
                 if not running:
-                    self._require(sent.cell for sent in aside)
+                    self._require(aside)
                     waiting, aside = aside, waiting  # a node has joined
                     continue
                 ready = self._ready(list(running))
                 if not ready:
-                    for stream, sent in list(running.items()):
-                        if not self._room(sent.cell, nodes):  # it would wait for ever
+                    for stream, cell in list(running.items()):
+                        if not self._room(cell, nodes):  # it would wait for ever
                             self.ray.cancel(stream, force=True)
-                            del running[stream]
-                            aside.append(sent.anew())
+                            aside.append(running.pop(stream))
+                            lost[record.record_id(job.kind, cell)] += 1
                 for stream in ready:
-                    sent = running[stream]
-                    event, files = self._receive(stream, sent, provenance)
+                    cell = running[stream]
+                    name = record.record_id(job.kind, cell)
+                    event = self._receive(stream, job, cell, lost[name] < RETRIES)
                     if event is None or isinstance(event, Done):
                         del running[stream]
                     if event is None:
-                        waiting.append(sent.anew())
-                        on_note(sent.cell, "its worker was lost, and it is begun anew")
-                        continue
-                    for name, content in files.items():
-                        write_bytes(out / "weights" / Path(name).name, content)
-                    tell(event)
+                        lost[name] += 1
+                        waiting.append(cell)
+                        event = Note(cell, "its worker was lost, and it is begun anew")
+                    yield event
         finally:
             for stream in running:
                 self.ray.cancel(stream, force=True)
@@ -222,35 +199,22 @@ class Cluster:
             if resources.get("CPU")
         ]
         try:
-            found = self.ray.get(asked, timeout=ANSWER_S)
+            answers = self.ray.get(asked, timeout=ANSWER_S)
         except self.ray.exceptions.RayError as error:
             raise MachineError(
                 f"a node of the cluster cannot run vaebench ({_one_line(error)}): install it on every node"
             ) from error
-        for theirs in found:
+        for theirs in answers:
             if line := _unlike(_identity(variants, provenance), theirs):
                 raise MachineError(f"{line}: install the same on every node")
 
-    def _send(
-        self,
-        sent: "_Sent",
-        out: Path,
-        scratch: str,
-        run: str | None,
-        timeout_s: float,
-        provenance: dict[str, Any],
-        copy: Any,
-    ) -> Any:
-        cell = sent.cell
-        task = self.ray.remote(
-            num_cpus=cell["threads"], num_gpus=self._share(cell), max_calls=1, max_retries=0, num_returns="streaming"
-        )(_work)
-        stems = _stems(sent.kind, cell)
-        expected = _identity([cell["variant"]], provenance)
-        del expected["commit"]  # one made meanwhile is no other code; the sums tell
-        request = json.dumps([sent.kind, cell, provenance, timeout_s, scratch, run, stems, expected])
-        files = {path.name: path.read_bytes() for path in _kept(out, stems)}
-        return task.remote(request, files, copy)
+    def _send(self, job: Job, cell: Cell, run: str | None, copy: Any) -> Any:
+        options = {"num_cpus": cell["threads"], "num_gpus": self._share(cell), "num_returns": "streaming"}
+        task = self.ray.remote(max_calls=1, max_retries=0, **options)(_work)
+        # The sums over the code are part of what is sent, so that a record of a failed worker has them.
+        one = replace(job, cells=[cell], provenance=job.provenance | sources.sums(cell["variant"]))
+        sent = _Sent(one, _scratch(job.out), run, _stems(job.kind, cell), _identity([cell["variant"]], job.provenance))
+        return task.remote(sent, {path.name: path.read_bytes() for path in _kept(job.out, sent.stems)}, copy)
 
     def _ready(self, streams: list[Any]) -> list[Any]:
         """Those that have a message, once there is one, or after a second."""
@@ -259,109 +223,93 @@ class Cluster:
             ready, _ = self.ray.wait(streams, num_returns=len(streams), timeout=0)
         return list(ready)
 
-    def _receive(self, stream: Any, sent: "_Sent", provenance: dict[str, Any]) -> tuple[Event | None, dict[str, bytes]]:
-        """The next event and files to keep; None if the worker was lost and the cell is to be begun anew."""
+    def _receive(self, stream: Any, job: Job, cell: Cell, anew: bool) -> Event | None:
+        """The next event, with the files to keep written; None if the worker was lost and the cell is to be begun
+        `anew`."""
         try:
-            text, artefacts, files = self.ray.get(next(stream))
+            content, files = self.ray.get(next(stream))
         except self.ray.exceptions.RayTaskError as error:
-            return sent.failed(f"its worker failed: {_one_line(error.cause)}", provenance), {}
+            return failed(job.kind, cell, job.provenance, f"its worker failed: {_one_line(error.cause)}")
         except (StopIteration, self.ray.exceptions.RayError) as error:
-            if sent.lost < RETRIES:
-                return None, {}
-            reason = f"its worker was lost {RETRIES + 1} times ({type(error).__name__})"
-            return sent.failed(reason, provenance), {}
-        what, *facts = json.loads(text)
-        if what == "failed":
-            return sent.failed(facts[0], provenance), {}
-        if what == "epochs":
-            return Epochs(sent.cell, sent.tell(facts[0])), {}
-        if what == "measured":
-            return Measured(sent.cell, *facts), {}
-        if what == "note":
-            return Note(sent.cell, facts[0]), {}
-        return Done(facts[0], artefacts, facts[1], sent.tell(facts[2])), files
+            line = f"its worker was lost {RETRIES + 1} times ({type(error).__name__})"
+            return None if anew else failed(job.kind, cell, job.provenance, line)
+        for name, kept in files.items():
+            write_bytes(job.out / "weights" / Path(name).name, kept)
+        return decode(content)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Sent:
-    """A cell at a worker: how many workers it has lost, and how many of its epochs are told here and by this worker."""
+    """What a worker is told.
 
-    kind: str
-    cell: Cell
-    lost: int = 0
-    told: int = 0
-    epochs: int = 0
+    Attributes:
+        job: of one cell; its folder of results is the driver's.
+        folder: the name of the folder in which the node keeps what the cell keeps.
+        run: a name of a run with `--again`, which goes on with its own files alone.
+        stems: how the names of the files begin that the cell keeps.
+        expected: what the node must have installed.
+    """
 
-    def tell(self, more: int) -> int:
-        """Of so many further epochs, those that no lost worker has told of before."""
-        self.epochs += more
-        new = max(0, self.epochs - self.told)
-        self.told += new
-        return new
-
-    def anew(self) -> "_Sent":
-        return _Sent(self.kind, self.cell, self.lost + 1, self.told)
-
-    def failed(self, reason: str, provenance: dict[str, Any]) -> Done:
-        made = record.new(self.kind, self.cell, provenance | sources.sums(self.cell["variant"]))
-        return Done(made | {"reason": reason}, None, 0.0, 0)
+    job: Job
+    folder: str
+    run: str | None
+    stems: list[str]
+    expected: dict[str, str | None]
 
 
-def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generator[Message]:
+def _work(sent: _Sent, files: dict[str, bytes], copy: bytes | None) -> Generator[Message]:
     """On a worker: supervise one cell and yield what happens.
 
     What a cell keeps lies in a folder of the node's temporary files, so that the next worker on this node goes on with
-    it; `files` is what the driver has kept, `copy` the bytes of a user's file. A `run` with `--again` has a name, and
-    goes on with its own alone.
+    it; `files` is what the driver has kept, `copy` the bytes of a user's file.
     """
-    kind, cell, provenance, timeout_s, folder, run, stems, expected = json.loads(request)
+    job, (cell,) = sent.job, sent.job.cells
     here = origin.provenance()
+    expected = sent.expected | {"commit": None}  # one made meanwhile is no other code; the sums tell
     if line := _unlike(expected, _identity([cell["variant"]], here)):
-        yield json.dumps(["failed", f"{line}, unlike when the run began: run the same command again"]), None, {}
+        line += ", unlike when the run began: run the same command again"
+        yield encode(failed(job.kind, cell, job.provenance, line)), {}
         return
-    scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / folder
-    provenance |= {key: here[key] for key in ("platform", "cpu_count")}
-    begun = scratch / f"{record.record_id(kind, cell)}.again"  # by which run
+    scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / sent.folder
+    name = record.record_id(job.kind, cell)
+    begun = scratch / f"{name}.again"  # by which run
     copies: dict[str, Path] = {}
     try:
-        if run and not (begun.exists() and begun.read_text() == run):
-            for path in _kept(scratch, stems):
+        if sent.run and not (begun.exists() and begun.read_text() == sent.run):
+            for path in _kept(scratch, sent.stems):
                 path.unlink(missing_ok=True)
-            write_bytes(begun, run.encode())
-        for name, content in files.items():
-            if not (scratch / "weights" / name).exists():
-                write_bytes(scratch / "weights" / name, content)
+            write_bytes(begun, sent.run.encode())
+        for file, content in files.items():
+            if not (scratch / "weights" / file).exists():
+                write_bytes(scratch / "weights" / file, content)
         if copy is not None:
-            copies[cell["dataset"]] = scratch / f"{record.record_id(kind, cell)}.npz"
+            copies[cell["dataset"]] = scratch / f"{name}.npz"
             write_bytes(copies[cell["dataset"]], copy)
+        made = job.provenance | {key: here[key] for key in ("platform", "cpu_count")}
         last = -math.inf
-        for event in local.events(
-            kind, [cell], scratch, jobs=1, timeout_s=timeout_s, provenance=provenance, files=copies
-        ):
-            match event:
-                case Epochs(_, more):
-                    yield json.dumps(["epochs", more]), None, {}
-                case Measured():
-                    if time.monotonic() - last > TELL_S:
-                        last = time.monotonic()
-                        yield json.dumps(["measured", *event[1:]]), None, {}
-                case Note(_, line):
-                    yield json.dumps(["note", line]), None, {}
-                case Done(result, artefacts, seconds, untold):
-                    kept = _kept(scratch, stems)
-                    back = {path.name: path.read_bytes() for path in kept}
-                    yield json.dumps(["record", result, seconds, untold]), artefacts, back
-                    if result["status"] == "ok":
-                        for path in (*kept, begun):
-                            path.unlink(missing_ok=True)
+        for event in Local().events(replace(job, out=scratch, files=copies, provenance=made)):
+            if isinstance(event, Measured):
+                if time.monotonic() - last <= TELL_S:
+                    continue
+                last = time.monotonic()
+            kept = _kept(scratch, sent.stems) if isinstance(event, Done) else []
+            yield encode(event), {path.name: path.read_bytes() for path in kept}
+            if isinstance(event, Done) and event.record["status"] == "ok":
+                for path in (*kept, begun):
+                    path.unlink(missing_ok=True)
     except BenchError as error:
-        yield json.dumps(["failed", f"its worker failed: {error}"]), None, {}
+        yield encode(failed(job.kind, cell, job.provenance, f"its worker failed: {error}")), {}
     finally:
         for path in copies.values():
             path.unlink(missing_ok=True)
         for path in (scratch / "weights", scratch):
             with contextlib.suppress(OSError):  # something is in it
                 path.rmdir()
+
+
+def _scratch(out: Path) -> str:
+    """The name of the folder of a node for a folder of results of this machine."""
+    return hashlib.sha256(f"{platform.node()} {out.resolve()}".encode()).hexdigest()[:16]
 
 
 def _stems(kind: str, cell: Cell) -> list[str]:

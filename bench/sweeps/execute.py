@@ -1,19 +1,21 @@
 """A suite, end to end: check it, run what is missing, time each variant alone on its device, write its page."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from bench import data
+from bench import data, engines
 from bench import device as devices
 from bench.cells import weights
+from bench.cells.events import Done
 from bench.device import cores, default_jobs
 from bench.disk.lock import lock
-from bench.engines import local
+from bench.engines import Engine, Job
+from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
 from bench.pages import oracle, report
 from bench.pages.page import Report, reference_of
@@ -25,8 +27,7 @@ from bench.suites.suite import Suite
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 
-if TYPE_CHECKING:
-    from bench.engines.ray import Cluster
+HERE = Local()
 
 
 @dataclass(frozen=True)
@@ -54,157 +55,169 @@ def execute(
     suite: Suite,
     out: Path,
     *,
+    engine: Engine = HERE,
     device: str = "auto",
     jobs: int | None = None,
     quality: bool = True,
     again: bool = False,
     page: Callable[[Path], Report] | None = None,
-    cluster: "Cluster | None" = None,
 ) -> Outcome:
     """Run what is missing of a suite and write its report.
 
     Args:
         suite: a configured suite.
         out: results folder; finished cells in it are kept and not run again.
+        engine: what cells run on. Throughput is left out where it cannot be measured.
         device: `auto` or a device type. Cells run there; throughput is measured there and on the CPU.
         jobs: cells side by side; by default one a core on the CPU, and one at a time on an accelerator.
         quality: train and measure; False measures throughput alone.
         again: run what is finished as well.
         page: writes the report, instead of the usual one.
-        cluster: where cells run, instead of this machine; throughput is then not measured.
 
     Raises:
         UsageError, DataError, MachineError: before any cell is run.
         KeyboardInterrupt: what finished stays.
     """
-    device = cluster.resolve(device) if cluster else devices.resolve(device)
-    where = ["cpu"] if device == "cpu" else ["cpu", device]
-    trained = suite.cells(device) if quality else []
-    timed = suite.throughput_cells(where, threads=cores())
-    if cluster and timed:
+    device = engine.device(device)
+    timed = suite.throughput_cells(["cpu"] if device == "cpu" else ["cpu", device], threads=cores())
+    if timed and not engine.measures_speed:
         timed = []
-        print(
-            "vaebench: throughput is left out, for on a cluster no cell has a machine to itself; "
-            "`vaebench throughput` measures it here",
-            file=sys.stderr,
-        )
+        line = "throughput is left out, for on a cluster no cell has a machine to itself"
+        print(f"vaebench: {line}; `vaebench throughput` measures it here", file=sys.stderr)
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
     check_train_size(suite)
-    for each in {device, *(cell["device"] for cell in timed)} if not cluster else ():
+    for each in {device, *(cell["device"] for cell in timed)} if engine.measures_speed else ():
         if suite.compile:
             devices.require_compiler(each)
         if suite.precision == "bf16":
             devices.require_bf16(each)
-    page = page or partial(report.write, reference=reference_of(out, suite.name))
-    with lock(out):
-        side = jobs if cluster else jobs or default_jobs(device)
-        run_cells = partial(cluster.run_cells, again=again) if cluster else local.run_cells
-        return _run(suite, out, trained, timed, side=side, again=again, page=page, run_cells=run_cells)
-
-
-def _run(
-    suite: Suite,
-    out: Path,
-    trained: list[Cell],
-    timed: list[Cell],
-    *,
-    side: int | None,
-    again: bool,
-    page: Callable[[Path], Report],
-    run_cells: Callable[..., None],
-) -> Outcome:
-    found = unfinished(out, {"quality": trained, "throughput": timed}, again=again)
-    missing, untimed = found.cells["quality"], found.cells["throughput"]
-    skipped = len(trained) + len(timed) - len(missing) - len(untimed)
-    if missing or untimed:
-        for choice in suite.datasets:
-            data.fetch(choice.name)
-    if again:
-        for cell in missing:
-            kept = weights.path(out, cell)
-            kept.unlink(missing_ok=True)
-            checkpoint.path(kept).unlink(missing_ok=True)
-            for notes in (out / "weights").glob(f"{record.record_id('quality', cell)}_*.notes.json"):
-                notes.unlink()
-    progress = Progress(len(missing) + len(untimed), sum(cell["budget"]["epochs"] for cell in missing))
-    if skipped:
-        progress.say(
-            f"{skipped} of {len(trained) + len(timed)} cells are finished in {out} and not run again; --again does it"
-        )
-    for line in found.lines:
-        progress.say(line)
-    started = time.perf_counter()
-    pure: list[float | None] = []
-
-    def on_record(found: Record, seconds: float) -> None:
-        progress.record(found, seconds)
-        if found["kind"] == "quality":
-            pure.append(_pure_seconds(found))
-            if len(pure) == len(missing) and (line := _overhead(pure, time.perf_counter() - started, side)):
-                progress.say(line)
-
-    try:
-        for kind, cells, side_by_side in (
-            ("quality", missing, side),
-            ("throughput", untimed, 1),
-        ):
-            run_cells(
-                kind,
-                cells,
-                out,
-                jobs=side_by_side,
-                timeout_s=60 * suite.timeout_min,
-                provenance=provenance.provenance(),
-                on_epoch=progress.epochs,
-                on_measured=progress.measured,
-                on_note=progress.note,
-                on_record=on_record,
-            )
-    finally:
-        progress.close()
-    written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
-    identifiers = [record.record_id("quality", c) for c in trained] + [record.record_id("throughput", c) for c in timed]
-    records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
-    return Outcome(
-        out=out,
-        ran=len(missing) + len(untimed),
-        skipped=skipped,
-        records=records,
-        failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
-        report=written,
+    return _sweep(
+        engine,
+        {"quality": suite.cells(device) if quality else [], "throughput": timed},
+        out,
+        side=jobs or (default_jobs(device) if engine.measures_speed else None),
+        timeout_s=60 * suite.timeout_min,
+        again=again,
+        page=page or partial(report.write, reference=reference_of(out, suite.name)),
+        failures=_failures,
     )
 
 
-@dataclass(frozen=True)
-class Unfinished:
-    """What is to be run: cells by kind, and lines that say what is odd about those that were finished before."""
+def execute_oracle(
+    suite: OracleSuite,
+    out: Path,
+    *,
+    engine: Engine = HERE,
+    device: str = "auto",
+    jobs: int | None = None,
+    again: bool = False,
+) -> Outcome:
+    """Run what is missing of an oracle suite and write its page. Arguments and errors are those of `execute`, but for
+    `device`: `auto` is the CPU, for the models are tiny and the figures then repeat everywhere."""
+    device = "cpu" if device == "auto" else engine.device(device)
+    if device == "mps":
+        raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
+    return _sweep(
+        engine,
+        {ORACLE: suite.cells(device)},
+        out,
+        side=jobs or default_jobs(device),
+        timeout_s=60 * suite.timeout_min,
+        again=again,
+        page=oracle.write,
+        failures=oracle.failures,
+    )
 
-    cells: dict[str, list[Cell]]
-    lines: list[str]
+
+def _sweep(
+    engine: Engine,
+    wanted: dict[str, list[Cell]],
+    out: Path,
+    *,
+    side: int | None,
+    timeout_s: float,
+    again: bool,
+    page: Callable[[Path], Report],
+    failures: Callable[[Sequence[Record]], list[str]],
+) -> Outcome:
+    """Run those of the wanted cells, by kind, that are missing, and write the page of all."""
+    with lock(out):
+        missing, lines = unfinished(out, wanted, again=again)
+        total, ran = (sum(map(len, cells.values())) for cells in (wanted, missing))
+        for name in dict.fromkeys(cell["dataset"] for cells in missing.values() for cell in cells):
+            data.fetch(name)
+        if again:
+            _forget(out, missing.get("quality", []))
+        progress = Progress([cell for cells in missing.values() for cell in cells])
+        if ran < total:
+            things = "problems" if ORACLE in wanted else "cells"
+            line = f"{total - ran} of {total} {things} are finished in {out} and not run again; --again does it"
+            progress.say(line)
+        for line in lines:
+            progress.say(line)
+        try:
+            for kind, cells in missing.items():
+                at_once = 1 if kind == "throughput" else side
+                _work_off(engine, Job(kind, cells, out, provenance.provenance(), at_once, timeout_s, again), progress)
+        finally:
+            progress.close()
+        written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
+        identifiers = [record.record_id(kind, cell) for kind, cells in wanted.items() for cell in cells]
+        records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
+        return Outcome(out, ran, total - ran, records, failures(records), written)
 
 
-def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> Unfinished:
-    """The cells that have no result in a folder, or one of data that have since changed; all of them if `again`.
+def _work_off(engine: Engine, job: Job, progress: Progress) -> None:
+    """Run the cells of a job, and write and show what happens."""
+    started = time.perf_counter()
+    pure: list[float | None] = []
+    with contextlib.closing(engines.run(engine, job)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                store.write(job.out, event.record, event.artefacts)
+                pure.append(_pure_seconds(event.record))
+            progress.tell(event)
+    if line := _overhead(pure, time.perf_counter() - started, job.side_by_side):
+        progress.say(line)
+
+
+def _forget(out: Path, cells: list[Cell]) -> None:
+    """Remove what is kept of cells that are trained again."""
+    for cell in cells:
+        kept = weights.path(out, cell)
+        kept.unlink(missing_ok=True)
+        checkpoint.path(kept).unlink(missing_ok=True)
+        for notes in kept.parent.glob(f"{record.record_id('quality', cell)}_*.notes.json"):
+            notes.unlink()
+
+
+def _failures(records: Sequence[Record]) -> list[str]:
+    return [f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"]
+
+
+def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> tuple[dict[str, list[Cell]], list[str]]:
+    """The cells, by kind, that have no result in a folder, or one of data that have since changed; all if `again`. And
+    lines that say what is odd about those that were finished before.
 
     Results of other code are kept, and counted in a line; of a record that does not say which code made it, nothing is.
     What diverged is kept only if this very code made it: other code may do better, and no result is lost.
     """
     if again:
-        return Unfinished(dict(wanted), [])
+        return dict(wanted), []
     missing: dict[str, list[Cell]] = {kind: [] for kind in wanted}
     commits: list[str] = []
     changed: list[str] = []
     finished = diverged = 0
     checksum = cache(data.verify)
     for kind, cell in ((kind, cell) for kind, cells in wanted.items() for cell in cells):
-        found = store.finished(out, record.record_id(kind, cell))
-        if found is None:
+        old = store.finished(out, record.record_id(kind, cell))
+        if old is None:
             missing[kind].append(cell)
             continue
         finished += 1
-        made, code = found.get("provenance", {}), sources.sums(cell["variant"])["code_sha256"]
-        if found["status"] == "diverged" and made.get("code_sha256") != code:
+        made, code = old.get("provenance", {}), sources.sums(cell["variant"])["code_sha256"]
+        if old["status"] == "diverged" and made.get("code_sha256") != code:
             missing[kind].append(cell)
             diverged += 1
         elif data.is_user_file(cell["dataset"]) and made.get("data_sha256") != checksum(cell["dataset"]):
@@ -219,92 +232,23 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> U
     if diverged:
         lines.append(f"{diverged} of {finished} finished cells diverged under other code: run again")
     if commits:
-        which = ", ".join(sorted(set(commits)))
-        lines.append(
-            f"{len(commits)} of {finished} finished cells were made by other code (commit {which}): kept; "
-            "--again runs them anew"
-        )
-    return Unfinished(missing, lines)
+        which = f"commit {', '.join(sorted(set(commits)))}"
+        line = f"{len(commits)} of {finished} finished cells were made by other code ({which}): kept"
+        lines.append(f"{line}; --again runs them anew")
+    return missing, lines
 
 
-def _pure_seconds(found: Record) -> float | None:
+def _pure_seconds(made: Record) -> float | None:
     """What a run spent on training and measuring alone; None if that was not all done now."""
-    provenance = found["provenance"]
-    now = found["status"] == "ok" and provenance["trained"]["started"] == provenance["started"]
-    return sum(found["timing"].values()) if now else None
+    origin = made["provenance"]
+    now = made["status"] == "ok" and made["kind"] == "quality" and origin["trained"]["started"] == origin["started"]
+    return sum(made["timing"].values()) if now else None
 
 
 def _overhead(pure: list[float | None], wall: float, jobs: int | None) -> str | None:
     seconds = [each for each in pure if each is not None]
     # Of a few runs the last ones leave jobs idle, which is no overhead.
-    if jobs is None or len(seconds) < len(pure) or len(seconds) < 4 * jobs:
+    if jobs is None or not seconds or len(seconds) < max(len(pure), 4 * jobs):
         return None
     ratio = wall / (sum(seconds) / jobs)
     return f"{len(pure)} runs in {wall:.0f} s, {ratio:.2f} x their training and measuring over {jobs} side by side"
-
-
-def execute_oracle(
-    suite: OracleSuite, out: Path, *, device: str = "auto", jobs: int | None = None, again: bool = False
-) -> Outcome:
-    """Run what is missing of an oracle suite and write its page.
-
-    Args:
-        suite: the problems.
-        out: results folder; problems with a record in it are not run again.
-        device: a device type; `auto` is the CPU, for the models are tiny and the figures then repeat everywhere.
-        jobs: problems side by side; by default one a core on the CPU, and one at a time on an accelerator.
-        again: run what is finished as well.
-
-    Raises:
-        UsageError, MachineError: before anything is run.
-        KeyboardInterrupt: what finished stays.
-    """
-    device = "cpu" if device == "auto" else devices.resolve(device)
-    if device == "mps":
-        raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
-    cells = suite.cells(device)
-    with lock(out):
-        return _run_oracle(suite, out, cells, side=jobs or default_jobs(device), again=again)
-
-
-def _run_oracle(suite: OracleSuite, out: Path, cells: list[Cell], *, side: int, again: bool) -> Outcome:
-    found = unfinished(out, {ORACLE: cells}, again=again)
-    missing = found.cells[ORACLE]
-    if len(missing) < len(cells):
-        finished = f"{len(cells) - len(missing)} of {len(cells)} problems are finished in {out}"
-        _say(f"{finished} and not run again; --again does it")
-    for line in found.lines:
-        _say(line)
-    done = 0
-
-    def on_record(found: Record, seconds: float) -> None:
-        nonlocal done
-        done += 1
-        _say(f"[{done}/{len(missing)}] {oracle.name(found)}: {oracle.verdict(found)} ({seconds:.1f} s)")
-
-    def nothing(*_: Any) -> None: ...
-
-    local.run_cells(
-        ORACLE,
-        missing,
-        out,
-        jobs=side,
-        timeout_s=60 * suite.timeout_min,
-        provenance=provenance.provenance(),
-        on_epoch=nothing,
-        on_measured=nothing,
-        on_record=on_record,
-    )
-    records = [schema.read(out / "runs" / f"{record.record_id(ORACLE, cell)}.json") for cell in cells]
-    return Outcome(
-        out=out,
-        ran=len(missing),
-        skipped=len(cells) - len(missing),
-        records=records,
-        failed=oracle.failures(records),
-        report=oracle.write(out),
-    )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -2,11 +2,14 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
-from bench.records.record import Cell, Record
+from bench.cells.events import Done, Epochs, Event, Measured, Note
+from bench.pages import oracle
+from bench.records.record import ORACLE, Cell, Record, record_id
 from bench.text import printable
 
 # Seconds after which plain lines tell of work that goes on.
@@ -17,39 +20,42 @@ class Progress:
     """Counts epochs on a bar and says one line per finished cell.
 
     Args:
-        cells: number of cells to run.
-        epochs: epochs of all of them together.
+        cells: what is run; those that are trained have a budget.
     """
 
-    def __init__(self, cells: int, epochs: int) -> None:
-        self.cells = cells
-        self.done = 0
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.cells, self.done = len(cells), 0
+        self.epochs: dict[str, int] = {}  # done of each cell; one that is begun anew counts them again
         self.terminal = sys.stderr.isatty()
         self.spoke = time.monotonic()
-        self.bar: tqdm[Any] = tqdm(total=epochs, unit="epoch", disable=not self.terminal, dynamic_ncols=True)
+        total = sum(map(_epochs, cells))
+        self.bar: tqdm[Any] = tqdm(total=total, unit="epoch", disable=not self.terminal, dynamic_ncols=True)
 
-    def epochs(self, n: int) -> None:
-        """Note `n` further epochs."""
-        self.bar.update(n)
+    def tell(self, event: Event) -> None:
+        """Show what happens; how far a measurement is on plain lines only if nothing has been said for a while."""
+        match event:
+            case Epochs(cell, done):
+                self._count(cell, done)
+            case Measured(cell, what, done, total):
+                line = f"{_run(cell)}: {what} {done}/{total}"
+                if self.terminal:
+                    self.bar.set_postfix_str(line)
+                elif time.monotonic() - self.spoke > QUIET_S:
+                    self.say(line)
+            case Note(cell, line):
+                self.say(f"{_run(cell)}: {line}")
+            case Done(record, _, seconds):
+                self._count(record["cell"], _epochs(record["cell"]))
+                self.done += 1
+                count = f"[{self.done:{len(str(self.cells))}}/{self.cells}]"
+                self.say(f"{count} {_name(record)}: {_result(record)} ({seconds:.1f} s)")
 
-    def measured(self, cell: Cell, what: str, done: int, total: int) -> None:
-        """Note how far a measurement is; on plain lines only if nothing has been said for a while."""
-        line = f"{cell['dataset']} {cell['variant']} seed {cell['seed']}: {what} {done}/{total}"
-        if self.terminal:
-            self.bar.set_postfix_str(line)
-        elif time.monotonic() - self.spoke > QUIET_S:
-            self.say(line)
-
-    def note(self, cell: Cell, line: str) -> None:
-        """Say what a cell has to say."""
-        run = f"seed {cell['seed']}" if "seed" in cell else "throughput"
-        self.say(f"{cell['dataset']} {cell['variant']} {run}: {line}")
-
-    def record(self, record: Record, seconds: float) -> None:
-        """Say what a cell gave."""
-        self.done += 1
-        width = len(str(self.cells))
-        self.say(f"[{self.done:{width}}/{self.cells}] {_name(record)}: {_result(record)} ({seconds:.1f} s)")
+    def _count(self, cell: Cell, done: int) -> None:
+        key = record_id("quality", cell)
+        before = self.epochs.get(key, 0)
+        if done > before:
+            self.epochs[key] = done
+            self.bar.update(done - before)
 
     def say(self, line: str) -> None:
         """A line above the bar."""
@@ -62,14 +68,28 @@ class Progress:
         self.bar.close()
 
 
+def _epochs(cell: Cell) -> int:
+    epochs: int = cell.get("budget", {}).get("epochs", 0)
+    return epochs
+
+
+def _run(cell: Cell) -> str:
+    run = f"seed {cell['seed']}" if "seed" in cell else "throughput"
+    return f"{cell['dataset']} {cell['variant']} {run}"
+
+
 def _name(record: Record) -> str:
     cell = record["cell"]
+    if record["kind"] == ORACLE:
+        return oracle.name(record)
     overrides = "".join(f" {key}={value}" for key, value in cell["overrides"].items())
     run = f"seed {cell['seed']}" if record["kind"] == "quality" else f"throughput on {cell['device']}"
     return f"{cell['dataset']} {cell['variant']}{overrides} {run}"
 
 
 def _result(record: Record) -> str:
+    if record["kind"] == ORACLE:
+        return oracle.verdict(record)
     if record["status"] != "ok":
         return f"{record['status'].upper()}, {record['reason']}"
     metrics = record["metrics"]

@@ -10,7 +10,7 @@ import pytest
 from bench import data
 from bench.cells.run import run_cell
 from bench.records import record
-from tests.helpers import cell, throughput_cell
+from tests.helpers import cell, telling, throughput_cell
 
 PROVENANCE = {"commit": None, "versions": {}}
 SMALL = {"latent": 2, "hidden": [8]}
@@ -28,7 +28,7 @@ def run(kind: str = "quality", **config: Any) -> tuple[dict[str, Any], bytes | N
 def test_a_cell_gives_a_complete_record(variant: str) -> None:
     epochs: list[int] = []
     made = cell(variant, overrides=SMALL, budget={"epochs": 2})
-    result, artefacts = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append)
+    result, artefacts = run_cell("quality", made, PROVENANCE, tell=telling(epochs=epochs.append))
     assert (result["status"], result["reason"]) == ("ok", None)
     assert result["schema"] == record.SCHEMA
     assert result["protocol"] == record.PROTOCOL

@@ -19,7 +19,7 @@ from bench.records import provenance, sources, store
 from bench.resume import sealed
 from bench.suites import suite
 from bench.sweeps import execute
-from tests.helpers import BUDGET, MEASURE, cell, simulated
+from tests.helpers import BUDGET, MEASURE, cell, simulated, telling
 from variants import DataSpec, registry
 from variants.core import VAE
 
@@ -206,7 +206,7 @@ def test_kept_training_gives_the_same_bytes_and_is_not_repeated(
 
     monkeypatch.setattr(prepare, "train", never)
     epochs: list[int] = []
-    again, same_pictures = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append, out=tmp_path)
+    again, same_pictures = run_cell("quality", made, PROVENANCE, tell=telling(epochs=epochs.append), out=tmp_path)
     assert figures(alone) == figures(first) == figures(again)
     assert pictures == same_pictures
     assert again["timing"]["train_s"] == first["timing"]["train_s"]
@@ -251,7 +251,7 @@ def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) ->
         if epochs_run:
             np.savez(file, train=generator.random((120, 3, 2), dtype=np.float32))
         made = cell("linear", dataset=str(file), binarise="none", overrides={"latent": 2}, budget={"train_size": None})
-        result, _ = run_cell("quality", made, PROVENANCE, on_epoch=epochs.append, out=out)
+        result, _ = run_cell("quality", made, PROVENANCE, tell=telling(epochs=epochs.append), out=out)
         assert (result["status"], epochs) == ("ok", epochs_run), result["reason"]
         assert result["provenance"]["trained"]["data_sha256"] == result["provenance"]["data_sha256"]
         # Nor does training begin from them.
@@ -284,11 +284,11 @@ def test_what_other_code_or_libraries_have_left_is_not_used_and_that_is_told(
     monkeypatch.setattr(sources, "check", lambda *_: None)  # the sums are made up
     made = simulated("vanilla", overrides={"latent": 2, "hidden": [8]})
     with pytest.raises(KeyboardInterrupt):
-        run_cell("quality", made, ORIGIN, on_measured=stop, out=tmp_path)
+        run_cell("quality", made, ORIGIN, tell=telling(measured=stop), out=tmp_path)
     notes: list[str] = []
     trained: list[int] = []
     known = ORIGIN | changes
-    result, _ = run_cell("quality", made, known, on_epoch=trained.append, on_note=notes.append, out=tmp_path)
+    result, _ = run_cell("quality", made, known, tell=telling(epochs=trained.append, note=notes.append), out=tmp_path)
     assert (notes, trained) == (told, epochs)
     assert result["provenance"]["trained"]["training_sha256"] == known["training_sha256"]
     assert figures(result) == figures(run_cell("quality", made, known)[0])
@@ -303,7 +303,7 @@ def test_damaged_weights_are_trained_again_to_the_same_bytes(tmp_path: Path, mon
     content = kept.read_bytes()
     kept.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
     notes: list[str] = []
-    again, _ = run_cell("quality", made, ORIGIN, on_note=notes.append, out=tmp_path)
+    again, _ = run_cell("quality", made, ORIGIN, tell=telling(note=notes.append), out=tmp_path)
     assert notes == ["training starts anew, for the file of its kept weights is damaged"]
     assert figures(again) == figures(first)
     assert all(torch.equal(tensor, load(content)[name]) for name, tensor in load(kept.read_bytes()).items())

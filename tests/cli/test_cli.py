@@ -15,6 +15,7 @@ import pytest
 
 from bench import device
 from bench.cli import runs
+from bench.cli.app import Changes
 from bench.records import store
 from tests.helpers import ROOT, call, finish, forget_plugins, install, install_misbehaving, start, wait_for
 from variants.registry import ZOO
@@ -322,10 +323,10 @@ def test_a_variant_that_a_suite_has_twice_is_chosen_with_both_settings(
     sets = '["digits", {name = "digits", binarise = "none"}, "mnist"]'
     text = re.sub(r"variants = .*", f"variants = {twice}", SUITE)
     Path("twice.toml").write_text(re.sub(r"datasets = .*", f"datasets = {sets}", text), encoding="utf-8")
-    chosen = runs._suite("twice.toml", ["vanilla"], ["digits"], None, [])
+    chosen = runs._suite("twice.toml", ["vanilla"], Changes(datasets=("digits",)))
     assert [variant.overrides for variant in chosen.variants] == [{"latent": 2}, {"latent": 3}]
     assert [choice.binarise for choice in chosen.datasets] == ["dynamic", "none"]
-    other = runs._suite("twice.toml", ["linear", "beta"], ["linear_gaussian"], 2, [])
+    other = runs._suite("twice.toml", ["linear", "beta"], Changes(datasets=("linear_gaussian",)), 2)
     assert [variant.name for variant in other.variants] == ["linear", "beta"]
     assert [choice.name for choice in other.datasets] == ["linear_gaussian"]
     assert len(other.cells("cpu")) == 4

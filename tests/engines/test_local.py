@@ -13,37 +13,29 @@ from typing import Any
 
 import pytest
 
+from bench.cells.events import Done, Epochs, Event
 from bench.cells.run import run_cell
-from bench.engines import local
+from bench.engines.local import Local
 from bench.errors import MachineError
 from bench.records import store
-from tests.helpers import ROOT, finish, processes, simulated, start, sums_now, wait_for
+from tests.helpers import ROOT, finish, processes, simulated, start, sums_now, wait_for, work_off
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
 
 
-def run_cells(cells: list[Any], out: Path, kind: str = "quality", **changes: Any) -> tuple[list[Any], int]:
-    """Records in the order in which they came, and the epochs that were told."""
-    told: list[Any] = []
-    epochs: list[int] = []
-    how: dict[str, Any] = {
-        "jobs": 2,
-        "timeout_s": 600,
-        "provenance": {"commit": "abc"},
-        "on_epoch": epochs.append,
-        "on_measured": lambda *_: None,
-        "on_record": lambda made, _: told.append(made),
-    }
-    local.run_cells(kind, cells, out, **how | changes)
+def run_cells(cells: list[Any], out: Path, **how: Any) -> list[Any]:
+    """Records in the order in which they came."""
+    made = work_off(Local(), cells, out, **how)
     assert multiprocessing.active_children() == []
-    return told, sum(epochs)
+    return made
 
 
 def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path) -> None:
     names = ["good", "dies", "raises_at_build", "killed", "dies_without_a_code", "loads_in_workers", "nan_in_training"]
     cells = [simulated(name, budget={"epochs": 2}) for name in [*names, "good"]]
     cells[-1]["seed"] = 1
-    told, epochs = run_cells(cells, tmp_path)
+    events: list[Event] = []
+    told = run_cells(cells, tmp_path, on_event=events.append)
     found = {(made["cell"]["variant"], made["cell"]["seed"]): made for made in told}
     broke = found["nan_in_training", 0]
     reason, broke["reason"] = broke["reason"], broke["reason"].partition(":")[0]
@@ -58,7 +50,8 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
         ("good", 1): ("ok", None),
     }
     broke["reason"] = reason
-    assert epochs == 2 * 5  # of the three cells that died nobody knows
+    # The first epoch of what diverged is not done, and the cells that died had none.
+    assert [event.done for event in events if isinstance(event, Epochs)].count(2) == 3
     written, warnings = store.read_all(tmp_path)
     assert warnings == []
     for made in (*written, *told):
@@ -74,23 +67,24 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
 
 
 def test_throughput_cells(tmp_path: Path) -> None:
-    told, _ = run_cells([simulated("good", kind="throughput")], tmp_path, kind="throughput", jobs=1)
+    told = run_cells([simulated("good", kind="throughput")], tmp_path, kind="throughput", side_by_side=None)
     assert [made["status"] for made in told] == ["ok"]
     assert told[0]["metrics"]["train_samples_per_s"]["median"] > 0
 
 
 def test_a_cell_that_hangs_is_ended(tmp_path: Path) -> None:
-    told, _ = run_cells([simulated("hangs")], tmp_path, timeout_s=0.6)
+    told = run_cells([simulated("hangs")], tmp_path, timeout_s=0.6)
     assert [(made["status"], made["reason"]) for made in told] == [("timeout", "not finished after 0.01 minutes")]
     assert json.loads(next((tmp_path / "runs").glob("*.json")).read_text()) == told[0]
 
 
 def test_an_interrupt_ends_what_runs_and_keeps_what_finished(tmp_path: Path) -> None:
-    def interrupt(_record: Any, _seconds: float) -> None:
-        raise KeyboardInterrupt
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Done):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_cells([simulated("good"), simulated("hangs"), simulated("vanilla")], tmp_path, on_record=interrupt)
+        run_cells([simulated("good"), simulated("hangs"), simulated("vanilla")], tmp_path, on_event=interrupt)
     assert multiprocessing.active_children() == []
     assert [made["cell"]["variant"] for made in store.read_all(tmp_path)[0]] == ["good"]
 
@@ -106,7 +100,9 @@ def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
 EDITS = """
 import json, sys
 from pathlib import Path
-from bench.engines import local
+from bench.cells.events import Done
+from bench.engines import Job
+from bench.engines.local import Local
 from bench.records import sources
 from bench.settings import Budget, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
@@ -123,16 +119,13 @@ data = DataChoice("linear_gaussian", "none", {"n": 200})
 budget, measure = Budget(1, 100, train_size=100), Measure(2, 0)
 cells = Suite("s", "", variants, (data,), 1, budget=budget, measure=measure).cells("cpu")
 told = []
-
-def on_record(made, seconds):
-    told or edit(after)
-    told.append(made)
-
 for cell in cells:
     sources.sums(cell["variant"])
 edit(before)
-local.run_cells("quality", cells, Path("out"), jobs=1, timeout_s=600, provenance={}, on_epoch=print,
-                    on_measured=print, on_record=on_record)
+for event in Local().events(Job("quality", cells, Path("out"), {})):
+    if isinstance(event, Done):
+        told or edit(after)
+        told.append(event.record)
 print(json.dumps([[made["cell"]["variant"], made["reason"], made["provenance"]["code_sha256"]] for made in told]))
 """
 CHANGED = "its sources changed while the run went on: run the same command again"
@@ -203,14 +196,14 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
 def test_a_cell_that_is_killed_from_outside_leaves_its_neighbours_alone(tmp_path: Path) -> None:
     killed: list[int] = []
 
-    def kill_the_other(_: int) -> None:
-        for process in multiprocessing.active_children():
-            if process.pid == min(p.pid or 0 for p in multiprocessing.active_children()) and not killed:
-                killed.append(process.pid or 0)
-                process.kill()
+    def kill_the_other(event: Event) -> None:
+        if isinstance(event, Epochs) and not killed:
+            first = min(multiprocessing.active_children(), key=lambda process: process.pid or 0)
+            killed.append(first.pid or 0)
+            first.kill()
 
     cells = [simulated("hangs_in_training"), simulated("good"), simulated("good", seed=1)]
-    told, _ = run_cells(cells, tmp_path, on_epoch=kill_the_other)
+    told = run_cells(cells, tmp_path, on_event=kill_the_other)
     found = {(made["cell"]["variant"], made["cell"]["seed"]): made["status"] for made in told}
     assert found == {("hangs_in_training", 0): "error", ("good", 0): "ok", ("good", 1): "ok"}
     assert killed

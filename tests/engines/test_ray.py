@@ -14,16 +14,28 @@ from typing import Any
 
 import pytest
 
+from bench.cells.events import Done, Event, Note
 from bench.disk.files import write_bytes
-from bench.engines import local
-from bench.engines.events import Done
-from bench.engines.ray import Cluster, _stems, _unlike, connect, sources
+from bench.engines import Job
+from bench.engines.local import Local
+from bench.engines.ray import Ray, _scratch, _stems, _unlike, connect, sources
 from bench.errors import MachineError, UsageError
 from bench.pages import page, report
 from bench.records import provenance, record, store
 from bench.suites import suite
 from bench.sweeps import configure, execute
-from tests.helpers import BUDGET, MEASURE, SIMULATED, call, forget_plugins, install, is_alive, simulated, wait_for
+from tests.helpers import (
+    BUDGET,
+    MEASURE,
+    SIMULATED,
+    call,
+    forget_plugins,
+    install,
+    is_alive,
+    simulated,
+    wait_for,
+    work_off,
+)
 
 ray = pytest.importorskip("ray")
 # Ray leaves sockets and files to the garbage collector.
@@ -100,24 +112,26 @@ def nodes(notes: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def cluster(nodes: Any) -> Iterator[Cluster]:
+def cluster(nodes: Any) -> Iterator[Ray]:
     with connect(nodes.address) as connected:
         yield connected
 
 
-def run_cells(cluster: Cluster, cells: list[Any], out: Path, **changes: Any) -> dict[tuple[str, int], Any]:
+def run_cells(cluster: Ray, cells: list[Any], out: Path, **how: Any) -> dict[tuple[str, int], Any]:
     """Records by variant and seed."""
-    found: dict[tuple[str, int], Any] = {}
-    epochs: list[int] = []
+    how = {"side_by_side": None, "timeout_s": 300, "provenance": provenance.provenance()} | how
+    records = work_off(cluster, cells, out, **how)
+    return {(made["cell"]["variant"], made["cell"]["seed"]): made for made in records}
 
-    def on_record(made: Any, _: float) -> None:
-        found[made["cell"]["variant"], made["cell"]["seed"]] = made
 
-    how: dict[str, Any] = {"jobs": None, "timeout_s": 300, "provenance": provenance.provenance()}
-    how |= {"on_epoch": epochs.append, "on_measured": lambda *_: None, "on_record": on_record}
-    cluster.run_cells("quality", cells, out, **how | changes)
-    assert sum(epochs) == sum(made["cell"]["budget"]["epochs"] for made in found.values() if made["status"] == "ok")
-    return found
+def noting(lines: list[str]) -> Callable[[Event], None]:
+    """Keeps what cells have to say."""
+
+    def note(event: Event) -> None:
+        if isinstance(event, Note):
+            lines.append(event.line)
+
+    return note
 
 
 def read(notes: Path) -> list[dict[str, Any]]:
@@ -125,7 +139,7 @@ def read(notes: Path) -> list[dict[str, Any]]:
 
 
 def test_both_engines_give_the_same_numbers(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(report, "write", lambda out, reference: page.Report(out, (), (), "a table"))  # noqa: ARG005
     table = {"variants": ["full_covariance", "noted"], "datasets": [SIMULATED], "seeds": 1}
@@ -135,7 +149,7 @@ def test_both_engines_give_the_same_numbers(
     (kept,) = (tmp_path / "here" / "weights").glob("*_noted_*")
     write_bytes(tmp_path / "there" / "weights" / kept.name, kept.read_bytes())
     capsys.readouterr()
-    there = execute.execute(made, tmp_path / "there", device="cpu", cluster=cluster)
+    there = execute.execute(made, tmp_path / "there", device="cpu", engine=cluster)
     assert (
         "vaebench: throughput is left out, for on a cluster no cell has a machine to itself" in capsys.readouterr().err
     )
@@ -150,11 +164,11 @@ def test_both_engines_give_the_same_numbers(
     assert {path.relative_to(tmp_path / "there") for path in (tmp_path / "there").rglob("*")} == files
     for path in (tmp_path / "here" / "runs").glob("*.npz"):
         assert path.read_bytes() == (tmp_path / "there" / "runs" / path.name).read_bytes()
-    again = execute.execute(made, tmp_path / "there", device="cpu", cluster=cluster)
+    again = execute.execute(made, tmp_path / "there", device="cpu", engine=cluster)
     assert (again.ran, again.skipped) == (0, 2)
 
 
-def test_a_cell_that_ends_itself_or_hangs_is_no_lost_worker(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+def test_a_cell_that_ends_itself_or_hangs_is_no_lost_worker(cluster: Ray, tmp_path: Path, notes: Path) -> None:
     cells = [simulated("leaves"), simulated("noted", overrides={"seconds": 600.0})]
     found = run_cells(cluster, cells, tmp_path, timeout_s=6)
     assert {key: (made["status"], made["reason"]) for key, made in found.items()} == {
@@ -164,11 +178,11 @@ def test_a_cell_that_ends_itself_or_hangs_is_no_lost_worker(cluster: Cluster, tm
     assert len(read(notes)) == 2  # neither was begun twice
 
 
-def test_cells_share_a_gpu_by_the_fraction_that_they_ask_for(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+def test_cells_share_a_gpu_by_the_fraction_that_they_ask_for(cluster: Ray, tmp_path: Path, notes: Path) -> None:
     """The GPU is pretended, and the cells compute on the CPU; what is placed where, and beside what, is real."""
     # They wait for each other, and a third would have to wait for one of them.
     cells = [simulated("noted", seed=seed, overrides={"beside": 2, "seconds": 1.0}) for seed in range(2)]
-    halves = Cluster(cluster.ray, gpus=0.5)
+    halves = Ray(cluster.ray, gpus=0.5)
     assert [halves._fits(cells[0], node) for _, node in halves._nodes() if node.get("GPU")] == [2]
     found = run_cells(halves, cells, tmp_path)
     assert [made["status"] for made in found.values()] == ["ok"] * 2
@@ -177,7 +191,7 @@ def test_cells_share_a_gpu_by_the_fraction_that_they_ask_for(cluster: Cluster, t
     assert max(note["began"] for note in seen) < min(note["ended"] for note in seen)
 
 
-def test_what_no_node_has_is_refused_at_once(cluster: Cluster, tmp_path: Path) -> None:
+def test_what_no_node_has_is_refused_at_once(cluster: Ray, tmp_path: Path) -> None:
     before = time.monotonic()
     for cell, gpus, words in (
         (
@@ -188,13 +202,13 @@ def test_what_no_node_has_is_refused_at_once(cluster: Cluster, tmp_path: Path) -
         (simulated("noted"), 2, "which needs 1 CPU and 2 GPU"),
     ):
         with pytest.raises(MachineError, match=f"no node of the cluster can run a cell, {words}"):
-            run_cells(Cluster(cluster.ray, gpus=gpus), [cell], tmp_path)
+            run_cells(Ray(cluster.ray, gpus=gpus), [cell], tmp_path)
     assert time.monotonic() - before < 5
-    assert cluster.resolve("auto") == "cuda"
-    assert cluster.resolve("cpu") == "cpu"
+    assert cluster.device("auto") == "cuda"
+    assert cluster.device("cpu") == "cpu"
 
 
-def test_a_node_with_other_code_is_refused(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_with_other_code_is_refused(cluster: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = sources.sums("noted")
     monkeypatch.setattr(sources, "sums", lambda _: ours | {"code_sha256": "f" * 64})
     with pytest.raises(
@@ -271,14 +285,13 @@ def supervised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervised:
     """Cells that do no more than what is given; their nodes have one temporary folder."""
 
     def do(act: Callable[[Any, Path], None]) -> None:
-        def events(kind: str, cells: list[Any], out: Path, *, provenance: Any, **_: Any) -> Iterator[Any]:
-            (cell,) = cells
-            act(cell, out)
-            made = record.new(kind, cell, provenance | {"trained": {"started": None}})
-            done = made | {"status": "ok", "metrics": {"elbo_nats": None, "mse_per_pixel": 0.0}}
-            yield Done(done, None, 0.0, cell["budget"]["epochs"])
+        def events(_: Local, job: Job) -> Iterator[Event]:
+            (cell,) = job.cells
+            act(cell, job.out)
+            made = record.new(job.kind, cell, job.provenance | {"trained": {"started": None}})
+            yield Done(made | {"status": "ok", "metrics": {"elbo_nats": None, "mse_per_pixel": 0.0}})
 
-        monkeypatch.setattr(local, "events", events)
+        monkeypatch.setattr(Local, "events", events)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     return do
@@ -304,12 +317,11 @@ def test_the_other_cells_do_not_wait_for_one_whose_only_node_is_lost(
     supervised(act)
     # There is room for four of them at first, and for one once the node with three CPUs is lost.
     cells = [simulated("noted", seed=seed, threads=1 if seed else 3) for seed in range(7)]
-    lines = {"on_note": lambda _, line: told.append(line)}
     if joins:
-        run_cells(Cluster(stub), cells, tmp_path, **lines)
+        run_cells(Ray(stub), cells, tmp_path, on_event=noting(told))
     else:
         with pytest.raises(MachineError, match=r"which needs 3 CPU \(the most that a node has: 1 CPU, 0 GPU\)"):
-            run_cells(Cluster(stub), cells, tmp_path, **lines)
+            run_cells(Ray(stub), cells, tmp_path, on_event=noting(told))
     found = {made["cell"]["seed"]: made["status"] for made in store.read_all(tmp_path)[0]}
     assert found == dict.fromkeys(range(0 if joins else 1, 7), "ok")
     assert told == ["its worker was lost, and it is begun anew"] * begun
@@ -331,7 +343,7 @@ def test_a_cell_whose_worker_is_lost_is_begun_anew_three_times_at_the_most(
 
     supervised(act)
     cells = [simulated("noted", seed=seed) for seed in range(2)]
-    found = run_cells(Cluster(Stub(1)), cells, tmp_path, on_note=lambda _, line: told.append(line))
+    found = run_cells(Ray(Stub(1)), cells, tmp_path, on_event=noting(told))
     assert [(found["noted", seed]["status"], found["noted", seed]["reason"]) for seed in range(2)] == [
         end,
         ("ok", None),
@@ -361,7 +373,7 @@ def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
     monkeypatch.setattr(provenance, "provenance", lambda: dict(here))
     supervised(act)
     cells = [simulated("noted"), simulated("noted", seed=1), simulated("vanilla", seed=2)]
-    found = run_cells(Cluster(Stub(3)), cells, tmp_path)
+    found = run_cells(Ray(Stub(3)), cells, tmp_path)
     failed = {seed: made["reason"] for (_, seed), made in found.items() if made["status"] == "error"}
     assert len(found) == 3
     assert [*failed] == {"a commit": [], "a library": [1, 2], "code": [1]}[what]
@@ -390,7 +402,7 @@ def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
             raise ray.exceptions.WorkerCrashedError
 
     def run(out: Path, *, again: bool) -> None:
-        execute.execute(made, out, device="cpu", cluster=Cluster(Stub(1)), again=again)
+        execute.execute(made, out, device="cpu", engine=Ray(Stub(1)), again=again)
 
     supervised(act)
     for _ in range(2):
@@ -410,17 +422,8 @@ def test_again_takes_nothing_that_nodes_keep_of_earlier_runs(
     assert [*home.iterdir()] == [scratch]
 
 
-def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_file_that_no_other_node_has(cluster: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
-
-    folders: list[Path] = []
-    send = Cluster._send
-
-    def note(self: Cluster, sent: Any, out: Path, scratch: str, *rest: Any) -> Any:
-        folders.append(Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / scratch)
-        return send(self, sent, out, scratch, *rest)
-
-    monkeypatch.setattr(Cluster, "_send", note)
 
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path / "home")  # where no worker is
@@ -428,25 +431,14 @@ def test_a_users_file_that_no_other_node_has(cluster: Cluster, tmp_path: Path, m
     cell = simulated("noted", dataset="mine.npz", data_options={}, budget={"train_size": None})
     (there,) = run_cells(cluster, [cell], tmp_path / "there").values()
     assert (there["status"], there["reason"]) == ("ok", None)
-    (scratch,) = folders
+    scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / _scratch(tmp_path / "there")
     wait_for(lambda: not scratch.exists(), 20)  # neither a copy of the file nor the weights stay there
-    here: list[Any] = []
-    local.run_cells(
-        "quality",
-        [cell],
-        tmp_path / "here",
-        jobs=1,
-        timeout_s=300,
-        provenance=provenance.provenance(),
-        on_epoch=lambda _: None,
-        on_measured=lambda *_: None,
-        on_record=lambda made, _: here.append(made),
-    )
-    assert here[0]["metrics"] == there["metrics"]
-    assert here[0]["provenance"]["data_sha256"] == there["provenance"]["data_sha256"]
+    (here,) = work_off(Local(), [cell], tmp_path / "here", provenance=provenance.provenance())
+    assert here["metrics"] == there["metrics"]
+    assert here["provenance"]["data_sha256"] == there["provenance"]["data_sha256"]
 
 
-def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Ray, tmp_path: Path, notes: Path) -> None:
     """Its cells are begun anew elsewhere, finished ones stay, and every cell has one record; but for one that no other
     node can run, which ends the sweep once the others are through."""
     doomed = nodes.add_node(num_cpus=3, num_gpus=1, env_vars={"NODE": "doomed"})
@@ -464,7 +456,7 @@ def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Cluster, tm
     cells = [simulated("noted", seed=seed, overrides={"seconds": 2.0}) for seed in range(2)]
     cells.append(simulated("noted", seed=2, threads=3))
     with pytest.raises(MachineError, match="no node of the cluster can run a cell, which needs 3 CPU and 1 GPU"):
-        run_cells(Cluster(cluster.ray, gpus=1), cells, tmp_path, on_note=lambda _, line: told.append(line))
+        run_cells(Ray(cluster.ray, gpus=1), cells, tmp_path, on_event=noting(told))
     killer.join()
     assert told == ["its worker was lost, and it is begun anew"]
     seen = read(notes)
@@ -475,20 +467,21 @@ def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Cluster, tm
     assert [(made["cell"]["seed"], made["status"]) for made in store.read_all(tmp_path)[0]] == [(0, "ok"), (1, "ok")]
 
 
-def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Cluster, tmp_path: Path, notes: Path) -> None:
+def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Ray, tmp_path: Path, notes: Path) -> None:
     before = {path.name for path in notes.iterdir()}
     # The first ends once the second is at work.
     cells = [simulated("noted", overrides={"beside": 2}), simulated("noted", seed=1, overrides={"seconds": 600.0})]
 
-    def on_record(made: Any, _: float) -> None:
-        assert made["status"] == "ok"
-        os.kill(os.getpid(), signal.SIGINT)
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Done):
+            assert event.record["status"] == "ok"
+            os.kill(os.getpid(), signal.SIGINT)
 
     # What is started in the background of a shell script ignores it.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_cells(cluster, cells, tmp_path, on_record=on_record)
+            run_cells(cluster, cells, tmp_path, on_event=interrupt)
     finally:
         signal.signal(signal.SIGINT, handler)
     assert [made["cell"]["seed"] for made in store.read_all(tmp_path)[0]] == [0]
@@ -501,9 +494,8 @@ def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Cluster, tmp_
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ("--address 127.0.0.1:1", 2, "--address goes with --engine ray"),
-        ("--gpus 0.5", 2, "--gpus goes with --engine ray"),
-        ("--engine spark", 2, "spark"),
+        ("--address 127.0.0.1:1", 2, "engine local has no option 'address'"),
+        ("--engine-option gpus=1.5 --engine ray", 2, "--gpus must be a fraction of 1 or a whole number, got 1.5"),
         ("--engine ray --gpus 1.5", 2, "--gpus must be a fraction of 1 or a whole number, got 1.5"),
         ("--engine ray --address ray://host:1", 2, "run on a node of the cluster"),
     ],

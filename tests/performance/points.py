@@ -20,10 +20,12 @@ from PIL import Image
 import bench.pages.figures  # noqa: F401 - see above
 from bench import data, seeds
 from bench.cells.clock import peak_memory_mb
+from bench.cells.events import Done
 from bench.data.batches import Data
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS
-from bench.engines import local
+from bench.engines import Job
+from bench.engines.local import Local
 from bench.judge.bounds import parameter_count
 from bench.judge.evidence import importance_weights
 from bench.pages import report
@@ -208,30 +210,18 @@ def _supervisor(size: int) -> Point:
         throughput=Clock(blocks=0),
     )
     first, *others = suite.cells("cpu")
-    work: list[float] = []
-
-    def note(finished: record.Record, _: float) -> None:
-        if finished["status"] != "ok":
-            raise RuntimeError(f"a cell of the supervisor's point failed: {finished['reason']}")
-        work.append(sum(finished["timing"].values()))
-
     with tempfile.TemporaryDirectory() as name:
 
         def run(cells: list[record.Cell]) -> float:
-            work.clear()
-            start = time.perf_counter()
-            local.run_cells(
-                "quality",
-                cells,
-                Path(name),
-                jobs=1,
-                timeout_s=600,
-                provenance={},
-                on_epoch=lambda _: None,
-                on_measured=lambda *_: None,
-                on_record=note,
-            )
-            return time.perf_counter() - start - sum(work)
+            """Seconds beside those of training and measuring."""
+            start, work = time.perf_counter(), 0.0
+            for event in Local().events(Job("quality", cells, Path(name), {})):
+                if isinstance(event, Done):
+                    if event.record["status"] != "ok":
+                        raise RuntimeError(f"a cell of the supervisor's point failed: {event.record['reason']}")
+                    store.write(Path(name), event.record, event.artefacts)
+                    work += sum(event.record["timing"].values())
+            return time.perf_counter() - start - work
 
         run([first])
         return {"seconds": run(others)}

@@ -56,7 +56,7 @@ def _planned(out: Path, chosen: Suite) -> None:
     """What a run does before its first cell: list the cells, name them, read what is finished."""
     from bench.sweeps.execute import unfinished
 
-    if unfinished(out, {"quality": chosen.cells("cpu")}, again=False).cells["quality"]:
+    if unfinished(out, {"quality": chosen.cells("cpu")}, again=False)[0]["quality"]:
         raise RuntimeError("the made-up records are not those of the suite's cells")
 
 

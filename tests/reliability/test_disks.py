@@ -10,12 +10,12 @@ import pytest
 
 import bench.data as data
 from bench.data import files
-from bench.engines import local
+from bench.engines.local import Local
 from bench.errors import MachineError
 from bench.records import record, store
 from tests import fake_records as fake
 from tests.data.test_files import put, redirect
-from tests.helpers import forget_plugins, install, simulated
+from tests.helpers import forget_plugins, install, simulated, work_off
 from tests.reliability.faults import PROGRAM, SUITE, ended, mounting, program
 from tests.reliability.test_downloads import CONTENTS, mirror, whole
 
@@ -162,19 +162,8 @@ def memory_of_a_cell(tmp_path: Path) -> Iterator[None]:
 
 
 def run_cells(names: list[str], out: Path) -> dict[str, tuple[str, str | None]]:
-    told: dict[str, tuple[str, str | None]] = {}
-    local.run_cells(
-        "quality",
-        [simulated(name) for name in names],
-        out,
-        jobs=1,
-        timeout_s=600,
-        provenance={"commit": None},
-        on_epoch=lambda _: None,
-        on_measured=lambda *_: None,
-        on_record=lambda made, _: told.update({made["cell"]["variant"]: (made["status"], made["reason"])}),
-    )
-    return told
+    records = work_off(Local(), [simulated(name) for name in names], out, side_by_side=1)
+    return {made["cell"]["variant"]: (made["status"], made["reason"]) for made in records}
 
 
 @pytest.mark.usefixtures("hungry")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench.cells.run import run_cell
-from bench.engines import local
 from bench.engines import plugins as asking
+from bench.engines.local import Local
 from bench.records import store
-from tests.helpers import call, forget_plugins, install, simulated
+from tests.helpers import call, forget_plugins, install, simulated, telling, work_off
 from tests.reliability.faults import SUITE, program
 
 MODULE = '''
@@ -183,7 +183,7 @@ def test_a_plugin_cannot_give_itself_threads_or_another_number_type(
         seen.append((torch.get_num_threads(), torch.get_default_dtype()))
 
     try:
-        made, _ = run_cell("quality", simulated("threads"), {"commit": None}, on_epoch=on_epoch)
+        made, _ = run_cell("quality", simulated("threads"), {"commit": None}, tell=telling(epochs=on_epoch))
         plain, _ = run_cell("quality", simulated("good"), {"commit": None})
     finally:
         torch.set_num_threads(1)
@@ -196,19 +196,8 @@ def test_a_plugin_cannot_give_itself_threads_or_another_number_type(
 
 def test_a_plugin_that_loops_for_ever_is_ended(tmp_path: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(plugins))
-    told: list[Any] = []
-    local.run_cells(
-        "quality",
-        [simulated("spins")],
-        tmp_path,
-        jobs=1,
-        timeout_s=0.6,
-        provenance={"commit": None},
-        on_epoch=lambda _: None,
-        on_measured=lambda *_: None,
-        on_record=lambda made, _: told.append(made),
-    )
-    assert [(made["status"], made["reason"]) for made in told] == [("timeout", "not finished after 0.01 minutes")]
+    (made,) = work_off(Local(), [simulated("spins")], tmp_path, timeout_s=0.6)
+    assert (made["status"], made["reason"]) == ("timeout", "not finished after 0.01 minutes")
     assert multiprocessing.active_children() == []
 
 

@@ -34,7 +34,7 @@ from bench.settings import Budget
 from bench.suites import suite
 from bench.sweeps import execute
 from bench.train.steps import loss_function
-from tests.helpers import BUDGET, MEASURE, ROOT, cell, fit, install, simulated
+from tests.helpers import BUDGET, MEASURE, ROOT, cell, fit, install, simulated, telling
 from variants import registry
 from variants.core import VAE
 
@@ -483,12 +483,12 @@ def test_a_cell_goes_on_and_its_record_says_so(tmp_path: Path) -> None:
     assert "resumed" not in alone["provenance"]["trained"]
     for epochs in (1, 2):
         with pytest.raises(Stopped):
-            run_cell("quality", LONGER, PROVENANCE, on_epoch=stopping_after(epochs), out=tmp_path)
+            run_cell("quality", LONGER, PROVENANCE, tell=telling(epochs=stopping_after(epochs)), out=tmp_path)
         assert place(tmp_path, LONGER).exists()
     told: list[int] = []
     notes: list[str] = []
     result, same_pictures = run_cell(
-        "quality", LONGER, PROVENANCE, on_epoch=told.append, on_note=notes.append, out=tmp_path
+        "quality", LONGER, PROVENANCE, tell=telling(epochs=told.append, note=notes.append), out=tmp_path
     )
     assert figures(result) == figures(alone)
     assert pictures == same_pictures
@@ -514,11 +514,11 @@ def test_a_cell_of_changed_code_or_libraries_is_trained_anew(
     tmp_path: Path, provenance: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(Stopped):
-        run_cell("quality", LONGER, PROVENANCE, on_epoch=stopping_after(2), out=tmp_path)
+        run_cell("quality", LONGER, PROVENANCE, tell=telling(epochs=stopping_after(2)), out=tmp_path)
     notes: list[str] = []
     told: list[int] = []
     changed = PROVENANCE | provenance
-    result, _ = run_cell("quality", LONGER, changed, on_epoch=told.append, on_note=notes.append, out=tmp_path)
+    result, _ = run_cell("quality", LONGER, changed, tell=telling(epochs=told.append, note=notes.append), out=tmp_path)
     assert notes == [f"training starts anew, for its checkpoint was written with other {words}"]
     assert told == [1, 2, 3]
     assert "resumed" not in result["provenance"]["trained"]
@@ -531,9 +531,9 @@ def test_a_checkpoint_of_data_that_were_replaced_is_refused(tmp_path: Path) -> N
     generator = np.random.default_rng(0)
     np.savez(file, train=generator.random((120, 3, 2), dtype=np.float32))
     with pytest.raises(Stopped):
-        run_cell("quality", made, PROVENANCE, on_epoch=stopping_after(1), out=tmp_path)
+        run_cell("quality", made, PROVENANCE, tell=telling(epochs=stopping_after(1)), out=tmp_path)
     np.savez(file, train=generator.random((120, 3, 2), dtype=np.float32))
-    result, _ = run_cell("quality", made, PROVENANCE, on_note=notes.append, out=tmp_path)
+    result, _ = run_cell("quality", made, PROVENANCE, tell=telling(note=notes.append), out=tmp_path)
     assert result["status"] == "ok"
     assert notes == ["training starts anew, for its checkpoint was written with other data"]
 
@@ -590,7 +590,7 @@ def test_again_forgets_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monkey
                 "quality",
                 only,
                 provenance.provenance() | sources.sums("vanilla"),
-                on_epoch=stopping_after(2),
+                tell=telling(epochs=stopping_after(2)),
                 out=tmp_path,
             )
         (found,) = execute.execute(made, tmp_path, device="cpu", again=again).records
@@ -626,8 +626,9 @@ def test_a_process_that_was_killed_in_training_goes_on(tmp_path: Path) -> None:
     made = simulated("slow", budget={"epochs": 20})  # forty steps
     code = (
         "import json, sys; from pathlib import Path; from bench.cells.run import run_cell\n"
+        "from tests.helpers import telling\n"
         "cell, out = json.loads(sys.argv[1]), Path(sys.argv[2])\n"
-        "result, _ = run_cell('quality', cell, {'commit': 'abc'}, on_note=print, out=out)\n"
+        "result, _ = run_cell('quality', cell, {'commit': 'abc'}, tell=telling(note=print), out=out)\n"
         "print(json.dumps(result))"
     )
     paths = os.pathsep.join([str(ROOT), str(tmp_path / "plugin")])

@@ -3,6 +3,7 @@
 import copy
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from bench import data
+from bench.engines.debug import Debug
+from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
 from bench.pages import page, report
 from bench.records import schema, store
@@ -33,6 +36,10 @@ def make(*variants: Any, datasets: Any = (SIMULATED,), **table: Any) -> suite.Su
         }
         | table,
     )
+
+
+# In this process, unless a cell ends its own.
+run = partial(execute.execute, device="cpu", engine=Debug())
 
 
 @pytest.mark.parametrize(
@@ -156,7 +163,7 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
     fetched: list[str] = []
     monkeypatch.setattr(data, "fetch", fetched.append)
     made = configure.configure(make("good", "nan_in_training", "dies"), {"blocks": 3, "block_s": 0.001})
-    first = execute.execute(made, tmp_path, device="cpu", jobs=2)
+    first = run(made, tmp_path, engine=Local(), jobs=2)
     assert (first.ran, first.skipped, fetched) == (6, 0, ["linear_gaussian"])
     assert [(r["kind"], r["cell"]["variant"], r["status"]) for r in first.records] == [
         ("quality", "good", "ok"),
@@ -172,21 +179,21 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
     assert any("linear_gaussian dies seed 0: ERROR, the cell's process exited with code 7" in line for line in lines)
     assert len(first.failed) == 3
 
-    second = execute.execute(made, tmp_path, device="cpu", jobs=2)
+    second = run(made, tmp_path, engine=Local(), jobs=2)
     assert (second.ran, second.skipped) == (2, 4)  # both cells that died; what diverged would diverge again
     assert f"4 of 6 cells are finished in {tmp_path} and not run again" in capsys.readouterr().err
     assert second.records[0] == first.records[0]
     assert second.failed == first.failed
 
     # Other settings are other cells, and the old ones stay.
-    more = execute.execute(make("good", budget=BUDGET | {"epochs": 2}), tmp_path, device="cpu")
+    more = run(make("good", budget=BUDGET | {"epochs": 2}), tmp_path)
     assert (more.ran, more.skipped, len(store.read_all(tmp_path)[0])) == (1, 0, 7)
 
 
 @pytest.mark.usefixtures("no_pages")
 def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = make("good", "vanilla")
-    first = execute.execute(made, tmp_path, device="cpu").records
+    first = run(made, tmp_path).records
     keys = {"code_sha256", "training_sha256"}
     assert keys <= first[0]["provenance"].keys()
     assert all(first[0]["provenance"][key] != first[1]["provenance"][key] for key in keys)
@@ -194,7 +201,7 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     plugin.write_text(plugin.read_text(encoding="utf-8") + "changed = True\n", encoding="utf-8")
     sums_now("vanilla")  # as by another process
     capsys.readouterr()
-    second = execute.execute(made, tmp_path, device="cpu")
+    second = run(made, tmp_path)
     assert (second.ran, second.skipped, second.records) == (0, 2, first)
     commit = str(first[0]["provenance"]["commit"])[:12]
     line = f"1 of 2 finished cells were made by other code (commit {commit}): kept; --again runs them anew"
@@ -204,16 +211,16 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     unknown = schema.read(path)
     del unknown["provenance"]["code_sha256"]
     store.write(tmp_path, unknown)
-    execute.execute(made, tmp_path, device="cpu")
+    run(made, tmp_path)
     assert "other code" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_pages")
 def test_what_diverged_under_other_code_is_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = make("good", "nan_in_training")
-    first = execute.execute(made, tmp_path, device="cpu").records
+    first = run(made, tmp_path).records
     assert [r["status"] for r in first] == ["ok", "diverged"]
-    same = execute.execute(made, tmp_path, device="cpu")
+    same = run(made, tmp_path)
     assert (same.ran, same.records) == (0, first)
     for forget in (lambda made: made.update(code_sha256="of other code"), lambda made: made.pop("code_sha256")):
         for each in first:
@@ -221,7 +228,7 @@ def test_what_diverged_under_other_code_is_run_again(tmp_path: Path, capsys: pyt
             forget(other["provenance"])
             store.write(tmp_path, other)
         capsys.readouterr()
-        again = execute.execute(made, tmp_path, device="cpu")
+        again = run(made, tmp_path)
         assert (again.ran, again.skipped) == (1, 1)
         assert "1 of 2 finished cells diverged under other code: run again" in capsys.readouterr().err.splitlines()
         assert again.records[1]["provenance"]["code_sha256"] == first[1]["provenance"]["code_sha256"]
@@ -234,34 +241,34 @@ def test_a_result_of_data_that_have_changed_is_made_again(tmp_path: Path, capsys
     np.savez(path, train=images)
     budget = BUDGET | {"train_size": None}
     made = make("good", datasets=[str(path), SIMULATED], budget=budget)
-    first = execute.execute(made, tmp_path / "out", device="cpu").records
+    first = run(made, tmp_path / "out").records
     np.savez_compressed(path, train=images)  # other bytes, the same images
-    assert execute.execute(made, tmp_path / "out", device="cpu").ran == 0
+    assert run(made, tmp_path / "out").ran == 0
     np.savez(path, train=255 - images)
     capsys.readouterr()
-    second = execute.execute(made, tmp_path / "out", device="cpu")
+    second = run(made, tmp_path / "out")
     assert (second.ran, second.skipped) == (1, 1)
     line = f"1 of 2 finished cells were made of what {path} held before: run again"
     assert line in capsys.readouterr().err.splitlines()
     assert [r["id"] for r in second.records] == [r["id"] for r in first]
     assert second.records[0]["metrics"] != first[0]["metrics"]
     assert second.records[1] == first[1]
-    assert execute.execute(made, tmp_path / "out", device="cpu").ran == 0
+    assert run(made, tmp_path / "out").ran == 0
 
 
 @pytest.mark.usefixtures("no_pages")
 def test_throughput_alone_and_again(tmp_path: Path) -> None:
     made = make("good", throughput={"blocks": 3, "block_s": 0.001})
     for _ in range(2):
-        outcome = execute.execute(made, tmp_path, device="cpu", quality=False, again=True)
+        outcome = run(made, tmp_path, quality=False, again=True)
         assert (outcome.ran, outcome.skipped, len(outcome.records)) == (1, 0, 1)
     with pytest.raises(UsageError, match="mine measures no throughput"):
-        execute.execute(make("good"), tmp_path, device="cpu", quality=False)
+        run(make("good"), tmp_path, quality=False)
 
 
 def test_nothing_is_run_where_something_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown device 'tpu'"):
-        execute.execute(make("good"), tmp_path / "out", device="tpu")
+        run(make("good"), tmp_path / "out", device="tpu")
     assert not (tmp_path / "out").exists()
 
 
@@ -271,19 +278,19 @@ def test_compiling_without_a_compiler_is_refused_before_anything_runs(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "ccache clang++")
     with pytest.raises(MachineError, match="--compile needs the C\\+\\+ compiler ccache, which is not here"):
-        execute.execute(make("good", compile=True), tmp_path / "out", device="cpu")
+        run(make("good", compile=True), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_run_tells_what_it_cost_beside_training_and_measuring(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    execute.execute(make("good", "vanilla", seeds=4), tmp_path, device="cpu", jobs=2)
+    run(make("good", "vanilla", seeds=4), tmp_path, jobs=2)
     assert re.search(
         r"^8 runs in \d+ s, \d+\.\d\d x their training and measuring over 2 side by side$",
         capfd.readouterr().err,
         re.MULTILINE,
     )
     # A run whose weights were kept was not trained now.
-    execute.execute(make("good", "vanilla", seeds=4, measure=MEASURE | {"elbo_samples": 3}), tmp_path, device="cpu")
+    run(make("good", "vanilla", seeds=4, measure=MEASURE | {"elbo_samples": 3}), tmp_path)
     assert "side by side" not in capfd.readouterr().err

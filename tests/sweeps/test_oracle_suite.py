@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from bench.cells.run import run_cell
 from bench.errors import UsageError
 from bench.judge import bounds
 from bench.oracle import checks
@@ -169,20 +168,13 @@ def test_a_wrong_judge_ends_the_run_with_exit_code_1(
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(toml(TINY), encoding="utf-8")
 
-    def in_this_process(kind: str, cells: list[Any], out: Path, *, on_record: Any, **how: Any) -> None:
-        for cell in cells:
-            found, artefacts = run_cell(kind, cell, how["provenance"])
-            store.write(out, found, artefacts)
-            on_record(found, 1.0)
-
-    monkeypatch.setattr("bench.engines.local.run_cells", in_this_process)
     # Quick: what is left sees the mistake.
     for part in ("annealing", "optimised", "trained"):
         monkeypatch.setattr(checks, part, lambda *_: None)
     monkeypatch.setattr(checks, "rate_distortion", lambda *_: {"exact": [[1, 2, 3]], "measured": [[1, 2, 3]]})
     right = bounds.elbo
     monkeypatch.setattr(bounds, "elbo", lambda terms: 1.05 * right(terms))
-    code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
+    code, out, err = call(capsys, "run", "tiny.toml", "--out", "out", "--engine", "debug")
     assert code == 1
     assert "FAILED: d 4, k 2, noise 0.5, not orthogonal: estimate, ELBO, full posterior" in out
     lines = [line for line in err.splitlines() if line.startswith("vaebench: failed: ")]
