@@ -1,7 +1,7 @@
 """Headers and cells -> Markdown, LaTeX and terminal tables, and texts that are safe in each of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.stats import intervals
@@ -17,6 +17,11 @@ class Cell:
 
 
 Grid = tuple[list[str], list[list[Cell]]]
+
+
+def grid(headers: Iterable[str], lines: Iterable[Iterable[str | Cell]]) -> Grid:
+    """A grid of texts, and of cells where one is marked."""
+    return list(headers), [[cell if isinstance(cell, Cell) else Cell(cell) for cell in line] for line in lines]
 
 
 def number(value: float | None, digits: int) -> str:

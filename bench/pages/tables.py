@@ -1,4 +1,4 @@
-"""Comparison groups and rows -> Markdown, LaTeX and terminal tables.
+"""Comparison groups and rows -> tables.
 
 A comparison group holds the runs that may be compared: same data set and options, split, binarisation, likelihood
 support, protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the
@@ -9,21 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from bench.pages.blocks import Block, Items, Table, Text
 from bench.pages.doubts import failures
-from bench.pages.grids import (
-    MOST_LINES,
-    TERMINAL_WIDTH,
-    Cell,
-    Grid,
-    latex_grid,
-    markdown_grid,
-    markdown_text,
-    number,
-    shortened,
-    spread,
-    text_grid,
-    wrap,
-)
+from bench.pages.grids import MOST_LINES, Cell, Grid, grid, markdown_text, number, shortened, spread
 from bench.records.names import dataset_slug, row_name
 from bench.records.record import Record
 from bench.records.settle import precedence
@@ -58,7 +46,6 @@ COMPARISON_LEGEND = (
 def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
     """Headers and cells of a group's quality table. `metrics` picks and orders the columns, by default the main."""
     names = _of_theme(group, known.MAIN) if metrics is None else metrics
-    headers = ["variant", "runs", *(known.metric(name).header for name in names)]
     lines = []
     for row in group.rows:
         line = [Cell(row.label), Cell(row.count)]
@@ -69,7 +56,7 @@ def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
                 text += f" (n={summary.n})"
             line.append(Cell(text, row.label in group.best.get(name, set())))
         lines.append(line)
-    return headers, lines
+    return ["variant", "runs", *(known.metric(name).header for name in names)], lines
 
 
 def _of_theme(group: Group, theme: str) -> list[str]:
@@ -94,64 +81,52 @@ def certainty_grids(group: Group) -> dict[str, Grid]:
     """
     grids = {}
     for theme in known.THEMES:
-        columns: list[tuple[str, list[str]]] = []
+        columns: dict[str, list[str]] = {"variant": [row.label for row in group.rows]}
         for name in _of_theme(group, theme):
             entry = known.metric(name)
             errors = [[row.error(name, kind) for row in group.rows] for kind in reversed(ERRORS)]
             always = name == "elbo_nats" or name.startswith("nll_")
             if not always and all(value is None for column in errors for value in column):
                 continue
-            summaries = [row.summary(name) for row in group.rows]
-            found = [[summary.std if summary else None for summary in summaries], *errors]
-            for title, column in zip(("seed sd", "test SE", "MC SE"), found, strict=True):
+            stds = [summary.std if (summary := row.summary(name)) else None for row in group.rows]
+            for title, column in zip(("seed sd", "test SE", "MC SE"), (stds, *errors), strict=True):
                 if any(value is not None for value in column):
                     unit = f" ({entry.unit})" if entry.unit else ""
                     # A digit more than the figure itself: an error that prints as zero says nothing.
-                    texts = [number(value, entry.digits + 1) for value in column]
-                    columns.append((f"{entry.label}: {title}{unit}", texts))
-        if columns and theme != known.COST:
-            headers = ["variant", *(header for header, _ in columns)]
-            lines = [
-                [Cell(row.label), *(Cell(texts[place]) for _, texts in columns)] for place, row in enumerate(group.rows)
-            ]
-            grids[theme] = headers, lines
+                    columns[f"{entry.label}: {title}{unit}"] = [number(value, entry.digits + 1) for value in column]
+        if len(columns) > 1 and theme != known.COST:
+            grids[theme] = grid(columns, zip(*columns.values(), strict=True))
     return grids
+
+
+TIMED = (
+    *("train_samples_per_s", "train_mfu", "eval_samples_per_s", "sample_samples_per_s"),
+    *("latency_b1_ms", "peak_memory_mb"),
+)
 
 
 def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
     """Headers and cells of a data set's cost table, by alphabet and never marked; None if nothing is known."""
     timed = throughput(records, dataset)
-    names = [
-        "train_samples_per_s",
-        "train_mfu",
-        "eval_samples_per_s",
-        "sample_samples_per_s",
-        "latency_b1_ms",
-        "peak_memory_mb",
-    ]
     sized = [
         (row_name(record["cell"]["variant"], record["cell"].get("overrides") or {}), *precedence(record), size)
         for record in records
         if dataset_slug(record["cell"]) == dataset and (size := value_of(record, "parameters")) is not None
     ]
     sizes = {row: size for row, *_, size in sorted(sized)}
-    rows = sorted({*sizes, *timed.names})
-    if not rows:
-        return None
-    headers = ["variant", "parameters"]
-    headers += [f"{known.metric(name).header}, {label}" for label in timed.columns for name in names]
     lines = []
-    for row in rows:
-        line = [Cell(row), Cell(number(sizes.get(row), 0))]
+    for row in sorted({*sizes, *timed.names}):
+        line = [row, number(sizes.get(row), 0)]
         for column in timed.columns.values():
             timing = column.get(row)
             if timing is not None and timing["status"] != "ok":
-                line += [Cell(str(timing["status"]))] * len(names)
+                line += [str(timing["status"])] * len(TIMED)
             else:
                 metrics = timing["metrics"] if timing else {}
-                line += [Cell(_block_text(metrics.get(name), known.metric(name).digits)) for name in names]
+                line += [_block_text(metrics.get(name), known.metric(name).digits) for name in TIMED]
         lines.append(line)
-    return headers, lines
+    headers = [f"{known.metric(name).header}, {label}" for label in timed.columns for name in TIMED]
+    return grid(["variant", "parameters", *headers], lines) if lines else None
 
 
 def _block_text(value: Any, digits: int) -> str:
@@ -168,129 +143,94 @@ def _block_text(value: Any, digits: int) -> str:
 def comparison_grid(group: Group, metric: str = "elbo_nats") -> Grid | None:
     """One line per row with a baseline: difference in `metric`, interval, P(better), verdict; None without any."""
     entry = known.metric(metric)
-    unit = f" ({entry.unit})" if entry.unit else ""
     lines = []
     for row in group.rows:
-        found = group.difference(row, metric)
-        if found is None:
+        compared = group.difference(row, metric)
+        if compared is None:
             continue
-        difference = DASH if found.difference is None else f"{found.difference:+,.{entry.digits}f}"
-        interval = (
-            DASH
-            if found.low is None or found.high is None
-            else f"[{found.low:+,.{entry.digits}f}, {found.high:+,.{entry.digits}f}]"
+        difference, *ends = (
+            DASH if value is None else f"{value:+,.{entry.digits}f}"
+            for value in (compared.difference, compared.low, compared.high)
         )
-        texts = [
-            row.label,
-            str(found.n),
-            difference,
-            interval,
-            number(found.p_better if found.enough else None, 2),
-            found.verdict,
-        ]
-        lines.append([Cell(text) for text in texts])
-    if not lines:
-        return None
-    return [
-        "variant",
-        "seeds",
-        f"{entry.label} difference{unit}",
-        "95 % interval",
-        "P(better)",
-        "verdict",
-    ], lines
+        interval = DASH if DASH in ends else f"[{', '.join(ends)}]"
+        p_better = number(compared.p_better if compared.enough else None, 2)
+        lines.append([row.label, str(compared.n), difference, interval, p_better, compared.verdict])
+    unit = f" ({entry.unit})" if entry.unit else ""
+    headers = ["variant", "seeds", f"{entry.label} difference{unit}", "95 % interval", "P(better)", "verdict"]
+    return grid(headers, lines) if lines else None
 
 
 def group_grids(group: Group) -> list[tuple[str, Grid, str]]:
     """Title, cells and legend of every table of a group; the main one comes first and has an empty title."""
     quality = f"{SPREAD_LEGEND} {MARK_LEGEND}"
     grids = [("", quality_grid(group), quality)]
-    if grid := comparison_grid(group):
+    if compared := comparison_grid(group):
         bases = {base.name for row in group.rows if (base := group.baseline(row))}
-        grids.append((f"Against {', '.join(sorted(bases))}", grid, COMPARISON_LEGEND))
-    grids += [(theme, grid, quality) for theme, grid in theme_grids(group).items()]
-    for theme, grid in certainty_grids(group).items():
-        grids.append(("How certain" if theme == known.MAIN else f"How certain: {theme}", grid, CERTAINTY_LEGEND))
+        grids.append((f"Against {', '.join(sorted(bases))}", compared, COMPARISON_LEGEND))
+    grids += [(theme, table, quality) for theme, table in theme_grids(group).items()]
+    for theme, table in certainty_grids(group).items():
+        grids.append(("How certain" if theme == known.MAIN else f"How certain: {theme}", table, CERTAINTY_LEGEND))
     return grids
 
 
-def markdown(records: Sequence[Record], dataset: str) -> str:
+def blocks(records: Sequence[Record], dataset: str) -> list[Block]:
     """The tables of one data set: every group with its line and its tables; failures; then what things cost."""
     records = [record for record in records if dataset_slug(record["cell"]) == dataset]
-    blocks = []
+    made: list[Block] = []
     for group in groups(records):
-        blocks.append(f"**{markdown_text(group.title)}.**")
-        for title, grid, _ in group_grids(group):
-            blocks += [f"{markdown_text(title)}:"] if title else []
-            blocks.append(markdown_grid(grid))
+        made.append(Text(f"**{markdown_text(group.title)}.**"))
+        for title, table, legend in group_grids(group):
+            made += [Text(f"{markdown_text(title)}:")] if title else []
+            made.append(Table(table, ". ".join(part for part in (title, group.title, legend) if part)))
     if failed := failures(records):
-        blocks.append("Runs that failed:")
-        blocks.append("\n".join(f"- {markdown_text(line)}" for line in failed))
+        made += [Text("Runs that failed:"), Items([markdown_text(line) for line in failed])]
     if costs := cost_grid(records, dataset):
-        blocks.append("**What each variant costs** (median [quartiles] over timed blocks; by name, not ranked).")
-        blocks.append(markdown_grid(costs))
-    return "\n\n".join(blocks) + "\n"
+        made.append(Text("**What each variant costs** (median [quartiles] over timed blocks; by name, not ranked)."))
+        made.append(Table(costs, f"What each variant costs on {dataset}: median [quartiles] over timed blocks."))
+    return made
 
 
-def latex(records: Sequence[Record], dataset: str) -> str:
-    """The tables of one data set for a paper: needs the packages booktabs and graphicx, and UTF-8 input."""
-    records = [record for record in records if dataset_slug(record["cell"]) == dataset]
-    blocks = ["% Needs \\usepackage{booktabs,graphicx}."]
+_ON_SCREEN = re.compile(r"elbo_nats|nll_is\d+_nats|kl_nats|mse_per_pixel")
+
+
+def screen(records: Sequence[Record]) -> list[Block]:
+    """A compact table per group for a terminal; columns that do not fit are left to the files."""
+    made: list[Block] = []
+    by_data = by_dataset(records)
+    timings = {dataset: throughput(members, dataset) for dataset, members in by_data.items()}
     for group in groups(records):
-        for title, grid, legend in group_grids(group):
-            blocks.append(latex_grid(grid, ". ".join(part for part in (title, group.title, legend) if part)))
-    if costs := cost_grid(records, dataset):
-        blocks.append(latex_grid(costs, f"What each variant costs on {dataset}: median [quartiles] over timed blocks."))
-    return "\n\n".join(blocks) + "\n"
-
-
-_TERMINAL = ("elbo_nats", "nll_is*_nats", "kl_nats", "mse_per_pixel")
-
-
-def terminal(records: Sequence[Record], width: int = TERMINAL_WIDTH) -> str:
-    """A compact table per group for printing; columns that do not fit are left to the files."""
-    blocks = []
-    own = by_dataset(records)
-    timings = {dataset: throughput(found, dataset) for dataset, found in own.items()}
-    for group in groups(records):
-        names = [name for name in group.metrics if _pattern(name) in _TERMINAL]
-        headers, lines = quality_grid(group, names)
-        lines = lines[:MOST_LINES]
+        headers, lines = quality_grid(group, [name for name in group.metrics if _ON_SCREEN.fullmatch(name)])
         headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
+        lines = lines[:MOST_LINES]
         for row, line in zip(group.rows, lines, strict=False):
             line[1] = Cell(f"{len(row.ok)}/{len(row.records)} ok")
         for label, column in timings[group.dataset].columns.items():
             headers.append(f"train/s ↑ {label}")
             for row, line in zip(group.rows, lines, strict=False):
-                record = column.get(row.name)
-                found = record["metrics"].get("train_samples_per_s") if record else None
-                line.append(Cell(number(found["median"], 0) if isinstance(found, dict) else DASH))
-        more = (
-            f"\n... and {len(group.rows) - len(lines):,} more rows, in the files"
-            if len(lines) < len(group.rows)
-            else ""
-        )
-        blocks.append(f"{wrap(group.title, width)}\n{text_grid((headers, lines), width)}{more}")
-    only = [name for dataset, found in own.items() for name in _only_timed(found, dataset)]
-    if only:
-        blocks.append(wrap("Only timed: " + "; ".join(shortened(only)), width))
+                line.append(Cell(number(_median(column.get(row.name)), 0)))
+        made += [Text(markdown_text(group.title)), Table((headers, lines))]
+        if (rest := len(group.rows) - len(lines)) > 0:
+            made.append(Text(f"... and {rest:,} more rows, in the files"))
+    if only := [line for dataset, members in by_data.items() for line in _only_timed(members, dataset)]:
+        made.append(Text("Only timed: " + markdown_text("; ".join(shortened(only)))))
     if failed := failures(records):
-        blocks.append("\n".join(["Runs that failed:", *(f"  {line}" for line in shortened(failed))]))
+        made += [Text("Runs that failed:"), Items([markdown_text(line) for line in shortened(failed)])]
     if any(marks for group in groups(records) for marks in group.best.values()):
-        blocks.append(wrap("* " + MARK_LEGEND, width))
-    return "\n\n".join(blocks) + "\n"
+        made.append(Text("\\* " + MARK_LEGEND))
+    return made
+
+
+def _median(timing: Record | None) -> float | None:
+    """Of the blocks of training."""
+    value = timing["metrics"].get("train_samples_per_s") if timing else None
+    return value["median"] if isinstance(value, dict) else None
 
 
 def _only_timed(records: Sequence[Record], dataset: str) -> list[str]:
     seen = {row.name for group in groups(records) if group.dataset == dataset for row in group.rows}
-    lines = []
-    for label, column in throughput(records, dataset).columns.items():
-        for name, record in sorted(column.items()):
-            value = record["metrics"].get("train_samples_per_s")
-            if name not in seen and isinstance(value, dict):
-                lines.append(f"{name} on {dataset}, {label}: training {number(value['median'], 0)} samples/s")
-    return lines
-
-
-def _pattern(name: str) -> str:
-    return re.sub(r"\d+", "*", name)
+    return [
+        f"{name} on {dataset}, {label}: training {number(median, 0)} samples/s"
+        for label, column in throughput(records, dataset).columns.items()
+        for name, timing in sorted(column.items())
+        if name not in seen and (median := _median(timing)) is not None
+    ]

@@ -9,11 +9,23 @@ import random
 import pandas as pd
 import pytest
 
-from bench.pages import doubts, grids, tables
+from bench.pages import blocks, doubts, grids, tables
 from bench.records import names
 from bench.stats import frame, groups, intervals, speeds
 from bench.text import DASH
 from tests import fake_records as fake
+
+
+def markdown(records: list[fake.Record], dataset: str) -> str:
+    return blocks.markdown(tables.blocks(records, dataset))
+
+
+def latex(records: list[fake.Record], dataset: str) -> str:
+    return blocks.latex(tables.blocks(records, dataset))
+
+
+def terminal(records: list[fake.Record]) -> str:
+    return blocks.terminal(tables.screen(records))
 
 
 def three(variant: str, levels: tuple[float, ...], **settings: object) -> list[fake.Record]:
@@ -40,7 +52,7 @@ def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
     records = three("vanilla", (-100, -100.1, -100.2)) + three("linear", (-130, -130.2, -130.1), **other)
     assert sorted(labels(records)) == [["linear"], ["vanilla"]]
     assert all(not any(group.best.values()) for group in groups.groups(records))
-    assert "*" not in tables.terminal(records)
+    assert "*" not in terminal(records)
 
 
 def test_device_and_threads_are_no_part_of_the_group() -> None:
@@ -63,9 +75,9 @@ def test_marks_follow_the_paired_interval() -> None:
     assert "kl_nats" not in group.best
     assert "parameters" not in group.best
     half = f"{intervals.summarise([-97, -97.3, -97.1]).half_width:.2f}"
-    assert f"**-97.13 ± {half}**" in tables.markdown(records, "mnist-dynamic")
-    assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in tables.latex(records, "mnist-dynamic")
-    assert f"-97.13 ± {half}*" in tables.terminal(records)
+    assert f"**-97.13 ± {half}**" in markdown(records, "mnist-dynamic")
+    assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in latex(records, "mnist-dynamic")
+    assert f"-97.13 ± {half}*" in terminal(records)
 
 
 def test_failed_runs_stay_in_every_table() -> None:
@@ -73,13 +85,13 @@ def test_failed_runs_stay_in_every_table() -> None:
     records[1] = fake.quality("vanilla", 1, status="diverged", reason="loss is nan at step 7")
     records += [fake.quality("beta", seed, status="timeout", reason="3600 s") for seed in range(2)]
     records += [fake.quality("beta", 2, status="error", reason="KeyError: 'x | y'\n in b")]
-    text = tables.markdown(records, "mnist-dynamic")
+    text = markdown(records, "mnist-dynamic")
     assert "2/3 ok (1 diverged)" in text
     assert "0/3 ok (1 error, 2 timeout)" in text
     assert "beta seed 2 on cpu: error: KeyError: 'x \\| y' in b" in text
-    assert "0/3 ok" in tables.terminal(records)
-    assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in tables.terminal(records)
-    assert "0/3 ok (1 error, 2 timeout)" in tables.latex(records, "mnist-dynamic")
+    assert "0/3 ok" in terminal(records)
+    assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in terminal(records)
+    assert "0/3 ok (1 error, 2 timeout)" in latex(records, "mnist-dynamic")
     lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert (lines.loc["beta", "ok"], lines.loc["beta", "total"]) == (0, 3)
     assert pd.isna(lines.loc["beta", "elbo_nats_mean"])
@@ -111,7 +123,7 @@ def test_a_finished_run_keeps_its_place_and_the_page_names_the_later_one_that_fa
 
 
 def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:
-    text = tables.markdown([fake.quality("autoencoder", 0), fake.quality("autoencoder", 1)], "mnist-dynamic")
+    text = markdown([fake.quality("autoencoder", 0), fake.quality("autoencoder", 1)], "mnist-dynamic")
     row = next(line for line in text.splitlines() if line.startswith("| autoencoder"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2] == DASH
@@ -123,7 +135,7 @@ def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
     (group,) = groups.groups(records)
     assert group.rows[0].values("elbo_nats") == {0: -100, 1: -101}
     assert any("elbo_nats is nan" in line for line in doubts.problems(records))
-    assert f"-100.50 ± {DASH} (n=2)" in tables.markdown(records, "mnist-dynamic")
+    assert f"-100.50 ± {DASH} (n=2)" in markdown(records, "mnist-dynamic")
 
 
 def test_timings_in_another_precision_are_named_beside_figures_in_the_usual() -> None:
@@ -155,7 +167,7 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
     assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
     assert lines.loc[("mnist", "conv"), "count"] == "only timed"
     assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
-    assert "conv on mnist-dynamic, cpu: training" in tables.terminal(records)
+    assert "conv on mnist-dynamic, cpu: training" in terminal(records)
 
 
 def test_throughput_columns_name_only_what_differs() -> None:
@@ -166,13 +178,13 @@ def test_throughput_columns_name_only_what_differs() -> None:
 
 def test_failed_throughput_shows_its_status() -> None:
     record = fake.throughput("vanilla") | {"status": "error", "reason": "out of memory", "metrics": {}}
-    text = tables.markdown([record], "mnist-dynamic")
+    text = markdown([record], "mnist-dynamic")
     assert "| error |" in text
     assert "vanilla throughput on cpu: error: out of memory" in text
 
 
 def test_the_first_line_of_a_group_says_what_it_is() -> None:
-    text = tables.markdown(three("vanilla", (-100, -101, -102)), "mnist-dynamic").splitlines()[0]
+    text = markdown(three("vanilla", (-100, -101, -102)), "mnist-dynamic").splitlines()[0]
     for part in ("mnist", "test split", "binarisation dynamic", "support binary", "10 epochs", "batch 128"):
         assert part in text
     for part in ("the whole training split", "protocol 1.0"):
@@ -225,7 +237,7 @@ def test_comparisons_are_against_the_plain_baseline_of_the_same_device() -> None
 def test_a_change_common_to_all_rows_leaves_the_comparisons() -> None:
     wide: dict[str, object] = {"latent": 50}
     records = three("vanilla", (-100, -101, -102), overrides=wide) + three("conv", (-97, -98.1, -98.9), overrides=wide)
-    text = tables.markdown(records, "mnist-dynamic")
+    text = markdown(records, "mnist-dynamic")
     assert "Against vanilla (latent=50):" in text
     (group,) = groups.groups(records)
     assert [line[0].text for line in tables.comparison_grid(group)[1]] == ["conv (latent=50)"]  # type: ignore[index]
@@ -255,7 +267,7 @@ def test_the_baseline_has_the_fewest_overrides_whatever_their_length() -> None:
 def test_a_group_without_the_baseline_has_no_comparisons() -> None:
     (group,) = groups.groups(three("conv", (-97, -98, -99)))
     assert tables.comparison_grid(group) is None
-    assert "P(better)" not in tables.markdown(three("conv", (-97, -98, -99)), "mnist-dynamic")
+    assert "P(better)" not in markdown(three("conv", (-97, -98, -99)), "mnist-dynamic")
 
 
 def test_metrics_stand_in_the_table_of_their_theme() -> None:
@@ -281,7 +293,7 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
         "MSE",
         "bits/dim",
     ]
-    text = tables.markdown(records, "mnist-dynamic")
+    text = markdown(records, "mnist-dynamic")
     assert text.index("Inference gaps:") < text.index("Latent code:") < text.index("How certain:")
     assert "Evidence sandwich" not in text
     # The file for machines holds them all.
@@ -310,7 +322,7 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
     assert row["nll_is500_nats_mc_se"] == ""
     # The interval over seeds knows nothing of them.
     plain = [fake.quality("vanilla", seed, elbo=-100 - seed) for seed in range(3)]
-    assert f"-101.00 ± {grids.number(group.rows[0].summary('elbo_nats').half_width, 2)}" in tables.markdown(  # type: ignore[union-attr]
+    assert f"-101.00 ± {grids.number(group.rows[0].summary('elbo_nats').half_width, 2)}" in markdown(  # type: ignore[union-attr]
         plain, "mnist-dynamic"
     )
 
@@ -339,7 +351,7 @@ def test_latex_escapes_what_it_would_read_as_markup() -> None:
         r"a\_b \& 5 \% \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}"
     )
     assert grids.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
-    text = tables.latex(three("conv_full_covariance", (-97, -97, -97)), "mnist-dynamic")
+    text = latex(three("conv_full_covariance", (-97, -97, -97)), "mnist-dynamic")
     assert r"conv\_full\_covariance" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
@@ -349,16 +361,16 @@ def test_latex_escapes_what_it_would_read_as_markup() -> None:
 def test_the_bytes_do_not_depend_on_the_order_of_the_records() -> None:
     records = fake.suite(seeds=3, devices=("cpu", "cuda"))
     shuffled = random.Random(0).sample(records, len(records))
-    for form in (frame.csv, tables.terminal):
+    for form in (frame.csv, terminal):
         assert form(records) == form(shuffled)
-    for page in (tables.markdown, tables.latex):
+    for page in (markdown, latex):
         assert page(records, "mnist-dynamic") == page(shuffled, "mnist-dynamic")
 
 
 def test_the_terminal_table_fits() -> None:
     records = fake.suite(devices=("cpu", "cuda"))
     records += three("vanilla", (-1, -2, -3), overrides={"a_rather_long_name": "and_a_long_value", "latent": 50})
-    text = tables.terminal(records)
+    text = terminal(records)
     assert max(map(len, text.splitlines())) <= 120
     assert "ELBO ↑ nats" in text
     assert "NLL (IS-500) ↓ nats" in text
@@ -399,4 +411,4 @@ def test_a_data_set_file_is_named_without_its_path() -> None:
     record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
     record["cell"]["data_options"] = {"k": 2}
     assert groups.datasets([record]) == ["mine-dynamic-k=2"]
-    assert "somewhere" not in tables.markdown([record], "mine-dynamic-k=2")
+    assert "somewhere" not in markdown([record], "mine-dynamic-k=2")

@@ -1,16 +1,17 @@
 """Points of the growth benchmark -> tables, a plot and a page that explains them. Needs no torch."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk.files import write_bytes
 from bench.errors import UsageError
 from bench.pages import grids
+from bench.pages.blocks import Block, Items, Table, Text, markdown
+from bench.pages.figures import style
 from bench.pages.origins import origin_lines
-from bench.pages.page import bullets
+from bench.pages.page import Page, csv_text
 from bench.text import DASH
 from tests.performance import Spread, laws
 from tests.performance.laws import AXES, FLOOR, LEAST_MB, SERIES, Point, Series
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTES = Path(__file__).with_name("growth_notes.md")
-COLUMNS = [f"{what}_{part}" for what in ("seconds", "memory_mb") for part in ("q1", "median", "q3")]
+COMMAND = "python -m tests.performance.growth"
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,7 @@ def lines(points: Sequence[Point]) -> list[Line]:
         if len(sizes) > 1 and floor:
             measured.append(Line(series, sizes, statistics.median(floor)))
     if not measured:
-        raise UsageError(
-            "no series has been measured at two sizes yet; run `python -m tests.performance.growth` to its end"
-        )
+        raise UsageError(f"no series has been measured at two sizes yet; run `{COMMAND}` to its end")
     return measured
 
 
@@ -108,19 +107,37 @@ def write(out: Path, points: Sequence[Point]) -> str:
         UsageError: the points are too few.
         MachineError: a file cannot be written.
     """
-    from bench.pages.figures import style
-
     measured = lines(points)
-    picture = figure(measured)
-    for name, content in {
-        "growth.csv": _csv(measured).encode(),
-        "growth.md": _tables(measured).encode(),
-        "growth.png": style.png(picture),
-        "growth.svg": style.svg(picture),
-        "README.md": page(measured, points).encode(),
-    }.items():
-        write_bytes(out / name, content)
-    return f"{grids.text_grid(summary(measured), width=160)}\n\nTables, a plot and a page that explains them: {out}"
+    steeper = [line for line in measured if line.verdict() != "within"]
+    names = ", ".join(f"{AXES[line.series.axis]}: {line.series.label} ({line.verdict()})" for line in steeper)
+    sources = [point["provenance"] for point in points]
+    machines = {f"{s['processor']}, {s['cpu_count']} cores, threads {s['threads']}" for s in sources}
+    tables: list[Block] = [Table(summary(measured), width=160)]
+    for line in measured:
+        series = line.series
+        tables.append(Text(f"**{AXES[series.axis]}: {series.label}.** Time per {series.work}. Expected: {series.why}."))
+        tables.append(Table(sizes_grid(line)))
+    page = Page(out, "How time and memory grow", by=COMMAND, source="[`points.jsonl`](points.jsonl)")
+    page.add(
+        Text(
+            f"{len(measured) - len(steeper)} of {len(measured)} series grow no faster than expected"
+            + (f"; faster: {names}." if names else ".")
+        )
+    )
+    page.picture(
+        "growth", figure(measured), "Time and memory against data size, latent size, importance samples and cells"
+    )
+    page.add(*tables)
+    page.attach("growth.csv", csv_text(_rows(measured)))
+    page.attach("growth.md", markdown(tables))
+    page.add(
+        Text("The same figures as [CSV](growth.csv); every single measurement is in [`points.jsonl`](points.jsonl)."),
+        Text(NOTES.read_text(encoding="utf-8").rstrip().format(least_mb=LEAST_MB, slack=laws.SLACK)),
+    )
+    origin = origin_lines(sources, f"processor: {'; '.join(sorted(machines))}")
+    page.section("Where the numbers come from", Items(origin))
+    page.screen = [tables[0], Text(f"Tables, a plot and a page that explains them: {out}")]
+    return page.write().terminal.rstrip()
 
 
 def summary(measured: Sequence[Line]) -> grids.Grid:
@@ -170,8 +187,8 @@ def sizes_grid(line: Line) -> grids.Grid:
             *([grids.number(size.parameters, 0)] if grows else []),
             str(size.seconds.n),
         ]
-        rows.append([grids.Cell(text) for text in texts])
-    return headers, rows
+        rows.append(texts)
+    return grids.grid(headers, rows)
 
 
 def _with_quartiles(spread: Spread, digits: int) -> str:
@@ -186,50 +203,17 @@ def _short(value: float, digits: int) -> str:
     return f"{value:,.0f}" if "e+" in text else text
 
 
-def _tables(measured: Sequence[Line]) -> str:
-    blocks = [grids.markdown_grid(summary(measured))]
-    for line in measured:
-        series = line.series
-        blocks.append(f"**{AXES[series.axis]}: {series.label}.** Time per {series.work}. Expected: {series.why}.")
-        blocks.append(grids.markdown_grid(sizes_grid(line)))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _csv(measured: Sequence[Line]) -> str:
-    rows: list[list[Any]] = [["series", "size", "repeats", *COLUMNS, "floor_mb", "parameters"]]
+def _rows(measured: Sequence[Line]) -> Iterator[dict[str, Any]]:
     for line in measured:
         for size in line.sizes:
-            spreads = [getattr(s, part) for s in (size.seconds, size.memory_mb) for part in ("q1", "median", "q3")]
-            last = "" if size.parameters is None else size.parameters
-            rows.append([line.series.name, size.size, size.seconds.n, *spreads, line.floor_mb, last])
-    return "".join(",".join(map(str, row)) + "\n" for row in rows)
-
-
-def page(measured: Sequence[Line], points: Sequence[Point]) -> str:
-    """The page in Markdown: verdict, plot, tables, how to read them, where the points come from."""
-    steeper = [line for line in measured if line.verdict() != "within"]
-    names = ", ".join(f"{AXES[line.series.axis]}: {line.series.label} ({line.verdict()})" for line in steeper)
-    sources = [point["provenance"] for point in points]
-    machines = {f"{s['processor']}, {s['cpu_count']} cores, threads {s['threads']}" for s in sources}
-    blocks = [
-        "# How time and memory grow",
-        "Generated by `python -m tests.performance.growth` from [`points.jsonl`](points.jsonl). Do not edit.",
-        f"{len(measured) - len(steeper)} of {len(measured)} series grow no faster than expected"
-        + (f"; faster: {names}." if names else "."),
-        "![Time and memory against data size, latent size, importance samples and cells](growth.png)",
-        _tables(measured).rstrip(),
-        "The same figures as [CSV](growth.csv); every single measurement is in [`points.jsonl`](points.jsonl).",
-        NOTES.read_text(encoding="utf-8").rstrip().format(least_mb=LEAST_MB, slack=laws.SLACK),
-        "## Where the numbers come from",
-        bullets(origin_lines(sources, f"processor: {'; '.join(sorted(machines))}")),
-    ]
-    return "\n\n".join(blocks) + "\n"
+            row = {"series": line.series.name, "size": size.size, "repeats": size.seconds.n}
+            for what in ("seconds", "memory_mb"):
+                row |= {f"{what}_{part}": getattr(getattr(size, what), part) for part in ("q1", "median", "q3")}
+            yield row | {"floor_mb": line.floor_mb, "parameters": size.parameters}
 
 
 def figure(measured: Sequence[Line]) -> "Figure":
     """Above time, below memory above the floor; a column for each axis, all scales logarithmic."""
-    from bench.pages.figures import style
-
     axes = [axis for axis in AXES if any(line.series.axis == axis for line in measured)]
     with style.house_style():
         picture = style.new_figure(3.9 * len(axes) + 0.6, 7.2)

@@ -18,7 +18,7 @@ from cyclopts import Parameter
 
 from bench.device import peak_resident_mb
 from bench.errors import UsageError
-from bench.pages import grids, report, tables
+from bench.pages import blocks, grids, report, tables
 from bench.records import record, store
 from bench.settings import Clock
 from bench.stats import frame
@@ -64,7 +64,7 @@ def _planned(out: Path, chosen: Suite) -> None:
 STEPS: dict[str, Callable[[Path, Suite, list[record.Record]], object]] = {
     "read the records": lambda out, *_: store.read_all(out),
     "CSV": lambda _out, _suite, records: frame.csv(records),
-    "Markdown": lambda _out, _suite, records: tables.markdown(records, "mnist-dynamic"),
+    "Markdown": lambda _out, _suite, records: blocks.markdown(tables.blocks(records, "mnist-dynamic")),
     "the whole report": lambda out, *_: report.write(out),
     "a run before its first cell": lambda out, chosen, _: _planned(out, chosen),
 }

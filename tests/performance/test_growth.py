@@ -64,9 +64,9 @@ def line_of(points: Sequence[dict[str, Any]], name: str) -> growth_page.Line:
     return line
 
 
-def test_the_page_names_what_is_steeper_than_expected() -> None:
-    points = synthetic(power=2)
-    page = growth_page.page(growth_page.lines(points), points)
+def test_the_page_names_what_is_steeper_than_expected(tmp_path: Path) -> None:
+    growth_page.write(tmp_path, synthetic(power=2, axes=["data", "latent"]))
+    page = (tmp_path / "README.md").read_text()
     assert "examples N: resident (time steeper than expected)" in page
     assert "full covariance (time" not in page  # two was expected of it
     leaks = [p | {"memory_mb": 100.0 + p["size"]} if p["series"] == "samples_evidence" else p for p in synthetic()]

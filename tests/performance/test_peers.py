@@ -170,7 +170,7 @@ def test_the_page_shows_failures_and_seconds(tmp_path: Path, monkeypatch: pytest
     assert (ours["q1"], ours["median"], ours["q3"]) == ("1.5", "2.0", "3.0")
     assert float(ours["vs_pythae_median"]) > 1
     assert rows["train_mlp", plan.COMPILED]["status"] == "failed: no compiler"
-    assert "- FAILED: train_mlp: vaebench compiled failed: no compiler" in (tmp_path / "README.md").read_text()
+    assert "- train\\_mlp: vaebench compiled failed: no compiler" in (tmp_path / "README.md").read_text()
     assert "vaebench 550 (-109.5), 550 (-109.5), 550 (-109.5)" in (tmp_path / "README.md").read_text()
     assert "warning: train_mlp: vaebench compiled failed: no compiler" in terminal
 

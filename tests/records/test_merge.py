@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.pages import doubts, origins
-from bench.pages.tables import markdown
+from bench.pages import blocks, doubts, origins
+from bench.pages.tables import blocks as blocks_of
 from bench.records import merge, record, schema, settle, store
 from bench.stats import frame, groups, speeds
 from tests import fake_records as fake
@@ -46,7 +46,7 @@ def of(machine: str, started: str, *records: fake.Record, elbo: float = 0.0) -> 
 
 def tables(out: Path) -> str:
     records, _ = store.read_all(out)
-    return frame.csv(records) + markdown(records, "mnist-dynamic")
+    return frame.csv(records) + blocks.markdown(blocks_of(records, "mnist-dynamic"))
 
 
 def names(out: Path) -> set[str]:
@@ -229,7 +229,7 @@ def test_speeds_of_two_machines_stand_in_columns_of_their_own(tmp_path: Path) ->
     for label, column in columns.items():
         assert set(map(record.machine, column.values())) == {label.removeprefix("cpu, ")}
         assert set(column) == {"vanilla", "iwae"}
-    assert "cpu, A" in markdown(records, "mnist-dynamic")
+    assert "cpu, A" in blocks.markdown(blocks_of(records, "mnist-dynamic"))
     # One machine needs no name, and two batch sizes or protocols are kept apart as well.
     assert list(speeds.throughput(of("A", NOON, *TIMED), "mnist-dynamic").columns) == ["cpu"]
     other = copy.deepcopy(TIMED[0]) | {"protocol": "0.9"}

@@ -1,15 +1,14 @@
 """Results -> tables, a plot and a page that explains them. Needs no torch."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk.files import write_bytes
-from bench.pages.grids import Cell, Grid, markdown_grid, text_grid
-from bench.pages.page import bullets
+from bench.pages.blocks import Block, Heading, Items, Table, Text, markdown
+from bench.pages.figures import style
+from bench.pages.grids import Cell, Grid, grid
+from bench.pages.page import Page, csv_text
 from bench.text import DASH
 from tests.performance import Spread
 from tests.performance.peers.plan import EXAMPLE, GROUPS, PYTHAE, SETTINGS, TASKS, Task
@@ -21,6 +20,20 @@ if TYPE_CHECKING:
 COMMAND = "make bench-peers"
 # They stand beside the figures they belong to, and not in the README of the repository.
 NOTES = Path(__file__).with_name("notes.md")
+RATIO = (
+    "A ratio is how many times as fast this suite is; targets were set beforehand. Against the machine's limit it is "
+    "the share of the rate of its matrix products."
+)
+EVERY = "Medians and quartiles over rounds; a column `x pythae` is the ratio within rounds."
+PROFILED = (
+    "One block under torch's profiler after the timed rounds, in percent of its wall time: each operation's own time, "
+    "and the rest between operations. The profiler itself makes the rest larger, most of all where operations are many "
+    "and small, as in a `DataLoader`."
+)
+AGAIN = (
+    f"Again: `{COMMAND} AGAIN=1`. The page alone: `python -m tests.performance.peers --report DIR`. The figures: "
+    "[`peers.csv`](peers.csv), [`targets.csv`](targets.csv), the tables alone: [`peers.md`](peers.md)."
+)
 
 
 def write(out: Path) -> str:
@@ -33,24 +46,29 @@ def write(out: Path) -> str:
         UsageError: there are no rounds.
         MachineError: a file cannot be written.
     """
-    from bench.pages.figures import style
-
     results = Results(lines_of(out / ROUNDS_FILE))
     ratios = results.ratios()
-    files = {
-        "peers.csv": _csv(rate_rows(results)),
-        "targets.csv": _csv([_target_row(ratio) for ratio in ratios]),
-        "peers.md": _tables(results) + "\n",
-        "README.md": _page(results),
-    }
-    for name, text in files.items():
-        write_bytes(out / name, text.encode())
+    compared, aimed = Table(ratio_grid(ratios)), summary(ratios)
+    page = Page(out, "Beside its peers", by=COMMAND, source=f"the timed blocks in [`{ROUNDS_FILE}`]({ROUNDS_FILE})")
+    page.add(Text(f"**{aimed}** {RATIO}"), compared)
     if any(ratio.spread for ratio in ratios):
-        picture = figure(results)
-        write_bytes(out / "peers.png", style.png(picture))
-        write_bytes(out / "peers.svg", style.svg(picture))
-    warnings = [f"warning: {line}" for line in results.failures()]
-    return "\n".join([terminal(ratios), summary(ratios), *warnings])
+        page.picture("peers", figure(results), "ratios of speed with their quartiles and targets")
+    page.warn(results.failures())
+    page.section("Every contestant", Text(EVERY))
+    tables: list[Block] = [compared, Text(aimed)]
+    for name in results.tasks:
+        title, table = TASKS[name].title, Table(rate_grid(results, TASKS[name]))
+        page.add(Heading(f"{title[0].upper()}{title[1:]}", 3), table, Text(_steps(results, name)))
+        tables += [Text(f"**{title}**"), table]
+    if results.profiles():
+        page.section("Where the time goes", Text(PROFILED), Table(profile_grid(results)), Text(_bounds(results)))
+    page.add(Text(NOTES.read_text(encoding="utf-8").rstrip().format(**asdict(SETTINGS))))
+    page.section("Where the figures come from", Items(_provenance(results)), Text(AGAIN))
+    for file, content in (("peers", rate_rows(results)), ("targets", [_target_row(ratio) for ratio in ratios])):
+        page.attach(f"{file}.csv", csv_text(content))
+    page.attach("peers.md", markdown(tables))
+    page.screen = [Table(_narrow(ratios)), Text(aimed)]
+    return page.write().terminal.rstrip()
 
 
 def failures(out: Path) -> list[str]:
@@ -84,11 +102,11 @@ def ratio_grid(ratios: Iterable[Ratio]) -> Grid:
     return headers, rows
 
 
-def terminal(ratios: Sequence[Ratio]) -> str:
+def _narrow(ratios: Sequence[Ratio]) -> Grid:
     """The comparisons in as few columns as a terminal has room for."""
     headers, rows = ratio_grid(ratios)
     shown = [headers.index(name) for name in ("task", "comparison", "ratio", "target", "verdict")]
-    return text_grid(([headers[i] for i in shown], [[row[i] for i in shown] for row in rows]))
+    return [headers[i] for i in shown], [[row[i] for i in shown] for row in rows]
 
 
 def rate_rows(results: Results) -> list[dict[str, Any]]:
@@ -122,15 +140,6 @@ def _target_row(ratio: Ratio) -> dict[str, Any]:
     return row | {"target": c.target, "verdict": ratio.verdict}
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(buffer, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue()
-
-
 def _amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
@@ -152,8 +161,8 @@ def rate_grid(results: Results, task: Task) -> Grid:
             for peer in peers:
                 ratio = None if peer == name else results.paired(task.name, name, peer)
                 texts.append(f"{ratio.median:.2f} ({ratio.q1:.2f} to {ratio.q3:.2f})" if ratio else DASH)
-        rows.append([Cell(text) for text in texts])
-    return headers, rows
+        rows.append(texts)
+    return grid(headers, rows)
 
 
 def profile_grid(results: Results) -> Grid:
@@ -161,8 +170,8 @@ def profile_grid(results: Results) -> Grid:
     rows = []
     for (task, contestant), shares in results.profiles().items():
         figures = (f"{100 * shares[group]:.1f}" for group in GROUPS)
-        rows.append([Cell(text) for text in (TASKS[task].title, contestant, *figures)])
-    return ["task", "contestant", *(f"{group} (%)" for group in GROUPS)], rows
+        rows.append([TASKS[task].title, contestant, *figures])
+    return grid(["task", "contestant", *(f"{group} (%)" for group in GROUPS)], rows)
 
 
 def _bounds(results: Results) -> str:
@@ -183,48 +192,6 @@ def _bounds(results: Results) -> str:
         "the lower these bounds. The targets were set on one that makes products at about 330 GFLOP/s; this one's rate "
         "stands above. A target above its bound, or near it, is out of reach here."
     )
-
-
-def _tables(results: Results) -> str:
-    blocks = [markdown_grid(ratio_grid(results.ratios())), summary(results.ratios())]
-    for name in results.tasks:
-        blocks += [f"**{TASKS[name].title}**", markdown_grid(rate_grid(results, TASKS[name]))]
-    return "\n\n".join(blocks)
-
-
-def _page(results: Results) -> str:
-    ratios = results.ratios()
-    drawn = any(ratio.spread for ratio in ratios)
-    blocks = [
-        "# Beside its peers",
-        f"Written by `{COMMAND}` from [`{ROUNDS_FILE}`]({ROUNDS_FILE}), which holds every timed block. Do not edit.",
-        f"**{summary(ratios)}** A ratio is how many times as fast this suite is; targets were set beforehand. Against "
-        "the machine's limit it is the share of the rate of its matrix products.",
-        markdown_grid(ratio_grid(ratios)),
-        "![ratios of speed with their quartiles and targets](peers.png)" if drawn else "",
-        bullets(f"FAILED: {line}" for line in results.failures()),
-        "## Every contestant",
-        "Medians and quartiles over rounds; a column `x pythae` is the ratio within rounds.",
-    ]
-    for name in results.tasks:
-        blocks += [f"### {TASKS[name].title[0].upper()}{TASKS[name].title[1:]}"]
-        blocks += [markdown_grid(rate_grid(results, TASKS[name])), _steps(results, name)]
-    if results.profiles():
-        blocks += [
-            "## Where the time goes",
-            "One block under torch's profiler after the timed rounds, in percent of its wall time: each operation's "
-            "own time, and the rest between operations. The profiler itself makes the rest larger, most of all where "
-            "operations are many and small, as in a `DataLoader`.",
-            markdown_grid(profile_grid(results)),
-            _bounds(results),
-        ]
-    blocks += [
-        NOTES.read_text(encoding="utf-8").rstrip().format(**asdict(SETTINGS)),
-        *("## Where the figures come from", bullets(_provenance(results))),
-        f"Again: `{COMMAND} AGAIN=1`. The page alone: `python -m tests.performance.peers --report DIR`. The figures: "
-        "[`peers.csv`](peers.csv), [`targets.csv`](targets.csv), the tables alone: [`peers.md`](peers.md).",
-    ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _steps(results: Results, task: str) -> str:
@@ -253,8 +220,6 @@ def _provenance(results: Results) -> list[str]:
 def figure(results: Results) -> "Figure":
     """Every comparison's ratio with its quartiles on a logarithmic axis, its target as a mark; below, shares of the
     machine's limit."""
-    from bench.pages.figures import style
-
     ratios = [ratio for ratio in results.ratios() if ratio.spread]
     panels = [[r for r in ratios if (r.comparison.task == "limits") is limits] for limits in (False, True)]
     panels = [panel for panel in panels if panel]
@@ -290,8 +255,6 @@ def figure(results: Results) -> "Figure":
 
 
 def _panel(axis: Any, ratios: Sequence[Ratio]) -> None:
-    from bench.pages.figures import style
-
     labels: list[str] = []
     tasks: set[str] = set()
     white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}

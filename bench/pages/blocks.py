@@ -1,0 +1,132 @@
+"""Blocks, of which a page is a list, and their renderers: Markdown, LaTeX, the terminal.
+
+Text in blocks is Markdown in a line: `**bold**`, `` `code` ``, `[link](file)`; what others have written goes through
+`grids.markdown_text` first. Cells and captions of tables and warnings are plain text, which each renderer escapes. One
+more renderer is one more function from blocks to text.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.pages import grids
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Opens a section."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list, one line each."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """What a reader should doubt, a line each, plain."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        grid: headers and cells.
+        caption: for LaTeX, where a table stands without the text around it.
+        width: of a terminal; columns beyond it are left to the files.
+    """
+
+    grid: grids.Grid
+    caption: str = ""
+    width: int = grids.TERMINAL_WIDTH
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that the page has as a file: its path from the page without an ending, and what it shows."""
+
+    name: str
+    alt: str
+
+
+Block = Heading | Text | Items | Warnings | Table | Picture
+
+
+def plain(text: str) -> str:
+    """Markdown of a line without its marks."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"(?<!\\)(\*\*|`)", "", text))
+    return re.sub(r"\\([\\|*_<>`\[\]])", r"\1", text)
+
+
+def shortened(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same with the first lines of long tables and lists, each with how many more there are."""
+    for block in blocks:
+        lines = block.grid[1] if isinstance(block, Table) else block.lines if isinstance(block, Items) else ()
+        rest = len(lines) - grids.MOST_LINES
+        if rest <= 0:
+            yield block
+            continue
+        first = lines[: grids.MOST_LINES]
+        yield replace(block, grid=(block.grid[0], first)) if isinstance(block, Table) else Items(first)  # type: ignore[arg-type]
+        yield Text(f"... and {rest:,} more")
+
+
+def markdown(blocks: Iterable[Block]) -> str:
+    """A document of Markdown."""
+    return "\n\n".join(filter(None, map(_markdown, blocks))) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text):
+            return text
+        case Items(lines):
+            return "\n".join(f"- {line}" for line in lines)
+        case Warnings(lines):
+            return _markdown(Items([grids.markdown_text(line) for line in grids.shortened(lines)]))
+        case Table(grid):
+            return grids.markdown_grid(grid)
+        case Picture(name, alt):
+            return f"![{alt}]({name}.png)"
+
+
+def latex(blocks: Iterable[Block]) -> str:
+    """The tables of blocks, each with its caption: needs the packages booktabs and graphicx, and UTF-8 input."""
+    tables = [grids.latex_grid(block.grid, block.caption) for block in blocks if isinstance(block, Table)]
+    return "\n\n".join(["% Needs \\usepackage{booktabs,graphicx}.", *tables]) + "\n"
+
+
+def terminal(blocks: Iterable[Block]) -> str:
+    """Text for a terminal: paragraphs wrapped, lists and warnings one line each, no pictures."""
+    return "\n\n".join(filter(None, map(_terminal, blocks))) + "\n"
+
+
+def _terminal(block: Block) -> str:
+    match block:
+        case Heading(text) | Text(text):
+            return grids.wrap(plain(text), grids.TERMINAL_WIDTH)
+        case Items(lines):
+            return "\n".join(f"  {plain(line)}" for line in lines)
+        case Warnings(lines):
+            return "\n".join(f"warning: {line}" for line in grids.shortened(lines))
+        case Table(grid, _, width):
+            return grids.text_grid(grid, width)
+        case Picture():
+            return ""
