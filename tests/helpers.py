@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,24 @@ def install(folder: Path, package: str, source: str, targets: dict[str, str], gr
     (info / "entry_points.txt").write_text(f"[{group}]\n{lines}", encoding="utf-8")
 
 
+def install_example(name: str, folder: Path) -> Path:
+    """A folder with one of `examples/` installed in it. Offline: pip builds it with the setuptools at hand."""
+    source = folder / "source"
+    shutil.copytree(ROOT / "examples" / name, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pyc*"))
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--no-compile", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(folder / "site"), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "site"
+
+
+def run_installed(site: Path, *arguments: str) -> str:
+    """Standard output of a Python process that sees what is installed in `site`."""
+    code, out, err = finish(start(site.parent, *arguments, paths=[site]))
+    assert code == 0, out + err
+    return out
+
+
 def install_misbehaving(folder: Path) -> None:
     """The plugin `vae-misbehaving` with every recipe of `MISBEHAVING`."""
     targets = {name: f"vae_misbehaving:{name}" for name in misbehaving()}
@@ -216,11 +235,11 @@ def sums_now(variant: str) -> dict[str, str]:
     return sources.sums(variant)
 
 
-def start(folder: Path, *words: str | Path, **how: Any) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str | Path, paths: Iterable[Path] = (), **how: Any) -> subprocess.Popen[str]:
     """A Python process in `folder`, a session of its own, that sees the plugins which this one sees."""
     # In the background of a shell script Ctrl-C is ignored, and what it starts would ignore it too.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    path = os.pathsep.join([str(ROOT), *map(str, paths), *filter(None, sys.path)])
     return subprocess.Popen(
         [sys.executable, *map(str, words)],
         cwd=folder,

@@ -42,8 +42,8 @@ app = App(
 data_app = App(name="data", help="Data sets: list, verify, fetch.", help_format="plaintext")
 app.command(data_app)
 
-JSON = "Print JSON, and nothing else, on standard output."
-Json = Annotated[bool, Parameter(negative="", help=JSON)]
+Flag = Annotated[bool, Parameter(negative="")]
+Json = Annotated[Flag, Parameter(help="Print JSON, and nothing else, on standard output.")]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 Variants = Annotated[Words, Parameter(help="Only these variants, instead of the suite's.")]
 
@@ -51,27 +51,37 @@ Variants = Annotated[Words, Parameter(help="Only these variants, instead of the 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """What a command computes on, and where its results go."""
+    """What a command computes on, and where its results go.
 
-    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps or xpu; a device that is not there is an error.")] = (
-        "auto"
-    )
-    out: Annotated[Path | None, Parameter(help="Results folder; by default results/SUITE.")] = None
-    json: Annotated[bool, Parameter(negative="", help=JSON)] = False
+    Attributes:
+        device: auto, cpu, cuda, mps or xpu; a device that is not there is an error.
+        out: Results folder; by default results/SUITE.
+        json: Print JSON, and nothing else, on standard output.
+    """
+
+    device: str = "auto"
+    out: Path | None = None
+    json: Flag = False
+
+    def folder(self, name: str) -> Path:
+        """The results folder of what has this name."""
+        return self.out or Path("results") / name
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much is run. UsageError for a number that cannot be."""
+    """How much is run. UsageError for a number that cannot be.
 
-    seeds: Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, instead of the suite's number.")] = (
-        None
-    )
-    jobs: Annotated[int | None, Parameter(help="Cells side by side; by default one a CPU core.")] = None
-    again: Annotated[
-        bool, Parameter(negative="", help="Run finished cells again, for example after a change of the code.")
-    ] = False
+    Attributes:
+        seeds: Seeds 0 to N-1 for every variant, instead of the suite's number.
+        jobs: Cells side by side; by default one a CPU core.
+        again: Run finished cells again, for example after a change of the code.
+    """
+
+    seeds: int | None = None
+    jobs: int | None = None
+    again: Flag = False
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
@@ -83,43 +93,36 @@ class Effort:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What is changed of a suite, beside its variants and seeds."""
+    """What is changed of a suite, beside its variants and seeds.
 
-    datasets: Annotated[Words, Parameter(help="Only these data sets, by name or as a path to an .npz file.")] = ()
+    Attributes:
+        datasets: Only these data sets, by name or as a path to an .npz file.
+        precision: What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32.
+        compile: Train with torch.compile; such runs are a comparison group of their own.
+    """
+
+    datasets: Words = ()
     settings: Annotated[Words, Parameter(name="--set", help=docs.set_help())] = ()
-    precision: Annotated[
-        str | None,
-        Parameter(help="What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32."),
-    ] = None
-    compile: Annotated[
-        bool | None, Parameter(help="Train with torch.compile; such runs are a comparison group of their own.")
-    ] = None
+    precision: str | None = None
+    compile: bool | None = None
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class EngineChoice:
-    """What cells run on, and the options that belong to it."""
+    """What cells run on, and the options that belong to it.
 
-    engine: Annotated[
-        str,
-        Parameter(
-            help="What cells run on: local (this machine), ray (a Ray cluster; pip install 'vaebench[ray]'), debug "
-            "(this very process), or an installed plugin's."
-        ),
-    ] = "local"
-    engine_option: Annotated[
-        Words, Parameter(help="key=value ..., as the engine takes them; of ray: address, gpus.")
-    ] = ()
-    address: Annotated[
-        str | None, Parameter(help="Of the Ray cluster, HOST:PORT or auto; without it one is started on this machine.")
-    ] = None
-    gpus: Annotated[
-        float | None,
-        Parameter(
-            help="Of a GPU, what each cell asks the Ray cluster for, for example 0.25; by default 1 on an accelerator."
-        ),
-    ] = None
+    Attributes:
+        engine: What cells run on: local (processes here), ray (a Ray cluster), debug (no process), or a plugin's.
+        engine_option: key=value ..., as the engine takes them.
+        address: Of the Ray cluster, HOST:PORT or auto; without it one is started on this machine.
+        gpus: Of a GPU, what each cell asks the Ray cluster for, such as 0.25; by default 1 on an accelerator.
+    """
+
+    engine: str = "local"
+    engine_option: Words = ()
+    address: str | None = None
+    gpus: float | None = None
 
     def opened(self) -> "AbstractContextManager[Engine]":
         """The engine. UsageError or MachineError where it cannot be had."""

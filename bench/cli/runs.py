@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json as jsonlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from bench.cli.app import (
     EngineChoice,
     Variants,
     Where,
+    Words,
     app,
     print_json,
     split_names,
@@ -27,6 +29,7 @@ from bench.settings import typed
 from bench.suites import suite
 
 if TYPE_CHECKING:
+    from bench.suites.oracle import OracleSuite
     from bench.sweeps.execute import Outcome
 
 SUITES = f"{', '.join(suite.names())}, or a .toml file."
@@ -45,11 +48,13 @@ def run(
     where: Where = Where(),
 ) -> int:
     """Run what is missing of a suite, then write and print its tables and plots."""
+    from bench.sweeps.execute import execute
+
     path, table = suite.read(suite_name)
     if "problem" in table:
-        return _oracle(path, table, variants, changes, effort, choice, where)
+        return _oracle(_problems(path, table, changes), variants, changes, effort, choice, where)
     chosen = _suite(suite_name, variants, changes, effort.seeds)
-    return _finish(_execute(chosen, where, effort, choice), where)
+    return _finish(_execute(execute, chosen, where, effort, choice), where)
 
 
 @app.command
@@ -70,6 +75,7 @@ def compare(
     """
     from bench.stats.differences import differences
     from bench.sweeps.compare import check
+    from bench.sweeps.execute import execute
 
     names = split_names(names)
     if len(dict.fromkeys(names)) < 2:
@@ -77,7 +83,7 @@ def compare(
     chosen = _suite(suite_name, names, changes, effort.seeds)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
-    outcome = _execute(chosen, where, effort, choice)
+    outcome = _execute(execute, chosen, where, effort, choice)
     compared = differences(outcome.records, names[0])
     if where.json:
         print_json([dataclasses.asdict(difference) for difference in compared])
@@ -99,12 +105,14 @@ def throughput(
 
     Of the keys of --set it takes blocks, block_s, batch_size, and keywords of the variants.
     """
+    from bench.sweeps.execute import execute
+
     chosen = _suite(suite_name, variants, changes)
     plain = suite.load(suite_name)
     budget = dataclasses.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
         raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
-    return _finish(_execute(chosen, where, Effort(again=True), EngineChoice(), quality=False), where)
+    return _finish(_execute(partial(execute, quality=False), chosen, where, Effort(again=True), EngineChoice()), where)
 
 
 def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | None = None) -> suite.Suite:
@@ -131,51 +139,36 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
 
 
 def _execute(
-    chosen: suite.Suite, where: Where, effort: Effort, choice: EngineChoice, quality: bool = True
+    run: Callable[..., "Outcome"], chosen: Any, where: Where, effort: Effort, choice: EngineChoice
 ) -> "Outcome":
-    from bench.sweeps.execute import execute
-
-    out = where.out or Path("results") / chosen.name
+    """`execute` or `execute_oracle` of a suite, with what the user has said."""
+    out, jobs, again = where.folder(chosen.name), effort.jobs, effort.again
     with choice.opened() as engine:
-        return execute(
-            chosen,
-            out,
-            engine=engine,
-            device=where.device,
-            jobs=effort.jobs,
-            again=effort.again,
-            quality=quality,
-        )
+        return run(chosen, out, engine=engine, device=where.device, jobs=jobs, again=again)
+
+
+def _problems(path: Path, table: dict[str, Any], changes: Changes) -> "OracleSuite":
+    from bench.suites import oracle
+    from bench.sweeps.configure import parse_settings
+
+    try:
+        return oracle.configure(oracle.parse(path.stem, table), parse_settings(changes.settings))
+    except UsageError as error:
+        raise UsageError(f"suite {path.name}: {error}") from error
 
 
 def _oracle(
-    path: Path,
-    table: dict[str, Any],
-    variants: Sequence[str],
-    changes: Changes,
-    effort: Effort,
-    choice: EngineChoice,
-    where: Where,
+    chosen: "OracleSuite", variants: Words, changes: Changes, effort: Effort, choice: EngineChoice, where: Where
 ) -> int:
     from bench.pages import oracle as pages
-    from bench.suites import oracle
-    from bench.sweeps.configure import parse_settings
     from bench.sweeps.execute import execute_oracle
 
-    given = {"variants": variants, "seeds": effort.seeds} | {
-        key: getattr(changes, key) for key in ("datasets", "precision", "compile")
-    }
-    given[f"engine {choice.engine}"] = choice.engine not in ("local", "debug")
-    for word, value in given.items():
-        if value:
-            raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")
-    try:
-        chosen = oracle.configure(oracle.parse(path.stem, table), parse_settings(changes.settings))
-    except UsageError as error:
-        raise UsageError(f"suite {path.name}: {error}") from error
-    out = where.out or Path("results") / chosen.name
-    with choice.opened() as engine:
-        outcome = execute_oracle(chosen, out, engine=engine, device=where.device, jobs=effort.jobs, again=effort.again)
+    taken: dict[str, Any] = {"variants": variants, "seeds": effort.seeds, "datasets": changes.datasets}
+    taken |= {"precision": changes.precision, "compile": changes.compile}
+    taken |= {f"engine {choice.engine}": choice.engine not in ("local", "debug")}
+    for word in (word for word, value in taken.items() if value):
+        raise UsageError(f"suite {chosen.name} checks the judge on problems of its own: it takes no --{word}")
+    outcome = _execute(execute_oracle, chosen, where, effort, choice)
 
     def checks() -> list[dict[str, Any]]:
         return [{"problem": pages.name(r), **check} for r in outcome.records for check in r.get("checks", [])]

@@ -37,18 +37,19 @@ class Progress:
             case Epochs(cell, done):
                 self._count(cell, done)
             case Measured(cell, what, done, total):
-                line = f"{_run(cell)}: {what} {done}/{total}"
+                line = f"{_name(cell)}: {what} {done}/{total}"
                 if self.terminal:
                     self.bar.set_postfix_str(line)
                 elif time.monotonic() - self.spoke > QUIET_S:
                     self.say(line)
             case Note(cell, line):
-                self.say(f"{_run(cell)}: {line}")
+                self.say(f"{_name(cell)}: {line}")
             case Done(record, _, seconds):
                 self._count(record["cell"], _epochs(record["cell"]))
                 self.done += 1
                 count = f"[{self.done:{len(str(self.cells))}}/{self.cells}]"
-                self.say(f"{count} {_name(record)}: {_result(record)} ({seconds:.1f} s)")
+                name = oracle.name(record) if record["kind"] == ORACLE else _name(record["cell"])
+                self.say(f"{count} {name}: {_result(record)} ({seconds:.1f} s)")
 
     def _count(self, cell: Cell, done: int) -> None:
         key = record_id("quality", cell)
@@ -73,17 +74,9 @@ def _epochs(cell: Cell) -> int:
     return epochs
 
 
-def _run(cell: Cell) -> str:
-    run = f"seed {cell['seed']}" if "seed" in cell else "throughput"
-    return f"{cell['dataset']} {cell['variant']} {run}"
-
-
-def _name(record: Record) -> str:
-    cell = record["cell"]
-    if record["kind"] == ORACLE:
-        return oracle.name(record)
+def _name(cell: Cell) -> str:
     overrides = "".join(f" {key}={value}" for key, value in cell["overrides"].items())
-    run = f"seed {cell['seed']}" if record["kind"] == "quality" else f"throughput on {cell['device']}"
+    run = f"seed {cell['seed']}" if "seed" in cell else f"throughput on {cell['device']}"
     return f"{cell['dataset']} {cell['variant']}{overrides} {run}"
 
 

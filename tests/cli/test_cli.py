@@ -247,15 +247,11 @@ def absent_device() -> str:
         ("reproduce results --list", 2, "results are the suites' own tables"),
         ("run quik", 2, "unknown suite 'quik', and no path of a .toml file: did you mean 'quick'?"),
         ("throughput quick --set epochs=7", 2, "throughput trains and judges no model"),
-        ("run none.toml", 2, "there is no suite file none.toml"),
         ("run bad.toml", 2, "suite bad.toml: unknown key 'sed': did you mean 'seeds'?"),
         ("run torn.toml", 2, "suite torn.toml cannot be read"),
         ("run tiny.toml --variants vanila", 2, "unknown variant 'vanila': did you mean 'vanilla'?"),
         ("run tiny.toml --datasets mnst", 2, "mnst"),
         ("run tiny.toml --set epochs", 2, "settings have the form key=value, got 'epochs'"),
-        ("run tiny.toml --set epochs=0", 2, "epochs must be at least 1, got 0"),
-        ("run tiny.toml --set nonsense=1", 2, "unknown setting 'nonsense'"),
-        ("run tiny.toml --set latent=0", 2, "vanilla: latent must be a whole number of at least 1, got 0"),
         ("run tiny.toml --seeds 0", 2, "--seeds must be between 1 and 10000, got 0"),
         ("run tiny.toml --seeds many", 2, "many"),
         ("run tiny.toml --jobs 0", 2, "--jobs must be at least 1, got 0"),
@@ -263,16 +259,11 @@ def absent_device() -> str:
         ("run tiny.toml --sets 3", 2, "--sets"),
         ("runn", 2, "runn"),
         ("compare vanilla", 2, "compare needs two or more variants"),
-        ("compare vanilla vanilla --suite tiny.toml", 2, "compare needs two or more variants"),
-        ("throughput tiny.toml --set blocks=0", 2, "suite tiny measures no throughput"),
         ("report nowhere", 2, "no records in nowhere"),
-        ("data fetch", 2, "fetch needs names of data sets"),
         ("data fetch mnst", 2, "mnst"),
         ("run tiny.toml --datasets none.npz", 3, "none.npz: no such file"),
-        ("run tiny.toml --datasets torn.npz", 3, "torn.npz: cannot read it as a .npz file"),
         ("run tiny.toml --datasets object.npz", 3, "object.npz: cannot read it as a .npz file"),
         ("run tiny.toml --device ABSENT", 4, "is not available here"),
-        ("run tiny.toml --device cpu --out tiny.toml", 4, "cannot write tiny.toml"),
         ("run tiny.toml --device cpu --out tiny.toml/below", 4, "choose another folder with --out"),
     ],
 )
@@ -287,7 +278,6 @@ def test_bad_input_is_one_line_and_an_exit_code(
     monkeypatch.chdir(folder)
     Path("bad.toml").write_text("sed = 3\n" + SUITE, encoding="utf-8")
     Path("torn.toml").write_text("seeds = [", encoding="utf-8")
-    Path("torn.npz").write_bytes(b"PK\x03\x04 and no more")
     np.savez("object.npz", train=np.array([{}], dtype=object))
     status, out, err = call(capsys, *words.replace("ABSENT", absent_device()).split())
     assert (status, out) == (code, "")

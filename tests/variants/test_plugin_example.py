@@ -1,41 +1,19 @@
 """The plugin of the documentation, installed for real and used from outside."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers import ROOT, install_example, run_installed
 from variants.testing import check_variant
-
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "vaebench-laplace"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plugin installed in it. Offline: pip builds it with the setuptools at hand."""
-    folder = tmp_path_factory.mktemp("plugin")
-    source = folder / "source"
-    shutil.copytree(EXAMPLE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
-    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--no-compile", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(folder / "site"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "site"
-
-
-def run(site: Path, *arguments: str) -> str:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=site.parent, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return install_example("vaebench-laplace", tmp_path_factory.mktemp("plugin"))
 
 
 def test_installed_plugin_is_listed_and_built(site: Path) -> None:
@@ -46,7 +24,7 @@ row = get("laplace").describe()
 from variants.parts import part_names
 print(json.dumps({"names": names(), "row": row, "parts": part_names(build("laplace", DataSpec((4,), "real")))}))
 """
-    found = json.loads(run(site, "-c", code))
+    found = json.loads(run_installed(site, "-c", code))
     assert "laplace" in found["names"]
     assert "vanilla" in found["names"]
     assert found["row"]["available"], found["row"]["reason"]
@@ -56,7 +34,9 @@ print(json.dumps({"names": names(), "row": row, "parts": part_names(build("lapla
 
 
 def test_the_plugins_own_tests_pass(site: Path) -> None:
-    said = run(site, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(site.parent / "source"))
+    said = run_installed(
+        site, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(site.parent / "source")
+    )
     assert "passed" in said
     assert "skipped" not in said
 
