@@ -1,7 +1,8 @@
 """What a reader should doubt about records: one line each."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from bench.records.names import dataset_slug, row_name
 from bench.records.record import BUSY, Record
@@ -39,7 +40,7 @@ def problems(records: Sequence[Record]) -> list[str]:
         lines.append(
             f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
         )
-    states = [code_states(record) for record in records]
+    states = [code_states(record.get("provenance") or {}) for record in records]
     commits = {commit for found in states for commit, _ in found}
     if len(commits) > 1:
         lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
@@ -68,9 +69,8 @@ def problems(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def code_states(record: Record) -> set[tuple[str, bool]]:
-    """Commit, short, and whether there were uncommitted changes: of the code that made the record, and, where it says
-    so, of that which trained the weights, for kept weights may be measured again by later code."""
-    source = record.get("provenance") or {}
+def code_states(source: Mapping[str, Any]) -> set[tuple[str, bool]]:
+    """Commit, short, and whether there were uncommitted changes: of the code that a provenance names, and, where it
+    says so, of that which trained the weights, for kept weights may be measured again by later code."""
     sources = [source, source["trained"]] if source.get("trained") else [source]
     return {(short(found.get("commit") or groups.UNKNOWN), bool(found.get("dirty"))) for found in sources}

@@ -1,17 +1,16 @@
 """Records of the oracle suite -> a table, a plot and a page that explains them. Needs no torch."""
 
-import csv
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk.files import write_bytes
 from bench.errors import UsageError
-from bench.pages.grids import Cell, Grid, markdown_grid, markdown_text, number, text_grid
+from bench.pages.blocks import Block, Items, Table, Text, markdown
+from bench.pages.figures import style
+from bench.pages.grids import Cell, Grid, markdown_text, number
 from bench.pages.origins import origin_lines
-from bench.pages.page import Report
+from bench.pages.page import Page, Report, csv_text
 from bench.records.record import ORACLE, Record
 from bench.records.store import read_all
 from bench.text import DASH
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+OPTIONS = ("d", "k", "noise", "orthogonal")
 COLUMNS = ("part", "quantity", "truth", "estimate", "error", "standard_error", "low", "high", "passed")
 # Checks that the summary shows, by the start of their names: header -> name.
 SUMMARY = {
@@ -66,41 +66,36 @@ def failures(records: Sequence[Record]) -> list[str]:
 
 
 def write(out: Path) -> Report:
-    """Read OUT/runs and write OUT/tables, OUT/plots and OUT/README.md; each file is replaced in one step.
+    """Read OUT/runs and write OUT/tables, OUT/plots and OUT/README.md: all is made before the first is written.
 
     Raises:
         UsageError: OUT holds no records of this suite.
         MachineError: a file cannot be written.
     """
-    from bench.pages.figures import style
-
     records, warnings = read_all(out, kinds=(ORACLE,))
     if not records:
         raise UsageError(f"no records of the oracle suite in {out}; run `vaebench run oracle --out {out}` first")
     records = sorted(records, key=lambda r: (sorted(r["cell"]["data_options"].items()), r["id"]))
-    files: list[Path] = []
-
-    def save(path: Path, content: bytes) -> None:
-        write_bytes(path, content)
-        files.append(path)
-
-    save(out / "tables" / "oracle.csv", _csv(records).encode())
-    save(out / "tables" / "oracle.md", _markdown(records).encode())
     ok = [record for record in records if record["status"] == "ok"]
-    if ok:
-        picture = figure(ok)
-        save(out / "plots" / "oracle.png", style.png(picture))
-        save(out / "plots" / "oracle.svg", style.svg(picture))
-    save(out / "README.md", _page(records, warnings, bool(ok)).encode())
+    conclusions = Items([markdown_text(line) for line in _conclusions(records)])
+    page = Page(out, "The judge against the truth", by="vaebench run oracle")
+    page.attach("tables/oracle.csv", csv_text(_rows(records), [*OPTIONS, "status", *COLUMNS]))
+    page.attach("tables/oracle.md", markdown(_checks(records)))
+    page.add(conclusions)
+    page.warn(warnings)
     headers, lines = summary(records)
+    page.add(Table((headers, lines)), Text(SUMMARY_TEXT))
+    page.picture("plots/oracle", figure(ok) if ok else None, "errors of the estimates, and rate-distortion curves")
+    page.section("How to read this", Items(READING))
+    devices = {f"{r['cell']['device']} ({r['provenance'].get('device_name', 'unknown')}, float64)" for r in records}
+    machine = markdown_text(f"devices: {', '.join(sorted(devices))}")
+    origins = origin_lines([found["provenance"] for found in records], machine)
+    page.section("Where the numbers come from", Items(origins))
     # Side by side they are wider than a terminal.
     halves = [[0, *range(1, 6)], [0, *range(6, len(headers))]]
-    grids = [([headers[i] for i in half], [[line[i] for i in half] for line in lines]) for half in halves]
-    blocks = [*(text_grid(grid) for grid in grids), "\n".join(_conclusions(records))]
-    terminal = "\n\n".join(blocks) + "\n"
-    if warnings:
-        terminal += "\n" + "\n".join(f"warning: {line}" for line in warnings) + "\n"
-    return Report(out, tuple(files), tuple(warnings), terminal)
+    page.screen += [Table(([headers[i] for i in half], [[line[i] for i in half] for line in lines])) for half in halves]
+    page.screen.append(conclusions)
+    return page.write()
 
 
 def summary(records: Sequence[Record]) -> Grid:
@@ -167,16 +162,18 @@ def _signed(error: float | None) -> str:
     return "not finite" if error is None else f"{error:+.2g}"
 
 
-def _csv(records: Sequence[Record]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    options = ("d", "k", "noise", "orthogonal")
-    writer.writerow([*options, "status", *COLUMNS])
+def _rows(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """One dictionary a check, and one for a problem without any."""
     for record in records:
-        problem = [record["cell"]["data_options"][key] for key in options] + [record["status"]]
-        for check in record.get("checks", []) or [{}]:
-            writer.writerow(problem + [check.get(column) for column in COLUMNS])
-    return buffer.getvalue()
+        problem = {key: record["cell"]["data_options"][key] for key in OPTIONS} | {"status": record["status"]}
+        yield from (check | problem for check in record.get("checks", []) or [{}])
+
+
+def _checks(records: Sequence[Record]) -> Iterator[Block]:
+    for record in records:
+        yield Text(f"**{markdown_text(name(record))}**: {markdown_text(verdict(record))}.")
+        if record["status"] == "ok":
+            yield Table(_grid(record))
 
 
 def _grid(record: Record) -> Grid:
@@ -200,15 +197,13 @@ def _grid(record: Record) -> Grid:
     return headers, lines
 
 
-def _markdown(records: Sequence[Record]) -> str:
-    blocks = []
-    for record in records:
-        blocks.append(f"**{markdown_text(name(record))}**: {markdown_text(verdict(record))}.")
-        if record["status"] == "ok":
-            blocks.append(markdown_grid(_grid(record)))
-    return "\n\n".join(blocks) + "\n"
-
-
+SUMMARY_TEXT = (
+    "True mean log p(x) of the test points, and what the judge measured for it ± its standard error: the ELBO of "
+    "the true and of the best diagonal posterior, IWAE and importance sampling (IS) from a posterior that is too "
+    "wide, and annealed importance sampling (AIS); the diagonal posterior's gap, exact and measured; the PPCA "
+    "optimum on the training data, and the ELBO of the linear VAE trained on them. "
+    "[All checks with their errors](tables/oracle.md), also as [CSV at full precision](tables/oracle.csv)."
+)
 READING = (
     "The data are drawn from x = Wz + m + noise, z standard normal: d data dimensions, k latents, noise a variance. "
     "log p(x), the posterior, the best diagonal posterior and the rate-distortion curve are known in closed form, and "
@@ -231,55 +226,16 @@ READING = (
 )
 
 
-def _page(records: Sequence[Record], warnings: Sequence[str], has_plot: bool) -> str:
-    blocks = [
-        "# The judge against the truth",
-        "Generated by `vaebench run oracle` from the records in [`runs/`](runs). Do not edit.",
-        "\n".join(f"- {markdown_text(line)}" for line in _conclusions(records)),
-    ]
-    if warnings:
-        blocks += ["## Warnings", "\n".join(f"- {markdown_text(line)}" for line in warnings)]
-    blocks.append(markdown_grid(summary(records)))
-    blocks.append(
-        "True mean log p(x) of the test points, and what the judge measured for it ± its standard error: the ELBO of "
-        "the true and of the best diagonal posterior, IWAE and importance sampling (IS) from a posterior that is too "
-        "wide, and annealed importance sampling (AIS); the diagonal posterior's gap, exact and measured; the PPCA "
-        "optimum on the training data, and the ELBO of the linear VAE trained on them. "
-        "[All checks with their errors](tables/oracle.md), also as [CSV at full precision](tables/oracle.csv)."
-    )
-    if has_plot:
-        blocks.append("![errors of the estimates, and rate-distortion curves](plots/oracle.png)")
-    blocks += ["## How to read this", "\n".join(f"- {line}" for line in READING)]
-    blocks += ["## Where the numbers come from", "\n".join(f"- {line}" for line in _sources(records))]
-    return "\n\n".join(blocks) + "\n"
-
-
-def _sources(records: Sequence[Record]) -> list[str]:
-    """Commit, versions, devices and day of the runs."""
-    devices = {f"{r['cell']['device']} ({r['provenance'].get('device_name', 'unknown')}, float64)" for r in records}
-    return origin_lines([found["provenance"] for found in records], f"devices: {', '.join(sorted(devices))}")
-
-
 def figure(records: Sequence[Record]) -> "Figure":
     """Left: every estimate's error in standard errors. Right: exact rate-distortion curves and measured points."""
-    from bench.pages.figures import style
-
-    quantities = list(
-        dict.fromkeys(
-            check["quantity"]
-            for record in records
-            for check in record["checks"]
-            if _score(check) is not None and check["part"] == "estimate"
-        )
-    )
-    with style.house_style():
-        picture = style.new_figure(13.5, 1.2 + 0.27 * len(quantities))
-        left, right = picture.subplots(1, 2, width_ratios=[1.15, 1])
+    checks = [check for record in records for check in record["checks"]]
+    quantities = list(dict.fromkeys(c["quantity"] for c in checks if _score(c) is not None and c["part"] == "estimate"))
+    height = 1.2 + 0.27 * len(quantities)
+    with style.panels(13.5, height, across=2, width_ratios=[1.15, 1]) as (picture, (left, right)):
         styles = [style.Style(style.COLOURS[i % 10], style.MARKERS[i % 7]) for i in range(len(records))]
         _errors(left, records, quantities, styles)
         _curves(right, records, styles)
-        handles, labels = right.get_legend_handles_labels()
-        right.legend(handles, labels, loc="upper right", title="problem", alignment="left", framealpha=1)
+        right.legend(loc="upper right", title="problem", alignment="left", framealpha=1)
         failed = len(failures(records))
         style.add_title(
             picture,
@@ -293,27 +249,25 @@ def figure(records: Sequence[Record]) -> "Figure":
     return picture
 
 
-def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], styles: Sequence[Any]) -> None:
+def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], styles: Sequence[style.Style]) -> None:
     reach = 6.0
     axis.axvspan(-4, 4, color="#eef3f7", zorder=0)
     axis.axvline(0, color="#888888", linewidth=1, zorder=1)
-    for i, (record, style) in enumerate(zip(records, styles, strict=True)):
+    for i, (record, look) in enumerate(zip(records, styles, strict=True)):
         offset = 0.3 * ((i + 0.5) / len(records) * 2 - 1)
         for check in record["checks"]:
             score = _score(check)
             if check["part"] != "estimate" or score is None:
                 continue
-            place = quantities.index(check["quantity"]) + offset
-            bound = _side(check) is not None
-            shown = math.copysign(min(abs(score), reach - 0.2), score)
+            marker = look.marker if abs(score) < reach else ("<" if score < 0 else ">")
+            fill = "white" if _side(check) is not None else look.colour
             axis.plot(
-                shown,
-                place,
-                marker=style.marker if abs(score) < reach else ("<" if score < 0 else ">"),
+                math.copysign(min(abs(score), reach - 0.2), score),
+                quantities.index(check["quantity"]) + offset,
+                marker,
                 markersize=5.5,
-                color=style.colour,
-                markerfacecolor="white" if bound else style.colour,
-                linestyle="none",
+                color=look.colour,
+                markerfacecolor=fill,
                 zorder=3,
             )
     sides = {c["quantity"]: _side(c) for record in records for c in record["checks"]}
@@ -325,19 +279,13 @@ def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], 
     axis.set_title("estimates")
 
 
-def _curves(axis: "Axes", records: Sequence[Record], styles: Sequence[Any]) -> None:
-    for record, style in zip(records, styles, strict=True):
-        found = record["rate_distortion"]
-        axis.plot([p[1] for p in found["exact"]], [p[2] for p in found["exact"]], color=style.colour, linewidth=1.5)
-        axis.plot(
-            [p[1] for p in found["measured"]],
-            [p[2] for p in found["measured"]],
-            marker=style.marker,
-            color=style.colour,
-            linestyle="none",
-            markersize=7,
-            label=name(record),
+def _curves(axis: "Axes", records: Sequence[Record], styles: Sequence[style.Style]) -> None:
+    for record, look in zip(records, styles, strict=True):
+        (_, x, y), (_, points, rates) = (
+            zip(*record["rate_distortion"][key], strict=True) for key in ("exact", "measured")
         )
+        axis.plot(x, y, color=look.colour, linewidth=1.5)
+        axis.plot(points, rates, look.marker, color=look.colour, markersize=7, label=name(record))
     axis.set_ylim(top=1.45 * max(p[2] for record in records for p in record["rate_distortion"]["exact"]))
     axis.set_xlabel("distortion: -log p(x|z) (nats per example)")
     axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")

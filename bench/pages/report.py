@@ -53,11 +53,10 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
     )
     page.warn(warnings)
     page.section("How to read this", Items(_reading(records)))
-    drawn = list(figures.all_figures(records, artefacts))
     for dataset, members in groups.by_dataset(records).items():
         page.section(dataset)
         page.tables(f"tables/{dataset}", tables.blocks(members, dataset), csv=frame.csv(members))
-        for name, figure in ((name, figure) for of, name, figure in drawn if of == dataset):
+        for name, figure in figures.drawn(dataset, members, artefacts):
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             page.picture(f"plots/{name}", figure, f"{dataset}: {title}")
     page.screen = tables.screen(records)

@@ -11,6 +11,7 @@ from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.pages import grids
 from bench.pages import page as builder
+from bench.pages.blocks import Block, Heading, Text
 from bench.records import names
 from bench.records.notes import origin_of
 from bench.records.record import Cell, Record
@@ -137,8 +138,9 @@ def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence
     left = dict.fromkeys(_row(cell, cells) for cell in cells if cell_key(cell) not in known)
     warnings += [f"no committed run of {name}" for name in left]
     name = printable(chosen.name)
-    head = [f"The suite {grids.markdown_text(name)}, run again, beside its committed results."]
-    tail = ["## What counts as agreement", grids.markdown_text(REASON)]
+    title = grids.markdown_text(name)
+    head = [Text(f"The suite {title}, run again, beside its committed results.")]
+    tail: list[Block] = [Heading("What counts as agreement"), Text(grids.markdown_text(REASON))]
     return page.save(out, origin, f"Drift of {name}", found, records, head, tail, warnings)
 
 

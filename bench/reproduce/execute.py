@@ -32,5 +32,5 @@ def reproduce(
         As `bench.sweeps.execute.execute`.
     """
     suite = configure.configure(table.suite(profile, rows, seeds), {})
-    outcome = execute.execute(suite, out, page=partial(page.write, published=table, profile=profile, asked=rows), **how)
+    outcome = execute.execute(suite, out, page=partial(page.write, table=table, profile=profile, asked=rows), **how)
     return outcome, findings(table, profile, rows, read_all(out)[0])

@@ -1,7 +1,5 @@
 """Findings -> CSV, Markdown, LaTeX, a plot and a page that explains them. Needs no torch."""
 
-import csv
-import io
 import json
 import re
 from collections import Counter
@@ -9,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.disk.files import write_bytes
 from bench.pages import grids, origins, tables
-from bench.pages.page import Report
+from bench.pages.blocks import Block, Heading, Items, Table, Text
+from bench.pages.grids import markdown_text
+from bench.pages.page import Page, Report, csv_text
 from bench.records.notes import NOTE
 from bench.records.record import PROTOCOL, Record
 from bench.records.store import read_all
-from bench.reproduce.published import Row, Table
+from bench.reproduce import plot, published
+from bench.reproduce.published import Row
 from bench.reproduce.verdict import Finding, findings, not_shown, protocol_of, short_source
-from bench.stats import frame, groups, intervals, metrics
+from bench.stats import groups, intervals, metrics
 from bench.text import DASH
 
 COLUMNS = (
@@ -35,12 +35,12 @@ VERDICTS = {
 }
 
 
-def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Report:
+def write(out: Path, table: published.Table, profile: str, asked: Sequence[Row]) -> Report:
     """Read OUT/runs, judge the runs, and write OUT/tables, OUT/plots and OUT/README.md; each file in one step.
 
     Args:
         out: results folder.
-        published: the table.
+        table: the published one.
         profile: one of its profiles.
         asked: rows that were asked for. The page also shows what was run before of the others.
 
@@ -48,23 +48,24 @@ def write(out: Path, published: Table, profile: str, asked: Sequence[Row]) -> Re
         MachineError: a file cannot be written.
     """
     records, warnings = read_all(out)
-    found = findings(published, profile, published.rows, records)
-    shown = [finding for finding in found if finding.verdict != "not run" or finding.row in {row.name for row in asked}]
-    names = {finding.row for finding in shown}
-    left = [row.name for row in published.rows if row.name not in names]
-    short = {finding.row: f"{finding.row} {len(finding.values)} of {finding.runs}" for finding in shown}
-    few = [short[f.row] for f in {f.row: f for f in shown}.values() if 0 < len(f.values) < f.runs]
-    head = [
-        f"Published: {grids.markdown_text(published.source)}. Profile: `{profile}`."
-        + (f" Not run: {', '.join(left)}." if left else "")
-        + (f" Fewer seeds than planned so far: {', '.join(few)}." if few else ""),
-    ]
-    tail = ["## What counts as agreement", _block(published.reasons[profile])]
-    if published.notes:
-        tail += ["## How we differ from the source", _list(map(_block, published.notes))]
-    tail += ["## What was run", _list(_recipe(published, profile, row) for row in published.rows if row.name in names)]
-    note = {**published.origin, "profile": profile}
-    return save(out, note, f"{published.title}, {profile}", shown, records, head, tail, warnings)
+    names = {row.name for row in asked}
+    judged = findings(table, profile, table.rows, records)
+    shown = [finding for finding in judged if finding.verdict != "not run" or finding.row in names]
+    rows = {finding.row: finding for finding in shown}
+    left = ", ".join(row.name for row in table.rows if row.name not in rows)
+    few = [f"{name} {len(f.values)} of {f.runs}" for name, f in rows.items() if 0 < len(f.values) < f.runs]
+    head = (
+        f"Published: {markdown_text(table.source)}. Profile: `{profile}`."
+        + (f" Not run: {left}." if left else "")
+        + (f" Fewer seeds than planned so far: {', '.join(few)}." if few else "")
+    )
+    tail: list[Block] = [Heading("What counts as agreement"), Text(_paragraph(table.reasons[profile]))]
+    if table.notes:
+        tail += [Heading("How we differ from the source"), Items([_paragraph(note) for note in table.notes])]
+    recipes = [_recipe(table, profile, row) for row in table.rows if row.name in rows]
+    tail += [Heading("What was run"), Items(recipes)]
+    note = {**table.origin, "profile": profile}
+    return save(out, note, f"{table.title}, {profile}", shown, records, [Text(head)], tail, warnings)
 
 
 def save(
@@ -73,8 +74,8 @@ def save(
     title: str,
     found: Sequence[Finding],
     records: Sequence[Record],
-    head: Sequence[str],
-    tail: Sequence[str],
+    head: Sequence[Block],
+    tail: Sequence[Block],
     warnings: Sequence[str],
 ) -> Report:
     """Write tables, plot and page of these findings: all is made before the first is written.
@@ -85,52 +86,30 @@ def save(
         title: of page, tables and plot.
         found: what is shown, in order.
         records: what it was made from, for the lines of provenance.
-        head: paragraphs of the page before its table.
-        tail: paragraphs after it.
+        head: of the page before its table.
+        tail: after it.
         warnings: one line each.
     """
-    from bench.pages.figures import style
-    from bench.reproduce.plot import figure
-
     warnings = [*warnings, *not_shown(records)]
     if (protocol := protocol_of(records)) != PROTOCOL:
         warnings.append(
             f"these runs are of protocol {protocol}; under {PROTOCOL}, this version's, figures are others: "
             "`vaebench reproduce` runs them anew"
         )
-    grid = findings_grid(found)
-    made: dict[str, bytes] = {
-        NOTE: (json.dumps(note) + "\n").encode(),
-        "tables/figures.csv": _csv(found).encode(),
-        "tables/figures.md": (grids.markdown_grid(grid) + "\n").encode(),
-        "tables/figures.tex": (grids.latex_grid(grid, f"{title}. {tally(found)}.") + "\n").encode(),
-    }
-    picture = figure(found, title)
-    if picture is not None:
-        made |= {"plots/figures.png": style.png(picture), "plots/figures.svg": style.svg(picture)}
-    why = reasons(found)
-    blocks = [
-        f"# {grids.markdown_text(title)}",
-        "Written by `vaebench reproduce` from the records in [`runs/`](runs). Do not edit.",
-        *head,
-        f"**{tally(found)}.**",
-        grids.markdown_grid(grid),
-        "The same table as [CSV at full precision](tables/figures.csv), [Markdown](tables/figures.md), "
-        "[LaTeX](tables/figures.tex).",
-        *(["![Published and ours](plots/figures.png)"] if picture is not None else []),
-        *(["## Why", _list(map(grids.markdown_text, why))] if why else []),
-        "## How to read this",
-        _list(_reading(found)),
-        *tail,
-        *(["## Warnings", _list(map(grids.markdown_text, warnings))] if warnings else []),
-        *(["## Where the numbers come from", _list(origins.provenance_lines(records))] if records else []),
-    ]
-    made["README.md"] = ("\n\n".join(blocks) + "\n").encode()
-    for name, content in made.items():
-        write_bytes(out / name, content)
-    lines = [grids.text_grid(grid, width=200), "", *why, *([""] if why else []), f"{tally(found)}."]
-    files = tuple(out / name for name in made)
-    return Report(out, files, tuple(warnings), "\n".join([*lines, *(f"warning: {line}" for line in warnings)]))
+    table = Table(findings_grid(found), f"{title}. {tally(found)}.", width=200)
+    why = Items([markdown_text(line) for line in reasons(found)])
+    page = Page(out, markdown_text(title), by="vaebench reproduce")
+    page.attach(NOTE, json.dumps(note) + "\n")
+    page.add(*head, Text(f"**{tally(found)}.**"))
+    page.tables("tables/figures", [table], csv=csv_text(rows(found), COLUMNS))
+    page.picture("plots/figures", plot.figure(found, title), "Published and ours")
+    page.section("Why", why)
+    page.section("How to read this", Items(_reading(found)))
+    page.add(*tail)
+    page.warn(warnings)
+    page.section("Where the numbers come from", Items(origins.provenance_lines(records) if records else []))
+    page.screen = [table, why, Text(f"{tally(found)}.")]
+    return page.write()
 
 
 def tally(found: Sequence[Finding]) -> str:
@@ -163,11 +142,10 @@ def reasons(found: Iterable[Finding]) -> list[str]:
 
 def findings_grid(found: Sequence[Finding]) -> grids.Grid:
     """Headers and cells: published | ours (mean, interval, seeds, epochs) | difference | tolerance | verdict."""
-    headers = ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"]
-    lines = []
     sources: dict[tuple[str, str], set[str]] = {}
     for finding in found:
         sources.setdefault((finding.row, finding.metric), set()).add(finding.source)
+    lines: list[list[str | grids.Cell]] = []
     for finding in found:
         many = len(sources[finding.row, finding.metric]) > 1
         digits = metrics.metric(finding.ours).digits
@@ -182,15 +160,18 @@ def findings_grid(found: Sequence[Finding]) -> grids.Grid:
             (str(high) if low == high else f"{low} to {high}") if high else DASH,
             DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
             DASH if finding.tolerance is None else str(finding.tolerance),
-            finding.verdict,
         ]
-        lines.append([grids.Cell(text, best=text == "differs") for text in texts])
-    return headers, lines
+        lines.append([*texts, grids.Cell(finding.verdict, best=finding.verdict == "differs")])
+    return grids.grid(
+        ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"], lines
+    )
 
 
 def _ours(summary: intervals.Summary | None, digits: int) -> str:
-    whole = summary is None or summary.half_width is not None
-    return grids.spread(summary, digits) if whole else grids.number(summary.mean, digits)  # type: ignore[union-attr]
+    """Without a dash where there are too few seeds for an interval."""
+    if summary is None or summary.half_width is not None:
+        return grids.spread(summary, digits)
+    return grids.number(summary.mean, digits)
 
 
 def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -209,14 +190,6 @@ def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
     return lines
 
 
-def _csv(found: Sequence[Finding]) -> str:
-    buffer = io.StringIO()
-    lines = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
-    lines.writeheader()
-    lines.writerows({key: frame.tame(value) for key, value in line.items()} for line in rows(found))
-    return buffer.getvalue()
-
-
 def _reading(found: Sequence[Finding]) -> list[str]:
     shown = {finding.verdict for finding in found}
     read = dict.fromkeys(f"{finding.source} ({finding.read})" for finding in found)
@@ -225,35 +198,29 @@ def _reading(found: Sequence[Finding]) -> list[str]:
         tables.SPREAD_LEGEND,
         "**seeds**: ok runs of those planned; **epochs**: that they were trained for.",
         *(
-            f"**{grids.markdown_text(row)}** is no run of its own: its published figures stand beside those of the run "
-            f"of **{grids.markdown_text(name)}**."
+            f"**{markdown_text(row)}** is no run of its own: its published figures stand beside those of the run "
+            f"of **{markdown_text(name)}**."
             for row, name in _earlier(found).items()
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
-            f"**{grids.markdown_text(metric)}** is our `{ours}`: {grids.markdown_text(metrics.metric(ours).says)}."
+            f"**{markdown_text(metric)}** is our `{ours}`: {markdown_text(metrics.metric(ours).says)}."
             for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
         ),
         f"Figures were read in: {'; '.join(map(grids.markdown_text, read))}.",
     ]
 
 
-def _recipe(published: Table, profile: str, row: Row) -> str:
-    cell = published.suite(profile, [row]).cells("cpu")[0]
+def _recipe(table: published.Table, profile: str, row: Row) -> str:
+    cell = table.suite(profile, [row]).cells("cpu")[0]
     # A backtick would end the code that the settings are shown as.
-    settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in cell["overrides"].items()).replace(
-        "`", "\\u0060"
-    )
+    settings = ", ".join(f"{key}={json.dumps(v)}" for key, v in cell["overrides"].items()).replace("`", "\\u0060")
     budget = ", ".join(f"{key} {value}" for key, value in cell["budget"].items() if value is not None)
     measure = ", ".join(f"{key} {value}" for key, value in groups.measured(cell["measure"]).items())
-    title = grids.markdown_text(row.title)
+    title = markdown_text(row.title)
     return f"**{row.name}**, {title}: `{row.variant}({settings})`; {budget}; measured with {measure}."
 
 
-def _block(text: str) -> str:
+def _paragraph(text: str) -> str:
     """A text as a paragraph of Markdown: neither heading nor list, whatever it begins with."""
-    return re.sub(r"^(?=[#+=~-])|^(\d+)(?=[.)](\s|$))", r"\1\\", grids.markdown_text(text.strip()))
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return re.sub(r"^(?=[#+=~-])|^(\d+)(?=[.)](\s|$))", r"\1\\", markdown_text(text.strip()))

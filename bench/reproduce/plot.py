@@ -35,9 +35,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         panels.setdefault(finding.metric, []).append(finding)
     judged = any(finding.tolerance is not None for finding in shown)
     sizes = [LINE * len(panel) + ROOM for panel in panels.values()]
-    with style.house_style():
-        picture = style.new_figure(10.5, sum(sizes))
-        axes = picture.subplots(len(panels), 1, squeeze=False, height_ratios=sizes)[:, 0]
+    with style.panels(10.5, sum(sizes), down=len(panels), height_ratios=sizes) as (picture, axes):
         for axis, (metric, panel) in zip(axes, panels.items(), strict=True):
             _panel(axis, metric, panel)
         handles = _handles(shown)

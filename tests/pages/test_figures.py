@@ -1,21 +1,30 @@
 """Figures exist, show what they should, survive thin records, and give the same bytes for the same records."""
 
+import re
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.pages.figures import all_figures, elbo, gaps, latent, pictures, rate_distortion, speed, style
+from bench.pages import figures, report
+from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style
+from bench.pages.figures.plot import Artefacts, View
+from bench.pages.page import REFERENCE
+from bench.records.names import canonical
+from bench.records.store import read_all
 from bench.stats import groups, speeds
 from bench.text import DASH
 from tests import fake_records as fake
+from variants import registry
 
 
-def only(records: list[fake.Record]) -> tuple[groups.Group, dict[str, style.Style]]:
-    (group,) = groups.groups(records)
-    return group, style.styles(records)
+def view(records: list[fake.Record], artefacts: Artefacts | None = None) -> View:
+    """What plots may show of these records of one data set."""
+    timed = speeds.throughput(records, "mnist-dynamic")
+    return View("mnist-dynamic", tuple(groups.groups(records)), artefacts or {}, timed)
 
 
 def drawn(figure: Any) -> bytes:
@@ -35,43 +44,94 @@ def texts(figure: Any) -> str:
     return "\n".join(item.get_text() for item in figure.findobj(Text))
 
 
-def test_fifteen_variants_and_a_far_off_row() -> None:
-    names = [f"variant_number_{place}" for place in range(14)]
-    records = [
-        fake.quality(name, seed, elbo=-100 - place / 3 + seed / 10)
-        for place, name in enumerate(names)
-        for seed in range(3)
-    ]
-    records += [fake.quality("linear", seed) for seed in range(3)]
-    group, looks = only(records)
-    assert len({(look.colour, look.marker) for look in looks.values()}) == 15
-    for draw in (elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves):
-        figure = draw(group, looks)
-        drawn(figure)
-        assert all(name in texts(figure) for name in names)
-    assert "enlarged" in texts(elbo.elbo_by_variant(group, looks))
+DRAWS = (elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves)
 
 
-@pytest.mark.parametrize("draw", [elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves])
-def test_one_variant_and_one_seed(draw: Any) -> None:
-    figure = draw(*only([fake.quality("vanilla", 0)]))
+@pytest.mark.parametrize("draw", DRAWS)
+def test_one_variant_and_fifteen_with_a_far_off_row(draw: Any) -> None:
+    figure = draw(view([fake.quality("vanilla", 0)]))
     drawn(figure)
     assert "vanilla" in texts(figure)
     assert "nats" in texts(figure)
+    names = [f"variant_number_{place}" for place in range(14)]
+    records = [fake.quality(name, s, elbo=-100 - p / 3 + s / 10) for p, name in enumerate(names) for s in range(3)]
+    figure = draw(view([*records, *(fake.quality("linear", seed) for seed in range(3))]))
+    drawn(figure)
+    assert all(name in texts(figure) for name in names)
+    assert ("enlarged" in texts(figure)) == (draw is elbo.elbo_by_variant)
+    assert draw(view([fake.quality("autoencoder", 0)])) is None
 
 
-def test_a_group_without_a_bound_has_no_bound_plots() -> None:
-    group, looks = only([fake.quality("autoencoder", 0)])
-    for draw in (elbo.elbo_by_variant, rate_distortion.rate_distortion, elbo.learning_curves):
-        assert draw(group, looks) is None
+def test_every_built_in_variant_has_a_look_of_its_own_and_other_rows_leave_it_alone() -> None:
+    looks = {name: style.look(name) for name, recipe in registry.recipes().items() if recipe.built_in}
+    assert len(set(looks.values())) == len(looks) >= 20
+    # The first nine stand together on most pages: there a colour alone tells them apart.
+    assert len({looks[name].colour for name in fake.NAMES}) == len(fake.NAMES)
+    # What was published once stays: these lines only ever grow.
+    assert looks["vanilla"] == style.Style("#0173b2", "o")
+    assert looks["full_covariance"] == style.Style("#de8f05", "s")
+    assert looks["hierarchical_top_down"] == style.Style("#8b0026", "o")
+    first = style.MARKERS[: style.FIRST]
+    assert {look.marker for look in looks.values()} == set(first)
+    assert {style.look(f"plugin_{place}").marker for place in range(50)} == set(style.MARKERS) - set(first)
+    assert style.look("plugin_1") != style.look("plugin_2")
+
+
+def test_overrides_are_shades_of_their_variant_in_their_order() -> None:
+    def light(number: float | str, variant: str = "beta") -> int:
+        return int(style.look(variant, canonical({"beta": number})).colour[1:3], 16)
+
+    shades = [light(number) for number in (0.1, 0.25, 0.5, 1, 2, 4, 8)]
+    assert shades == sorted(set(shades), reverse=True)
+    assert style.look("beta", canonical({"beta": 1})).colour == style.look("beta").colour
+    one, other = (style.look(variant, canonical({"latent": 2})) for variant in ("vanilla", "full_covariance"))
+    assert one.marker == other.marker not in style.MARKERS[: style.FIRST]
+    assert one.colour != other.colour
+    # Not numbers, and what is no number at all.
+    for value in ("elu", [500, 500], True, -1, float("nan"), float("inf"), 10**400, None):
+        assert re.fullmatch("#[0-9a-f]{6}", style.look("vanilla", canonical({"a": value})).colour)
+
+
+@pytest.mark.parametrize("suite", ["arithmetic", "covariance", "evidence", "quick", "rate_distortion", "standard"])
+def test_rows_of_a_committed_page_look_different(suite: str) -> None:
+    records, _ = read_all(REFERENCE / suite)
+    rows = {(r["cell"]["variant"], canonical(r["cell"].get("overrides") or {})) for r in records}
+    assert len({style.look(*row) for row in rows}) == len(rows)
+
+
+def test_text_on_a_colour_can_be_read() -> None:
+    assert [style.ink_on(colour) for colour in (style.COLOURS[0], style.COLOURS[1], "#000000")] == [
+        "white",
+        "black",
+        "white",
+    ]
+
+
+def test_a_file_in_the_folder_is_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "my_own.py").write_text(
+        "from bench.pages.figures.plot import Plot\n"
+        "from bench.pages.figures.style import panels\n"
+        "def draw(view):\n"
+        "    with panels(6, 3) as (figure, (axis,)):\n"
+        "        axis.bar([row.label for row in view.rows], [len(row.ok) for row in view.rows])\n"
+        "    return figure\n"
+        "PLOTS = [Plot('runs_by_variant', 'group', draw)]\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path / "code")])
+    made = report.write(fake.write(tmp_path / "out", [fake.quality("vanilla", 0)], images=False))
+    monkeypatch.delitem(sys.modules, "bench.pages.figures.my_own")
+    name = "plots/mnist-dynamic-binary_runs_by_variant.png"
+    assert tmp_path / "out" / name in made.files
+    assert f"![mnist-dynamic: binary runs by variant]({name})" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_every_seed_is_a_point() -> None:
-    group, looks = only([fake.quality("vanilla", seed) for seed in range(4)])
-    figure: Any = rate_distortion.rate_distortion(group, looks)
-    assert figure is not None
+    seen = view([fake.quality("vanilla", seed) for seed in range(4)])
+    figure: Any = rate_distortion.rate_distortion(seen)
     (cloud,) = figure.axes[0].collections
-    row = group.rows[0]
+    (row,) = seen.rows
     wanted = [[-row.values("recon_nats")[seed], row.values("kl_nats")[seed]] for seed in range(4)]
     np.testing.assert_allclose(cloud.get_offsets(), wanted)
 
@@ -81,7 +141,7 @@ def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
     records[0]["curve"][3]["valid_elbo_nats"] = None
     records.append(fake.quality("vanilla", 2, status="diverged", reason="nan"))
     records[2]["curve"][-1]["valid_elbo_nats"] = float("nan")
-    figure: Any = elbo.learning_curves(*only(records))
+    figure: Any = elbo.learning_curves(view(records))
     assert figure is not None
     assert "runs that failed" in texts(figure)
     solid, dotted = figure.axes[0].lines
@@ -92,60 +152,57 @@ def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
 
 def test_failed_runs_are_counted_beside_the_row() -> None:
     records = [*(fake.quality("vanilla", seed) for seed in range(3)), fake.quality("vanilla", 3, status="timeout")]
-    assert "3/4 ok" in texts(elbo.elbo_by_variant(*only(records)))
+    assert "3/4 ok" in texts(elbo.elbo_by_variant(view(records)))
 
 
 def test_throughput_has_a_line_of_panels_per_device() -> None:
     records = [fake.throughput(name, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda:0")]
     del records[0]["metrics"]["sample_samples_per_s"]
     records.append(fake.throughput("beta") | {"status": "error", "metrics": {}})
-    figure = speed.throughput(speeds.throughput(records, "mnist-dynamic"), style.styles(records), "mnist-dynamic")
-    assert figure is not None
+    figure: Any = speed.throughput(view(records))
     assert len(figure.axes) == 6
     assert "training on cuda" in texts(figure)
     drawn(figure)
-    assert speed.throughput(speeds.throughput([], "mnist-dynamic"), {}, "mnist-dynamic") is None
+    assert speed.throughput(view([])) is None
+
+
+def kept(records: list[fake.Record], shape: tuple[int, ...] = (1, 28, 28)) -> dict[str, Any]:
+    return {record["id"]: fake.artefact(record, shape) for record in records}
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
 def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
-    rows = [row for group in groups.groups(records) for row in group.rows]
-    artefacts = {record["id"]: fake.artefact(record, shape) for record in records}
+    seen = view(records, kept(records, shape))
     for show in (pictures.reconstructions, pictures.samples):
-        figure = show(rows, artefacts, "toy")
-        drawn(figure)
-        assert "autoencoder" in texts(figure)
-    assert texts(pictures.reconstructions(rows, artefacts, "toy")).count("input\n") == 1
+        drawn(show(seen))
+    assert [axis.get_ylabel() for axis in pictures.reconstructions(seen).axes] == ["input", "vanilla", "autoencoder"]  # type: ignore[union-attr]
+    # There is no prior to draw from.
+    assert "autoencoder" not in texts(pictures.samples(seen))
 
 
 def test_inputs_are_shown_again_where_a_row_saw_others() -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "beta")]
-    artefacts = {record["id"]: fake.artefact(record) for record in records}
+    artefacts = kept(records)
     artefacts[records[1]["id"]]["inputs"] = 255 - artefacts[records[1]["id"]]["inputs"]
-    figure = pictures.reconstructions(only(records)[0].rows, artefacts, "toy")
-    assert figure is not None
+    figure: Any = pictures.reconstructions(view(records, artefacts))
     assert [axis.get_ylabel() for axis in figure.axes] == ["input", "vanilla", "input", "beta"]
 
 
 def test_vectors_have_no_pictures_but_a_latent_plane() -> None:
     record = fake.quality("vanilla", 0)
-    artefacts = {record["id"]: fake.artefact(record, (20,)) | {"labels": np.zeros(400, dtype=int)}}
-    rows = only([record])[0].rows
-    assert pictures.reconstructions(rows, artefacts, "toy") is None
-    assert pictures.samples(rows, artefacts, "toy") is None
-    drawn(latent.latent_plane(rows, artefacts, "toy"))
+    seen = view([record], {record["id"]: fake.artefact(record, (20,)) | {"labels": np.zeros(400, dtype=int)}})
+    assert pictures.reconstructions(seen) is None
+    assert pictures.samples(seen) is None
+    drawn(latent.latent_plane(seen))
 
 
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     records = [fake.quality(variant, 0) for variant in fake.NAMES]
-    rows = [row for group in groups.groups(records) for row in group.rows]
-    artefacts = {record["id"]: fake.artefact(record) for record in records}
-    figure = latent.latent_plane(rows, artefacts, "toy")
-    assert figure is not None
+    figure: Any = latent.latent_plane(view(records, kept(records)))
     titles = [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes]
     assert titles == ["autoencoder", "vanilla", "full_covariance"]
-    assert latent.latent_plane(rows, {}, "toy") is None
+    assert latent.latent_plane(view(records)) is None
 
 
 def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
@@ -153,8 +210,7 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
     arrays = fake.artefact(record, points=1)
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     arrays["latent_cov"] = (turn @ np.diag([0.04, 0.25]) @ turn.T)[None]
-    figure: Any = latent.latent_plane(only([record])[0].rows, {record["id"]: arrays}, "toy")
-    assert figure is not None
+    figure: Any = latent.latent_plane(view([record], {record["id"]: arrays}))
     outline = next(item for item in figure.axes[0].collections if type(item).__name__ == "EllipseCollection")
     # Two standard deviations on either side: 4 x 0.2 along the first axis, 4 x 0.5 along the second.
     np.testing.assert_allclose([outline.get_widths()[0], outline.get_heights()[0]], [0.8, 2.0], rtol=1e-6)
@@ -170,18 +226,12 @@ def test_a_damaged_artefact_is_a_warning(tmp_path: Path) -> None:
     assert f"cannot read {record['id']}.npz" in warnings[0]
 
 
-def test_colours_stay_with_their_variant() -> None:
-    records = fake.suite(seeds=1)
-    on_fashion = [fake.quality(name, 0, dataset="fashion_mnist") for name in fake.NAMES]
-    assert style.styles(records) == style.styles(records + on_fashion)
-
-
 def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> None:
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    group, looks = only([fake.quality(name, seed) for name in ("vanilla", "conv") for seed in range(3)])
-    first, second = (elbo.elbo_by_variant(group, looks) for _ in range(2))
+    seen = view([fake.quality(name, seed) for name in ("vanilla", "conv") for seed in range(3)])
+    first, second = (elbo.elbo_by_variant(seen) for _ in range(2))
     assert first is not None
     assert second is not None
     assert style.png(first) == style.png(second)
@@ -194,12 +244,10 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 
 def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
     records = [fake.quality("vanilla", 0, epochs=epochs) for epochs in (2, 4)]
-    artefacts = {record["id"]: fake.artefact(record) for record in records}
-    figures = list(all_figures(records, artefacts))
-    names = [name for _, name, _ in figures]
-    assert len(names) == len(set(names)) == 12
+    made = list(figures.drawn("mnist-dynamic", records, kept(records)))
+    assert len({name for name, _ in made}) == len(made) == 12
     # Nor is it only a file's name that says which budget a plot is of.
-    titles = [figure.texts[0].get_text().replace("\n", " ") for _, _, figure in figures]
+    titles = [figure.texts[0].get_text().replace("\n", " ") for _, figure in made]
     assert [sum(f", {epochs} epochs" in title for title in titles) for epochs in (2, 4)] == [6, 6]
 
 
@@ -239,8 +287,8 @@ def bars(axis: Any) -> list[tuple[float, float]]:
     return [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches]
 
 
-def means(group: groups.Group, name: str) -> list[float]:
-    return [float(np.mean(list(row.values(name).values()))) for row in group.rows if row.values(name)]
+def means(seen: View, name: str) -> list[float]:
+    return [float(np.mean(list(row.values(name).values()))) for row in seen.rows if row.values(name)]
 
 
 GAPS = (
@@ -254,7 +302,7 @@ INFERENCE_PLOTS = {"inference_gaps", "elbo_surgery", "kl_per_dimension", "eviden
 
 def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
     def kinds(records: list[fake.Record]) -> set[str]:
-        return {name.split("_", 1)[1] for _, name, _ in all_figures(records, {})}
+        return {name.split("_", 1)[1] for name, _ in figures.drawn("mnist-dynamic", records, {})}
 
     assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0)])
     assert kinds([measured("vanilla", 0)]) >= INFERENCE_PLOTS
@@ -268,12 +316,12 @@ def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
 )
 def test_inference_plots_name_every_row_and_unit(variants: tuple[str, ...], seeds: int) -> None:
     records = [measured(variant, seed) for variant in variants for seed in range(seeds)]
-    group, looks = only(records)
+    seen = view(records)
     for figure in (
-        gaps.inference_gaps(group),
-        gaps.elbo_surgery(group),
-        latent.kl_per_dimension(group, looks),
-        gaps.evidence(group),
+        gaps.inference_gaps(seen),
+        gaps.elbo_surgery(seen),
+        latent.kl_per_dimension(seen),
+        gaps.evidence(seen),
     ):
         drawn(figure)
         shown = texts(figure)
@@ -283,25 +331,28 @@ def test_inference_plots_name_every_row_and_unit(variants: tuple[str, ...], seed
 
 
 def test_gap_bars_are_stacked_means() -> None:
-    group, _ = only([measured(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)])
-    figure: Any = gaps.inference_gaps(group)
-    own, encoder = means(group, "approximation_gap_nats"), means(group, "amortisation_gap_nats")
+    seen = view([measured(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)])
+    figure: Any = gaps.inference_gaps(seen)
+    own, encoder = means(seen, "approximation_gap_nats"), means(seen, "amortisation_gap_nats")
     left, right = figure.axes
     wanted = [pair for a, b in zip(own, encoder, strict=True) for pair in ((0, a), (a, a + b))]
     np.testing.assert_allclose(bars(left), wanted)
-    diagonal, full = means(group, "approximation_gap_diagonal_nats"), means(group, "approximation_gap_full_nats")
+    diagonal, full = (
+        means(seen, "approximation_gap_diagonal_nats"),
+        means(seen, "approximation_gap_full_nats"),
+    )
     wanted = [pair for a, b in zip(diagonal, full, strict=True) for pair in ((0, a), (0, b))]
     np.testing.assert_allclose(bars(right), wanted)
     # The points are the sums of single seeds.
-    row = group.rows[0]
+    row = seen.rows[0]
     sums = [row.values("approximation_gap_nats")[s] + row.values("amortisation_gap_nats")[s] for s in range(3)]
     np.testing.assert_allclose(left.collections[0].get_offsets()[:, 0], sums)
-    assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in group.rows]
+    assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in seen.rows]
 
 
 def test_a_gap_below_zero_takes_nothing_off_the_other() -> None:
     record = measured("vanilla", 0, approximation_gap_nats=-0.1, amortisation_gap_nats=2.0)
-    figure: Any = gaps.inference_gaps(only([record])[0])
+    figure: Any = gaps.inference_gaps(view([record]))
     np.testing.assert_allclose(bars(figure.axes[0]), [(0, -0.1), (0, 2.0)])
     assert figure.axes[0].get_xlim()[0] < -0.1
     drawn(figure)
@@ -313,8 +364,8 @@ def test_rows_without_a_figure_are_named_with_the_reason() -> None:
     flow["latent"] = {}
     broken = fake.quality("conv", 0, status="timeout")
     broken["model"] = {"support": "binary"}
-    group, looks = only([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
-    figure = gaps.inference_gaps(group)
+    seen = view([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
+    figure = gaps.inference_gaps(seen)
     shown = " ".join(texts(figure).split())
     for line in (
         "autoencoder (has no bound)",
@@ -325,30 +376,30 @@ def test_rows_without_a_figure_are_named_with_the_reason() -> None:
         assert line in shown
     assert len(bars(figure.axes[0])) == 2  # type: ignore[union-attr]
     drawn(figure)
-    assert "flow (posterior or prior is no Gaussian)" in " ".join(texts(latent.kl_per_dimension(group, looks)).split())
-    assert "flow (" not in texts(gaps.evidence(group))
+    assert "flow (posterior or prior is no Gaussian)" in " ".join(texts(latent.kl_per_dimension(seen)).split())
+    assert "flow (" not in texts(gaps.evidence(seen))
 
 
 def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
     records = [measured(variant, seed) for variant in ("vanilla", "iwae") for seed in range(2)]
-    group, _ = only(records)
-    figure: Any = gaps.elbo_surgery(group)
+    seen = view(records)
+    figure: Any = gaps.elbo_surgery(seen)
     found = bars(figure.axes[0])
-    np.testing.assert_allclose([end for _, end in found[::2]], means(group, "mutual_information_nats"))
-    np.testing.assert_allclose([end for _, end in found[1::2]], means(group, "kl_nats"))
+    np.testing.assert_allclose([end for _, end in found[::2]], means(seen, "mutual_information_nats"))
+    np.testing.assert_allclose([end for _, end in found[1::2]], means(seen, "kl_nats"))
     dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(np.log(10_000))]
     assert "log 10,000 = 9.21" in texts(figure)
     for record in records:
         del record["latent"]["points"]
-    assert "log 10,000" not in texts(gaps.elbo_surgery(only(records)[0]))
+    assert "log 10,000" not in texts(gaps.elbo_surgery(view(records)))
 
 
 def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> None:
     from bench.judge import bounds
 
     assert latent.ACTIVE_VARIANCE == bounds.ACTIVE_VARIANCE
-    figure: Any = latent.kl_per_dimension(*only([measured("vanilla", seed) for seed in range(3)]))
+    figure: Any = latent.kl_per_dimension(view([measured("vanilla", seed) for seed in range(3)]))
     left, right = figure.axes
     # Seeds hold 3, 2 + seed, 0.5 and 0: sorted first and averaged after.
     np.testing.assert_allclose(left.lines[0].get_ydata(), [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, latent.LEAST_KL])
@@ -362,10 +413,10 @@ def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> Non
 def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     records = [measured("vanilla", seed) for seed in range(2)]
     records[0]["errors"] |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
-    (group, _) = only(records)
-    figure: Any = gaps.evidence(group)
+    seen = view(records)
+    figure: Any = gaps.evidence(seen)
     simulated, test = figure.axes
-    lower, upper = means(group, "bdmc_lower_nats")[0], means(group, "bdmc_upper_nats")[0]
+    lower, upper = means(seen, "bdmc_lower_nats")[0], means(seen, "bdmc_upper_nats")[0]
     np.testing.assert_allclose(bars(simulated), [(0, upper - lower)])
     assert f"{lower:.2f} to {upper:.2f}" in texts(figure)
 
@@ -383,10 +434,10 @@ def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     np.testing.assert_allclose(lines(test), [2 * 1.96 * mc for mc in (0.03, 0.04)])
     # The width's own error, where it is stated, needs no putting together.
     records[1]["errors"]["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
-    figure = gaps.evidence(only(records)[0])
+    figure = gaps.evidence(view(records))
     np.testing.assert_allclose(lines(figure.axes[0]), [2 * 1.96 * mc for mc in (0.05, 0.02)])
     marks = {item.get_label(): item.get_offsets()[0, 0] for item in test.collections if item.get_label() in LABELS}
-    wanted = {"IS-500": -means(group, "nll_is500_nats")[0], "AIS": -means(group, "nll_ais_nats")[0]}
+    wanted = {"IS-500": -means(seen, "nll_is500_nats")[0], "AIS": -means(seen, "nll_ais_nats")[0]}
     assert marks == pytest.approx(wanted)
 
 
@@ -396,13 +447,13 @@ LABELS = ("IS-500", "AIS")
 def test_evidence_has_a_panel_only_for_what_was_measured() -> None:
     gone = {"bdmc_lower_nats": None, "bdmc_upper_nats": None}
     records = [measured("vanilla", 0, **gone), measured("iwae", 0, nll_is50_nats=200.0, nll_ais_nats=None, **gone)]
-    figure: Any = gaps.evidence(only(records)[0])
+    figure: Any = gaps.evidence(view(records))
     (axis,) = figure.axes
     # The largest K counts.
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["IS-500", "AIS"]
     assert "iwae (not measured)" in texts(figure)
     records[1]["metrics"] |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
-    figure = gaps.evidence(only(records)[0])
+    figure = gaps.evidence(view(records))
     assert [sum(text.get_text() == DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
     drawn(figure)
 
@@ -421,8 +472,8 @@ def sweep(betas: tuple[float, ...], seeds: int = 2, **overrides: Any) -> list[fa
 def test_a_beta_sweep_is_a_line_ordered_by_beta() -> None:
     # Ten sorts before two as text.
     records = sweep((10.0, 2.0, 1.0, 0.5))
-    group, looks = only([*records, fake.quality("vanilla", 0)])
-    figure: Any = rate_distortion.rate_distortion(group, looks)
+    seen = view([*records, fake.quality("vanilla", 0)])
+    figure: Any = rate_distortion.rate_distortion(seen)
     (line,) = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 4]
     np.testing.assert_allclose(line.get_ydata(), [50.5, 25.5, 13.0, 3.0])
     np.testing.assert_allclose(line.get_xdata(), [74, 78, 86, 150])
@@ -434,8 +485,8 @@ def test_a_beta_sweep_is_a_line_ordered_by_beta() -> None:
 
 def test_two_sweeps_are_two_lines_and_one_beta_is_none() -> None:
     records = [*sweep((1.0, 4.0)), *sweep((1.0, 4.0), posterior="full"), *sweep((2.0,), network="conv")]
-    figure: Any = rate_distortion.rate_distortion(*only(records))
-    colours = {line.get_color() for line in figure.axes[0].lines} & set(style.COLOURS)
+    figure: Any = rate_distortion.rate_distortion(view(records))
+    colours = {line.get_color() for line in figure.axes[0].lines} - {"#d5d5d5"}
     assert len(colours) == 2
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert sorted(legend) == ["beta", "beta (posterior=full)"]

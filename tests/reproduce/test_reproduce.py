@@ -166,7 +166,7 @@ def test_a_folder_that_was_copied_elsewhere_is_reported_with_the_table_beside_it
     ],
 )
 def test_a_paragraph_of_a_page_is_neither_heading_nor_list(text: str, block: str) -> None:
-    assert page._block(text) == block
+    assert page._paragraph(text) == block
 
 
 @pytest.mark.parametrize(

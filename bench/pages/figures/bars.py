@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.style import INK, QUIET, short_label
+from bench.pages.figures.style import INK, QUIET, ink_on, short_label
 from bench.stats import intervals
 from bench.stats.groups import BASELINE, Group, Row
 from bench.text import DASH
@@ -25,20 +25,6 @@ MOST_ROWS = 30
 def seeds_label(row: Row) -> str:
     """The row's label, with the count of runs where some failed."""
     return row.label + (f"\n{len(row.ok)}/{len(row.records)} ok" if row.failed else "")
-
-
-def where_of(group: Group) -> str:
-    """The data and likelihood of a group, for a title."""
-    apart = f", {group.apart}" if group.apart else ""
-    return f"{group.dataset}, {group.settings['support']} likelihood{apart}{selection([group])}"
-
-
-def selection(groups: Sequence[Group]) -> str:
-    """`" (the best 30 of 1,000 rows)"`, empty where all are shown."""
-    if not any(group.of for group in groups):
-        return ""
-    shown, of = sum(len(group.rows) for group in groups), sum(group.of or len(group.rows) for group in groups)
-    return f" (the best {shown:,} of {of:,} rows)"
 
 
 def shown(group: Group) -> Group:
@@ -98,6 +84,16 @@ def rows_axis(axis: "Axes", rows: Sequence[Row]) -> None:
     axis.set_ylim(len(rows) - 0.5, -0.5)
 
 
+def spread_out(count: int, reach: float = 0.16) -> np.ndarray:
+    """`[count]`: heights about zero, so that points of one row do not hide each other."""
+    return np.linspace(-reach, reach, count) if count > 1 else np.zeros(count)
+
+
+def legend_beside(axis: "Axes", *handles: Any, title: str | None = None) -> None:
+    """To the right of a panel: its labelled lines, or handles and their labels."""
+    axis.legend(*handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title=title, alignment="left")
+
+
 def add_legend(axis: "Axes", parts: Mapping[str, str]) -> None:
     """Colours' labels, and those of lines, above the panel at its left edge."""
     from matplotlib.patches import Patch
@@ -129,7 +125,8 @@ def stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, st
             # The number keeps clear of the points.
             room = min(start + part, first) - start
             if room > 0.09 * widest:
-                axis.text(start + room / 2, place, f"{part:.2f}", ha="center", va="center", fontsize=9.5, color="white")
+                text: Any = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colour)}
+                axis.text(start + room / 2, place, f"{part:.2f}", **text)
             right, left = right + max(part, 0.0), left + min(part, 0.0)
         ends.append(max(last, right))
         write_value(axis, place, ends[-1], f"{totals.mean():.2f}")
@@ -141,19 +138,23 @@ def _seed_points(axis: "Axes", place: float, values: np.ndarray) -> tuple[float,
     """Every seed's value as a point with their interval behind; the leftmost and the rightmost place of them."""
     summary = intervals.summarise(values.tolist())
     if summary.low is not None and summary.high is not None:
-        for width, colour in ((3.6, "white"), (1.6, INK)):
-            axis.plot(
-                [summary.low, summary.high],
-                [place, place],
-                color=colour,
-                linewidth=width,
-                solid_capstyle="butt",
-                zorder=3,
-            )
-    offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-    axis.scatter(values, place + offsets, s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4)
+        whisker(axis, place, summary.low, summary.high)
+    axis.scatter(
+        values, place + spread_out(len(values)), s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4
+    )
     ends = [*values.tolist(), *(end for end in (summary.low, summary.high) if end is not None)]
     return min(ends), max(ends)
+
+
+def whisker(axis: "Axes", place: float, low: float, high: float) -> None:
+    """A line from low to high, with a white edge that keeps it visible on the darkest bars."""
+    for width, colour in ((3.6, "white"), (1.6, INK)):
+        axis.plot([low, high], [place] * 2, color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
+
+
+def dash(axis: "Axes", place: float) -> None:
+    """Nothing was measured here."""
+    axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
 
 
 def write_value(axis: "Axes", place: float, end: float, text: str) -> None:
@@ -190,7 +191,7 @@ def paired_bars(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str
     ends = [0.0]
     for place, values in enumerate(rows.values()):
         if not len(values):
-            axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+            dash(axis, place)
         for index, (column, colour) in enumerate(zip(values.T, parts.values(), strict=True)):
             if len(column):
                 height = 0.72 / len(parts)

@@ -1,25 +1,25 @@
 """The ELBO of every variant, and the curves of its training."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import seeds_label, where_of
-from bench.pages.figures.style import QUIET, Style, add_title, house_style, new_figure
+from bench.pages.figures.bars import legend_beside, rows_axis, spread_out
+from bench.pages.figures.plot import Plot, View
+from bench.pages.figures.style import QUIET, add_title, look, panels
 from bench.records.record import Record
 from bench.stats import intervals
-from bench.stats.groups import Group, Row
+from bench.stats.groups import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
+def elbo_by_variant(view: View) -> "Figure | None":
     """The test ELBO of every row: each seed a point, the mean a bar with its interval, the best row on top."""
-    rows = [row for row in group.rows if row.values("elbo_nats")]
+    rows = [row for row in view.group.rows if row.values("elbo_nats")]
     if not rows:
         return None
     values = {row: list(row.values("elbo_nats").values()) for row in rows}
@@ -29,138 +29,88 @@ def elbo_by_variant(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
     # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
     zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 4 * width
     near = [row for row in rows if summaries[row].mean >= min(upper) - width]
-    edges = [
-        value for row in near for value in (*values[row], summaries[row].low, summaries[row].high) if value is not None
-    ]
-    with house_style():
-        figure = new_figure(9.5, 0.9 + 0.42 * len(rows))
-        axes = figure.subplots(1, 2 if zoom else 1, sharey=True, squeeze=False)[0]
+    with panels(9.5, 0.9 + 0.42 * len(rows), across=2 if zoom else 1, sharey=True) as (figure, axes):
         for axis in axes:
             for place, row in enumerate(rows):
                 if axis is axes[0] or row in near:
-                    _elbo_row(axis, place, row, looks[row.name])
-            axis.set_yticks(range(len(rows)), [seeds_label(row) for row in rows])
-            axis.set_ylim(len(rows) - 0.5, -0.5)
-            axis.set_xlabel("test ELBO (nats per example), higher is better →")
+                    _elbo_row(axis, place, row)
+            rows_axis(axis, rows)
+            axis.set_xlabel(f"test ELBO (nats{'' if zoom else ' per example'}), higher is better →")
             axis.grid(axis="y", visible=False)
             axis.locator_params(axis="x", nbins=6)
         if zoom:
-            pad = 0.06 * (max(edges) - min(edges)) or 0.1
+            marks = [end for row in near for end in (*values[row], summaries[row].low, summaries[row].high)]
+            ends = [end for end in marks if end is not None]
+            pad = 0.06 * (max(ends) - min(ends)) or 0.1
             axes[0].set_title("all rows")
             axes[1].set_title("the upper rows, enlarged")
-            axes[1].set_xlim(min(edges) - pad, max(edges) + pad)
-            for axis in axes:
-                axis.set_xlabel("test ELBO (nats), higher is better →")
+            axes[1].set_xlim(min(ends) - pad, max(ends) + pad)
+            style: Any = {"transform": axes[1].get_yaxis_transform(), "va": "center", "fontsize": 10, "color": QUIET}
             for place, row in enumerate(rows):
                 if row not in near:
-                    axes[1].text(
-                        0.015,
-                        place,
-                        f"← {summaries[row].mean:.2f}",
-                        transform=axes[1].get_yaxis_transform(),
-                        va="center",
-                        fontsize=10,
-                        color=QUIET,
-                    )
+                    axes[1].text(0.015, place, f"← {summaries[row].mean:.2f}", **style)
         add_title(
             figure,
-            f"ELBO by variant: {where_of(group)}",
+            f"ELBO by variant: {view.where}",
             "Each point is one seed; the bar is the mean, the line its 95 % bootstrap interval (from 3 seeds on).",
         )
     return figure
 
 
-def _elbo_row(axis: "Axes", place: int, row: Row, look: Style) -> None:
-    values = row.values("elbo_nats")
-    summary = intervals.summarise(list(values.values()))
-    offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.0]
+def _elbo_row(axis: "Axes", place: int, row: Row) -> None:
+    values = list(row.values("elbo_nats").values())
+    summary, style = intervals.summarise(values), look(row.variant, row.overrides)
     if summary.low is not None and summary.high is not None:
-        axis.plot([summary.low, summary.high], [place, place], color=look.colour, linewidth=2, solid_capstyle="butt")
-    axis.plot([summary.mean] * 2, [place - 0.28, place + 0.28], color=look.colour, linewidth=2.5)
-    axis.scatter(
-        list(values.values()),
-        [place + offset for offset in offsets],
-        s=24,
-        marker=look.marker,
-        facecolor="white",
-        edgecolor=look.colour,
-        linewidth=1.1,
-        zorder=3,
-    )
+        axis.plot([summary.low, summary.high], [place] * 2, color=style.colour, linewidth=2, solid_capstyle="butt")
+    axis.plot([summary.mean] * 2, [place - 0.28, place + 0.28], color=style.colour, linewidth=2.5)
+    heights = place + spread_out(len(values))
+    points: Any = {"marker": style.marker, "facecolor": "white", "edgecolor": style.colour}
+    axis.scatter(values, heights, s=24, linewidth=1.1, zorder=3, **points)
 
 
-def learning_curves(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
+def learning_curves(view: View) -> "Figure | None":
     """Validation ELBO against epoch: mean over seeds, a band from lowest to highest; None for a single epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in group.rows}
-    curves = {row: found for row, found in curves.items() if found}
-    broken = {row: [curve for record in row.failed if (curve := _curve(record))] for row in group.rows}
-    if not any(len(curve) > 1 for found in [*curves.values(), *broken.values()] for curve in found):
+    rows = view.group.rows
+    curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in rows}
+    broken = {row: [curve for record in row.failed if (curve := _curve(record))] for row in rows}
+    if not any(len(curve) > 1 for found in (*curves.values(), *broken.values()) for curve in found):
         return None  # one epoch is no curve
-    with house_style():
-        # A legend that is higher than its figure leaves no room for the curves.
-        figure = new_figure(9.5, max(5.2, 0.8 + 0.22 * len(curves)))
-        axis = figure.subplots()
-        devices = sorted({row.device for row in group.rows})
-        last: dict[Row, float] = {}
-        floors = []
-        for row, found in curves.items():
-            look = looks[row.name]
-            epochs = sorted(set.intersection(*(set(curve) for curve in found)))
-            if not epochs:
-                continue
-            values = np.array([[curve[epoch] for epoch in epochs] for curve in found])
-            mean = values.mean(0)
-            axis.plot(
-                epochs,
-                mean,
-                color=look.colour,
-                linestyle=("-", "--", ":")[devices.index(row.device) % 3],
-                marker=look.marker,
-                markevery=max(1, len(epochs) // 10),
-                markersize=5,
-                linewidth=1.8,
-                label=row.label,
-            )
-            axis.fill_between(epochs, values.min(0), values.max(0), color=look.colour, alpha=0.18, linewidth=0)
-            last[row] = float(mean[-1])
-            # The first epochs are far below: the axis starts where a fifth of the training is done.
-            floors.append(float(values[:, len(epochs) // 5 :].min()))
+    # Of each row the epochs that every seed has, and `[seeds, epochs]`.
+    shared = {row: sorted(set.intersection(*map(set, found))) for row, found in curves.items() if found}
+    values = {row: np.array([[c[e] for e in epochs] for c in curves[row]]) for row, epochs in shared.items() if epochs}
+    if not values:
+        return None
+    devices = sorted({row.device for row in rows})
+    # A legend that is higher than its figure leaves no room for the curves.
+    with panels(9.5, max(5.2, 0.8 + 0.22 * len(curves))) as (figure, (axis,)):
+        for row in sorted(values, key=lambda row: -values[row].mean(0)[-1]):
+            style, epochs = look(row.variant, row.overrides), shared[row]
+            line: Any = {"linestyle": ("-", "--", ":")[devices.index(row.device) % 3], "marker": style.marker}
+            line |= {"markevery": max(1, len(epochs) // 10), "markersize": 5, "linewidth": 1.8, "label": row.label}
+            axis.plot(epochs, values[row].mean(0), color=style.colour, **line)
+            band = values[row].min(0), values[row].max(0)
+            axis.fill_between(epochs, *band, color=style.colour, alpha=0.18, linewidth=0)
         for row, lines in broken.items():
             for curve in lines:
-                axis.plot(
-                    list(curve),
-                    list(curve.values()),
-                    color=looks[row.name].colour,
-                    linestyle=":",
-                    linewidth=1.2,
-                )
-        if not last:
-            return None
-        top = max(last.values())
-        room = max(top - min(floors), 1.0)
-        axis.set_ylim(min(floors) - 0.04 * room, top + 0.06 * room)
+                style = look(row.variant, row.overrides)
+                axis.plot(list(curve), list(curve.values()), color=style.colour, linestyle=":", linewidth=1.2)
+        # The first epochs are far below: the axis starts where a fifth of the training is done.
+        floor = min(float(each[:, each.shape[1] // 5 :].min()) for each in values.values())
+        top = max(float(each.mean(0)[-1]) for each in values.values())
+        room = max(top - floor, 1.0)
+        axis.set_ylim(floor - 0.04 * room, top + 0.06 * room)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(9, integer=True))
         axis.set_ylabel("validation ELBO (nats per example), higher is better →")
-        handles = {row.label: handle for row, handle in zip(last, axis.get_legend_handles_labels()[0], strict=True)}
-        order = [row.label for row in sorted(last, key=lambda row: -last[row])]
-        axis.legend(
-            [handles[label] for label in order],
-            order,
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
-            frameon=False,
-            title="best at the end first",
-            alignment="left",
-        )
+        legend_beside(axis, title="best at the end first")
         note = "Line: mean over the ok seeds; band: lowest to highest seed."
         if any(broken.values()):
             note += " Thin dotted lines: runs that failed."
-        if any(min(map(min, (c.values() for c in found))) < min(floors) - 0.04 * room for found in curves.values()):
+        if any(min(curve.values()) < floor - 0.04 * room for found in curves.values() for curve in found):
             note += " The earliest epochs lie below the axis."
-        add_title(figure, f"Learning curves: {where_of(group)}", note)
+        add_title(figure, f"Learning curves: {view.where}", note)
     return figure
 
 
@@ -171,3 +121,9 @@ def _curve(record: Record) -> dict[int, float]:
         for point in record.get("curve") or []
         if isinstance(point.get("valid_elbo_nats"), int | float) and math.isfinite(point["valid_elbo_nats"])
     }
+
+
+PLOTS = [
+    Plot("elbo_by_variant", "group", elbo_by_variant, order=1),
+    Plot("learning_curves", "group", learning_curves, order=7),
+]

@@ -11,27 +11,28 @@ from bench.pages.figures.bars import (
     NORMAL,
     add_legend,
     columns,
+    dash,
     left_out,
     measured,
     paired_bars,
     rows_axis,
+    spread_out,
     stacked,
-    where_of,
     write_value,
     zero_based,
 )
-from bench.pages.figures.style import COLOURS, INK, QUIET, add_title, house_style, new_figure
+from bench.pages.figures.plot import Plot, View
+from bench.pages.figures.style import COLOURS, INK, add_title, panels
 from bench.records.record import Record
 from bench.stats import metrics as known
-from bench.stats.groups import Group, Row
-from bench.text import DASH
+from bench.stats.groups import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def inference_gaps(group: Group) -> "Figure | None":
+def inference_gaps(view: View) -> "Figure | None":
     """What inference loses, split into approximation and amortisation, and what other Gaussians would lose.
 
     Drawn for every row that has both gaps of its own posterior family, with a Gaussian that can be optimised.
@@ -40,51 +41,42 @@ def inference_gaps(group: Group) -> "Figure | None":
     """
     parts = {"approximation gap (posterior family)": COLOURS[0], "amortisation gap (encoder)": COLOURS[1]}
     families = {"the best diagonal Gaussian": "#9fc9e6", "the best full Gaussian": "#0b3c5d"}
-    own = measured(group, "approximation_gap_nats", "amortisation_gap_nats")
-    if not own:
+    rows = measured(view.group, "approximation_gap_nats", "amortisation_gap_nats")
+    if not rows:
         return None
-    best = {row: columns(row, "approximation_gap_diagonal_nats", "approximation_gap_full_nats") for row in own}
-    rows = list(own)
-    with house_style():
-        panels = 2 if any(map(len, best.values())) else 1
-        figure = new_figure(6 + 4 * (panels - 1), 1.3 + 0.5 * len(rows))
-        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
-        stacked(axes[0], own, parts)
+    best = {row: columns(row, "approximation_gap_diagonal_nats", "approximation_gap_full_nats") for row in rows}
+    across = 2 if any(map(len, best.values())) else 1
+    with panels(2 + 4 * across, 1.3 + 0.5 * len(rows), across=across, sharey=True) as (figure, axes):
+        stacked(axes[0], rows, parts)
         axes[0].set_xlabel("inference gap (nats), lower is tighter ←")
-        for axis in axes[1:]:
-            paired_bars(axis, best, families)
-            axis.set_xlabel("approximation gap (nats), lower is tighter ←")
-        rows_axis(axes[0], rows)
         note = (
-            f"{'Left: ' if panels == 2 else ''}log p(x) - ELBO, what inference loses per example. Bar: mean over "
+            f"{'Left: ' if across == 2 else ''}log p(x) - ELBO, what inference loses per example. Bar: mean over "
             "seeds; point: the sum of one seed; black line: its 95 % bootstrap interval (from 3 seeds on)."
         )
-        if panels == 2:
+        if across == 2:
+            paired_bars(axes[1], best, families)
+            axes[1].set_xlabel("approximation gap (nats), lower is tighter ←")
             note += (
                 " Right: what the best Gaussian for each single example would lose; the distance from the light bar to "
                 "the dark one is what a full covariance buys."
             )
-        missing = left_out(group, rows, "approximation_gap_nats", "posterior is no Gaussian")
-        add_title(figure, f"Inference gaps: {where_of(group)}", note + missing)
+        rows_axis(axes[0], list(rows))
+        missing = left_out(view.group, list(rows), "approximation_gap_nats", "posterior is no Gaussian")
+        add_title(figure, f"Inference gaps: {view.where}", note + missing)
     return figure
 
 
-def elbo_surgery(group: Group) -> "Figure | None":
+def elbo_surgery(view: View) -> "Figure | None":
     """The KL of the ELBO as mutual information plus the KL of the aggregate posterior to the prior.
 
     Source: Hoffman and Johnson 2016, "ELBO surgery: yet another way to carve up the variational evidence lower bound".
     """
-    parts = {
-        "mutual information of x and z": COLOURS[2],
-        "marginal KL(q(z) || p(z))": COLOURS[4],
-    }
-    rows = measured(group, "mutual_information_nats", "marginal_kl_nats")
+    parts = {"mutual information of x and z": COLOURS[2], "marginal KL(q(z) || p(z))": COLOURS[4]}
+    rows = measured(view.group, "mutual_information_nats", "marginal_kl_nats")
     if not rows:
         return None
     counts: set[Any] = {(record.get("latent") or {}).get("points") for row in rows for record in row.ok} - {None}
-    with house_style():
-        figure = new_figure(9.5, 1.3 + 0.5 * len(rows))
-        axis = figure.subplots()
+    with panels(9.5, 1.3 + 0.5 * len(rows)) as (figure, (axis,)):
         stacked(axis, rows, parts)
         note = (
             "The rate is how much a code tells of its example (mutual information) plus how far all codes together are "
@@ -94,30 +86,27 @@ def elbo_surgery(group: Group) -> "Figure | None":
         # Rows that were measured on different numbers of points have no bound in common.
         if len(counts) == 1:
             (points,) = counts
-            axis.axvline(
-                math.log(points),
-                color=INK,
-                linestyle="--",
-                linewidth=1.2,
-                label=f"log {points:,} = {math.log(points):.2f}",
-            )
-            axis.set_xlim(right=max(axis.get_xlim()[1], 1.05 * math.log(points)))
+            most = math.log(points)
+            label = f"log {points:,} = {most:.2f}"
+            axis.axvline(most, color=INK, linestyle="--", linewidth=1.2, label=label, zorder=2)
+            axis.set_xlim(right=max(axis.get_xlim()[1], 1.05 * most))
             add_legend(axis, parts)
             note += f" Dashed: no more mutual information can be seen in {points:,} examples than their logarithm."
         axis.set_xlabel("KL(q(z|x) || p(z)) (nats per example), neither high nor low is better")
         rows_axis(axis, list(rows))
-        add_title(figure, f"What the KL is made of: {where_of(group)}", note + left_out(group, list(rows)))
+        add_title(figure, f"What the KL is made of: {view.where}", note + left_out(view.group, list(rows)))
     return figure
 
 
 _BOUNDS = ("bdmc_lower_nats", "bdmc_upper_nats")
 
 
-def evidence(group: Group) -> "Figure | None":
+def evidence(view: View) -> "Figure | None":
     """How well log p(x) is known: between two bounds on simulated data, and by two estimators on test examples.
 
     Source: Grosse, Ghahramani and Adams 2015, arXiv:1511.02543; Wu et al. 2017, arXiv:1611.04273.
     """
+    group = view.group
     sandwich = measured(group, *_BOUNDS)
     # The most importance samples make the tightest estimate.
     weighted = [name for name in group.metrics if re.fullmatch(r"nll_is\d+_nats", name)][-1:]
@@ -125,15 +114,13 @@ def evidence(group: Group) -> "Figure | None":
     rows = [row for row in group.rows if row in sandwich or row in estimates]
     if not rows:
         return None
-    panels = [found for found in (sandwich, estimates) if found]
+    found = [each for each in (sandwich, estimates) if each]
     note = ""
-    with house_style():
-        figure = new_figure(1.6 + 4.6 * len(panels), 1.3 + 0.5 * len(rows))
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axis, found in zip(axes, panels, strict=True):
+    with panels(1.6 + 4.6 * len(found), 1.3 + 0.5 * len(rows), across=len(found), sharey=True) as (figure, axes):
+        for axis, each in zip(axes, found, strict=True):
             for place, row in enumerate(rows):
-                if row not in found:
-                    axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+                if row not in each:
+                    dash(axis, place)
         if sandwich:
             _sandwich(axes[0], rows, sandwich)
             note += (
@@ -149,7 +136,7 @@ def evidence(group: Group) -> "Figure | None":
                 "drawn, and they need not be the same for both."
             )
         rows_axis(axes[0], rows)
-        add_title(figure, f"How well log p(x) is known: {where_of(group)}", note.strip() + left_out(group, rows))
+        add_title(figure, f"How well log p(x) is known: {view.where}", note.strip() + left_out(group, rows))
     return figure
 
 
@@ -163,7 +150,7 @@ def _sandwich(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray]
             seeds = set.intersection(*(set(row.values(metric)) for metric in _BOUNDS))
             reach = NORMAL * np.array([_width_error(record) for record in row.ok if record["cell"]["seed"] in seeds])
             axis.barh(place, width.mean(), height=0.62, color="#9fc9e6", linewidth=0)
-            heights = place + (np.linspace(-0.2, 0.2, len(width)) if len(width) > 1 else np.zeros(1))
+            heights = place + spread_out(len(width), 0.2)
             axis.hlines(heights, width - reach, width + reach, color=INK, linewidth=1.2, zorder=3)
             axis.scatter(width, heights, s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4)
             ends.append(max(0.0, float((width + reach).max())))
@@ -187,17 +174,8 @@ def _estimates(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray
                 reach.append(NORMAL * (row.error(metrics[index], "mc") or 0.0))
                 axis.scatter(values, [height[-1]] * len(values), s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)
         axis.hlines(height, np.subtract(middle, reach), np.add(middle, reach), color=colour, linewidth=1.6, zorder=2)
-        axis.scatter(
-            middle,
-            height,
-            s=34,
-            marker=marker,
-            facecolor="white",
-            edgecolor=colour,
-            linewidth=1.5,
-            zorder=4,
-            label=label,
-        )
+        mark: Any = {"marker": marker, "facecolor": "white", "edgecolor": colour, "linewidth": 1.5, "label": label}
+        axis.scatter(middle, height, s=34, zorder=4, **mark)
     axis.set_title("test data", fontsize=11)
     axis.legend(loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=2, frameon=False, fontsize=10, borderaxespad=0.1)
     axis.set_xlabel("log p(x) (nats per example), higher is better →")
@@ -211,3 +189,10 @@ def _width_error(record: Record) -> float:
         ((record.get("errors") or {}).get(metric) or {}).get("mc") for metric in ("bdmc_gap_nats", *_BOUNDS)
     )
     return math.hypot(*(end or 0.0 for end in ends)) if width is None else float(width)
+
+
+PLOTS = [
+    Plot("inference_gaps", "group", inference_gaps, order=3),
+    Plot("elbo_surgery", "group", elbo_surgery, order=4),
+    Plot("evidence", "group", evidence, order=6),
+]

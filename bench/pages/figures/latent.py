@@ -1,14 +1,14 @@
 """The latent space: KL per dimension, and the plane of two dimensions."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import left_out, where_of
-from bench.pages.figures.pictures import Artefacts
-from bench.pages.figures.style import COLOURS, INK, Style, add_title, house_style, new_figure
-from bench.stats.groups import Group, Row
+from bench.pages.figures.bars import left_out, legend_beside
+from bench.pages.figures.plot import Plot, View
+from bench.pages.figures.style import COLOURS, INK, add_title, look, panels
+from bench.stats.groups import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,85 +24,69 @@ ACTIVE_VARIANCE = 0.01
 LEAST_KL = 1e-4
 
 
-def kl_per_dimension(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
+def kl_per_dimension(view: View) -> "Figure | None":
     """KL of every latent dimension, sorted falling, and the variance of its posterior mean, which makes it active."""
     from matplotlib.ticker import MaxNLocator
 
-    panels = {
+    labels = {
         "kl_per_dim": "KL of the dimension (nats)",
         "mean_variance": "variance of the posterior mean over the data",
     }
-    found = {name: {row: values for row in group.rows if len(values := _spectra(row, name))} for name in panels}
-    rows = [row for row in group.rows if row in found["kl_per_dim"]]
+    found = {name: {row: v for row in view.group.rows if len(v := _spectra(row, name))} for name in labels}
+    rows = list(found["kl_per_dim"])
     if not rows:
         return None
-    panels = {name: label for name, label in panels.items() if found[name]}
-    with house_style():
-        figure = new_figure(4.6 * len(panels) + 2.2, max(4.4, 0.8 + 0.22 * len(rows)))
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (name, label) in zip(axes, panels.items(), strict=True):
-            for row, values in found[name].items():
-                look = looks[row.name]
+    found = {name: spectra for name, spectra in found.items() if spectra}
+    height = max(4.4, 0.8 + 0.22 * len(rows))
+    with panels(4.6 * len(found) + 2.2, height, across=len(found)) as (figure, axes):
+        for axis, (name, spectra) in zip(axes, found.items(), strict=True):
+            for row, values in spectra.items():
+                style = look(row.variant, row.overrides)
                 ranks = np.arange(1, values.shape[1] + 1)
                 values = np.maximum(values, LEAST_KL)
-                axis.plot(
-                    ranks,
-                    values.mean(0),
-                    color=look.colour,
-                    marker=look.marker,
-                    markersize=4.5,
-                    linewidth=1.6,
-                    label=row.label,
-                )
-                axis.fill_between(ranks, values.min(0), values.max(0), color=look.colour, alpha=0.18, linewidth=0)
+                line: Any = {"marker": style.marker, "markersize": 4.5, "linewidth": 1.6, "label": row.label}
+                axis.plot(ranks, values.mean(0), color=style.colour, **line)
+                axis.fill_between(ranks, values.min(0), values.max(0), color=style.colour, alpha=0.18, linewidth=0)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")
             # Two powers of ten at the least, so that the scale is seen to be logarithmic.
             bottom, top = axis.get_ylim()
             axis.set_ylim(min(bottom, 0.05), max(top, 2))
-            axis.set_ylabel(label)
+            axis.set_ylabel(labels[name])
             axis.set_xlabel("latent dimension, the largest first")
-            axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
             axis.grid(axis="x", visible=False)
-        if "mean_variance" in panels:
-            axes[-1].axhline(ACTIVE_VARIANCE, color=INK, linestyle="--", linewidth=1.2)
-            bottom, top = axes[-1].get_ylim()
-            axes[-1].set_ylim(min(bottom, ACTIVE_VARIANCE / 5), max(top, ACTIVE_VARIANCE * 5))
-            axes[-1].annotate(
-                f"inactive: {ACTIVE_VARIANCE} or less",
-                (0.015, ACTIVE_VARIANCE),
-                xycoords=axes[-1].get_yaxis_transform(),
-                xytext=(0, -4),
-                textcoords="offset points",
-                va="top",
-                fontsize=9.5,
-                color=INK,
-            )
-        axes[-1].legend(
-            loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title="best ELBO first", alignment="left"
-        )
+        legend_beside(axes[-1], title="best ELBO first")
         note = (
             "KL(q(z_d|x) || p(z_d)) of each latent dimension, mean over test examples, sorted within each seed; near "
             "zero the dimension has collapsed onto the prior. Correlated posteriors count by their marginals."
         )
-        if "mean_variance" in panels:
+        if "mean_variance" in found:
+            _inactive(axes[-1])
             note = f"Left: {note} Right: the same for the variance that decides whether a dimension is an active unit."
+        below = any(float(values.min()) < LEAST_KL for spectra in found.values() for values in spectra.values())
         note += " Line: mean over seeds; band: lowest to highest seed. Logarithmic y axes"
-        note += f"; values below {LEAST_KL:g} are drawn at it." if _below(found, LEAST_KL) else "."
-        missing = left_out(group, rows, "mutual_information_nats", "posterior or prior is no Gaussian")
-        add_title(figure, f"KL per latent dimension: {where_of(group)}", note + missing)
+        note += f"; values below {LEAST_KL:g} are drawn at it." if below else "."
+        missing = left_out(view.group, rows, "mutual_information_nats", "posterior or prior is no Gaussian")
+        add_title(figure, f"KL per latent dimension: {view.where}", note + missing)
     return figure
+
+
+def _inactive(axis: "Axes") -> None:
+    """The line at and below which a dimension is inactive."""
+    axis.axhline(ACTIVE_VARIANCE, color=INK, linestyle="--", linewidth=1.2)
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(min(bottom, ACTIVE_VARIANCE / 5), max(top, ACTIVE_VARIANCE * 5))
+    text: Any = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, -4), "textcoords": "offset points", "va": "top"}
+    text |= {"fontsize": 9.5, "color": INK, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}, "zorder": 4}
+    axis.annotate(f"inactive: {ACTIVE_VARIANCE} or less", (0.015, ACTIVE_VARIANCE), **text)
 
 
 def _spectra(row: Row, name: str) -> np.ndarray:
     """`[seeds, D]`: `record["latent"][name]` of every ok seed that has it, each sorted falling."""
     found = [(record.get("latent") or {}).get(name) for record in row.ok]
     return np.array([sorted(values, reverse=True) for values in found if values])
-
-
-def _below(found: Mapping[str, Mapping[Row, np.ndarray]], least: float) -> bool:
-    return any(float(values.min()) < least for rows in found.values() for values in rows.values())
 
 
 POSTERIORS = {
@@ -112,7 +96,7 @@ POSTERIORS = {
 }
 
 
-def latent_plane(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figure | None":
+def latent_plane(view: View) -> "Figure | None":
     """Where the encoder puts test examples: points, and 2-sigma ellipses of q(z|x) where it has a covariance.
 
     One panel for each kind of posterior in `POSTERIORS` that the records hold, from the plainest row of that kind.
@@ -120,28 +104,28 @@ def latent_plane(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figu
     chosen: list[tuple[Row, Mapping[str, np.ndarray]]] = []
     for posterior in POSTERIORS:
         candidates = [
-            (row, artefacts[record["id"]])
-            for row in rows
+            (row, view.artefacts[record["id"]])
+            for row in view.rows
             for record in row.ok[:1]
-            if row.model.get("posterior") == posterior and _has_plane(artefacts.get(record["id"], {}))
+            if row.model.get("posterior") == posterior and _has_plane(view.artefacts.get(record["id"], {}))
         ]
         chosen += sorted(candidates, key=lambda pair: _plainness(pair[0]))[:1]
     if not chosen:
         return None
     labels = sorted({int(label) for _, arrays in chosen for label in arrays["labels"]})
-    with house_style():
-        figure = new_figure(max(4.1 * len(chosen) + (1.0 if 1 < len(labels) <= 10 else 0), 5.5), 4.5)
-        for axis, (row, arrays) in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
+    few = 1 < len(labels) <= 10
+    with panels(max(4.1 * len(chosen) + few, 5.5), 4.5, across=len(chosen)) as (figure, axes):
+        for axis, (row, arrays) in zip(axes, chosen, strict=True):
             _latent_panel(axis, arrays, labels)
             axis.set_title(f"{row.label}\n{POSTERIORS[row.model['posterior']]}", fontsize=11)
             if row.model.get("prior") == "standard_normal" and row.model["posterior"] != "deterministic":
                 _ellipses(axis, np.zeros((1, 2)), np.eye(2)[None], [INK], dashed=True)
-        if 1 < len(labels) <= 10:
+        if few:
             handles = [axis.plot([], [], "o", color=_label_colour(labels, label), markersize=6)[0] for label in labels]
             figure.legend(handles, list(map(str, labels)), loc="outside right center", frameon=False, title="class")
         add_title(
             figure,
-            f"The latent plane: {where}",
+            f"The latent plane: {view.where}",
             "Two latent axes, test examples coloured by class. Ellipses: two standard deviations of q(z|x). "
             "Dashed: the same for the prior N(0, I). First seed; scales differ between panels.",
         )
@@ -217,3 +201,9 @@ def _ellipses(
             zorder=3 if dashed else 1,
         )
     )
+
+
+PLOTS = [
+    Plot("kl_per_dimension", "group", kl_per_dimension, order=5),
+    Plot("latent_plane", "setting", latent_plane, order=10),
+]

@@ -2,23 +2,21 @@
 
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.disk.files import LARGEST
-from bench.pages.figures.style import add_title, house_style, new_figure
+from bench.pages.figures.plot import Plot, View
+from bench.pages.figures.style import add_title, panels
 from bench.records.record import Record
 from bench.stats.groups import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-Artefacts = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
@@ -44,14 +42,17 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
     return found, warnings
 
 
-def _pictures(rows: Sequence[Row], artefacts: Artefacts, name: str) -> list[tuple[Row, np.ndarray]]:
-    """Rows with images to show: the array `name`, `[N, H, W, 3]` uint8, of the first seed that left an artefact."""
-    found = []
-    for row in rows:
-        arrays = next((artefacts[record["id"]] for record in row.ok if record["id"] in artefacts), None)
-        if arrays is not None and name in arrays and (images := _as_rgb(arrays[name])) is not None:
-            found.append((row, images))
-    return found
+def _kept(view: View, row: Row) -> Mapping[str, np.ndarray]:
+    """What the first seed has kept that kept anything."""
+    return next((view.artefacts[record["id"]] for record in row.ok if record["id"] in view.artefacts), {})
+
+
+def _pictures(view: View, name: str) -> Iterator[tuple[Row, np.ndarray]]:
+    """Rows with images to show: the array `name`, `[N, H, W, 3]` uint8."""
+    for row in view.rows:
+        kept = _kept(view, row)
+        if name in kept and (images := _as_rgb(kept[name])) is not None:
+            yield row, images
 
 
 def _as_rgb(images: np.ndarray) -> np.ndarray | None:
@@ -73,55 +74,52 @@ def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     return sheet
 
 
-def reconstructions(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figure | None":
+def reconstructions(view: View) -> "Figure | None":
     """Inputs above the mean reconstruction of every row; inputs are repeated where a row saw others."""
     count = 10
     lines: list[tuple[str, np.ndarray]] = []
     shown: bytes | None = None
-    for row, images in _pictures(rows, artefacts, "reconstructions"):
-        inputs = _as_rgb(next(artefacts[r["id"]] for r in row.ok if r["id"] in artefacts)["inputs"])
+    for row, images in _pictures(view, "reconstructions"):
+        inputs = _as_rgb(_kept(view, row)["inputs"])
         if inputs is not None and inputs[:count].tobytes() != shown:
             shown = inputs[:count].tobytes()
             lines.append(("input", inputs[:count]))
         lines.append((row.label, images[:count]))
     if not lines:
         return None
-    with house_style(grid=False):
-        figure = new_figure(9.5, 0.1 + 0.8 * len(lines))
-        panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
-        for axis, (label, images) in zip(panels, lines, strict=True):
-            axis.imshow(_mosaic(images, count), interpolation="nearest")
+    across = max(len(images) for _, images in lines)
+    with panels(2.4 + 0.75 * across, 0.1 + 0.8 * len(lines), down=len(lines), grid=False) as (figure, axes):
+        for axis, (label, images) in zip(axes, lines, strict=True):
+            axis.imshow(_mosaic(images, across), interpolation="nearest")
             axis.set_anchor("W")
             _bare(axis)
             weight = "bold" if label == "input" else "normal"
             axis.set_ylabel(label, rotation=0, ha="right", va="center", fontweight=weight, labelpad=8)
         add_title(
             figure,
-            f"Reconstructions: {where}",
+            f"Reconstructions: {view.where}",
             "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed.",
         )
     return figure
 
 
-def samples(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figure | None":
-    """Decoded draws from the prior, a sheet per row."""
-    found = _pictures(rows, artefacts, "samples")
+def samples(view: View) -> "Figure | None":
+    """Decoded draws from the prior, a sheet per row that has one."""
+    found = [(row, images) for row, images in _pictures(view, "samples") if row.model.get("has_bound") is not False]
     if not found:
         return None
     across = min(3, len(found))
     down = math.ceil(len(found) / across)
-    with house_style(grid=False):
-        figure = new_figure(max(3.4 * across, 5.0), 2.1 * down)
-        panels = figure.subplots(down, across, squeeze=False).ravel()
-        for axis, (row, images) in zip(panels, found, strict=False):
+    with panels(max(3.4 * across, 5.0), 2.1 * down, down, across, grid=False) as (figure, axes):
+        for axis, (row, images) in zip(axes, found, strict=False):
             axis.imshow(_mosaic(images[:32], 8), interpolation="nearest")
             axis.set_title(row.label, fontsize=11)
             _bare(axis)
-        for axis in panels[len(found) :]:
+        for axis in axes[len(found) :]:
             axis.set_visible(False)
         add_title(
             figure,
-            f"Samples from the prior: {where}",
+            f"Samples from the prior: {view.where}",
             "The decoder's mean for draws from p(z), first seed, not picked by eye.",
         )
     return figure
@@ -132,3 +130,9 @@ def _bare(axis: "Axes") -> None:
     axis.set_yticks([])
     for edge in axis.spines.values():
         edge.set_visible(False)
+
+
+PLOTS = [
+    Plot("reconstructions", "setting", reconstructions, order=8),
+    Plot("samples", "setting", samples, order=9),
+]

@@ -1,15 +1,16 @@
 """Rate against distortion, with lines of equal ELBO."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import columns, where_of
-from bench.pages.figures.style import INK, QUIET, Style, add_title, house_style, new_figure
-from bench.records.names import row_name
-from bench.stats.groups import Group, Row
+from bench.pages.figures.bars import columns, legend_beside
+from bench.pages.figures.plot import Plot, View
+from bench.pages.figures.style import INK, QUIET, Style, add_title, look, panels
+from bench.records.names import canonical, row_name
+from bench.stats.groups import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 MOST_LABELS = 10
 
 
-def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None":
+def rate_distortion(view: View) -> "Figure | None":
     """Rate (KL) against distortion (negative reconstruction), with lines of equal ELBO; each seed a point.
 
     Rows that differ in their override of beta alone are joined in its order, through their means over seeds.
 
     Source: Alemi et al. 2018, arXiv:1711.00464.
     """
-    points = {row: columns(row, "recon_nats", "kl_nats") * [-1, 1] for row in group.rows}
-    points = {row: place for row, place in points.items() if len(place)}
+    points = {row: columns(row, "recon_nats", "kl_nats") * [-1, 1] for row in view.group.rows}
+    points = {row: seeds for row, seeds in points.items() if len(seeds)}
     if not points:
         return None
     sweeps = _sweeps(list(points))
@@ -36,36 +37,26 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
     everything = np.concatenate(list(points.values()))
     low, high = everything.min(0), everything.max(0)
     pad = 0.12 * np.maximum(high - low, 1.0)
-    with house_style(grid=False):
-        figure = new_figure(8.5, max(5.6, 0.8 + 0.22 * len(points)))
-        axis = figure.subplots()
+    with panels(8.5, max(5.6, 0.8 + 0.22 * len(points)), grid=False) as (figure, (axis,)):
         axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
         axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
         _iso_elbo(axis)
         obstacles = [everything]
         for members in sweeps.values():
             path = np.array([points[row].mean(0) for _, row in members])
-            axis.plot(path[:, 0], path[:, 1], color=looks[members[0][1].name].colour, linewidth=1.5, zorder=2)
+            axis.plot(path[:, 0], path[:, 1], color=_look(members[0][1]).colour, linewidth=1.5, zorder=2)
             # Names keep off the line as they do off the points.
             steps = np.linspace(0, len(path) - 1, 40 * len(path))
             obstacles.append(np.stack([np.interp(steps, range(len(path)), path[:, side]) for side in (0, 1)], axis=1))
         names, handles = [], {}
         crowded = len(points) - len(swept) > MOST_LABELS
-        for row, place in points.items():
+        for row, seeds in points.items():
             name, beta = swept.get(row, (row.label, None))
-            look = looks[sweeps[name][0][1].name if beta is not None else row.name]
-            handles[name] = axis.scatter(
-                place[:, 0],
-                place[:, 1],
-                s=30,
-                marker=look.marker,
-                color=look.colour,
-                alpha=0.75,
-                linewidth=0,
-                zorder=3,
-            )
+            style = look(row.variant, row.overrides) if beta is None else _look(row)
+            cloud: Any = {"marker": style.marker, "color": style.colour, "alpha": 0.75, "linewidth": 0}
+            handles[name] = axis.scatter(seeds[:, 0], seeds[:, 1], s=30, zorder=3, **cloud)
             if beta is not None or not crowded:
-                names.append((row.label if beta is None else f"β = {beta:g}", place.mean(0), look.colour))
+                names.append((row.label if beta is None else f"β = {beta:g}", seeds.mean(0), style.colour))
         axis.set_xlabel("distortion: -log p(x|z) (nats per example), lower is better ←")
         axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
         note = (
@@ -77,20 +68,19 @@ def rate_distortion(group: Group, looks: Mapping[str, Style]) -> "Figure | None"
                 f" The coloured line{'s join' if len(sweeps) > 1 else ' joins'} the runs of {' and of '.join(sweeps)} "
                 "by the weight β of the KL in training, through the means over seeds."
             )
-        add_title(figure, f"Rate and distortion: {where_of(group)}", note)
+        add_title(figure, f"Rate and distortion: {view.where}", note)
         if crowded or len(sweeps) > 1:
             shown = {name: handle for name, handle in handles.items() if crowded or name in sweeps}
-            axis.legend(
-                list(shown.values()),
-                list(shown),
-                loc="center left",
-                bbox_to_anchor=(1.01, 0.5),
-                frameon=False,
-                title="best ELBO first" if crowded else None,
-            )
+            title = "best ELBO first" if crowded else None
+            legend_beside(axis, list(shown.values()), list(shown), title=title)
         if names:
             _label_points(figure, axis, names, np.concatenate(obstacles))
     return figure
+
+
+def _look(row: Row) -> Style:
+    """Of a row in a sweep, whatever its beta."""
+    return look(row.variant, canonical({key: v for key, v in json.loads(row.overrides).items() if key != "beta"}))
 
 
 def _sweeps(rows: Sequence[Row]) -> dict[str, list[tuple[float, Row]]]:
@@ -118,30 +108,15 @@ def _iso_elbo(axis: "Axes") -> None:
             continue
         axis.plot([start, end], [level - start, level - end], color="#d5d5d5", linewidth=1, zorder=1)
         at_top = level - start >= top - 1e-9
-        axis.annotate(
-            f"{-level:g}",
-            (start, level - start),
-            xytext=(0, 3) if at_top else (4, -2),
-            textcoords="offset points",
-            ha="center" if at_top else "left",
-            va="bottom" if at_top else "top",
-            fontsize=9,
-            color=QUIET,
-            annotation_clip=False,
-        )
-    axis.annotate(
-        "lines of equal ELBO (nats)",
-        (1, 1),
-        xycoords="axes fraction",
-        xytext=(-4, -4),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=9,
-        color=QUIET,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        zorder=2,
-    )
+        where: Any = {"ha": "center", "va": "bottom"} if at_top else {"ha": "left", "va": "top"}
+        where |= {"xytext": (0, 3) if at_top else (4, -2), "textcoords": "offset points", "annotation_clip": False}
+        axis.annotate(f"{-level:g}".replace("-", "\N{MINUS SIGN}"), (start, level - start), **where, **_FAINT)
+    where = {"xycoords": "axes fraction", "xytext": (-4, -4), "textcoords": "offset points", "ha": "right", "va": "top"}
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axis.annotate("lines of equal ELBO (nats)", (1, 1), bbox=white, zorder=2, **where, **_FAINT)
+
+
+_FAINT: Any = {"fontsize": 9, "color": QUIET}
 
 
 def _label_points(
@@ -200,6 +175,7 @@ def _label_points(
         _, box, leader, leftward = best
         boxes = np.concatenate([boxes, box[None]])
         leaders = np.concatenate([leaders, leader])
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 4}
         axis.annotate(
             name,
             (centre[0], centre[1]),
@@ -209,13 +185,9 @@ def _label_points(
             color=INK,
             ha="right" if leftward else "left",
             va="center",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.9,
-                "shrinkA": 0,
-                "shrinkB": 4,
-                "relpos": (1 if leftward else 0, 0.5),
-            },
+            arrowprops=line | {"relpos": (1 if leftward else 0, 0.5)},
             zorder=4,
         )
+
+
+PLOTS = [Plot("rate_distortion", "group", rate_distortion, order=2)]

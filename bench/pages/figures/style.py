@@ -1,15 +1,16 @@
 """How every figure looks: colours, markers, sizes, and its two files."""
 
 import io
-from collections.abc import Iterator, Sequence
+import json
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from bench.records.names import row_name
-from bench.records.record import Record
+from zlib import crc32
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -28,7 +29,16 @@ COLOURS = (
     "#000000",
     "#8b0026",
 )
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
+# The built-in variants, whose places give their looks: a new one goes to the end, or has a look by its name.
+FIXED = (
+    *("vanilla", "full_covariance", "conv", "conv_full_covariance", "beta"),
+    *("iwae", "low_rank", "autoencoder", "linear", "hierarchical"),
+    *("sticking_the_landing", "householder_flow", "gated", "inverse_autoregressive_flow", "beta_tc"),
+    *("iwae_dreg", "planar_flow", "hierarchical_vamp", "vamp_prior", "hierarchical_top_down"),
+)
+# Markers of built-in variants as registered; all others have the rest.
+FIRST = 5
 INK = "#333333"
 QUIET = "#8a8a8a"
 LONGEST_LABEL = 60
@@ -36,18 +46,55 @@ LONGEST_LABEL = 60
 
 @dataclass(frozen=True)
 class Style:
-    """How one variant looks in every plot: the pair is distinct for the first 70 variants."""
+    """How one row looks in every plot."""
 
     colour: str
     marker: str
 
 
-def styles(records: Sequence[Record]) -> dict[str, Style]:
-    """Row name -> style, by alphabet over all records, so that a variant looks the same on every data set."""
-    names = sorted({row_name(record["cell"]["variant"], record["cell"].get("overrides") or {}) for record in records})
-    return {
-        name: Style(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)
-    }
+def look(variant: str, overrides: str = "{}") -> Style:
+    """How a variant looks on every page, whatever stands beside it.
+
+    Overrides keep the variant's colour in a shade, lighter for a lower number and darker for a higher one, and have a
+    marker of their own, which is the same for every variant.
+
+    Args:
+        variant: its name.
+        overrides: canonical JSON.
+    """
+    if variant in FIXED:
+        place = FIXED.index(variant)
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[(place + place // len(COLOURS)) % FIRST]
+    else:
+        place = crc32(variant.encode())
+        colour, marker = COLOURS[place % len(COLOURS)], _other_marker(variant)
+    changed = json.loads(overrides)
+    if not changed:
+        return Style(colour, marker)
+    values = list(changed.values())
+    number = len(values) == 1 and isinstance(values[0], int | float) and values[0] > 0
+    depth = math.atan(math.log(values[0])) / math.pi if number else crc32(overrides.encode()) % 101 / 100 - 0.5
+    return Style(_shade(colour, depth), _other_marker(overrides))
+
+
+def _other_marker(name: str) -> str:
+    return MARKERS[FIRST + crc32(name.encode()) % (len(MARKERS) - FIRST)]
+
+
+def _shade(colour: str, depth: float) -> str:
+    """Nearer to white for a depth of -0.5 to 0, to black for one of 0 to 0.5."""
+    parts = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    end, share = (255, -depth) if depth < 0 else (0, 1.2 * depth)
+    return "#" + "".join(f"{round(part + share * (end - part)):02x}" for part in parts)
+
+
+def ink_on(colour: str) -> str:
+    """The colour of text that is read better on this one: of white and black the one of higher contrast (WCAG 2)."""
+    from matplotlib.colors import to_rgb
+
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
 
 
 def png(figure: "Figure") -> bytes:
@@ -93,6 +140,16 @@ def house_style(grid: bool = True) -> Iterator[None]:
     look: Any = {**seaborn.axes_style("whitegrid" if grid else "white"), **own}
     with matplotlib.rc_context(look):
         yield
+
+
+@contextmanager
+def panels(
+    width: float, height: float, down: int = 1, across: int = 1, *, grid: bool = True, **how: Any
+) -> "Iterator[tuple[Figure, list[Axes]]]":
+    """A figure of so many inches in the house style, and its panels line by line; `how` as for `subplots`."""
+    with house_style(grid):
+        figure = new_figure(width, height)
+        yield figure, list(figure.subplots(down, across, squeeze=False, **how).ravel())
 
 
 def new_figure(width: float, height: float) -> "Figure":
