@@ -2,13 +2,15 @@
 
  1. A mean over pixels or over latent dimensions where a sum belongs; dividing by the number of batches, or reading one
     batch.
- 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO.
+ 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO; a
+    schedule that something else than the epoch moves.
  3. "MSE" used as a likelihood without its variance and constant; a missing 1/2 or 1/2 log 2 pi.
  4. Evaluating at the posterior mean and calling it an ELBO; evaluating on the training split.
  5. KL with the wrong sign, or signs that differ between variants.
  6. Importance weights: a softmax over losses instead of log-weights; weights not detached; the gradient surrogate
     reported as the bound; no max-subtraction; the number of samples ignored.
- 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one.
+ 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one. Other estimates from
+    a batch, MMD and covariances: draws compared with themselves, the wrong axis, the wrong number to divide by.
  8. A clamp on log-variance or probabilities that changes the value silently.
  9. NaN batches filtered out of the average; `drop_last` at evaluation.
 10. Grey pixels under a Bernoulli without saying so; rows with different binarisation or padding ranked together.
@@ -20,11 +22,11 @@
     tolerance exchanged, a figure judged that nobody saw in its source, a failed run taken for the figure of a seed.
 15. A quantity that one step of training moves as far as the features happen to be large: log sigma overflows, and a
     full covariance ends behind a diagonal one.
+16. The verdict of a short training told as if a longer one could not reverse it.
 """
 
-from collections.abc import Iterable
-
-from tests.mutants import Mistake
+from tests.mistakes_objectives import OF_OBJECTIVES
+from tests.mutants import made
 
 BOUNDS = "bench/judge/bounds.py"
 EVALUATE = "bench/judge/__init__.py"
@@ -37,7 +39,9 @@ CORE_KL = "variants/core/kl.py"
 TERMS = "variants/core/terms.py"
 VAE = "variants/core/vae.py"
 LIKELIHOODS = "variants/parts/likelihoods.py"
-OBJECTIVES = "variants/parts/objectives.py"
+ELBO_OBJECTIVE = "variants/parts/objectives/elbo.py"
+IMPORTANCE = "variants/parts/objectives/importance.py"
+AGGREGATE = "variants/parts/objectives/aggregate.py"
 POSTERIORS = "variants/parts/posteriors.py"
 FLOWS = "variants/parts/flows.py"
 HEADS = "variants/parts/heads.py"
@@ -50,7 +54,9 @@ STATE = "bench/train/state.py"
 STEPS = "bench/train/steps.py"
 VERDICT = "bench/reproduce/verdict.py"
 SETTLE = "bench/records/settle.py"
+LEARNING = "bench/stats/learning.py"
 
+IN_LEARNING = ("tests/stats/test_learning.py",)
 GUARDS = ("tests/cells/test_truth_guards.py",)
 JUDGE = ("tests/judge/test_judge.py",)
 IN_EVIDENCE = ("tests/judge/test_evidence.py",)
@@ -70,12 +76,6 @@ IN_CHECKPOINTS = ("tests/resume/test_checkpoint.py",)
 IN_DATA = ("tests/data/test_batches.py",)
 IN_VERDICTS = ("tests/reproduce/test_verdict.py",)
 IN_SETTLING = ("tests/records/test_settle.py",)
-
-
-def made(file: str, tests: tuple[str, ...], rows: Iterable[tuple[int, str, str, str, str]]) -> list[Mistake]:
-    """Mistakes in one file that the same tests are to notice: item above, name, why it is wrong, old text, new text."""
-    return [Mistake(name, item, why, file, old, new, tests) for item, name, why, old, new in rows]
-
 
 # fmt: off
 MISTAKES = [
@@ -140,8 +140,7 @@ MISTAKES = [
     *made(BOUNDS, JUDGE, [
         (1, "mean_of_batch_means",
          "the last batch is smaller, so the mean of batch means is not the mean over examples",
-         "recon.append(terms.log_px_z.mean(0))",
-         "recon.append(terms.log_px_z.mean().reshape(1))"),
+         "recon.append(terms.log_px_z.mean(0))", "recon.append(terms.log_px_z.mean().reshape(1))"),
         (1, "one_batch_read", "the ELBO of the first batch alone",
          "for x, _ in batches:", "for x, _ in list(batches)[:1]:"),
         (1, "squared_error_over_batches", "the squared error divided by the number of batches",
@@ -179,11 +178,10 @@ MISTAKES = [
         (5, "inference_gap_negated", "log p(x) is above the ELBO",
          'gap = log_px - columns["elbo"]', 'gap = columns["elbo"] - log_px'),
         (10, "bits_of_a_density", "on a continuous support the bits depend on the unit of x",
-         'binary = model.likelihood.support == "binary"', "binary = True"),
+         "counted = has_bits(model, data, SPLIT)", "counted = True"),
         (11, "judges_noise_in_the_error_over_examples",
          "the spread over examples holds the Monte Carlo noise of each, which has a column of its own",
-         "values.var().item() / n - (mc or 0.0)",
-         "values.var().item() / n"),
+         "values.var().item() / n - (mc or 0.0)", "values.var().item() / n"),
         (11, "errors_in_one_figure", "Monte Carlo error and sampling of examples added up",
          "mc = None if variances is None else variances.sum().item() / n**2",
          "mc = None if variances is None else variances.sum().item() / n**2 + values.var().item() / n"),
@@ -214,8 +212,7 @@ MISTAKES = [
          "return [cls(*step) for step in zip(u, w, b, 2 * slope, strict=True)]"),
         (3, "mask_that_sees_itself",
          "a latent that its own gate depends on adds to the determinant what the formula does not have",
-         "(rank[:, None] > sees)",
-         "(rank[:, None] >= sees)"),
+         "(rank[:, None] > sees)", "(rank[:, None] >= sees)"),
         (5, "log_determinant_of_a_flow_added", "where a flow spreads its samples, their density is lower",
          "self._base_log_prob(start) - log_det, torch", "self._base_log_prob(start) + log_det, torch"),
     ]),
@@ -227,8 +224,8 @@ MISTAKES = [
     ]),
     *made(VAE, IN_TERMS, [
         (4, "evaluated_at_the_posterior_mean", "log p(x|mean) is no expectation over q",
-         "z = q.rsample(torch.Size([samples]))",
-         "z = q.rsample(torch.Size([samples])) if self.training else q.mean.expand(samples, *q.mean.shape)"),
+         "if loud else draw(q, shape)\n",
+         "if loud else q.mean.expand(samples, *q.mean.shape)\n"),
     ]),
     *made(EVALUATE, GUARDS, [
         (4, "evaluated_on_the_validation_split", "what was chosen by cannot be reported",
@@ -267,7 +264,7 @@ MISTAKES = [
         (5, "log_weights_with_the_prior_subtracted", "log w = log p(x|z) + log p(z) - log q(z|x)",
          "self.log_px_z + self.log_pz - self.log_qz_x", "self.log_px_z - self.log_pz + self.log_qz_x"),
     ]),
-    *made(OBJECTIVES, IN_OBJECTIVES, [
+    *made(ELBO_OBJECTIVE, IN_OBJECTIVES, [
         (5, "kl_rewarded_in_the_beta_vae", "a sign that differs between variants",
          "return self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
          "return -self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl"),
@@ -276,20 +273,6 @@ MISTAKES = [
          "return -linear_warmup(epoch, self.warmup_epochs) * terms.kl -"),
         (5, "reconstruction_rewarded_with_the_wrong_sign", "the autoencoder's loss is minus log p(x|z)",
          "        return -terms.log_px_z.mean(0)\n", "        return terms.log_px_z.mean(0)\n"),
-        (6, "softmax_over_losses", "normalised over the losses, the worst draw weighs most",
-         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
-         "return -(log_weights.neg().softmax(0).detach() * log_weights).sum(0)"),
-        (6, "surrogate_as_loss", "the detached surrogate has the bound's gradient, but not its value",
-         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
-         "return -(log_weights.softmax(0).detach() * log_weights).sum(0)"),
-        (6, "weights_not_detached",
-         "the right value, with the gradient of a surrogate whose weights are not held constant",
-         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
-         "bound = log_weights.logsumexp(0) - math.log(len(log_weights))\n"
-         "    surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
-         "    return -(bound.detach() + surrogate - surrogate.detach())"),
-        (6, "log_k_missing_in_training", "a loss that is a constant too low",
-         "return math.log(len(log_weights)) - log_weights.logsumexp(0)", "return -log_weights.logsumexp(0)"),
     ]),
     *made(ROTATED, IN_FLOWS, [
         (5, "flow_turned_back_the_same_way", "the transpose of a rotation undoes it, not the rotation",
@@ -302,8 +285,7 @@ MISTAKES = [
          'columns |= log_mean_exp(weights["elbo_full"])',
          'columns |= {**log_mean_exp(weights["elbo_full"]), "log_px": weights["elbo_full"].logsumexp(0)}'),
         (6, "gap_on_the_draws_optimised_on", "a bound scored with the draws that it was fitted to is no bound",
-         "    z = q.rsample(torch.Size([samples]))\n",
-         "    torch.manual_seed(0)\n    z = q.rsample(torch.Size([samples]))\n"),
+         "    z = draw(q, [samples])\n", "    torch.manual_seed(0)\n    z = draw(q, [samples])\n"),
     ]),
     *made(EVIDENCE, IN_EVIDENCE, [
         (5, "reverse_annealing_not_negated", "the reverse weights estimate 1 / p(x)",
@@ -323,13 +305,31 @@ MISTAKES = [
          "        log_w += (betas[t] - betas[t - 1]) * _precise(state.log_likelihood)\n",
          "        log_w += betas[t] / len(betas) * _precise(state.log_likelihood)\n"),
     ]),
-    *made(OBJECTIVES, IN_PATH_GRADIENTS, [
+    *made(IMPORTANCE, IN_OBJECTIVES, [
+        (6, "softmax_over_losses", "normalised over the losses, the worst draw weighs most",
+         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+         "return -(log_weights.neg().softmax(0).detach() * log_weights).sum(0)"),
+        (6, "surrogate_as_loss", "the detached surrogate has the bound's gradient, but not its value",
+         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+         "return -(log_weights.softmax(0).detach() * log_weights).sum(0)"),
+        (6, "weights_not_detached",
+         "the right value, with the gradient of a surrogate whose weights are not held constant",
+         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
+         "bound = log_weights.logsumexp(0) - math.log(len(log_weights))\n"
+         "    surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
+         "    return -(bound.detach() + surrogate - surrogate.detach())"),
+        (6, "log_k_missing_in_training", "a loss that is a constant too low",
+         "return math.log(len(log_weights)) - log_weights.logsumexp(0)", "return -log_weights.logsumexp(0)"),
+    ]),
+    *made(IMPORTANCE, IN_PATH_GRADIENTS, [
         (6, "dreg_without_the_second_weight", "the encoder's gradient carries the square of the normalised weight",
-         "lambda gradient: factor * gradient", "lambda gradient: gradient"),
+         "        scale_path(terms, 1 - weight + weight * log_weights.detach().softmax(0))\n", ""),
         (6, "dreg_without_its_warmup", "while log q counts for a part, so does what takes the place of its score",
-         "(1 - weight + weight * log_weights.detach().softmax(0))", "log_weights.detach().softmax(0)"),
+         "1 - weight + weight * log_weights.detach().softmax(0)", "log_weights.detach().softmax(0)"),
         (6, "dreg_with_the_score", "the parameters of log q are not stopped, so that their score is counted twice",
-         "terms.log_qz_x_stopped)\n        factor", "terms.log_qz_x)\n        factor"),
+         "terms.log_qz_x_stopped)\n        scale_path(terms, 1", "terms.log_qz_x)\n        scale_path(terms, 1"),
+    ]),
+    *made(ELBO_OBJECTIVE, IN_PATH_GRADIENTS, [
         (6, "sticking_the_landing_with_the_score", "the same number, but the noise that was to be left out",
          "terms.log_qz_x_stopped)).mean(0)", "terms.log_qz_x)).mean(0)"),
     ]),
@@ -339,7 +339,7 @@ MISTAKES = [
     ]),
     *made(VAE, IN_OBJECTIVES, [
         (6, "samples_ignored_in_training", "one draw, whatever K the objective asks for",
-         "self.terms(x, self.objective.samples)", "self.terms(x, 1)"),
+         "self.terms(x, self.objective.samples, path=path)", "self.terms(x, 1, path=path)"),
     ]),
     *made(SURGERY, IN_SURGERY, [
         (6, "aggregate_posterior_without_log_n", "q(z) is the mean of its components, not their sum",
@@ -349,7 +349,7 @@ MISTAKES = [
          "information = own - (log_sum - math.log(n))",
          "information = own - (log_sum + (-(own - log_sum).exp()).log1p() - math.log(n - 1))"),
     ]),
-    *made(OBJECTIVES, IN_TC, [
+    *made(AGGREGATE, IN_TC, [
         (7, "weight_once_per_dimension", "log q(z) has its importance weight once, not once for each of its dimensions",
          "log_qz = (weights.log() + terms.q.log_prob(z)).logsumexp(2)",
          "log_qz = (weights.log().unsqueeze(-1) + marginals(terms.q).log_prob(z)).sum(-1).logsumexp(2)"),
@@ -487,8 +487,23 @@ MISTAKES = [
          "return x - self.mean", "return x + self.mean"),
         (15, "one_mean_for_all_channels",
          "a convolutional encoder sees one mean of all pixels instead of one a channel",
-         "mean.mean((1, 2), keepdim=True)",
-         "mean.mean((0, 1, 2), keepdim=True)"),
+         "mean.mean((1, 2), keepdim=True)", "mean.mean((0, 1, 2), keepdim=True)"),
     ]),
+    *made(LEARNING, IN_LEARNING, [
+        (16, "verdict_before_its_time", "better or worse although the curves still move",
+         'return found if settled else replace(found, verdict="still learning")', "return found"),
+        (16, "drift_turned_round",
+         "held back where the variant that is ahead pulls away, not where the other catches up",
+         "math.log2(LONGER) * (behind - ahead)", "math.log2(LONGER) * (ahead - behind)"),
+        (16, "gain_of_the_slower", "what is yet to come is judged by the variant that learns less",
+         "least = SHARE * max(map(abs, means))", "least = SHARE * min(map(abs, means))"),
+        (16, "gain_of_any_training_loss", "a loss below the bound taken for a pass that has nothing more to gain",
+         "return least if min(means) > 0 else math.inf", "return least"),
+    ]),
+    *made("bench/stats/intervals.py", IN_LEARNING, [
+        (16, "best_before_its_time", "a best row is marked beside one that is still learning",
+         '    if "still learning" in verdicts:\n        return Marks(learning=near)\n', ""),
+    ]),
+    *OF_OBJECTIVES,
 ]
 # fmt: on

@@ -68,8 +68,8 @@ def read(file: Path, model: VAE, source: Facts) -> Facts:
     ):
         raise ValueError("tells too little of their training")
     sealed.check_source(training["source"], source)
-    own = model.state_dict()
-    if {n: (t.shape, t.dtype) for n, t in own.items()} != {n: (t.shape, t.dtype) for n, t in tensors.items()}:
+    state = model.state_dict()
+    if {n: (t.shape, t.dtype) for n, t in state.items()} != {n: (t.shape, t.dtype) for n, t in tensors.items()}:
         raise ValueError("holds those of another model")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point()):
         raise ValueError("holds some that are not finite")

@@ -3,8 +3,7 @@
 import dataclasses
 import itertools
 import json as jsonlib
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +24,7 @@ from bench.cli.app import (
     warn,
 )
 from bench.errors import UsageError
+from bench.records.record import ORACLE, Record
 from bench.settings import typed
 from bench.suites import suite
 
@@ -48,13 +48,11 @@ def run(
     where: Where = Where(),
 ) -> int:
     """Run what is missing of a suite, then write and print its tables and plots."""
-    from bench.sweeps.execute import execute
-
     path, table = suite.read(suite_name)
     if "problem" in table:
-        return _oracle(_problems(path, table, changes), variants, changes, effort, choice, where)
-    chosen = _suite(suite_name, variants, changes, effort.seeds)
-    return _finish(_execute(execute, chosen, where, effort, choice), where)
+        _refuse(path, variants=variants, seeds=effort.seeds, changes=changes, engine=choice.engine)
+        return _finish(_execute(_problems(path, table, changes), where, effort, choice), where)
+    return _finish(_execute(_suite(suite_name, variants, changes, effort.seeds), where, effort, choice), where)
 
 
 @app.command
@@ -75,7 +73,6 @@ def compare(
     """
     from bench.stats.differences import differences
     from bench.sweeps.compare import check
-    from bench.sweeps.execute import execute
 
     names = split_names(names)
     if len(dict.fromkeys(names)) < 2:
@@ -83,7 +80,7 @@ def compare(
     chosen = _suite(suite_name, names, changes, effort.seeds)
     chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
-    outcome = _execute(execute, chosen, where, effort, choice)
+    outcome = _execute(chosen, where, effort, choice)
     compared = differences(outcome.records, names[0])
     if where.json:
         print_json([dataclasses.asdict(difference) for difference in compared])
@@ -105,14 +102,12 @@ def throughput(
 
     Of the keys of --set it takes blocks, block_s, batch_size, and keywords of the variants.
     """
-    from bench.sweeps.execute import execute
-
     chosen = _suite(suite_name, variants, changes)
     plain = suite.load(suite_name)
     budget = dataclasses.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
         raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
-    return _finish(_execute(partial(execute, quality=False), chosen, where, Effort(again=True), EngineChoice()), where)
+    return _finish(_execute(chosen, where, Effort(again=True), EngineChoice(), quality=False), where)
 
 
 def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | None = None) -> suite.Suite:
@@ -138,13 +133,13 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
     return configure(chosen, parse_settings(changes.settings))
 
 
-def _execute(
-    run: Callable[..., "Outcome"], chosen: Any, where: Where, effort: Effort, choice: EngineChoice
-) -> "Outcome":
-    """`execute` or `execute_oracle` of a suite, with what the user has said."""
-    out, jobs, again = where.folder(chosen.name), effort.jobs, effort.again
-    with choice.opened() as engine:
-        return run(chosen, out, engine=engine, device=where.device, jobs=jobs, again=again)
+def _refuse(path: Path, *, variants: Words, seeds: int | None, changes: Changes, engine: str) -> None:
+    """UsageError for what makes no sense with a suite that checks the judge."""
+    given: dict[str, Any] = {"variants": variants, "seeds": seeds, "datasets": changes.datasets}
+    given |= {"precision": changes.precision, "compile": changes.compile}
+    given[f"engine {engine}"] = engine not in ("local", "debug")
+    for word in (word for word, value in given.items() if value):
+        raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")
 
 
 def _problems(path: Path, table: dict[str, Any], changes: Changes) -> "OracleSuite":
@@ -157,43 +152,36 @@ def _problems(path: Path, table: dict[str, Any], changes: Changes) -> "OracleSui
         raise UsageError(f"suite {path.name}: {error}") from error
 
 
-def _oracle(
-    chosen: "OracleSuite", variants: Words, changes: Changes, effort: Effort, choice: EngineChoice, where: Where
-) -> int:
-    from bench.pages import oracle as pages
-    from bench.sweeps.execute import execute_oracle
+def _execute(
+    chosen: "suite.Suite | OracleSuite", where: Where, effort: Effort, choice: EngineChoice, quality: bool = True
+) -> "Outcome":
+    from bench.sweeps.execute import execute
 
-    taken: dict[str, Any] = {"variants": variants, "seeds": effort.seeds, "datasets": changes.datasets}
-    taken |= {"precision": changes.precision, "compile": changes.compile}
-    taken |= {f"engine {choice.engine}": choice.engine not in ("local", "debug")}
-    for word in (word for word, value in taken.items() if value):
-        raise UsageError(f"suite {chosen.name} checks the judge on problems of its own: it takes no --{word}")
-    outcome = _execute(execute_oracle, chosen, where, effort, choice)
-
-    def checks() -> list[dict[str, Any]]:
-        return [{"problem": pages.name(r), **check} for r in outcome.records for check in r.get("checks", [])]
-
-    return _show(outcome, where, "All checks, the plot", "checks", checks)
+    out, jobs, again = where.folder(chosen.name), effort.jobs, effort.again
+    with choice.opened() as engine:
+        return execute(chosen, out, engine=engine, device=where.device, jobs=jobs, again=again, quality=quality)
 
 
 def _finish(outcome: "Outcome", where: Where) -> int:
-    def rows() -> Any:
-        from bench.stats import frame
-
-        return jsonlib.loads(frame.frame(outcome.records).to_json(orient="records"))
-
-    return _show(outcome, where, "Tables, plots", "rows", rows)
-
-
-def _show(outcome: "Outcome", where: Where, things: str, key: str, rows: Callable[[], Any]) -> int:
     """Print what was run, and say where the page is."""
     if where.json:
-        done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}
-        print_json(done | {key: rows()})
+        keys = ("out", "ran", "skipped", "failed")
+        done = {key: getattr(outcome, key) for key in keys} | {"out": str(outcome.out)}
+        print_json(done | _figures(outcome.records))
     else:
         print(outcome.report.terminal)
-        print(f"{things} and a page that explains them: {outcome.out / 'README.md'}")
+        print(f"Tables, plots and a page that explains them: {outcome.out / 'README.md'}")
     return _code(outcome)
+
+
+def _figures(records: list[Record]) -> dict[str, Any]:
+    if any(record["kind"] == ORACLE for record in records):
+        from bench.pages.oracle import name
+
+        return {"checks": [{"problem": name(r), **check} for r in records for check in r.get("checks", [])]}
+    from bench.stats import frame
+
+    return {"rows": jsonlib.loads(frame.frame(records).to_json(orient="records"))}
 
 
 def _code(outcome: "Outcome") -> int:

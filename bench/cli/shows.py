@@ -11,15 +11,15 @@ from bench.errors import UsageError
 def list_(*, json: Json = False) -> int:
     """List all variants: built in and from installed plugins."""
     import variants
-    from bench.engines.plugins import Silent, each
+    from bench.engines.plugins import NoAnswer, ask
 
     recipes = [variants.get(name) for name in variants.names()]
     plugins = [recipe for recipe in recipes if not recipe.built_in]
-    answers = dict(zip(plugins, each(_describe, [(recipe.name,) for recipe in plugins]), strict=True))
+    answers = dict(zip(plugins, ask(_describe, [(recipe.name,) for recipe in plugins]), strict=True))
     rows = []
     for recipe in recipes:
         answer = answers.get(recipe) or recipe.describe()
-        rows.append(recipe.unavailable(answer.reason) if isinstance(answer, Silent) else answer)
+        rows.append(recipe.unavailable(answer.reason) if isinstance(answer, NoAnswer) else answer)
     if json:
         print_json(rows)
         return OK

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from bench.engines.processes import end_with_supervisor
 from bench.errors import BenchError
@@ -18,15 +18,15 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Silent(Generic[Answer]):
-    """No answer, and why: one line."""
+class NoAnswer:
+    """Why there is none: one line."""
 
     reason: str
 
 
-def each(
+def ask(
     function: Callable[..., Answer], questions: Sequence[tuple[Any, ...]], patience_s: float | None = None
-) -> "list[Answer | Silent[Answer]]":
+) -> list[Answer | NoAnswer]:
     """`function(*question)` for each question, in order, in another process; in a new one after each that dies.
 
     Args:
@@ -37,7 +37,7 @@ def each(
     Raises:
         BenchError: which the function raised.
     """
-    answers: list[Answer | Silent[Answer]] = []
+    answers: list[Answer | NoAnswer] = []
     while len(answers) < len(questions):
         answers += _some(function, questions[len(answers) :], PATIENCE_S if patience_s is None else patience_s)
     return answers
@@ -45,19 +45,19 @@ def each(
 
 def _some(
     function: Callable[..., Answer], questions: Sequence[tuple[Any, ...]], patience_s: float
-) -> "list[Answer | Silent[Answer]]":
+) -> list[Answer | NoAnswer]:
     """Answers as far as one process gives them, and a silence if it gives no more."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_answer, args=(theirs, function, questions), daemon=True)
     process.start()
     theirs.close()
-    answers: list[Answer | Silent[Answer]] = []
+    answers: list[Answer | NoAnswer] = []
     try:
         ours.recv()  # it has started; what comes next is the plugin's time
         while len(answers) < len(questions):
             if not ours.poll(patience_s):
-                return [*answers, Silent(f"no answer in {patience_s:g} seconds")]
+                return [*answers, NoAnswer(f"no answer in {patience_s:g} seconds")]
             given = ours.recv()
             if isinstance(given, BenchError):
                 raise given
@@ -66,7 +66,7 @@ def _some(
         process.join(5)
         code = process.exitcode
         how = f"was killed by signal {-code}" if code and code < 0 else f"exited with code {code}"
-        return [*answers, Silent(f"its process {how}")]
+        return [*answers, NoAnswer(f"its process {how}")]
     finally:
         process.kill()
         process.join()

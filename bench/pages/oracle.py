@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.pages.blocks import Block, Items, Table, Text, markdown
 from bench.pages.figures import style
-from bench.pages.grids import Cell, Grid, markdown_text, number
+from bench.pages.grids import Cell, Grid, grid, markdown_text, number
 from bench.pages.origins import origin_lines
 from bench.pages.page import Page, Report, csv_text
 from bench.records.record import ORACLE, Record
@@ -122,8 +122,8 @@ def summary(records: Sequence[Record]) -> Grid:
             find("trained", "ELBO, diagonal"),
             f"{sum(c['passed'] for c in checks)}/{len(checks)}" if checks else record["status"],
         ]
-        lines.append([Cell(cell) for cell in cells])
-    return headers, lines
+        lines.append(cells)
+    return grid(headers, lines)
 
 
 def _conclusions(records: Sequence[Record]) -> list[str]:
@@ -181,17 +181,9 @@ def _grid(record: Record) -> Grid:
     lines, part = [], None
     for c in record["checks"]:
         score = _score(c)
-        cells = [
-            c["part"] if c["part"] != part else "",
-            c["quantity"],
-            number(c["truth"], 4),
-            number(c["estimate"], 4),
-            _signed(c["error"]),
-            DASH if c["standard_error"] is None else f"{c['standard_error']:.2g}",
-            DASH if score is None else f"{score:+.1f}",
-            c["rule"],
-            "ok" if c["passed"] else "FAILED",
-        ]
+        cells = ["" if c["part"] == part else c["part"], c["quantity"], number(c["truth"], 4), number(c["estimate"], 4)]
+        cells += [_signed(c["error"]), DASH if c["standard_error"] is None else f"{c['standard_error']:.2g}"]
+        cells += [DASH if score is None else f"{score:+.1f}", c["rule"], "ok" if c["passed"] else "FAILED"]
         part = c["part"]
         lines.append([Cell(cell, best=not c["passed"]) for cell in cells])
     return headers, lines
@@ -261,15 +253,9 @@ def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], 
                 continue
             marker = look.marker if abs(score) < reach else ("<" if score < 0 else ">")
             fill = "white" if _side(check) is not None else look.colour
-            axis.plot(
-                math.copysign(min(abs(score), reach - 0.2), score),
-                quantities.index(check["quantity"]) + offset,
-                marker,
-                markersize=5.5,
-                color=look.colour,
-                markerfacecolor=fill,
-                zorder=3,
-            )
+            shown = math.copysign(min(abs(score), reach - 0.2), score)
+            place = quantities.index(check["quantity"]) + offset
+            axis.plot(shown, place, marker, markersize=5.5, color=look.colour, markerfacecolor=fill, zorder=3)
     sides = {c["quantity"]: _side(c) for record in records for c in record["checks"]}
     labels = [" ".join(filter(None, (q, sides[q]))) for q in quantities]
     axis.set_yticks(range(len(quantities)), labels, fontsize=9)

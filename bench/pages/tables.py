@@ -16,7 +16,8 @@ from bench.records.names import dataset_slug, row_name
 from bench.records.record import Record
 from bench.records.settle import precedence
 from bench.stats import metrics as known
-from bench.stats.groups import ERRORS, Group, by_dataset, groups, value_of
+from bench.stats.groups import ERRORS, Group, after, by_dataset, groups, value_of
+from bench.stats.intervals import Marks
 from bench.stats.speeds import throughput
 from bench.text import DASH
 
@@ -24,7 +25,9 @@ MARK_LEGEND = (
     "Marked values: the best mean of the column and every row not distinguishable from it (95 % bootstrap interval of "
     "the difference paired by seed, not corrected for the number of rows). Nothing is marked where no row is "
     "distinguishably worse, nor a row with fewer than 3 ok seeds, or fewer than 3 in common with the best. Marks speak "
-    "of these test examples: of training again, not of drawing others."
+    "of these test examples: of training again, not of drawing others. "
+    "† still learning: after this budget none of these rows can be called the best, for their validation curves still "
+    "move by more than is between them; longer training may reverse their order."
 )
 SPREAD_LEGEND = (
     "± is half the two-sided 95 % interval over seeds, by a seeded, smoothed, studentised bootstrap; it needs 3 seeds. "
@@ -39,7 +42,8 @@ CERTAINTY_LEGEND = (
 )
 COMPARISON_LEGEND = (
     "Differences are paired by seed, with 95 % bootstrap intervals. P(better) is P(A > B): the share of all pairs of a "
-    "run of the row and a run of the baseline in which the row's is better, ties counted half."
+    "run of the row and a run of the baseline in which the row's is better, ties counted half; it stands beside a "
+    "verdict only. Verdicts are of this budget; still learning: none, for longer training may reverse the difference."
 )
 
 
@@ -54,7 +58,9 @@ def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
             text = spread(summary, known.metric(name).digits)
             if summary and summary.n < len(row.ok):
                 text += f" (n={summary.n})"
-            line.append(Cell(text, row.label in group.best.get(name, set())))
+            marks = group.marks.get(name, Marks())
+            text += " †" if row.label in marks.learning else ""
+            line.append(Cell(text, row.label in marks.best))
         lines.append(line)
     return ["variant", "runs", *(known.metric(name).header for name in names)], lines
 
@@ -153,7 +159,7 @@ def comparison_grid(group: Group, metric: str = "elbo_nats") -> Grid | None:
             for value in (compared.difference, compared.low, compared.high)
         )
         interval = DASH if DASH in ends else f"[{', '.join(ends)}]"
-        p_better = number(compared.p_better if compared.enough else None, 2)
+        p_better = number(compared.p_better if compared.verdict in ("better", "worse") else None, 2)
         lines.append([row.label, str(compared.n), difference, interval, p_better, compared.verdict])
     unit = f" ({entry.unit})" if entry.unit else ""
     headers = ["variant", "seeds", f"{entry.label} difference{unit}", "95 % interval", "P(better)", "verdict"]
@@ -166,7 +172,8 @@ def group_grids(group: Group) -> list[tuple[str, Grid, str]]:
     grids = [("", quality_grid(group), quality)]
     if compared := comparison_grid(group):
         bases = {base.name for row in group.rows if (base := group.baseline(row))}
-        grids.append((f"Against {', '.join(sorted(bases))}", compared, COMPARISON_LEGEND))
+        title = f"Against {', '.join(sorted(bases))}, {after(group.settings)}"
+        grids.append((title, compared, COMPARISON_LEGEND))
     grids += [(theme, table, quality) for theme, table in theme_grids(group).items()]
     for theme, table in certainty_grids(group).items():
         grids.append(("How certain" if theme == known.MAIN else f"How certain: {theme}", table, CERTAINTY_LEGEND))
@@ -215,7 +222,7 @@ def screen(records: Sequence[Record]) -> list[Block]:
         made.append(Text("Only timed: " + markdown_text("; ".join(shortened(only)))))
     if failed := failures(records):
         made += [Text("Runs that failed:"), Items([markdown_text(line) for line in shortened(failed)])]
-    if any(marks for group in groups(records) for marks in group.best.values()):
+    if any(marks.best or marks.learning for group in groups(records) for marks in group.marks.values()):
         made.append(Text("\\* " + MARK_LEGEND))
     return made
 

@@ -39,9 +39,8 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         for axis, (metric, panel) in zip(axes, panels.items(), strict=True):
             _panel(axis, metric, panel)
         handles = _handles(shown)
-        picture.legend(
-            handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=10, handletextpad=0.5
-        )
+        spot: Any = {"loc": "outside lower left", "ncols": len(handles), "handletextpad": 0.5}
+        picture.legend(handles=handles, frameon=False, fontsize=10, **spot)
         style.add_title(
             picture,
             grids.clip(title, WIDEST),
@@ -106,21 +105,14 @@ def _line(axis: "Axes", place: int, finding: Finding) -> None:
     if summary.low is not None and summary.high is not None:
         axis.plot([summary.low, summary.high], [place] * 2, color=colour, lw=2.2, solid_capstyle="butt", zorder=5)
     if summary.n > 1:
-        axis.scatter(
-            list(finding.values.values()), [place] * summary.n, s=16, facecolor="white", edgecolor=colour, zorder=6
-        )
+        seeds = list(finding.values.values())
+        axis.scatter(seeds, [place] * len(seeds), s=16, facecolor="white", edgecolor=colour, zorder=6)
     axis.scatter(summary.mean, place, s=46, color=colour, zorder=7, linewidth=0)
     digits = metrics.metric(finding.ours).digits
-    axis.text(
-        1.012,
-        place,
-        f"{finding.difference:+,.{digits}f}  {finding.verdict}",
-        transform=axis.get_yaxis_transform(),
-        va="center",
-        fontsize=10,
-        color=colour if finding.verdict in COLOUR else "#6a6a6a",
-        fontweight="bold" if finding.verdict == "differs" else "normal",
-    )
+    look: Any = {"color": colour if finding.verdict in COLOUR else "#6a6a6a", "va": "center", "fontsize": 10}
+    look |= {"fontweight": "bold"} if finding.verdict == "differs" else {}
+    words = f"{finding.difference:+,.{digits}f}  {finding.verdict}"
+    axis.text(1.012, place, words, transform=axis.get_yaxis_transform(), **look)
 
 
 def _handles(shown: Sequence[Finding]) -> "list[Line2D | Patch]":

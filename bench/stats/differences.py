@@ -6,8 +6,8 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.records import names
-from bench.stats import intervals, metrics
-from bench.stats.groups import Group, Row, baseline_row
+from bench.stats import learning, metrics
+from bench.stats.groups import Group, Row, after, baseline_row
 from bench.stats.groups import groups as grouped
 from bench.stats.intervals import Comparison
 
@@ -15,21 +15,36 @@ from bench.stats.intervals import Comparison
 def sentence(comparison: Comparison, a: str, b: str, where: str, name: str = "elbo_nats") -> str:
     """One plain sentence for one comparison.
 
-    Example: "full_covariance against vanilla on mnist-dynamic: ELBO -0.35 nats [-0.80, 0.10], P(better) 0.32, over 5
-    paired seeds: not distinguishable."
+    P(better), which knows no uncertainty, is said with a verdict only. Shares differ in percentage points.
+
+    Example: "conv against vanilla on mnist-dynamic after 10 epochs of the whole training split: ELBO +6.15 nats [4.57,
+    7.73], P(better) 1.00, over 3 paired seeds: better."
+
+    Args:
+        comparison: of `a` with `b`.
+        a: row label.
+        b: row label.
+        where: data set and budget, in words.
+        name: the metric.
     """
     entry = metrics.metric(name)
     head = f"{a} against {b} on {where}: {entry.label}"
+    digits, factor, unit = entry.digits, 1, f" {entry.unit}" if entry.unit else ""
+    if entry.unit == "share":
+        digits, factor, unit = entry.digits - 2, 100, " percentage points"
     if comparison.difference is None:
         return f"{head}: no seed in common, not distinguishable."
-    unit = f" {entry.unit}" if entry.unit else ""
-    difference = f"{comparison.difference:+.{entry.digits}f}{unit}"
-    seeds = f"{comparison.n} paired seed{'s' if comparison.n > 1 else ''}"
-    chance = "" if comparison.p_better is None else f", P(better) {comparison.p_better:.2f},"
+    difference = f"{comparison.difference * factor:+.{digits}f}{unit}"
+    seeds = f"over {comparison.n} paired seed{'s' if comparison.n > 1 else ''}"
     if comparison.low is None or comparison.high is None:
-        return f"{head} {difference}{chance} over {seeds}: too few seeds for an interval, not distinguishable."
-    interval = f"[{comparison.low:.{entry.digits}f}, {comparison.high:.{entry.digits}f}]"
-    return f"{head} {difference} {interval}{chance} over {seeds}: {comparison.verdict}."
+        return f"{head} {difference} {seeds}: too few seeds for an interval, not distinguishable."
+    interval = f"[{comparison.low * factor:.{digits}f}, {comparison.high * factor:.{digits}f}]"
+    if comparison.verdict == "still learning":
+        far = "may" if comparison.reach is None else f"may move it by {comparison.reach:.{digits}f}{unit} and"
+        return f"{head} {difference} {interval} {seeds}: still learning, no verdict; longer training {far} reverse it."
+    judged = comparison.verdict in ("better", "worse") and comparison.p_better is not None
+    chance = f", P(better) {comparison.p_better:.2f}," if judged else ""
+    return f"{head} {difference} {interval}{chance} {seeds}: {comparison.verdict}."
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,7 @@ class Difference:
         variant: row label.
         baseline: row label it is held against.
         metric: metric name.
+        budget: what both were trained with: epochs, training examples, step size.
         comparison: `intervals.Comparison` as a dictionary.
         sentence: the same in plain words.
     """
@@ -49,6 +65,7 @@ class Difference:
     variant: str
     baseline: str
     metric: str
+    budget: dict[str, Any]
     comparison: dict[str, Any]
     sentence: str
 
@@ -81,7 +98,7 @@ def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Differ
                 )
             for metric in group.metrics:
                 if metrics.metric(metric).ranked and row.values(metric) and base.values(metric):
-                    found.append(_difference(group.dataset, row, base, metric))
+                    found.append(_difference(group, row, base, metric))
     return found
 
 
@@ -89,8 +106,8 @@ def _data(group: Group) -> str:
     return names.canonical([group.settings[key] for key in ("dataset", "data_options", "binarise")])
 
 
-def _difference(dataset: str, row: Row, base: Row, metric: str) -> Difference:
-    higher = metrics.metric(metric).better == "higher"
-    result = intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
-    words = sentence(result, row.label, base.label, dataset, metric)
-    return Difference(dataset, row.label, base.label, metric, asdict(result), words)
+def _difference(group: Group, row: Row, base: Row, metric: str) -> Difference:
+    result = learning.compare(row, base, metric)
+    where = f"{group.dataset} {after(group.settings)}"
+    words = sentence(result, row.label, base.label, where, metric)
+    return Difference(group.dataset, row.label, base.label, metric, group.settings["budget"], asdict(result), words)

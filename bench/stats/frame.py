@@ -9,6 +9,7 @@ from bench.records.names import canonical, digest
 from bench.records.record import Record
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, by_dataset, groups
+from bench.stats.intervals import Marks
 from bench.stats.speeds import Throughput, throughput
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     Columns: the comparison group and all its settings; what the row is; runs ok and in total, with the statuses of the
     rest; for every metric `_mean`, `_low`, `_high` (95 % interval over seeds), `_n` (seeds), `_seed_std`; where any
     record states them `_mc_se` and `_test_se` (the judge's errors in one run); where the metric is ranked `_best`
-    (marked), and against the row that `baseline` names `_difference`, `_difference_low`, `_difference_high`,
-    `_p_better`; for every throughput metric and measuring condition `_median`, `_q1`, `_q3` over blocks. A cell that
-    does not apply is empty. Variants that were only timed follow with an empty group.
+    (marked) and `_learning` (marked as such instead), and against the row that `baseline` names `_difference`,
+    `_difference_low`, `_difference_high`, `_p_better`, `_verdict`; for every throughput metric and measuring condition
+    `_median`, `_q1`, `_q3` over blocks. A cell that does not apply is empty. Variants that were only timed follow with
+    an empty group.
     """
     import pandas
 
@@ -61,12 +63,15 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
                 if name in stated:
                     line |= {f"{name}_{kind}_se": row.error(name, kind) for kind in ERRORS}
                 if known.metric(name).ranked:
-                    line[f"{name}_best"] = row.label in group.best.get(name, set())
+                    marks = group.marks.get(name, Marks())
+                    line[f"{name}_best"] = row.label in marks.best
+                    line[f"{name}_learning"] = row.label in marks.learning
                     difference = group.difference(row, name)
                     line[f"{name}_difference"] = difference.difference if difference else None
                     line[f"{name}_difference_low"] = difference.low if difference else None
                     line[f"{name}_difference_high"] = difference.high if difference else None
                     line[f"{name}_p_better"] = difference.p_better if difference else None
+                    line[f"{name}_verdict"] = difference.verdict if difference else None
             lines.append(line | _timings(timed, row.name, slugs))
     for dataset, timed in timings.items():
         for name in timed.names:

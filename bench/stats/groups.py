@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.records.names import canonical, dataset_slug, device_type, digest, row_name
 from bench.records.record import Record, machine
 from bench.records.settle import one_of_each, passed_over
-from bench.stats import intervals, metrics
+from bench.stats import intervals, learning, metrics
 
 UNKNOWN = "unknown"
 # The variant whose row the columns of differences hold the others against, where a group has one.
@@ -85,6 +85,18 @@ class Row:
         """What `values` found: every table asks again, and a row may have thousands of seeds."""
         return {}
 
+    def gains(self, quantity: str) -> dict[int, learning.Gain]:
+        """Seed -> what training still gained in `elbo_nats` or `recon_nats`, for the ok runs whose curve says."""
+        if quantity not in self._gains:
+            found = {r["cell"]["seed"]: learning.gain(r.get("curve") or [], quantity) for r in self.ok}
+            self._gains[quantity] = {seed: gain for seed, gain in found.items() if gain}
+        return self._gains[quantity]
+
+    @cached_property
+    def _gains(self) -> dict[str, dict[int, learning.Gain]]:
+        """What `gains` found."""
+        return {}
+
     def summary(self, metric: str) -> intervals.Summary | None:
         """Mean and interval over the ok seeds, None where the metric does not apply."""
         values = self.values(metric)
@@ -150,15 +162,15 @@ class Group:
         return f"{describe(self.settings)}; {_seed_text(self.seeds)}"
 
     @cached_property
-    def best(self) -> dict[str, set[str]]:
-        """Metric -> labels of the rows that may be marked, by the rule of `stats.best_rows`."""
-        marks = {}
-        for name in self.metrics:
-            entry = metrics.metric(name)
-            if entry.ranked:
-                rows = {row.label: row.values(name) for row in self.rows}
-                marks[name] = intervals.best_rows(rows, entry.better == "higher")
-        return marks
+    def marks(self) -> dict[str, intervals.Marks]:
+        """Ranked metric -> labels of the rows that may be marked, by the rule of `intervals.best_rows`."""
+        return {name: self._marks(name) for name in self.metrics if metrics.metric(name).ranked}
+
+    def _marks(self, metric: str) -> intervals.Marks:
+        rows = {row.label: row for row in self.rows}
+        values = {label: row.values(metric) for label, row in rows.items()}
+        higher = metrics.metric(metric).better == "higher"
+        return intervals.best_rows(values, higher, lambda a, b: learning.compare(rows[a], rows[b], metric))
 
     @cached_property
     def _baselines(self) -> dict[str, Row | None]:
@@ -175,8 +187,7 @@ class Group:
         base = self.baseline(row)
         if base is None or not (row.values(metric) and base.values(metric)):
             return None
-        higher = metrics.metric(metric).better == "higher"
-        return intervals.paired(row.values(metric), base.values(metric), higher_better=higher)
+        return learning.compare(row, base, metric)
 
 
 def changes(overrides: Record) -> tuple[int, str]:
@@ -284,6 +295,21 @@ def apart(groups: Sequence[Group]) -> dict[str, str]:
     return {name: ", ".join(word for word in each if word not in common) for name, each in words.items()}
 
 
+def after(settings: Record) -> str:
+    """`"after 1 epoch of 25,000 training examples"`: the budget that a verdict speaks of."""
+    budget = settings["budget"]
+    at_most = "at most " if budget.get("patience") else ""
+    return f"after {at_most}{_epochs(budget.get('epochs'))} of {_examples(budget.get('train_size'))}"
+
+
+def _epochs(number: int | None) -> str:
+    return "training" if number is None else f"{number:,} epoch{'s' if number != 1 else ''}"
+
+
+def _examples(number: int | None) -> str:
+    return "the whole training split" if number is None else f"{number:,} training examples"
+
+
 def _words(settings: Record) -> list[str]:
     budget, measure = dict(settings["budget"]), dict(settings["measure"])
     epochs = budget.pop("epochs", None)
@@ -298,8 +324,8 @@ def _words(settings: Record) -> list[str]:
         else f"likelihood support {settings['support']}"
     )
     if epochs is not None:
-        parts.append(f"{epochs:,} epoch{'s' if epochs != 1 else ''}")
-    parts.append("the whole training split" if train_size is None else f"{train_size:,} training examples")
+        parts.append(_epochs(epochs))
+    parts.append(_examples(train_size))
     if (batch := budget.pop("batch_size", None)) is not None:
         parts.append(f"batch {batch}")
     if (rate := budget.pop("lr", None)) is not None:

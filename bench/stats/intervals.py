@@ -13,10 +13,10 @@ number of rows in a table.
 import math
 import statistics
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ LEVEL = 0.95
 # Half of them mirror the other half. At 3 values the Monte Carlo error of the half-width is about 2 %.
 RESAMPLES = 20_000
 
-Verdict = Literal["better", "worse", "not distinguishable"]
+Verdict = Literal["better", "worse", "not distinguishable", "still learning"]
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,10 @@ class Comparison:
         difference: mean of a - b; None when they share no seed.
         low: lower end of the 95 % interval; None with fewer than 3 shared seeds.
         high: upper end; None with fewer than 3 shared seeds.
-        verdict: a is `"better"` or `"worse"` than b only if the interval leaves out zero.
+        verdict: a is `"better"` or `"worse"` than b only if the interval leaves out zero; `"still learning"` where it
+            does and longer training may reverse it, by the rule of `bench.stats.learning`.
         p_better: P(A > B), the `probability_of_improvement` over the shared seeds; None when they share none.
+        reach: how far longer training may move the difference towards zero, in its unit; None where no curve says.
     """
 
     n: int
@@ -148,6 +150,12 @@ class Comparison:
     high: float | None
     verdict: Verdict
     p_better: float | None = None
+    reach: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval's width, None without an interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     @property
     def enough(self) -> bool:
@@ -195,25 +203,40 @@ def probability_of_improvement(a: Sequence[float], b: Sequence[float]) -> float:
     return twice / (2 * len(a) * len(b))
 
 
-def best_rows(rows: Mapping[str, Mapping[int, float]], higher_better: bool) -> set[str]:
+class Marks(NamedTuple):
+    """Rows to be marked in one column: the best, or those of which training has yet to say which is."""
+
+    best: Set[str] = frozenset()
+    learning: Set[str] = frozenset()
+
+
+def best_rows(
+    rows: Mapping[str, Mapping[int, float]],
+    higher_better: bool,
+    compare: Callable[[str, str], Comparison] | None = None,
+) -> Marks:
     """The rows that may be marked as best in one column of one comparison group.
 
     The row with the best mean is marked together with every row not distinguishable from it, and only if at least one
     row is distinguishably worse: otherwise nothing has been shown and nothing is marked. A row with fewer than 3
     seeds has no interval of its own, so it is not judged and never marked. A row with seeds enough of its own but fewer
-    than 3 in common with the best was not held against it, so it is not marked either.
+    than 3 in common with the best was not held against it, so it is not marked either. Where a row is still learning
+    against the best, none is the best: all that would have been marked, and such rows, are marked as learning.
 
     Args:
         rows: row name -> (seed -> value), the ok seeds only.
         higher_better: the metric's direction, from `METRICS`.
+        compare: the verdict of one row on another, by name; `paired` of their values by default.
     """
     judged = {name: values for name, values in rows.items() if len(values) >= MIN_SEEDS}
     if not judged:
-        return set()
+        return Marks()
     sign = 1 if higher_better else -1
     best = min(judged, key=lambda name: (-sign * statistics.fmean(judged[name].values()), name))
-    held = {name: paired(values, judged[best], higher_better) for name, values in judged.items()}
-    worse = {name for name, found in held.items() if found.verdict == "worse"}
-    if not worse:
-        return set()
-    return {name for name, found in held.items() if found.enough and name not in worse}
+    compare = compare or (lambda a, b: paired(judged[a], judged[b], higher_better))
+    held = {name: compare(name, best) for name in judged}
+    verdicts = {found.verdict for found in held.values()}
+    near = {name for name, found in held.items() if found.enough and found.verdict != "worse"}
+    if "still learning" in verdicts:
+        return Marks(learning=near)
+    return Marks(best=near) if "worse" in verdicts else Marks()

@@ -1,7 +1,6 @@
 """Paired differences between variants: what `vaebench compare` says, and what it refuses to."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.errors import UsageError
 from bench.records import names
@@ -23,15 +22,15 @@ def check(suite: "Suite", baseline: str) -> None:
     """
     from bench import data
 
-    homes = [variant for variant in suite.variants if variant.name == baseline]
-    home = min(homes, key=lambda variant: groups.changes(variant.overrides))
+    rows = [variant for variant in suite.variants if variant.name == baseline]
+    plainest = min(rows, key=lambda variant: groups.changes(variant.overrides))
     for choice in suite.datasets:
         spec = data.unread(data.spec(choice.name, choice.binarise, **choice.options))
-        if (base := _likelihood(home, spec)) is None:
+        if (base := _likelihood(plainest, spec)) is None:
             continue
         for variant in suite.variants:
-            found = _likelihood(variant, spec)
-            if found is None or found.support == base.support:
+            other = _likelihood(variant, spec)
+            if other is None or other.support == base.support:
                 continue
             name = names.row_name(variant.name, variant.overrides)
             mend = f"leave {name} out"
@@ -39,14 +38,13 @@ def check(suite: "Suite", baseline: str) -> None:
             if changed is not None and changed.support == base.support:
                 mend += f", or give all variants one likelihood: --set likelihood={base.name}"
             raise UsageError(
-                f"{name} cannot be compared with {baseline} on {choice.name}: its likelihood ({found.name}) has the "
-                f"support {found.support!r}, that of {baseline} ({base.name}) {base.support!r}, and nats on different "
+                f"{name} cannot be compared with {baseline} on {choice.name}: its likelihood ({other.name}) has the "
+                f"support {other.support!r}, that of {baseline} ({base.name}) {base.support!r}, and nats on different "
                 f"supports are different quantities; {mend}"
             )
 
 
-@dataclass(frozen=True)
-class _Likelihood:
+class _Likelihood(NamedTuple):
     name: str
     support: str
 
@@ -59,8 +57,8 @@ def _likelihood(variant: "Variant", spec: "DataSpec", other: str | None = None) 
     question = variant.name, spec, variant.overrides | ({"likelihood": other} if other else {})
     if registry.get(variant.name).built_in:
         return _built(*question)
-    (answer,) = plugins.each(_built, [question])  # a plugin's code may do what it likes
-    return None if isinstance(answer, plugins.Silent) else answer
+    (answer,) = plugins.ask(_built, [question])  # a plugin's code may do what it likes
+    return None if isinstance(answer, plugins.NoAnswer) else answer
 
 
 def _built(name: str, spec: "DataSpec", overrides: dict[str, Any]) -> _Likelihood | None:

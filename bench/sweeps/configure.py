@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench import data
-from bench.engines.plugins import Silent, each
+from bench.engines.plugins import NoAnswer, ask
 from bench.errors import UsageError
 from bench.settings import SECTIONS, typed
 from bench.suites.suite import DataChoice, Suite, Variant
@@ -40,38 +40,37 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     keywords: dict[str, Any] = {}
     for key, value in settings.items():
-        homes = [name for name, kind in SECTIONS.items() if key in {f.name for f in dataclasses.fields(kind)}]
-        for name in homes:
+        takers = [name for name, kind in SECTIONS.items() if key in {f.name for f in dataclasses.fields(kind)}]
+        for name in takers:
             sections[name][key] = typed(SECTIONS[name], key, value)
-        if not homes:
+        if not takers:
             keywords[key] = value
     suite = dataclasses.replace(
         suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
     )
     answers = _asked(suite, keywords)
     # A broken variant stays as it is: its cells will say what is wrong.
-    configured = [v if isinstance(a, Silent) else a for v, a in zip(suite.variants, answers, strict=True)]
+    configured = [v if isinstance(a, NoAnswer) else a for v, a in zip(suite.variants, answers, strict=True)]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
             known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)} | set(options_of(assemble))
             known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
-            names = ", ".join(
-                dict.fromkeys(
-                    variant.name + (f" ({answer.reason})" if isinstance(answer, Silent) else "")
-                    for variant, answer in zip(suite.variants, answers, strict=True)
-                )
-            )
+            names = [
+                variant.name + (f" ({answer.reason})" if isinstance(answer, NoAnswer) else "")
+                for variant, answer in zip(suite.variants, answers, strict=True)
+            ]
+            asked = ", ".join(dict.fromkeys(names))
             raise UsageError(
-                f"unknown setting {key!r}: no budget key, and none of {names} takes it; {hint(key, known)}"
+                f"unknown setting {key!r}: no budget key, and none of {asked} takes it; {hint(key, known)}"
             )
     return dataclasses.replace(suite, variants=tuple(configured))
 
 
-def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | Silent[Variant]]:
+def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer]:
     """The variants with those keywords that they take; plugins are asked in a process of their own."""
     plugins = [bool(v.overrides or keywords) and not registry.get(v.name).built_in for v in suite.variants]
     questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
-    answers = iter(each(_with_keywords, list(itertools.compress(questions, plugins))))
+    answers = iter(ask(_with_keywords, list(itertools.compress(questions, plugins))))
     return [
         next(answers) if plugin else _with_keywords(*question)
         for plugin, question in zip(plugins, questions, strict=True)

@@ -1,6 +1,7 @@
 """A suite, end to end: check it, run what is missing, time each variant alone on its device, write its page."""
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +53,7 @@ class Outcome:
 
 
 def execute(
-    suite: Suite,
+    suite: Suite | OracleSuite,
     out: Path,
     *,
     engine: Engine = HERE,
@@ -68,7 +69,8 @@ def execute(
         suite: a configured suite.
         out: results folder; finished cells in it are kept and not run again.
         engine: what cells run on. Throughput is left out where it cannot be measured.
-        device: `auto` or a device type. Cells run there; throughput is measured there and on the CPU.
+        device: `auto` or a device type. Cells run there; throughput is measured there and on the CPU. Of an oracle
+            suite `auto` is the CPU, for its models are tiny and the figures then repeat everywhere.
         jobs: cells side by side; by default one a core on the CPU, and one at a time on an accelerator.
         quality: train and measure; False measures throughput alone.
         again: run what is finished as well.
@@ -78,7 +80,25 @@ def execute(
         UsageError, DataError, MachineError: before any cell is run.
         KeyboardInterrupt: what finished stays.
     """
-    device = engine.device(device)
+    judge = isinstance(suite, OracleSuite)  # is what is checked
+    device = engine.device("cpu" if judge and device == "auto" else device)
+    wanted = _wanted(suite, engine, device, quality) if isinstance(suite, Suite) else {ORACLE: suite.cells(device)}
+    if judge and device == "mps":
+        raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
+    page = page or (oracle.write if judge else partial(report.write, reference=reference_of(out, suite.name)))
+    side = jobs or (default_jobs(device) if engine.measures_speed else None)
+    with lock(out):
+        total = sum(map(len, wanted.values()))
+        ran = _run_missing(engine, wanted, out, side=side, timeout_s=60 * suite.timeout_min, again=again)
+        written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
+        identifiers = [record.record_id(kind, cell) for kind, cells in wanted.items() for cell in cells]
+        records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
+        failed = oracle.failures(records) if judge else _failures(records)
+        return Outcome(out, ran, total - ran, records, failed, written)
+
+
+def _wanted(suite: Suite, engine: Engine, device: str, quality: bool) -> dict[str, list[Cell]]:
+    """The cells of a suite by kind. UsageError or MachineError if there are none, or none can run."""
     timed = suite.throughput_cells(["cpu"] if device == "cpu" else ["cpu", device], threads=cores())
     if timed and not engine.measures_speed:
         timed = []
@@ -92,80 +112,33 @@ def execute(
             devices.require_compiler(each)
         if suite.precision == "bf16":
             devices.require_bf16(each)
-    return _sweep(
-        engine,
-        {"quality": suite.cells(device) if quality else [], "throughput": timed},
-        out,
-        side=jobs or (default_jobs(device) if engine.measures_speed else None),
-        timeout_s=60 * suite.timeout_min,
-        again=again,
-        page=page or partial(report.write, reference=reference_of(out, suite.name)),
-        failures=_failures,
-    )
+    return {"quality": suite.cells(device) if quality else [], "throughput": timed}
 
 
-def execute_oracle(
-    suite: OracleSuite,
-    out: Path,
-    *,
-    engine: Engine = HERE,
-    device: str = "auto",
-    jobs: int | None = None,
-    again: bool = False,
-) -> Outcome:
-    """Run what is missing of an oracle suite and write its page. Arguments and errors are those of `execute`, but for
-    `device`: `auto` is the CPU, for the models are tiny and the figures then repeat everywhere."""
-    device = "cpu" if device == "auto" else engine.device(device)
-    if device == "mps":
-        raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
-    return _sweep(
-        engine,
-        {ORACLE: suite.cells(device)},
-        out,
-        side=jobs or default_jobs(device),
-        timeout_s=60 * suite.timeout_min,
-        again=again,
-        page=oracle.write,
-        failures=oracle.failures,
-    )
-
-
-def _sweep(
-    engine: Engine,
-    wanted: dict[str, list[Cell]],
-    out: Path,
-    *,
-    side: int | None,
-    timeout_s: float,
-    again: bool,
-    page: Callable[[Path], Report],
-    failures: Callable[[Sequence[Record]], list[str]],
-) -> Outcome:
-    """Run those of the wanted cells, by kind, that are missing, and write the page of all."""
-    with lock(out):
-        missing, lines = unfinished(out, wanted, again=again)
-        total, ran = (sum(map(len, cells.values())) for cells in (wanted, missing))
-        for name in dict.fromkeys(cell["dataset"] for cells in missing.values() for cell in cells):
-            data.fetch(name)
-        if again:
-            _forget(out, missing.get("quality", []))
-        progress = Progress([cell for cells in missing.values() for cell in cells])
-        if ran < total:
-            things = "problems" if ORACLE in wanted else "cells"
-            line = f"{total - ran} of {total} {things} are finished in {out} and not run again; --again does it"
-            progress.say(line)
-        for line in lines:
-            progress.say(line)
-        try:
-            for kind, cells in missing.items():
-                at_once = 1 if kind == "throughput" else side
-                _work_off(engine, Job(kind, cells, out, provenance.provenance(), at_once, timeout_s, again), progress)
-        finally:
-            progress.close()
-        written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
-        identifiers = [record.record_id(kind, cell) for kind, cells in wanted.items() for cell in cells]
-        records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
-        return Outcome(out, ran, total - ran, records, failures(records), written)
+def _run_missing(
+    engine: Engine, wanted: dict[str, list[Cell]], out: Path, *, side: int | None, timeout_s: float, again: bool
+) -> int:
+    """Run those of the wanted cells, by kind, that have no result; returns how many."""
+    missing, lines = unfinished(out, wanted, again=again)
+    cells = [*itertools.chain(*missing.values())]
+    for name in dict.fromkeys(cell["dataset"] for cell in cells):
+        data.fetch(name)
+    if again:
+        _forget(out, missing.get("quality", []))
+    progress = Progress(cells)
+    if len(cells) < (total := sum(map(len, wanted.values()))):
+        finished = f"{total - len(cells)} of {total} {'problems' if ORACLE in wanted else 'cells'} are finished"
+        lines = [f"{finished} in {out} and not run again; --again does it", *lines]
+    for line in lines:
+        progress.say(line)
+    try:
+        for kind in missing:
+            at_once = 1 if kind == "throughput" else side
+            job = Job(kind, missing[kind], out, provenance.provenance(), at_once, timeout_s, again)
+            _work_off(engine, job, progress)
+    finally:
+        progress.close()
+    return len(cells)
 
 
 def _work_off(engine: Engine, job: Job, progress: Progress) -> None:
@@ -178,6 +151,8 @@ def _work_off(engine: Engine, job: Job, progress: Progress) -> None:
                 store.write(job.out, event.record, event.artefacts)
                 pure.append(_pure_seconds(event.record))
             progress.tell(event)
+    if len(pure) < len(job.cells):
+        raise MachineError(f"the engine ended with {len(pure)} of {len(job.cells)} cells done: run the same again")
     if line := _overhead(pure, time.perf_counter() - started, job.side_by_side):
         progress.say(line)
 

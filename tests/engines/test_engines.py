@@ -11,10 +11,10 @@ import pytest
 
 from bench import engines
 from bench.cells.events import Done, Epochs, Event, Measured, Note, decode, encode
-from bench.engines import GROUP, Engine, Job
+from bench.engines import GROUP, Engine
 from bench.engines.debug import Debug
 from bench.engines.local import Local
-from bench.errors import MachineError, UsageError
+from bench.errors import MachineError
 from tests.helpers import ROOT, call, forget_plugins, install, simulated, work_off
 
 # Engines as plugins bring them: one that works, and one for each way in which one may not.
@@ -43,6 +43,11 @@ class Breaks(Refuses):
         raise ValueError("the queue\\nis gone")
 
 
+class Forgets(Refuses):
+    def events(self, job):
+        yield from ()
+
+
 class Quits:
     def __init__(self):
         raise SystemExit("not today")
@@ -51,7 +56,7 @@ class Quits:
 class Lacks:
     measures_speed = True
 """
-TARGETS = {name: f"vae_engines:{name.title()}" for name in ("refuses", "breaks", "quits", "lacks")}
+TARGETS = {name: f"vae_engines:{name.title()}" for name in ("refuses", "breaks", "forgets", "quits", "lacks")}
 BROKEN = {"absent": "vae_engines:Absent", "torn": "vae_torn:Torn"}
 
 
@@ -78,7 +83,7 @@ def test_options_are_those_of_the_engine_and_have_its_types() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ("--engine slrm", 2, "unknown engine 'slrm': choose from absent, breaks, debug, lacks, local"),
+        ("--engine slrm", 2, "unknown engine 'slrm': choose from absent, breaks, debug, forgets, lacks, local"),
         ("--engine refuse", 2, "unknown engine 'refuse': did you mean 'refuses'?"),
         ("--engine-option nodes=3", 2, "engine local has no option 'nodes': it takes none"),
         (
@@ -93,6 +98,7 @@ def test_options_are_those_of_the_engine_and_have_its_types() -> None:
         ("--engine absent", 4, "engine absent (vae_engines:Absent) cannot be had: AttributeError"),
         ("--engine torn", 4, "engine torn (vae_torn:Torn) cannot be had: ModuleNotFoundError: No module named"),
         ("--engine breaks", 4, "engine Breaks failed: ValueError: the queue is gone"),
+        ("--engine forgets", 4, "the engine ended with 0 of 1 cells done"),
     ],
 )
 def test_what_is_wrong_with_an_engine_is_one_line(
@@ -166,13 +172,3 @@ def test_debug_runs_in_this_process_and_gives_the_numbers_of_local(tmp_path: Pat
 def test_a_worker_of_a_cluster_imports_no_torch_to_supervise() -> None:
     code = "import sys, bench.engines.ray, bench.engines.debug; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_an_empty_job_is_done_at_once(tmp_path: Path) -> None:
-    for engine in (Debug(), Local()):
-        assert list(engine.events(Job("quality", [], tmp_path, {}))) == []
-
-
-def test_a_device_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="unknown device 'tpu'"):
-        Debug().device("tpu")

@@ -7,37 +7,37 @@ import time
 import pytest
 
 from bench.engines import plugins
-from bench.engines.plugins import Silent
+from bench.engines.plugins import NoAnswer
 from bench.errors import UsageError
 from bench.suites import suite
 
 
 def test_answers_come_in_order_and_a_dead_process_costs_one() -> None:
-    assert plugins.each(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
-    assert plugins.each(os._exit, [(7,), (0,)]) == [
-        Silent("its process exited with code 7"),
-        Silent("its process exited with code 0"),
+    assert plugins.ask(divmod, [(7, 2), (9, 4)]) == [(3, 1), (2, 1)]
+    assert plugins.ask(os._exit, [(7,), (0,)]) == [
+        NoAnswer("its process exited with code 7"),
+        NoAnswer("its process exited with code 0"),
     ]
-    assert plugins.each(signal.raise_signal, [(signal.SIGCONT,), (signal.SIGKILL,), (signal.SIGCONT,)]) == [
+    assert plugins.ask(signal.raise_signal, [(signal.SIGCONT,), (signal.SIGKILL,), (signal.SIGCONT,)]) == [
         None,
-        Silent("its process was killed by signal 9"),
+        NoAnswer("its process was killed by signal 9"),
         None,
     ]
-    assert plugins.each(divmod, []) == []
+    assert plugins.ask(divmod, []) == []
 
 
 def test_one_that_never_answers_is_ended() -> None:
     started = time.monotonic()
-    assert plugins.each(time.sleep, [(600,)], patience_s=0.5) == [Silent("no answer in 0.5 seconds")]
+    assert plugins.ask(time.sleep, [(600,)], patience_s=0.5) == [NoAnswer("no answer in 0.5 seconds")]
     assert time.monotonic() - started < 60
 
 
 def test_what_it_prints_is_no_result(capfd: pytest.CaptureFixture[str]) -> None:
-    assert plugins.each(os.write, [(1, b"words\n")]) == [6]
+    assert plugins.ask(os.write, [(1, b"words\n")]) == [6]
     out, err = capfd.readouterr()
     assert (out, err) == ("", "words\n")
 
 
 def test_an_expected_error_is_raised_here() -> None:
     with pytest.raises(UsageError, match="unknown suite 'quik'"):
-        plugins.each(suite.load, [("quik",)])
+        plugins.ask(suite.load, [("quik",)])

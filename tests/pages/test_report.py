@@ -1,6 +1,5 @@
 """A folder of records becomes a page, and the page can be believed."""
 
-import json
 import re
 from pathlib import Path
 
@@ -38,16 +37,31 @@ def test_a_report_end_to_end(tmp_path: Path) -> None:
     assert str(tmp_path) not in page
 
 
-def test_the_page_names_the_commit_that_trained_kept_weights(tmp_path: Path) -> None:
-    record = fake.quality("vanilla", 0)
-    record["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
-    report.write(fake.write(tmp_path, [record], images=False))
-    assert "commit: `0123456789ab`, `fedcba987654` with uncommitted changes" in (tmp_path / "README.md").read_text()
-
-
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no records in .*none; run `vaebench run --out .*none` first"):
         report.write(tmp_path / "none")
+
+
+def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
+    records = [fake.quality("vanilla", 0), fake.throughput("vanilla")]
+    records[0]["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    first, second = (report.write(fake.write(tmp_path / name, records)) for name in ("a", "b"))
+    assert first.terminal == second.terminal
+    assert [path.read_bytes() for path in first.files] == [path.read_bytes() for path in second.files]
+    # The page names the commit that trained kept weights, too.
+    page = (tmp_path / "a" / "README.md").read_text()
+    assert "commit: `0123456789ab`, `fedcba987654` with uncommitted changes" in page
+
+
+@pytest.mark.parametrize("kept", [{"curve": []}, {}])
+def test_failures_alone_and_a_bare_record_still_make_a_report(tmp_path: Path, kept: dict[str, object]) -> None:
+    record = fake.quality("vanilla", 0, status="error", reason="boom")
+    for key in ("model", "curve", "timing", "provenance"):
+        del record[key]
+    made = report.write(fake.write(tmp_path, [record | kept]))
+    assert "0/1 ok" in made.terminal
+    assert "boom" in (tmp_path / "README.md").read_text()
+    assert not (tmp_path / "plots").exists()
 
 
 def test_the_reference_is_shown_beside(tmp_path: Path) -> None:
@@ -63,16 +77,13 @@ def test_the_reference_is_shown_beside(tmp_path: Path) -> None:
     assert "## Beside the reference" in (out / "README.md").read_text()
 
 
-def test_another_budget_is_never_compared_with_the_reference() -> None:
-    (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, epochs=3)])
-    assert lines == []
-    assert notes == [
-        "mnist-dynamic, binary likelihood: not comparable with the reference, which differs in "
-        "budget.epochs (10 here, 3 there)."
-    ]
-    (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, dataset="omniglot")])
-    assert lines == []
-    assert notes == ["mnist-dynamic, binary likelihood: the reference has no runs on this data."]
+def test_other_settings_are_never_compared_with_the_reference() -> None:
+    for other, why in (
+        ({"epochs": 3}, "not comparable with the reference, which differs in budget.epochs (10 here, 3 there)."),
+        ({"dataset": "omniglot"}, "the reference has no runs on this data."),
+    ):
+        (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, **other)])  # type: ignore[arg-type]
+        assert (lines, notes) == ([], [f"mnist-dynamic, binary likelihood: {why}"])
 
 
 def test_a_reference_without_records_is_a_warning(tmp_path: Path) -> None:
@@ -81,30 +92,3 @@ def test_a_reference_without_records_is_a_warning(tmp_path: Path) -> None:
     made = report.write(out, reference=tmp_path / "ref")
     assert made.warnings == ("the reference ref holds no records, so nothing is shown beside it",)
     assert report.write(out, reference=tmp_path / "missing").warnings == ()
-
-
-def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
-    records = [fake.quality("vanilla", 0), fake.throughput("vanilla")]
-    first, second = (report.write(fake.write(tmp_path / name, records)) for name in ("a", "b"))
-    assert first.terminal == second.terminal
-    for one, other in zip(first.files, second.files, strict=True):
-        assert one.read_bytes() == other.read_bytes()
-
-
-def test_only_failures_still_make_a_report(tmp_path: Path) -> None:
-    records = [fake.quality("vanilla", seed, status="error", reason="boom") for seed in range(2)]
-    for record in records:
-        record["curve"] = []
-    made = report.write(fake.write(tmp_path / "out", records))
-    assert "0/2 ok" in made.terminal
-    assert "boom" in (tmp_path / "out" / "README.md").read_text()
-    assert not (tmp_path / "out" / "plots").exists()
-
-
-def test_a_bare_record_is_enough(tmp_path: Path) -> None:
-    bare = fake.quality("vanilla", 0, status="error", reason="boom")
-    for key in ("model", "curve", "timing", "provenance"):
-        del bare[key]
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "bare.json").write_text(json.dumps(bare))
-    assert "0/1 ok" in report.write(tmp_path).terminal

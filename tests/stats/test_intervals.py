@@ -4,6 +4,7 @@ import math
 import random
 import subprocess
 import sys
+from collections.abc import Set
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.stats import differences, intervals, metrics
+from bench.stats.intervals import Comparison
 
 Values = st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=8).filter(lambda values: np.ptp(values) > 1e-3)
 
@@ -148,12 +150,46 @@ def test_too_few_shared_seeds_decide_nothing(shared: int) -> None:
     assert ("no seed in common" if shared == 0 else "too few seeds") in differences.sentence(found, "a", "b", "toy")
 
 
-def test_sentence() -> None:
-    found = intervals.Comparison(5, -0.35, -0.80, 0.10, "not distinguishable", 0.32)
-    assert differences.sentence(found, "full_covariance", "vanilla", "mnist-dynamic") == (
-        "full_covariance against vanilla on mnist-dynamic: ELBO -0.35 nats [-0.80, 0.10], P(better) 0.32, over 5 "
-        "paired seeds: not distinguishable."
-    )
+@pytest.mark.parametrize(
+    ("found", "name", "words"),
+    [
+        # P(better) knows no uncertainty: beside "not distinguishable" a 1.00 of three seeds would contradict.
+        (
+            Comparison(3, -0.35, -0.80, 0.10, "not distinguishable", 1.0),
+            "elbo_nats",
+            "ELBO -0.35 nats [-0.80, 0.10] over 3 paired seeds: not distinguishable.",
+        ),
+        (
+            Comparison(5, 6.15, 4.57, 7.73, "better", 1.0),
+            "elbo_nats",
+            "ELBO +6.15 nats [4.57, 7.73], P(better) 1.00, over 5 paired seeds: better.",
+        ),
+        (
+            Comparison(3, 0.0269, 0.0101, 0.0437, "better", 0.9),
+            "probe_accuracy",
+            "probe accuracy +2.69 percentage points [1.01, 4.37], P(better) 0.90, over 3 paired seeds: better.",
+        ),
+        (
+            Comparison(3, 5.14, 0.88, 9.40, "still learning", 1.0, 8.19),
+            "elbo_nats",
+            "ELBO +5.14 nats [0.88, 9.40] over 3 paired seeds: still learning, no verdict; longer training may "
+            "move it by 8.19 nats and reverse it.",
+        ),
+        (
+            Comparison(3, 0.1, 0.05, 0.15, "still learning", 1.0),
+            "ssim",
+            "SSIM +0.1000 [0.0500, 0.1500] over 3 paired seeds: still learning, no verdict; longer training may "
+            "reverse it.",
+        ),
+    ],
+)
+def test_sentence(found: Comparison, name: str, words: str) -> None:
+    text = differences.sentence(found, "iwae", "vanilla", "mnist-dynamic after 1 epoch", name)
+    assert text == f"iwae against vanilla on mnist-dynamic after 1 epoch: {words}"
+
+
+def best(rows: dict[str, dict[int, float]], higher_better: bool) -> Set[str]:
+    return intervals.best_rows(rows, higher_better).best
 
 
 def row(level: float, noise: tuple[float, ...] = (0.1, -0.1, 0.05, -0.05, 0.0)) -> dict[int, float]:
@@ -161,40 +197,40 @@ def row(level: float, noise: tuple[float, ...] = (0.1, -0.1, 0.05, -0.05, 0.0)) 
 
 
 def test_one_clear_winner() -> None:
-    assert intervals.best_rows({"a": row(-100), "b": row(-101, (0, 0.1, 0.1, 0, 0.1)), "c": row(-130)}, True) == {"a"}
+    assert best({"a": row(-100), "b": row(-101, (0, 0.1, 0.1, 0, 0.1)), "c": row(-130)}, True) == {"a"}
 
 
 def test_lower_is_better() -> None:
-    assert intervals.best_rows({"a": row(100), "b": row(101), "c": row(130)}, False) == {"a"}
+    assert best({"a": row(100), "b": row(101), "c": row(130)}, False) == {"a"}
 
 
 def test_a_tie_is_marked_together() -> None:
     close = row(-100.02, (-0.1, 0.2, 0.1, -0.2, 0.05))
-    assert intervals.best_rows({"a": row(-100), "b": close, "c": row(-130)}, True) == {"a", "b"}
+    assert best({"a": row(-100), "b": close, "c": row(-130)}, True) == {"a", "b"}
 
 
 def test_nothing_is_marked_when_nobody_is_distinguishably_worse() -> None:
     close = row(-100.02, (-0.1, 0.2, 0.1, -0.2, 0.05))
-    assert intervals.best_rows({"a": row(-100), "b": close}, True) == set()
-    assert intervals.best_rows({"a": row(-100)}, True) == set()
-    assert intervals.best_rows({}, True) == set()
+    assert best({"a": row(-100), "b": close}, True) == set()
+    assert best({"a": row(-100)}, True) == set()
+    assert best({}, True) == set()
 
 
 def test_a_row_with_two_seeds_is_neither_marked_nor_in_the_way() -> None:
     rows = {"lucky": row(-50, (0, 0.1)), "a": row(-100), "c": row(-130)}
-    assert intervals.best_rows(rows, True) == {"a"}
+    assert best(rows, True) == {"a"}
 
 
 @pytest.mark.parametrize(("shift", "marked"), [(2, {"a", "other"}), (3, {"a"}), (10, {"a"})])
 def test_a_row_with_too_few_seeds_in_common_with_the_best_is_not_marked(shift: int, marked: set[str]) -> None:
     noise = (-0.1, 0.2, 0.1, -0.2, 0.05)
     close = {seed + shift: value for seed, value in row(-100.02, noise).items()}
-    assert intervals.best_rows({"a": row(-100), "c": row(-130), "other": close}, True) == marked
+    assert best({"a": row(-100), "c": row(-130), "other": close}, True) == marked
 
 
 def test_nothing_is_marked_where_the_best_shares_too_few_seeds_with_all_others() -> None:
     others = {seed + 10: value for seed, value in row(-130).items()}
-    assert intervals.best_rows({"a": row(-100), "c": others}, True) == set()
+    assert best({"a": row(-100), "c": others}, True) == set()
 
 
 def test_metric_names_carry_their_number() -> None:
@@ -218,6 +254,7 @@ def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked
     assert ranked == {
         "elbo_nats",
         "nll_is*_nats",
+        "nll_exact_nats",
         "mse_per_pixel",
         "bits_per_dim",
         "probe_accuracy",

@@ -20,7 +20,7 @@ NAMED = {
     "bdmc_lower_nats": "bdmc_{side}",
 }
 # What may be empty.
-OPTIONAL = ("unit", "better", "digits", "setting")
+OPTIONAL = ("unit", "better", "digits", "setting", "by_likelihood")
 NAMED["bdmc_upper_nats"] = NAMED["bdmc_lower_nats"]
 
 

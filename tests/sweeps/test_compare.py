@@ -28,7 +28,9 @@ def test_paired_differences_against_the_baseline() -> None:
     assert elbo.comparison["n"] == 3
     assert abs(elbo.comparison["difference"] - 1) < 1e-9
     assert elbo.comparison["verdict"] == "better"
-    assert elbo.sentence.startswith("full_covariance against vanilla on mnist-dynamic: ELBO +1.0")
+    where = "on mnist-dynamic after 10 epochs of the whole training split"
+    assert elbo.sentence.startswith(f"full_covariance against vanilla {where}: ELBO +1.0")
+    assert elbo.budget["epochs"] == 10
     assert elbo.sentence.endswith("over 3 paired seeds: better.")
     assert elbo.comparison["p_better"] == 6 / 9
     # What has no better direction, or is a cost and no quality, is not judged.

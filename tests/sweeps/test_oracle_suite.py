@@ -1,15 +1,15 @@
 """The suite's file, its cells, and the command line end to end."""
 
+import contextlib
 import copy
+import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import cli
 from bench.errors import UsageError
 from bench.judge import bounds
 from bench.oracle import checks
@@ -18,7 +18,7 @@ from bench.records import record, store
 from bench.suites import suite as suites
 from bench.suites.oracle import parse
 from bench.sweeps import execute
-from tests.helpers import ROOT, call
+from tests.helpers import call
 from tests.oracle.tiny import TINY
 
 
@@ -91,26 +91,29 @@ def test_what_makes_no_sense_is_one_line(
 def test_double_precision_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.device.accelerator", lambda: "mps")
     with pytest.raises(Exception, match="double precision, which mps does not have"):
-        execute.execute_oracle(parse("tiny", TINY), tmp_path, device="mps")
+        execute.execute(parse("tiny", TINY), tmp_path, device="mps")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+    """A folder with results, what was printed, and standard error."""
     folder = tmp_path_factory.mktemp("oracle")
     (folder / "tiny.toml").write_text(toml(TINY), encoding="utf-8")
-    words = [sys.executable, "-m", "bench", "run", "tiny.toml", "--out", "out", "--json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return folder, subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    words = ["run", "tiny.toml", "--out", "out", "--json", "--engine", "debug"]
+    out, err = io.StringIO(), io.StringIO()
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with contextlib.chdir(folder), streams[0], streams[1], pytest.raises(SystemExit) as left:
+        cli.main(words)
+    assert not left.value.code, err.getvalue()
+    return folder, json.loads(out.getvalue()), err.getvalue()
 
 
-def test_end_to_end(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    folder, done = run
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+def test_end_to_end(run: tuple[Path, dict[str, Any], str]) -> None:
+    folder, result, err = run
     assert {"out": "out", "ran": 1, "skipped": 0, "failed": []}.items() <= result.items()
     assert {check["part"] for check in result["checks"]} == {"closed form", "estimate", "trained", "rate-distortion"}
     assert all(check["passed"] for check in result["checks"])
-    assert "[1/1] d 4, k 2, noise 0.5, not orthogonal: " in done.stderr
+    assert "[1/1] d 4, k 2, noise 0.5, not orthogonal: " in err
     for path in ("tables/oracle.csv", "tables/oracle.md", "plots/oracle.png", "plots/oracle.svg", "README.md"):
         assert (folder / "out" / path).stat().st_size > 500, path
     lines = (folder / "out" / "tables" / "oracle.csv").read_text().splitlines()
@@ -118,11 +121,11 @@ def test_end_to_end(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
 
 
 def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
-    run: tuple[Path, subprocess.CompletedProcess[str]],
+    run: tuple[Path, dict[str, Any], str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder, _ = run
+    folder, *_ = run
     monkeypatch.chdir(folder)
     monkeypatch.setattr("bench.pages.oracle.figure", lambda _: None)
     monkeypatch.setattr("bench.pages.figures.style.png", lambda _: b"")
@@ -172,8 +175,8 @@ def test_a_wrong_judge_ends_the_run_with_exit_code_1(
     assert "CHECKS FAILED" in Path("out/plots/oracle.svg").read_text(encoding="utf-8")
 
 
-def test_other_records_and_these_do_not_mix(run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
-    folder, _ = run
+def test_other_records_and_these_do_not_mix(run: tuple[Path, dict[str, Any], str], tmp_path: Path) -> None:
+    folder, *_ = run
     (path,) = (folder / "out" / "runs").glob("*.json")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())

@@ -2,15 +2,24 @@
 
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 
 from variants.core.vae import VAE
+from variants.core.vae import part_name as part_name
 from variants.data_spec import DataSpec
-from variants.parts import flows, likelihoods, networks, objectives, posteriors, priors
+from variants.parts import (
+    discrete,
+    discrete_priors,
+    flows,
+    likelihoods,
+    networks,
+    objectives,
+    posteriors,
+    priors,
+)
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
 
@@ -29,11 +38,21 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "inverse_autoregressive": flows.InverseAutoregressive,
         "householder": flows.Householder,
         "deterministic": posteriors.Deterministic,
+        "bernoulli": discrete.Bernoulli,
+        "concrete": discrete.Concrete,
+        "one_hots": discrete.OneHots,
+        "gumbel_softmax": discrete.GumbelSoftmax,
+        "joint": discrete.Joint,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
         "vamp": priors.Vamp,
         "hierarchical": priors.Hierarchical,
+        "autoregressive_normal": priors.AutoregressiveNormal,
+        "bernoulli": discrete_priors.Bernoulli,
+        "concrete": discrete_priors.Concrete,
+        "one_hots": discrete_priors.OneHots,
+        "joint": discrete_priors.Joint,
     },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,
@@ -48,6 +67,23 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "sticking_the_landing": objectives.StickingTheLanding,
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
+        "renyi": objectives.Renyi,
+        "vr_max": objectives.VrMax,
+        "multiply_iwae": objectives.MultiplyIwae,
+        "partial_iwae": objectives.PartialIwae,
+        "combination_iwae": objectives.CombinationIwae,
+        "thermodynamic": objectives.Thermodynamic,
+        "reweighted_wake_sleep": objectives.ReweightedWakeSleep,
+        "capacity": objectives.Capacity,
+        "cyclical": objectives.Cyclical,
+        "info_vae": objectives.InfoVae,
+        "dip_i": objectives.DipI,
+        "dip_ii": objectives.DipII,
+        "vimco": objectives.Vimco,
+        "disarm": objectives.Disarm,
+        "free_bits": objectives.FreeBits,
+        "joint_capacity": objectives.JointCapacity,
+        "geco": objectives.Geco,
     },
 }
 
@@ -67,11 +103,6 @@ def options_of(part: Callable[..., Any]) -> dict[str, Any]:
     """The hyper-parameters of a part: its keyword-only arguments and their defaults."""
     parameters = inspect.signature(part).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def part_name(part: object) -> str:
-    """The name under which results list a part: its class in snake case, `LowRank` -> `low_rank`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
 
 
 def part_names(model: VAE) -> dict[str, str]:

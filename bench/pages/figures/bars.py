@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Half of a 95 % interval of a normal error, in standard errors.
 NORMAL = 1.96
+# What keeps a text or a point readable on lines and bars.
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+RING: Any = {"facecolor": "white", "edgecolor": INK, "zorder": 4}
 # A figure of more rows than this is read by nobody; all rows stand in the tables.
 MOST_ROWS = 30
 
@@ -100,9 +103,8 @@ def add_legend(axis: "Axes", parts: Mapping[str, str]) -> None:
 
     patches = [Patch(color=colour, linewidth=0, label=label) for label, colour in parts.items()]
     handles = [*patches, *axis.get_legend_handles_labels()[0]]
-    axis.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, fontsize=10, borderaxespad=0.2
-    )
+    where: Any = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "borderaxespad": 0.2}
+    axis.legend(handles=handles, frameon=False, fontsize=10, **where)
 
 
 def stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, str]) -> None:
@@ -139,9 +141,7 @@ def _seed_points(axis: "Axes", place: float, values: np.ndarray) -> tuple[float,
     summary = intervals.summarise(values.tolist())
     if summary.low is not None and summary.high is not None:
         whisker(axis, place, summary.low, summary.high)
-    axis.scatter(
-        values, place + spread_out(len(values)), s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4
-    )
+    axis.scatter(values, place + spread_out(len(values)), s=16, linewidth=1, **RING)
     ends = [*values.tolist(), *(end for end in (summary.low, summary.high) if end is not None)]
     return min(ends), max(ends)
 
@@ -159,17 +159,8 @@ def dash(axis: "Axes", place: float) -> None:
 
 def write_value(axis: "Axes", place: float, end: float, text: str) -> None:
     """A number to the right of what it belongs to."""
-    axis.annotate(
-        text,
-        (end, place),
-        xytext=(7, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9.5,
-        color=INK,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        zorder=2.5,
-    )
+    style: Any = {"va": "center", "fontsize": 9.5, "color": INK, "bbox": WHITE, "zorder": 2.5}
+    axis.annotate(text, (end, place), xytext=(7, 0), textcoords="offset points", **style)
 
 
 def zero_based(axis: "Axes", ends: Sequence[float], room: float = 1.16) -> None:
@@ -197,9 +188,7 @@ def paired_bars(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str
                 height = 0.72 / len(parts)
                 middle = place + (index - (len(parts) - 1) / 2) * height
                 axis.barh(middle, column.mean(), height=0.92 * height, color=colour, linewidth=0)
-                axis.scatter(
-                    column, [middle] * len(column), s=12, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=4
-                )
+                axis.scatter(column, [middle] * len(column), s=12, linewidth=0.8, **RING)
                 ends.append(float(column.max()))
                 write_value(axis, middle, ends[-1], f"{column.mean():.2f}")
     zero_based(axis, ends)

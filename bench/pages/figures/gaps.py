@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.pages.figures.bars import (
     NORMAL,
+    RING,
     add_legend,
     columns,
     dash,
@@ -152,7 +153,7 @@ def _sandwich(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray]
             axis.barh(place, width.mean(), height=0.62, color="#9fc9e6", linewidth=0)
             heights = place + spread_out(len(width), 0.2)
             axis.hlines(heights, width - reach, width + reach, color=INK, linewidth=1.2, zorder=3)
-            axis.scatter(width, heights, s=16, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=4)
+            axis.scatter(width, heights, s=16, linewidth=1, **RING)
             ends.append(max(0.0, float((width + reach).max())))
             write_value(axis, place, ends[-1], f"{lower.mean():.2f} to {upper.mean():.2f}")
     axis.set_title("simulated data: lower to upper bound", fontsize=11)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import left_out, legend_beside
+from bench.pages.figures.bars import WHITE, left_out, legend_beside
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import COLOURS, INK, add_title, look, panels
 from bench.stats.groups import Row
@@ -79,7 +79,7 @@ def _inactive(axis: "Axes") -> None:
     bottom, top = axis.get_ylim()
     axis.set_ylim(min(bottom, ACTIVE_VARIANCE / 5), max(top, ACTIVE_VARIANCE * 5))
     text: Any = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, -4), "textcoords": "offset points", "va": "top"}
-    text |= {"fontsize": 9.5, "color": INK, "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}, "zorder": 4}
+    text |= {"fontsize": 9.5, "color": INK, "bbox": WHITE, "zorder": 4}
     axis.annotate(f"inactive: {ACTIVE_VARIANCE} or less", (0.015, ACTIVE_VARIANCE), **text)
 
 
@@ -89,11 +89,7 @@ def _spectra(row: Row, name: str) -> np.ndarray:
     return np.array([sorted(values, reverse=True) for values in found if values])
 
 
-POSTERIORS = {
-    "deterministic": "deterministic: points",
-    "diagonal": "diagonal covariance",
-    "full": "full covariance",
-}
+POSTERIORS = {"deterministic": "deterministic: points", "diagonal": "diagonal covariance", "full": "full covariance"}
 
 
 def latent_plane(view: View) -> "Figure | None":
@@ -138,16 +134,10 @@ def _has_plane(arrays: Mapping[str, np.ndarray]) -> bool:
     return all(name in arrays for name in needed) and arrays["latent_mean"].shape[1:] == (2,)
 
 
-def _plainness(row: Row) -> tuple[int, bool, bool, bool, str]:
+def _plainness(row: Row) -> tuple[int, list[bool], str]:
     """Sorts the row first that differs least from a plain multilayer perceptron trained on its ELBO."""
-    model = row.model
-    return (
-        len(row.overrides),
-        model.get("network") != "mlp",
-        model.get("prior") != "standard_normal",
-        model.get("objective") != "elbo",
-        row.label,
-    )
+    plain = {"network": "mlp", "prior": "standard_normal", "objective": "elbo"}
+    return len(row.overrides), [row.model.get(key) != value for key, value in plain.items()], row.label
 
 
 def _latent_panel(axis: "Axes", arrays: Mapping[str, np.ndarray], labels: list[int]) -> None:
@@ -185,21 +175,12 @@ def _ellipses(
     # An ellipse's width is its whole axis: twice two standard deviations.
     sizes = 4 * np.sqrt(np.maximum(variances, 0))
     angles = np.degrees(np.arctan2(vectors[:, 1, 0], vectors[:, 0, 0]))
+    style: Any = {"facecolors": list(colours), "alpha": 0.25, "linewidths": 0.8, "zorder": 1}
+    if dashed:
+        style = {"facecolors": "none", "linestyles": "dashed", "linewidths": 1.3, "zorder": 3}
+    places: Any = {"units": "xy", "offsets": mean, "offset_transform": axis.transData}
     axis.add_collection(
-        EllipseCollection(
-            sizes[:, 0],
-            sizes[:, 1],
-            angles,
-            units="xy",
-            offsets=mean,
-            offset_transform=axis.transData,
-            facecolors="none" if dashed else list(colours),
-            edgecolors=list(colours),
-            alpha=1 if dashed else 0.25,
-            linewidths=1.3 if dashed else 0.8,
-            linestyles="dashed" if dashed else "solid",
-            zorder=3 if dashed else 1,
-        )
+        EllipseCollection(sizes[:, 0], sizes[:, 1], angles, edgecolors=list(colours), **places, **style)
     )
 
 

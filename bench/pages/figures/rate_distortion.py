@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import columns, legend_beside
+from bench.pages.figures.bars import WHITE, columns, legend_beside
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import INK, QUIET, Style, add_title, look, panels
 from bench.records.names import canonical, row_name
@@ -57,6 +57,7 @@ def rate_distortion(view: View) -> "Figure | None":
             handles[name] = axis.scatter(seeds[:, 0], seeds[:, 1], s=30, zorder=3, **cloud)
             if beta is not None or not crowded:
                 names.append((row.label if beta is None else f"β = {beta:g}", seeds.mean(0), style.colour))
+        axis.locator_params(axis="x", nbins=7)
         axis.set_xlabel("distortion: -log p(x|z) (nats per example), lower is better ←")
         axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
         note = (
@@ -112,82 +113,32 @@ def _iso_elbo(axis: "Axes") -> None:
         where |= {"xytext": (0, 3) if at_top else (4, -2), "textcoords": "offset points", "annotation_clip": False}
         axis.annotate(f"{-level:g}".replace("-", "\N{MINUS SIGN}"), (start, level - start), **where, **_FAINT)
     where = {"xycoords": "axes fraction", "xytext": (-4, -4), "textcoords": "offset points", "ha": "right", "va": "top"}
-    white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    axis.annotate("lines of equal ELBO (nats)", (1, 1), bbox=white, zorder=2, **where, **_FAINT)
+    axis.annotate("lines of equal ELBO (nats)", (1, 1), bbox=WHITE, zorder=2, **where, **_FAINT)
 
 
 _FAINT: Any = {"fontsize": 9, "color": QUIET}
 
 
 def _label_points(
-    figure: "Figure", axis: "Axes", names: Sequence[tuple[str, np.ndarray, str]], points: np.ndarray
+    figure: "Figure", axis: "Axes", names: Sequence[tuple[str, np.ndarray, str]], obstacles: np.ndarray
 ) -> None:
-    """Name every cloud of points where its text covers no other text or line and the fewest points.
+    """Name every cloud of points where its text covers no other text, no line and no points.
 
     Args:
         names: label, centre of its cloud, colour.
-        points: `[n, 2]`, every point of the plot, and of its lines so many that no name fits between them.
+        obstacles: `[n, 2]`, every point of the plot, and of its lines so many that no name fits between them.
     """
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    window = axis.get_window_extent(renderer)
-    scale = figure.dpi / 72
-    dots = axis.transData.transform(points)
-    # Boxes are [left, bottom, right, top] in pixels; the names of the ELBO lines are there already.
-    boxes = np.array([text.get_window_extent(renderer).extents for text in axis.texts]).reshape(-1, 4)
-    leaders = np.zeros((0, 2))
+    import textalloc
 
-    def inside(places: np.ndarray, frames: np.ndarray, margin: float) -> int:
-        """How often a place `[n, 2]` lies in a box `[m, 4]`."""
-        spots = places[:, None]
-        return int(np.sum(np.all((spots > frames[:, :2] - margin) & (spots < frames[:, 2:] + margin), axis=-1)))
-
-    for name, centre, colour in names:
-        anchor = axis.transData.transform(centre)
-        probe = axis.text(centre[0], centre[1], name, fontsize=10)
-        size = np.array(probe.get_window_extent(renderer).size)
-        probe.remove()
-        best: tuple[float, np.ndarray, np.ndarray, bool] | None = None
-        for radius in (16, 24, 36, 50, 66, 84, 104, 126, 150, 180):
-            # A place costs at least its radius, so a free place close by ends the search.
-            if best is not None and best[0] <= radius:
-                break
-            for angle in np.linspace(0, 2 * np.pi, 32, endpoint=False):
-                end = anchor + radius * scale * np.array([np.cos(angle), np.sin(angle)])
-                leftward = bool(np.cos(angle) < 0)
-                corner = end - size * np.array([leftward, 0.5])
-                box = np.concatenate([corner, corner + size])
-                leader = np.linspace(anchor, end, 25)
-                out = box[0] < window.x0 or box[1] < window.y0 or box[2] > window.x1 or box[3] > window.y1
-                gap = 2 * scale
-                hits = np.all((boxes[:, :2] - gap < box[2:]) & (boxes[:, 2:] + gap > box[:2]), axis=1)
-                price = (
-                    1000 * out
-                    + 500 * int(hits.sum())
-                    + 60 * min(inside(leaders, box[None], gap), 5)
-                    + 60 * min(inside(leader, boxes, gap), 5)
-                    + 80 * inside(dots, box[None], 4 * scale)
-                    + radius
-                )
-                if best is None or price < best[0]:
-                    best = (price, box, leader, leftward)
-        assert best is not None
-        _, box, leader, leftward = best
-        boxes = np.concatenate([boxes, box[None]])
-        leaders = np.concatenate([leaders, leader])
-        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 4}
-        axis.annotate(
-            name,
-            (centre[0], centre[1]),
-            xytext=tuple((leader[-1] - anchor) / scale),
-            textcoords="offset points",
-            fontsize=10,
-            color=INK,
-            ha="right" if leftward else "left",
-            va="center",
-            arrowprops=line | {"relpos": (1 if leftward else 0, 0.5)},
-            zorder=4,
-        )
+    figure.draw_without_rendering()
+    # The names of the ELBO lines are there already.
+    boxes = [axis.transData.inverted().transform(text.get_window_extent().corners()) for text in axis.texts]
+    x, y = np.concatenate([obstacles, *boxes]).T
+    labels, centres, colours = zip(*names, strict=True)
+    across, up = np.array(centres).T
+    apart: Any = {"avoid_label_lines_overlap": True, "avoid_crossing_label_lines": True}
+    lines: Any = {"linecolor": list(colours), "linewidth": 0.9, "textcolor": INK}
+    textalloc.allocate(axis, across, up, list(labels), x_scatter=x, y_scatter=y, **lines, **apart)
 
 
 PLOTS = [Plot("rate_distortion", "group", rate_distortion, order=2)]

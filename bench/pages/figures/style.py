@@ -176,19 +176,10 @@ def add_title(figure: "Figure", title: str, note: str) -> None:
     extra = 0.22 * len(head) + 0.19 * len(lines) + 0.12
     figure.set_figheight(height + extra)
     top = height + extra - 0.06
-    figure.text(0.012, top / (height + extra), "\n".join(head), ha="left", va="top", fontsize=13, fontweight="bold")
-    figure.text(
-        0.012,
-        (top - 0.22 * len(head) - 0.03) / (height + extra),
-        "\n".join(lines),
-        ha="left",
-        va="top",
-        fontsize=10,
-        color="#555555",
-    )
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(rect=(0.0, 0.0, 1.0, height / (height + extra)))  # type: ignore[call-arg]
+    figure.text(0.012, top / (height + extra), "\n".join(head), va="top", fontsize=13, fontweight="bold")
+    below = (top - 0.22 * len(head) - 0.03) / (height + extra)
+    figure.text(0.012, below, "\n".join(lines), va="top", fontsize=10, color="#555555")
+    figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, height / (height + extra)))  # type: ignore[union-attr, call-arg]
 
 
 def short_label(text: str) -> str:

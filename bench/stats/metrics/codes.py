@@ -62,6 +62,7 @@ METRICS = (
         ),
         setting="probe_points",
         measured_by="judge.representation:accuracies",
+        by_likelihood=False,
     ),
     Metric(
         "knn_accuracy",
@@ -83,6 +84,7 @@ METRICS = (
         ),
         setting="probe_points",
         measured_by="judge.representation:accuracies",
+        by_likelihood=False,
     ),
     Metric(
         "ssim",

@@ -23,9 +23,13 @@ ABOUT = {
         "On `gap_points` evenly spaced test examples, with log p(x) importance-sampled from the best full Gaussian of "
         "each example. Two errors oppose each other in an approximation gap: a search that ends early makes it too "
         "large, and log p̂(x), too low on average, makes it too small. The posterior of `linear` is exactly Gaussian, "
-        "so its true full approximation gap is 0: what is measured there is the search's own error."
+        "so its true full approximation gap is 0: what is measured there is the search's own error. A dash where "
+        "q(z|x) or p(z) is no density on R^D, as with discrete latents: no Gaussian is then a member of any family."
     ),
-    SANDWICH: "On `ais_points` evenly spaced test examples, and as many simulated from the model itself.",
+    SANDWICH: (
+        "On `ais_points` evenly spaced test examples, and as many simulated from the model itself. A dash where p(z) "
+        "is no density on R^D, as with discrete latents: its Hamiltonian moves need a gradient in z."
+    ),
     COST: (
         "Never ranked. Timings are medians [quartiles] over blocks of synchronised calls, each variant with the device "
         "to itself; their columns are `<metric>_<device>_median`, `_q1` and `_q3`, and `throughput_status_<device>` "
@@ -53,6 +57,7 @@ class Metric:
         cost: of measuring it, in ELBO draws on the whole test split.
         beware: what it is not to be compared with, or taken for.
         setting: the key of `Measure` or `Clock` without which it is not measured; None where it always is.
+        by_likelihood: whether a likelihood that has settled speaks for it; the accuracies of a code move on their own.
         measured_by: module below `bench`, and function: `"judge.representation:similarity"`. Imported by `function`.
     """
 
@@ -70,6 +75,7 @@ class Metric:
     beware: str
     setting: str | None
     measured_by: str
+    by_likelihood: bool = True
 
     @property
     def is_cost(self) -> bool:
@@ -101,7 +107,7 @@ class Metric:
 
 def unlisted(name: str) -> Metric:
     """A metric of which nothing is known: it has no direction, so it is never ranked."""
-    unknown = dict.fromkeys(("formula", "source", "cost", "beware", "measured_by"), "")
+    unknown: dict[str, Any] = dict.fromkeys(("formula", "source", "cost", "beware", "measured_by"), "")
     return Metric(
         name, label=name, unit="", better=None, digits=3, theme=OTHER, says="not described", setting=None, **unknown
     )

@@ -1,0 +1,253 @@
+"""Verdicts that longer training reverses: none on the committed suites, few on simulated curves."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.pages import tables
+from bench.pages.page import REFERENCE
+from bench.records.store import read_all
+from bench.stats import differences, frame, groups, intervals, learning, metrics
+from bench.stats.groups import Row
+from tests import fake_records as fake
+from tests.stats import curves
+
+JUDGED = ("better", "worse")
+
+
+def trained(levels: tuple[float, ...], *looks: float, loss: float | None = None) -> curves.Row:
+    """A row whose seeds end at `levels`, and whose curves stood that far below at the looks before."""
+    row = curves.Row(dict(enumerate(levels)), {})
+    for seed, level in enumerate(levels):
+        row.curves[seed] = [{"valid_elbo_nats": level - below} for below in (*looks, 0.0)]
+        row.curves[seed][0]["train_loss"] = math.nan if loss is None else loss - level
+    return row
+
+
+FLAT, AHEAD, LEVEL = (0.1, 0.0, 0.0, 0.0), (-97.0, -97.1, -96.9), (-100.0, -100.2, -99.8)
+
+
+def verdict(a: curves.Row, b: curves.Row) -> str:
+    return learning.compare(a, b, "elbo_nats").verdict
+
+
+def test_gain_by_hand() -> None:
+    rising = [{"valid_elbo_nats": value, "train_loss": 150.0} for value in (-130.0, -120.0, -112.0, -108.0)]
+    assert learning.gain(rising, "elbo_nats") == learning.Gain(12.0, 4)
+    assert learning.gain(rising[:3], "elbo_nats") == learning.Gain(18 / math.log2(3), 3)
+    # The end of the one pass against the mean over it.
+    assert learning.gain(rising[:1], "elbo_nats") == learning.Gain(20.0, 1)
+    assert learning.gain(rising, "recon_nats") is None
+    assert learning.gain([], "elbo_nats") is None
+
+
+def test_what_has_converged_is_judged_and_what_will_cross_is_held_back() -> None:
+    ahead, behind = trained(AHEAD, *FLAT), trained(LEVEL, *FLAT)
+    assert (verdict(ahead, behind), verdict(behind, ahead)) == ("better", "worse")
+    # Two looks ago it was six nats further behind than now: at this pace it overtakes.
+    catching_up = trained(LEVEL, 12.0, 6.0, 1.0)
+    found = learning.compare(ahead, catching_up, "elbo_nats")
+    assert (found.verdict, found.reach) == ("still learning", pytest.approx(6 * math.log2(10)))
+    # The same drift the other way only widens the difference.
+    assert verdict(trained(AHEAD, 12.0, 6.0, 1.0), behind) == "better"
+    # Both gain alike, and so much that what they differ in is small beside it.
+    assert verdict(trained(AHEAD, 24.0, 12.0, 5.0), trained(LEVEL, 24.0, 12.0, 5.0)) == "still learning"
+
+
+def test_after_one_look_the_scale_is_what_the_pass_gained() -> None:
+    assert verdict(trained(AHEAD, loss=5.0), trained(LEVEL, loss=5.0)) == "better"
+    assert verdict(trained(AHEAD, loss=20.0), trained(LEVEL, loss=5.0)) == "still learning"
+    # A loss below the bound is none of its pass, and nothing else says how much there is yet to gain.
+    assert verdict(trained(AHEAD, loss=-5.0), trained(LEVEL, loss=5.0)) == "still learning"
+    assert verdict(trained(AHEAD), trained(LEVEL)) == "still learning"
+
+
+def test_the_verdict_is_mirrored_and_knows_no_order_of_seeds() -> None:
+    draw, seen = np.random.default_rng(5), Counter[str]()
+    for a, b in curves.pairs(60, draw):
+        one, other = a.train(3, 4, draw), b.train(3, 4, draw)
+        there, back = learning.compare(one, other, "elbo_nats"), learning.compare(other, one, "elbo_nats")
+        assert (there.difference, there.reach) == (pytest.approx(-back.difference), back.reach)  # type: ignore[operator]
+        mirror = {"better": "worse", "worse": "better"}
+        assert back.verdict == mirror.get(there.verdict, there.verdict)
+        turned = curves.Row(dict(reversed(one.elbo.items())), dict(reversed(one.curves.items())))
+        assert learning.compare(turned, other, "elbo_nats") == there
+        seen[there.verdict] += 1
+    assert min(seen[word] for word in (*JUDGED, "still learning")) >= 5
+
+
+@pytest.mark.parametrize(
+    ("epochs", "reversed_at_most", "given_at_least"), [(1, 0.03, 0.15), (2, 0.01, 0.5), (10, 0.01, 0.75)]
+)
+def test_simulated_verdicts_outlast_training_ten_times_longer(
+    epochs: int, reversed_at_most: float, given_at_least: float
+) -> None:
+    draw = np.random.default_rng(epochs)
+    plain, given = Counter[bool](), Counter[bool]()
+    for a, b in curves.pairs(400, draw):
+        one, other = a.train(epochs, 3, draw), b.train(epochs, 3, draw)
+        first = intervals.paired(one.elbo, other.elbo, higher_better=True).verdict
+        if first in JUDGED:
+            holds = (first == "better") == (a.at(10 * epochs) > b.at(10 * epochs))
+            plain[holds] += 1
+            given[holds] += verdict(one, other) == first
+    assert plain[False] > 0.02 * plain.total()
+    assert given[False] <= reversed_at_most * given.total()
+    assert given[True] >= given_at_least * plain[True]
+
+
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory: pytest.TempPathFactory) -> list[groups.Group]:
+    """Nine variants after one epoch of half and of all of MNIST, protocol 1.1 as `standard`: what quick once was."""
+    folder = tmp_path_factory.mktemp("one_epoch")
+    (folder / "runs").mkdir()
+    for line in (Path(__file__).parent / "one_epoch.jsonl").read_text().splitlines():
+        (folder / "runs" / f"{json.loads(line)['id']}.json").write_text(line)
+    return groups.groups(read_all(folder)[0])
+
+
+@pytest.fixture(scope="module")
+def ten_epochs() -> list[groups.Group]:
+    found = groups.groups(read_all(REFERENCE / "standard")[0])
+    return [group for group in found if group.dataset == "mnist-dynamic"]
+
+
+def plain(a: Row, b: Row, metric: str) -> str:
+    higher = metrics.metric(metric).better == "higher"
+    return intervals.paired(a.values(metric), b.values(metric), higher_better=higher).verdict
+
+
+def outcomes(short: groups.Group, long: groups.Group) -> Iterator[tuple[str, bool | None, str, str]]:
+    """Metric, whether the longer budget says the same (None: nothing), the verdict without and with the rule."""
+    rows = {row.label: row for row in long.rows}
+    for metric in filter(lambda name: metrics.metric(name).ranked, short.metrics):
+        (same,) = (name for name in long.metrics if re.sub(r"\d+", "", name) == re.sub(r"\d+", "", metric))
+        for a, b in combinations(short.rows, 2):
+            before, after = plain(a, b, metric), plain(rows[a.label], rows[b.label], same)
+            if before in JUDGED:
+                holds = before == after if after in JUDGED else None
+                yield metric, holds, before, learning.compare(a, b, metric).verdict
+
+
+def test_no_verdict_of_one_epoch_is_reversed_by_ten_and_most_true_ones_are_given(
+    one_epoch: list[groups.Group], ten_epochs: list[groups.Group]
+) -> None:
+    # One epoch of half the images, one of all, ten of all: 22 times longer at most.
+    steps = [(one_epoch, ten_epochs), (one_epoch, one_epoch)]
+    pairs = [
+        (short, long)
+        for before, after in steps
+        for short in before
+        for long in after
+        if short.settings["support"] == long.settings["support"] and length(short) < length(long)
+    ]
+    assert len(pairs) == 6
+    for of in (r"elbo_nats", r".*"):
+        first, given = Counter[bool | None](), Counter[bool | None]()
+        for metric, holds, before, after in (found for pair in pairs for found in outcomes(*pair)):
+            if re.fullmatch(of, metric):
+                first[holds] += 1
+                given[holds] += before == after
+        assert first[False] >= 2  # of the verdicts without the rule
+        assert given[False] == 0
+        assert given[True] >= 0.5 * first[True]
+
+
+def length(group: groups.Group) -> float:
+    budget = group.settings["budget"]
+    return float(budget["epochs"] * (budget["train_size"] or 55_000))
+
+
+@pytest.mark.parametrize("name", ["standard", "rate_distortion"])
+def test_no_verdict_of_a_prefix_of_the_committed_curves_is_reversed_at_their_end(name: str) -> None:
+    first, given = Counter[bool | None](), Counter[bool | None]()
+    for group in groups.groups(read_all(REFERENCE / name)[0]):
+        rows = [row for row in group.rows if row.values("elbo_nats")]
+        for epochs in range(1, 10):
+            for a, b in combinations(rows, 2):
+                end = verdict_at(a, b, 10, "paired")
+                before, after = verdict_at(a, b, epochs, "paired"), verdict_at(a, b, epochs, "compare")
+                if before in JUDGED:
+                    holds = before == end if end in JUDGED else None
+                    first[holds] += 1
+                    given[holds] += before == after
+    assert first[False] >= 1
+    assert given[False] == 0
+    assert given[True] >= 0.5 * first[True]
+
+
+def verdict_at(a: Row, b: Row, epochs: int, rule: str) -> str:
+    one, other = (
+        curves.Row({seed: curve[-1]["valid_elbo_nats"] for seed, curve in found.items()}, found)
+        for found in ({r["cell"]["seed"]: r["curve"][:epochs] for r in row.ok} for row in (a, b))
+    )
+    if rule == "paired":
+        return intervals.paired(one.elbo, other.elbo, higher_better=True).verdict
+    return verdict(one, other)
+
+
+def moving(*below: float) -> list[fake.Record]:
+    """`vanilla` ahead of `conv`, which stood that far below its end at each look before; `beta` far behind both."""
+    records = []
+    for seed in range(3):
+        for variant, level, looks in (
+            ("vanilla", -100.0, FLAT[:3]),
+            ("conv", -102.0, below),
+            ("beta", -150.0, FLAT[:3]),
+        ):
+            record = fake.thorough(variant, seed, elbo=level + 0.1 * seed * seed * (variant == "conv"), epochs=4)
+            end = record["metrics"]["elbo_nats"]
+            for row, under in zip(record["curve"], (*looks, 0.0), strict=True):
+                row["valid_elbo_nats"] = end - under
+            record["metrics"]["mse_per_pixel"] = {"vanilla": 0.01, "conv": 0.02, "beta": 0.05}[variant] + 1e-4 * seed**2
+            records.append(record)
+    return records
+
+
+def of(found: list[differences.Difference], variant: str) -> dict[str, str]:
+    return {each.metric: each.comparison["verdict"] for each in found if each.variant == variant}
+
+
+def test_every_metric_is_held_back_by_the_curve_that_speaks_of_it() -> None:
+    still = of(differences.differences(moving(30.0, 12.0, 5.0), "vanilla"), "conv")
+    settled = of(differences.differences(moving(*FLAT[:3]), "vanilla"), "conv")
+    for metric in ("elbo_nats", "nll_is500_nats", "bits_per_dim", "mse_per_pixel"):
+        assert (still[metric], settled[metric]) == ("still learning", "worse"), metric
+    # After one look no likelihood speaks for the classes that a code tells apart.
+    records = moving(*FLAT[:3])
+    for record in records:
+        record["curve"] = record["curve"][-1:]
+        record["curve"][0]["train_loss"] = 0.5 - record["metrics"]["elbo_nats"]
+        record["metrics"]["probe_accuracy"] = (
+            0.9 + 0.05 * (record["cell"]["variant"] == "conv") + 1e-4 * record["cell"]["seed"]
+        )
+    once = of(differences.differences(records, "vanilla"), "conv")
+    assert (once["elbo_nats"], once["mse_per_pixel"], once["probe_accuracy"]) == ("worse", "worse", "still learning")
+
+
+def test_no_best_is_marked_where_the_verdict_is_held_back() -> None:
+    for records, best, undecided in (
+        (moving(*FLAT[:3]), {"vanilla"}, set()),
+        (moving(30.0, 12.0, 5.0), set(), {"vanilla", "conv"}),
+    ):
+        (group,) = groups.groups(records)
+        assert group.marks["elbo_nats"] == (best, undecided)
+        _, lines = tables.quality_grid(group, ["elbo_nats"])
+        assert {line[0].text for line in lines if line[2].best} == best
+        assert {line[0].text for line in lines if line[2].text.endswith(" †")} == undecided
+        table = frame.frame(records).set_index("label")
+        assert set(table.index[table["elbo_nats_best"]]) == best
+        assert set(table.index[table["elbo_nats_learning"]]) == undecided
+        word = "still learning" if undecided else "worse"
+        assert table["elbo_nats_verdict"].dropna().to_dict() == {"conv": word, "beta": "worse"}
+        text = tables.markdown(records, "mnist-dynamic")
+        assert "Against vanilla, after 4 epochs of the whole training split:" in text
+        assert ("| still learning |" in text) == bool(undecided)
+        assert "still learning" in tables.terminal(records)
