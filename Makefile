@@ -24,9 +24,10 @@ OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEE
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 PEERS = .venv-peers
+TEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare reproduce report test lint types docs bench-micro bench-growth bench-peers mutants clean
+.PHONY: help install bench compare reproduce report test test-slow lint types docs bench-micro bench-growth bench-peers mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +55,11 @@ reproduce: $(READY) ## train a published table's missing rows and compare (TABLE
 report: $(READY) ## write the tables and plots of results/$(SUITE) again, or of OUT
 	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(basename $(notdir $(SUITE))))"
 
-test: $(READY) ## run the tests, side by side on up to 8 cores
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+test: $(READY) ## run the tests but for the slow ones, side by side on up to 8 cores
+	@$(TEST) -m "not slow"
+
+test-slow: $(READY) ## run the slow tests: processes, nodes and disks that are really lost
+	@$(TEST) -m slow
 
 lint: $(READY) ## ruff
 	@$(BIN)/ruff check .

@@ -61,6 +61,11 @@ class Mistake:
     tests: tuple[str, ...]
 
 
+def made(file: str, tests: tuple[str, ...], rows: Iterable[tuple[int, str, str, str, str]]) -> list[Mistake]:
+    """Mistakes in one file that the same tests are to notice, by item, name, why, old and new text."""
+    return [Mistake(name, item, why, file, old, new, tests) for item, name, why, old, new in rows]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How the tests ended on a mutated copy.

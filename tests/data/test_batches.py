@@ -247,10 +247,10 @@ def test_fashion_mnist_of_debian(tmp_path: Path) -> None:
 
 def test_what_is_kept_is_what_would_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "_kept", {})
-    read = data.load("mnist", train_size=100)
-    data.keep("mnist", "dynamic")
+    read = data.load("digits", train_size=100)
+    data.keep("digits", "dynamic")
     monkeypatch.setattr(readers, "read", None)  # nothing is read again
-    kept = data.load("mnist", train_size=100)
+    kept = data.load("digits", train_size=100)
     assert (kept.checksum, kept.splits, kept.spec) == (read.checksum, read.splits, read.spec)
     for split in ("train", "valid", "test"):
         for (x, y), (other_x, other_y) in zip(

@@ -1,7 +1,5 @@
 """What is said of the data sets without loading one."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +10,6 @@ import bench.data as data
 from bench.data import readers, sets
 from bench.errors import UsageError
 from variants.data_spec import DataSpec
-
-
-def test_nothing_heavy_is_imported_before_a_data_set_is_loaded() -> None:
-    code = (
-        "import sys, bench.data as data; data.describe()\n"
-        "for name in data.names(): data.spec(name), data.default_binarise(name)\n"
-        "print([m for m in ('torch', 'torchvision', 'sklearn', 'numpy', 'PIL') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_every_data_set_can_be_read_and_is_documented() -> None:

@@ -15,7 +15,10 @@ import pytest
 
 from tests.helpers import ROOT, install
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the cells of a run in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="finds the cells of a run in /proc"),
+]
 
 CELLS, KILLS, SEED = 200, 10, 9
 

@@ -2,7 +2,6 @@
 its own, whose peak memory is then that of this work alone."""
 
 import io
-import math
 import tempfile
 import time
 import zipfile
@@ -34,6 +33,8 @@ from bench.records import record, store
 from bench.settings import Budget, Clock, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
 from bench.train.steps import stepper_for
+from tests.performance.laws import FLOOR, Point
+from tests.performance.scale import made_up
 from variants import registry
 from variants.core import VAE
 from variants.data_spec import DataSpec
@@ -44,8 +45,6 @@ LEAST_S = 0.5
 # Importance samples of all images together, where K leaves room for more than two: enough to fill a turn at any K.
 DRAWS = 3_200
 PHOTO = 32
-
-Point = dict[str, Any]
 
 
 def measure(name: str, size: int, folder: Path) -> Point:
@@ -61,28 +60,25 @@ def measure(name: str, size: int, folder: Path) -> Point:
         also its `parameters`.
     """
     axis, _, kind = name.partition("_")
-    found: Point
-    if name == "floor":
-        found = {"seconds": 0.0}
+    if name == FLOOR:
+        point = {"seconds": 0.0}
     elif axis == "data":
-        found = _resident(size) if kind == "resident" else _streamed(size, folder)
+        point = _resident(size) if kind == "resident" else _streamed(size, folder)
     elif axis == "latent":
-        found = _latent(kind, size)
+        point = _latent(kind, size)
     elif axis == "samples":
-        found = _evidence(size)
+        point = _evidence(size)
     elif kind == "supervisor":
-        found = _supervisor(size)
+        point = _supervisor(size)
     else:
-        found = _report(kind.removeprefix("report_"), size)
-    return found | {"memory_mb": peak_memory_mb()}
+        point = _report(kind.removeprefix("report_"), size)
+    return point | {"memory_mb": peak_memory_mb()}
 
 
 def prepare(name: str, size: int, folder: Path) -> None:
     """Make the files that a point of a series in `laws.WITH_FILES` reads, which must not count as its own work."""
-    if name == "data_streamed":
-        _photos(_archive(folder, size), size)
-    else:
-        raise ValueError(f"{name} reads no files")
+    assert name == "data_streamed", f"{name} reads no files"
+    _photos(_archive(folder, size), size)
 
 
 def _timed(call: Callable[[], object]) -> float:
@@ -175,43 +171,26 @@ def _evidence(size: int) -> Point:
     return {"seconds": passed / calls / images}
 
 
-def _records(kind: str, size: int) -> list[record.Record]:
-    """Records of as many cells, made up: ten variants with more seeds, more variants, or ten variants on more data."""
-    rows = size if kind == "rows" else 10
-    suite = Suite(
+def _suite(rows: int, datasets: int, seeds: int) -> Suite:
+    """As many variants on as many data sets, by name alone."""
+    return Suite(
         name="growth",
         description="",
         variants=tuple(Variant("vanilla", {"latent": row + 2}) for row in range(rows)),
-        datasets=tuple(DataChoice(f"data{i:03}", "dynamic") for i in range(size // 10 if kind == "data" else 1)),
-        seeds=size // 10 if kind == "seeds" else 1,
-        budget=Budget(),
-        measure=Measure(),
+        datasets=tuple(DataChoice(f"data{i:03}", "dynamic") for i in range(datasets)),
+        seeds=seeds,
     )
-    found = []
-    for cell in suite.cells("cpu"):
-        elbo = -100 - math.sin(cell["seed"]) / 4 - math.log(cell["overrides"]["latent"]) / 4
-        kl = 25 + math.cos(cell["seed"]) / 4
-        metrics = {
-            "elbo_nats": elbo,
-            "recon_nats": elbo + kl,
-            "kl_nats": kl,
-            "nll_is500_nats": 4.5 - elbo,
-            "mse_per_pixel": 0.02,
-            "parameters": 600_000,
-        }
-        curve = [{"epoch": e, "train_loss": -elbo, "valid_elbo_nats": elbo - 9 / e} for e in range(1, 11)]
-        model = {"support": "binary", "has_bound": True, "posterior": "diagonal", "network": "mlp", "prior": "normal"}
-        found.append(
-            record.new("quality", cell, {"versions": {}})
-            | {"status": "ok", "model": model, "metrics": metrics, "curve": curve, "timing": {"train_s": 60.0}}
-        )
-    return found
 
 
 def _report(kind: str, size: int) -> Point:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        for made in _records(kind, size):
+        chosen = {
+            "seeds": _suite(10, 1, size // 10),
+            "rows": _suite(size, 1, 1),
+            "data": _suite(10, size // 10, 1),
+        }[kind]
+        for made in made_up(chosen.cells("cpu")):
             store.write(out, made)
         start = time.perf_counter()
         report.write(out)
@@ -235,14 +214,14 @@ def _supervisor(size: int) -> Point:
 
         def run(cells: list[record.Cell]) -> float:
             """Seconds beside those of training and measuring."""
-            start, own = time.perf_counter(), 0.0
+            start, work = time.perf_counter(), 0.0
             for event in Local().events(Job("quality", cells, Path(name), {})):
                 if isinstance(event, Done):
                     if event.record["status"] != "ok":
                         raise RuntimeError(f"a cell of the supervisor's point failed: {event.record['reason']}")
                     store.write(Path(name), event.record, event.artefacts)
-                    own += sum(event.record["timing"].values())
-            return time.perf_counter() - start - own
+                    work += sum(event.record["timing"].values())
+            return time.perf_counter() - start - work
 
         run([first])
         return {"seconds": run(others)}

@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
 from bench.cells import clock
 from bench.errors import UsageError
 from tests.helpers import ROOT
+from tests.performance import Spread
 from tests.performance.peers import common, driver, example, limits, ours, page, plan, profiles
+from tests.performance.peers.__main__ import main
 from tests.performance.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task
-from tests.performance.peers.results import JOURNAL, Results, lines_of, rate, spread
+from tests.performance.peers.results import ROUNDS_FILE, Results, lines_of, rate, spread
 from variants import DataSpec, build
 from variants.core import VAE, elbo
 from variants.parts import assemble
@@ -34,6 +37,9 @@ PROVENANCE = {
     "cpu_count": 2,
     "started": "2026-01-02T03:04:05+00:00",
 }
+COMMITTED = ROOT / "results" / "reference" / "peers"
+# Three rounds of a training to the ELBO.
+THREE = [[{"units": 1, "seconds": seconds, "steps": 550, "elbo": -109.5}] for seconds in (1.0, 2.0, 4.0)]
 
 # A contestant whose blocks take `seconds`, by its own clock, and which writes down when it works.
 FAKE = """
@@ -41,9 +47,9 @@ import os
 from pathlib import Path
 from tests.performance.peers.plan import Job
 
-def prepare(task, *, threads, log, name, seconds, dies_in=None):
+def prepare(task, *, threads, log, name, seconds, dies_in=None, breaks=False):
     print("noise that is no answer")
-    if task == "broken":
+    if breaks:
         raise ValueError("no such\\ntask")
     def block(number):
         if number == dies_in:
@@ -67,123 +73,65 @@ def fake(log: Path, name: str, seconds: float, processes: int = 1, **options: An
     return Contestant(name, "fake_contestant", options, processes)
 
 
-def run(task: Task, out: Path, rounds: int, again: bool = False, threads: int = 4, **changed: Any) -> list[str]:
+def run(task: Task, out: Path, rounds: int, again: bool = False) -> tuple[Results, list[str]]:
     said: list[str] = []
-    provenance = PROVENANCE | changed
-    driver.run([task], out, rounds=rounds, again=again, threads=threads, provenance=provenance, say=said.append)
-    return said
+    driver.run([task], out, rounds=rounds, again=again, threads=4, provenance=PROVENANCE, say=said.append)
+    return Results(lines_of(out / ROUNDS_FILE)), said
 
 
-def test_rounds_are_interleaved_paired_and_resumed(fakes: Path, tmp_path: Path) -> None:
+def test_rounds_are_interleaved_and_paired(fakes: Path, tmp_path: Path) -> None:
     task = Task("sample", "", "images/s", (fake(fakes, "A", 1.0), fake(fakes, "B", 2.0, processes=2)))
-    run(task, tmp_path, rounds=2)
+    results, _ = run(task, tmp_path, rounds=2)
     # B has two processes with half of the threads each; the second round begins with B.
     assert fakes.read_text().split() == ["A0t4", "B0t2", "B0t2", "B1t2", "B1t2", "A1t4"]
-    results = Results(lines_of(tmp_path / JOURNAL))
     assert results.rates("sample", "A") == {0: 6.0, 1: 3.0}
     assert results.rates("sample", "B") == {0: 6.0, 1: 3.0}  # twice the units in twice the time
     assert results.profiles() == {("sample", "A"): {"all": 1.0}}
-
-    # A line that was cut off is dropped, and the run goes on with the round that is missing.
-    with (tmp_path / JOURNAL).open("a") as file:
+    with pytest.raises(UsageError, match="holds an earlier run: say --again"):
+        run(task, tmp_path, rounds=1)
+    with (tmp_path / ROUNDS_FILE).open("a") as file:
         file.write('{"kind": "rou')
-    run(task, tmp_path, rounds=3)
-    assert fakes.read_text().split()[6:] == ["A2t4", "B2t2", "B2t2"]
-    assert [line["round"] for line in lines_of(tmp_path / JOURNAL) if line["kind"] == "round"] == [0, 1, 2]
-    assert run(task, tmp_path, rounds=3) == []
-
-    with pytest.raises(UsageError, match="rounds of another commit, threads: say --again"):
-        run(task, tmp_path, rounds=3, threads=2, commit="d" * 40)
-    run(task, tmp_path, rounds=1, again=True, commit="d" * 40)
-    assert len(Results(lines_of(tmp_path / JOURNAL)).rates("sample", "A")) == 1
+    assert lines_of(tmp_path / ROUNDS_FILE) == results.lines  # a line that was cut off is dropped
+    assert len(run(task, tmp_path, rounds=1, again=True)[0].rates("sample", "A")) == 1
 
 
-def test_a_contestant_that_fails_leaves_and_the_others_go_on(fakes: Path, tmp_path: Path) -> None:
-    contestants = (fake(fakes, "A", 1.0), fake(fakes, "B", 2.0, dies_in=1), Contestant("C", "no_such_module"))
-    said = run(Task("nll", "", "images/s", contestants), tmp_path, rounds=3)
-    results = Results(lines_of(tmp_path / JOURNAL))
-    assert list(results.rates("nll", "A")) == [0, 1, 2]
-    assert list(results.rates("nll", "B")) == [0]
-    assert results.status("nll", "A") == "ok"
-    assert results.status("nll", "B") == "failed: its process ended with code 7"
-    assert results.status("nll", "C") == "failed: ModuleNotFoundError: No module named 'no_such_module'"
+def test_a_contestant_that_fails_leaves_and_the_others_go_on(
+    fakes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "has_bf16", lambda: False)
+    missing = "no_such_module"
+    contestants = (
+        *(fake(fakes, "A", 1.0), fake(fakes, "B", 2.0, dies_in=1), fake(fakes, "E", 1.0, breaks=True)),
+        *(Contestant("C", missing), Contestant("D", missing, bf16=True)),
+    )
+    results, said = run(Task("nll", "", "images/s", contestants), tmp_path, rounds=3)
+    assert {name: len(results.rates("nll", name)) for name in "ABCD"} == {"A": 3, "B": 1, "C": 0, "D": 0}
+    assert {name: results.status("nll", name) for name in "ABCDE"} == {
+        "A": "ok",
+        "B": "failed: its process ended with code 7",
+        "C": "failed: ModuleNotFoundError: No module named 'no_such_module'",
+        "D": "not run: this processor has no bf16 arithmetic",
+        "E": "failed: ValueError: no such task",
+    }
     assert "nll: B failed: its process ended with code 7" in said
     # The pair is of the one round that both have.
     assert results.paired("nll", "A", "B") == spread([2.0])
-
-    run(Task("broken", "", "images/s", (fake(fakes, "A", 1.0),)), tmp_path, rounds=1)
-    assert Results(lines_of(tmp_path / JOURNAL)).status("broken", "A") == "failed: ValueError: no such task"
-
-
-def test_bf16_is_not_run_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "has_bf16", lambda: False)
-    run(Task("sample", "", "images/s", (Contestant("D", "no_such_module", bf16=True),)), tmp_path, rounds=1)
-    results = Results(lines_of(tmp_path / JOURNAL))
-    assert results.status("sample", "D") == "not run: this processor has no bf16 arithmetic"
 
 
 def test_rates_and_spreads() -> None:
     assert rate([{"units": 10, "seconds": 2.0}, {"units": 10, "seconds": 4.0}]) == 5.0
     assert spread([]) is None
-    found = spread([4.0, 1.0, 2.0, 3.0, 5.0])
-    assert found is not None
-    assert (found.q1, found.median, found.q3, found.n) == (2.0, 3.0, 4.0, 5)
+    assert spread([4.0, 1.0, 2.0, 3.0, 5.0]) == Spread(median=3.0, q1=2.0, q3=4.0, n=5)
 
 
-def write_journal(out: Path) -> None:
-    """Rounds of every task in which our side is 2, then 4, then 8 times as fast as each peer; a compiler fails."""
-    out.mkdir(exist_ok=True)
-    identity = {key: PROVENANCE[key] for key in ("commit", "dirty", "versions", "processor")} | {"threads": 2}
-    lines: list[dict[str, Any]] = [{"kind": "run", "identity": identity, "provenance": PROVENANCE}]
-    for name, task in plan.TASKS.items():
-        rated = [c for c in task.contestants if not c.bf16 and c.name != plan.COMPILED]
-        if plan.COMPILED in [c.name for c in task.contestants]:
-            lines.append({"kind": "failed", "task": name, "contestant": plan.COMPILED, "reason": "no compiler"})
-        for number in range(3):
-            blocks = {
-                c.name: [
-                    {"units": 100, "seconds": 8.0 if c.module.endswith(("pythae", "example")) else 4.0 / 2**number}
-                ]
-                for c in rated
-            }
-            if name == "time_to_elbo":
-                blocks = {key: [value[0] | {"steps": 550, "elbo": -109.5}] for key, value in blocks.items()}
-            lines.append({"kind": "round", "task": name, "round": number, "blocks": blocks})
-    shares = dict(zip(plan.GROUPS, (0.6, 0.2, 0.05, 0.05, 0.05, 0.05), strict=True))
-    for name in (OURS, EXAMPLE):
-        lines.append({"kind": "profile", "task": "train_mlp", "contestant": name, "shares": shares})
-    (out / JOURNAL).write_text("".join(json.dumps(line) + "\n" for line in lines))
+def committed(out: Path) -> list[dict[str, Any]]:
+    """The committed rounds, copied to `out`."""
+    (out / ROUNDS_FILE).write_bytes((COMMITTED / ROUNDS_FILE).read_bytes())
+    return lines_of(out / ROUNDS_FILE)
 
 
-def test_the_page_shows_what_was_missed_and_needs_no_torch(tmp_path: Path) -> None:
-    write_journal(tmp_path)
-    terminal = page.write(tmp_path)
-    with (tmp_path / "targets.csv").open() as file:
-        targets = {(row["task"], row["comparison"]): row for row in csv.DictReader(file)}
-    plain, nll = targets["train_mlp", "fp32 against pythae"], targets["nll", "against pythae"]
-    assert (plain["median"], plain["q1"], plain["q3"], plain["verdict"]) == ("4.0", "3.0", "6.0", "met")
-    assert (nll["median"], nll["target"], nll["verdict"]) == ("4.0", "10.0", "missed")
-    assert targets["evaluate", "against pythae"]["verdict"] == "no target"
-    # Seconds are shown where one block is one whole training, but the ratio stays one of speeds.
-    with (tmp_path / "peers.csv").open() as file:
-        rows = {(row["task"], row["contestant"]): row for row in csv.DictReader(file)}
-    assert float(rows["time_to_elbo", OURS]["median"]) == pytest.approx(0.02)
-    assert rows["time_to_elbo", OURS]["vs_pythae_median"] == "4.0"
-    assert rows["train_mlp", plan.COMPILED]["status"] == "failed: no compiler"
-
-    text = (tmp_path / "README.md").read_text()
-    assert "| NLL, 5,000 samples | against pythae | vaebench | pythae | 4.00 | 3.00 to 6.00 | 3 |" in text
-    assert "| at least 10 | **missed** |" in text
-    assert "targets met; missed:" in terminal
-    assert "- FAILED: train_mlp: vaebench compiled failed: no compiler" in text
-    assert "`cccccccc" in text
-    assert "550 (-109.5)" in text
-    assert "| training the MLP, batch 128 | vaebench | 60.0 | 20.0 |" in text
-    assert "about: training the MLP, batch 128 against the example script 1.67. (Twice its share" in text
-    assert (tmp_path / "peers.png").stat().st_size > 10_000
-
-    # The same again from where there is neither torch nor pythae.
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_the_committed_page_is_that_of_the_committed_rounds_and_needs_no_torch(tmp_path: Path) -> None:
+    committed(tmp_path)
     code = """
 import sys
 class Missing:
@@ -192,34 +140,57 @@ class Missing:
             raise ImportError(f"no {name} here")
 sys.meta_path.insert(0, Missing())
 from tests.performance.peers.__main__ import main
-main(sys.argv[1:])
+sys.exit(main(sys.argv[1:]))
 """
     words = [sys.executable, "-c", code, "--report", str(tmp_path)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", terminal)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 of 9 targets met; missed:" in done.stdout
+    for name in ("peers.csv", "targets.csv", "peers.md", "README.md"):
+        assert (tmp_path / name).read_bytes() == (COMMITTED / name).read_bytes(), name
+    assert (tmp_path / "peers.png").stat().st_size > 10_000
+
+
+def test_the_page_shows_failures_and_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "figure", lambda _: Figure())
+    rounds = [
+        line
+        if OURS not in line.get("blocks", {})
+        else line | {"blocks": {**line["blocks"], OURS: THREE[line["round"]]}}
+        for line in committed(tmp_path)
+        if line["kind"] != "round" or (line["task"] == "time_to_elbo" and line["round"] < 3)
+    ]
+    rounds.append({"kind": "failed", "task": "train_mlp", "contestant": plan.COMPILED, "reason": "no compiler"})
+    (tmp_path / ROUNDS_FILE).write_text("".join(json.dumps(line) + "\n" for line in rounds))
+    terminal = page.write(tmp_path)
+    with (tmp_path / "peers.csv").open() as file:
+        rows = {(row["task"], row["contestant"]): row for row in csv.DictReader(file)}
+    # Seconds are shown where one block is one whole training, but the ratio stays one of speeds.
+    ours = rows["time_to_elbo", OURS]
+    assert (ours["q1"], ours["median"], ours["q3"]) == ("1.5", "2.0", "3.0")
+    assert float(ours["vs_pythae_median"]) > 1
+    assert rows["train_mlp", plan.COMPILED]["status"] == "failed: no compiler"
+    assert "- train\\_mlp: vaebench compiled failed: no compiler" in (tmp_path / "README.md").read_text()
+    assert "vaebench 550 (-109.5), 550 (-109.5), 550 (-109.5)" in (tmp_path / "README.md").read_text()
+    assert "warning: train_mlp: vaebench compiled failed: no compiler" in terminal
 
 
 def test_the_command_line_names_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.performance.peers.__main__ import main
-
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     for words, status, line in (
         (["--tasks", "nil"], 2, "bench-peers: unknown task 'nil': did you mean 'nll'?"),
         (["--rounds", "0"], 2, "bench-peers: --rounds must be at least 1, got 0"),
         ([], 4, "bench-peers: pythae is not installed here: run make bench-peers"),
         (
-            ["--report", "nowhere"],
+            ["--report", "none"],
             2,
-            "bench-peers: cannot read nowhere/rounds.jsonl: No such file or directory; measure first, without --report",
+            "bench-peers: cannot read none/rounds.jsonl: No such file or directory; measure first",
         ),
     ):
-        with pytest.raises(SystemExit) as left:
-            main(words)
-        assert left.value.code == status
-        assert capsys.readouterr().err.strip() == line
+        assert main(words) == status
+        assert capsys.readouterr().err.startswith(line)
 
 
 def check_equal(model: VAE, x: Tensor, z: Tensor, q: tuple[Tensor, Tensor], decoded: Tensor, kl: Tensor) -> None:

@@ -19,6 +19,8 @@ from tests.helpers import forget_plugins, install, simulated, work_off
 from tests.reliability.faults import PROGRAM, SUITE, ended, mounting, program
 from tests.reliability.test_downloads import CONTENTS, mirror, whole
 
+pytestmark = pytest.mark.slow
+
 RUN = [*PROGRAM, "run", "mine.toml", "--device", "cpu", "--jobs", "1", "--out"]
 
 

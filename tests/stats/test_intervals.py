@@ -248,16 +248,6 @@ def test_metrics_are_ordered_by_the_table_then_by_number() -> None:
     assert metrics.ordered(names) == ["elbo_nats", "nll_is500_nats", "nll_is5000_nats", "kl_nats", "zzz"]
 
 
-def test_no_page_needs_torch() -> None:
-    code = (
-        "import sys, bench.stats.intervals, bench.stats.metrics\n"
-        "assert not {'numpy', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules), 'bench.stats is meant to be light'\n"
-        "import bench.pages.figures, bench.pages.report, bench.pages.tables\n"
-        "assert not {'torch', 'torchvision', 'matplotlib'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked() -> None:
     assert {entry.theme for entry in metrics.METRICS.values()} <= set(metrics.THEMES)
     ranked = {name for name, entry in metrics.METRICS.items() if entry.ranked}

@@ -365,23 +365,13 @@ def test_what_is_compiled_computes_the_same() -> None:
     model = model_of("autoencoder")
     x = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(1)).round()
     loss = steps.loss_function(model, precision="fp32+compile")
-    for batch in (x, x, x[:7]):
+    for batch in (x, x[:7]):
         exact = gradients(model, batch, "fp32")
         model.zero_grad()
         loss(batch, 0.5).mean().backward()  # type: ignore[no-untyped-call]
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None
             torch.testing.assert_close(parameter.grad, exact[name], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
-def test_compiled_training_repeats_itself_and_ends_near_the_other(digits: Any) -> None:
-    plain, first, second = (
-        fit(model_of(), digits, BUDGET, seed=0, device="cpu", precision=precision)
-        for precision in ("fp32", "fp32+compile", "fp32+compile")
-    )
-    assert first == second != plain  # z is drawn from other random numbers
-    assert first[-1]["valid_elbo_nats"] == pytest.approx(plain[-1]["valid_elbo_nats"], rel=0.05)
 
 
 def test_a_new_epoch_at_every_step_is_not_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:

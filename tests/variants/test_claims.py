@@ -73,10 +73,6 @@ def test_exactly_the_claimed_parts_differ(name: str) -> None:
     assert seen == set(claim(name).changes), f"{name} claims {claim(name).changes}, only {seen} differ"
 
 
-def test_there_are_claims() -> None:
-    assert {"beta", "iwae", "full_covariance", "conv", "conv_full_covariance", "autoencoder"} <= set(CLAIMING)
-
-
 @pytest.mark.parametrize("name", [name for name in names() if get(name).sources == (BUILT_IN,)])
 def test_claims_are_well_formed(name: str) -> None:
     made = claim(name)

@@ -15,7 +15,6 @@ from variants.parts import OptionError, assemble
 from variants.parts.objectives import Elbo, TotalCorrelation
 from variants.parts.objectives.aggregate import marginals, stratified_weights, total_correlation
 from variants.registry import seeded
-from variants.testing import check_variant
 
 REAL = DataSpec((5,), "real", 40)
 POSTERIORS = ["diagonal", "full", "low_rank"]
@@ -261,11 +260,6 @@ def test_the_bench_counts_what_is_trained_on() -> None:
 
 
 # The whole variant
-
-
-@pytest.mark.parametrize("overrides", [{}, *({"posterior": p, "samples": 2} for p in ("full", "low_rank"))])
-def test_conformance(overrides: dict[str, object]) -> None:
-    check_variant("beta_tc", data_size=12, **overrides)
 
 
 @pytest.mark.parametrize("posterior", POSTERIORS)

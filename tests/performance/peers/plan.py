@@ -25,51 +25,30 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """The work that every contestant does, and which they share.
+    """The work that every contestant does, and which they share."""
 
-    Attributes:
-        hidden: units of the one hidden layer of encoder and decoder.
-        latent: D.
-        batch: examples per training step of the MLP.
-        lr: Adam's step size.
-        block: examples of a training block of the MLP, one pass over so many images.
-        conv_latent: D of the convolutional network.
-        conv_batch: examples per training step of the convolutional network.
-        conv_block: examples of its training block.
-        eval_batch: examples per evaluation batch; a block is the test split.
-        nll_samples: importance samples per image.
-        nll_batch: rows that pythae computes at once; its default.
-        nll_images: images of a block.
-        samples: images drawn from the prior in a block.
-        sample_batch: of which so many at once; pythae's default.
-        elbo: validation ELBO in nats at which training stops. Written down before any contestant was timed, after one
-            short trial: it takes about one and a half passes.
-        elbo_every: training steps between two looks of the judge.
-        elbo_images: evenly spaced validation images it looks at.
-        elbo_passes: passes over the data after which a training that has not reached it has failed.
-        limit_batch: examples per step where training is held against the machine's limit.
-        matmul_repeats: products of two n x n matrices in a block, by n.
-    """
-
-    hidden: int = 512
+    hidden: int = 512  # units of the one hidden layer of encoder and decoder
     latent: int = 20
-    batch: int = 128
-    lr: float = 1e-3
-    block: int = 12_800
+    batch: int = 128  # examples per training step of the MLP
+    lr: float = 1e-3  # Adam's step size
+    block: int = 12_800  # examples of a training block of the MLP, one pass over so many images
     conv_latent: int = 16
     conv_batch: int = 64
     conv_block: int = 128
-    eval_batch: int = 250
-    nll_samples: int = 5_000
-    nll_batch: int = 100
-    nll_images: int = 20
-    samples: int = 10_000
-    sample_batch: int = 500
+    eval_batch: int = 250  # a block is the test split
+    nll_samples: int = 5_000  # importance samples per image
+    nll_batch: int = 100  # rows that pythae computes at once; its default
+    nll_images: int = 20  # images of a block
+    samples: int = 10_000  # images drawn from the prior in a block
+    sample_batch: int = 500  # of which so many at once; pythae's default
+    # Validation ELBO in nats at which training stops. Written down before any contestant was timed, after one short
+    # trial: it takes about one and a half passes.
     elbo: float = -110.0
-    elbo_every: int = 50
-    elbo_images: int = 2_000
-    elbo_passes: int = 10
-    limit_batch: int = 512
+    elbo_every: int = 50  # training steps between two looks of the judge
+    elbo_images: int = 2_000  # evenly spaced validation images that it looks at
+    elbo_passes: int = 10  # passes after which a training that has not reached it has failed
+    limit_batch: int = 512  # examples per step where training is held against the machine's limit
+    # Products of two n x n matrices in a block, by n.
     matmul_repeats: dict[int, int] = field(default_factory=lambda: {1024: 24, 2048: 3})
 
 
@@ -158,68 +137,39 @@ OURS, PYTHAE, EXAMPLE = "vaebench", "pythae", "example script"
 COMPILED, PAIR = "vaebench compiled", "vaebench, two processes"
 BF16, BF16_COMPILED = "vaebench bf16", "vaebench bf16 compiled"
 PYTHAE_PAIR = "pythae, two processes"
-MATMULS = tuple(f"matrix product {n}" for n in SETTINGS.matmul_repeats)
+SIZES = tuple(SETTINGS.matmul_repeats)
+MATMULS = tuple(f"matrix product {n}" for n in SIZES)
 TRAIN_LIMIT, NLL_LIMIT = f"training, batch {SETTINGS.limit_batch}", "NLL"
 
 _HERE = "tests.performance.peers"
-_OURS, _PYTHAE, _EXAMPLE = f"{_HERE}.ours", f"{_HERE}.with_pythae", f"{_HERE}.example"
-_LIMITS = f"{_HERE}.limits"
+_OURS, _PYTHAE, _LIMITS = f"{_HERE}.ours", f"{_HERE}.with_pythae", f"{_HERE}.limits"
 
-_ours, _pythae, _example = Contestant(OURS, _OURS), Contestant(PYTHAE, _PYTHAE), Contestant(EXAMPLE, _EXAMPLE)
-_compiled = Contestant(COMPILED, _OURS, {"precision": "fp32+compile"})
-_bf16 = Contestant(BF16, _OURS, {"precision": "bf16"}, bf16=True)
-_bf16_compiled = Contestant(BF16_COMPILED, _OURS, {"precision": "bf16+compile"}, bf16=True)
+_ours, _pythae, _example = Contestant(OURS, _OURS), Contestant(PYTHAE, _PYTHAE), Contestant(EXAMPLE, f"{_HERE}.example")
+_settings = (
+    Contestant(COMPILED, _OURS, {"precision": "fp32+compile"}),
+    Contestant(BF16, _OURS, {"precision": "bf16"}, bf16=True),
+    Contestant(BF16_COMPILED, _OURS, {"precision": "bf16+compile"}, bf16=True),
+)
+_pairs = Contestant(PAIR, _OURS, processes=2), Contestant(PYTHAE_PAIR, _PYTHAE, processes=2)
+_limits = (
+    *(Contestant(name, _LIMITS, {"work": "matmul", "n": n}) for name, n in zip(MATMULS, SIZES, strict=True)),
+    Contestant(TRAIN_LIMIT, _LIMITS, {"work": "train"}),
+    Contestant(NLL_LIMIT, _LIMITS, {"work": "nll"}),
+)
 
 _S = SETTINGS
-TASKS = {
-    task.name: task
-    for task in (
-        Task(
-            "train_mlp",
-            f"training the MLP, batch {_S.batch}",
-            "images/s",
-            (
-                _ours,
-                _compiled,
-                _bf16,
-                _bf16_compiled,
-                Contestant(PAIR, _OURS, processes=2),
-                _pythae,
-                Contestant(PYTHAE_PAIR, _PYTHAE, processes=2),
-                _example,
-            ),
-        ),
-        Task(
-            "train_conv",
-            f"training the conv net, batch {_S.conv_batch}",
-            "images/s",
-            (_ours, _compiled, _bf16, _bf16_compiled, _pythae),
-        ),
-        Task("evaluate", "evaluation: ELBO of the test split", "images/s", (_ours, _pythae, _example)),
-        Task("nll", f"NLL, {_S.nll_samples:,} samples", "images/s", (_ours, _pythae)),
-        Task("sample", "sampling from the prior", "images/s", (_ours, _pythae)),
-        Task(
-            "time_to_elbo",
-            f"time to a validation ELBO of {_S.elbo:g} nats",
-            "s",
-            (_ours, _pythae, _example),
-            most_rounds=3,
-        ),
-        Task(
-            "limits",
-            "share of the rate of matrix products",
-            "GFLOP/s",
-            (
-                *(
-                    Contestant(name, _LIMITS, {"work": "matmul", "n": n})
-                    for name, n in zip(MATMULS, _S.matmul_repeats, strict=True)
-                ),
-                Contestant(TRAIN_LIMIT, _LIMITS, {"work": "train"}),
-                Contestant(NLL_LIMIT, _LIMITS, {"work": "nll"}),
-            ),
-        ),
-    )
-}
+_mlp, _conv = f"training the MLP, batch {_S.batch}", f"training the conv net, batch {_S.conv_batch}"
+_reach = f"time to a validation ELBO of {_S.elbo:g} nats"
+_TASKS = (
+    Task("train_mlp", _mlp, "images/s", (_ours, *_settings, _pairs[0], _pythae, _pairs[1], _example)),
+    Task("train_conv", _conv, "images/s", (_ours, *_settings, _pythae)),
+    Task("evaluate", "evaluation: ELBO of the test split", "images/s", (_ours, _pythae, _example)),
+    Task("nll", f"NLL, {_S.nll_samples:,} samples", "images/s", (_ours, _pythae)),
+    Task("sample", "sampling from the prior", "images/s", (_ours, _pythae)),
+    Task("time_to_elbo", _reach, "s", (_ours, _pythae, _example), most_rounds=3),
+    Task("limits", "share of the rate of matrix products", "GFLOP/s", _limits),
+)
+TASKS = {task.name: task for task in _TASKS}
 
 _BEST = (OURS, COMPILED, BF16, BF16_COMPILED)
 COMPARISONS = (
@@ -243,8 +193,9 @@ COMPARISONS = (
 
 def settings() -> dict[str, Any]:
     """The settings as JSON gives them back."""
-    found = dataclasses.asdict(SETTINGS)
-    return found | {"matmul_repeats": {str(n): count for n, count in SETTINGS.matmul_repeats.items()}}
+    return dataclasses.asdict(SETTINGS) | {
+        "matmul_repeats": {str(n): count for n, count in SETTINGS.matmul_repeats.items()}
+    }
 
 
 def has_bf16() -> bool:

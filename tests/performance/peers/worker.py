@@ -1,6 +1,6 @@
 """One contestant in a process of its own: `python -m tests.performance.peers.worker MODULE TASK OPTIONS`.
 
-It prepares its job, then waits for requests, one JSON line each on standard input, and answers each with one line. It
+It prepares its job, then answers every line of standard input, a round's number or `profile`, with one line of JSON. It
 ends when its input does, so none outlives its driver.
 """
 
@@ -22,29 +22,27 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a contestant prints is no answer
 
-    def answer(call: Callable[[], dict[str, Any]]) -> None:
+    def answer(call: Callable[..., Any], *request: Any) -> Any:
         try:
-            found = call()
+            result = call(*request)
         except Exception as error:
-            found = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
-        print(json.dumps(found), file=answers, flush=True)
+            result = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+        print(json.dumps(result if isinstance(result, dict) else {}), file=answers, flush=True)
+        return result
 
     name, task, options = sys.argv[1:]
-    jobs: list[Job] = []
-
-    def prepare() -> dict[str, Any]:
-        job = importlib.import_module(name).prepare(task, **json.loads(options))
-        (job.warm_up or (lambda: job.block(0)))()
-        jobs.append(job)
-        return {}
-
-    answer(prepare)
+    job = answer(_prepared, name, task, json.loads(options))
     for line in sys.stdin:
-        request = json.loads(line)
-        if request["do"] == "profile":
-            answer(lambda: {"shares": jobs[0].profile() if jobs[0].profile else None})
+        if line.strip() == "profile":
+            answer(lambda: {"shares": job.profile() if job.profile else None})
         else:
-            answer(lambda number=request["round"]: _timed(jobs[0], number))  # type: ignore[misc]
+            answer(_timed, job, int(line))
+
+
+def _prepared(name: str, task: str, options: dict[str, Any]) -> Job:
+    job: Job = importlib.import_module(name).prepare(task, **options)
+    (job.warm_up or (lambda: job.block(0)))()
+    return job
 
 
 def _timed(job: Job, number: int) -> Block:
