@@ -27,7 +27,7 @@ def elbo_by_variant(view: View) -> "Figure | None":
     upper = [value for row in rows[: math.ceil(len(rows) / 2)] for value in values[row]]
     width = max(upper) - min(upper)
     # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
-    zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 4 * width
+    zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 3 * width
     near = [row for row in rows if summaries[row].mean >= min(upper) - width]
     with panels(9.5, 0.9 + 0.42 * len(rows), across=2 if zoom else 1, sharey=True) as (figure, axes):
         for axis in axes:
@@ -48,7 +48,7 @@ def elbo_by_variant(view: View) -> "Figure | None":
             style: Any = {"transform": axes[1].get_yaxis_transform(), "va": "center", "fontsize": 10, "color": QUIET}
             for place, row in enumerate(rows):
                 if row not in near:
-                    axes[1].text(0.015, place, f"← {summaries[row].mean:.2f}", **style)
+                    axes[1].text(0.015, place, f"← {summaries[row].mean:.2f}".replace("-", "\N{MINUS SIGN}"), **style)
         add_title(
             figure,
             f"ELBO by variant: {view.where}",

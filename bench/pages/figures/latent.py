@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Ellipses of more examples than this hide each other.
-SHOWN = 250
+# More points than this hide each other, and more ellipses.
+SHOWN, ELLIPSES = 250, 80
 # A latent unit whose posterior mean varies by no more than this over the data is inactive (Burda, Grosse and
 # Salakhutdinov 2016, arXiv:1509.00519, section 5.2). The judge has the same number, in a module that needs torch.
 ACTIVE_VARIANCE = 0.01
@@ -146,7 +146,7 @@ def _latent_panel(axis: "Axes", arrays: Mapping[str, np.ndarray], labels: list[i
     spread = bool(np.any(covariance))
     axis.scatter(mean[:, 0], mean[:, 1], s=5 if spread else 14, c=colours, linewidth=0, alpha=0.9, zorder=2)
     if spread:
-        _ellipses(axis, mean, covariance, colours)
+        _ellipses(axis, mean[:ELLIPSES], covariance[:ELLIPSES], colours[:ELLIPSES])
     first, second = (int(place) for place in arrays["latent_axes"])
     axis.set_xlabel(f"latent axis {first}")
     axis.set_ylabel(f"latent axis {second}")
