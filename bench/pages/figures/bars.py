@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.style import INK, LONGEST_LABEL, QUIET, ink_on
+from bench.pages.figures.style import INK, LONGEST_LABEL, QUIET, ink_on, look
 from bench.stats import intervals
 from bench.stats.groups import BASELINE, Group, Row
 from bench.text import DASH, clip
@@ -91,6 +91,13 @@ def spread_out(count: int, reach: float = 0.16) -> np.ndarray:
 def legend_beside(axis: "Axes", *handles: Any, title: str | None = None) -> None:
     """To the right of a panel: its labelled lines, or handles and their labels."""
     axis.legend(*handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title=title, alignment="left")
+
+
+def band(axis: "Axes", x: Sequence[float], values: np.ndarray, row: Row, **line: Any) -> None:
+    """A row's line through the means of `[seeds, len(x)]`, in its look, and a band from the lowest to the highest."""
+    style = look(row.variant, row.overrides)
+    axis.plot(x, values.mean(0), color=style.colour, marker=style.marker, label=row.label, **line)
+    axis.fill_between(x, values.min(0), values.max(0), color=style.colour, alpha=0.18, linewidth=0)
 
 
 def add_legend(axis: "Axes", parts: Mapping[str, str]) -> None:

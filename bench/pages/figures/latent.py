@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import WHITE, left_out, legend_beside
+from bench.pages.figures.bars import WHITE, band, left_out, legend_beside
 from bench.pages.figures.plot import Plot, View
-from bench.pages.figures.style import COLOURS, INK, add_title, look, panels
+from bench.pages.figures.style import COLOURS, INK, add_title, panels
 from bench.stats.groups import Row
 
 if TYPE_CHECKING:
@@ -41,12 +41,8 @@ def kl_per_dimension(view: View) -> "Figure | None":
     with panels(4.6 * len(found) + 2.2, height, across=len(found)) as (figure, axes):
         for axis, (name, spectra) in zip(axes, found.items(), strict=True):
             for row, values in spectra.items():
-                style = look(row.variant, row.overrides)
-                ranks = np.arange(1, values.shape[1] + 1)
-                values = np.maximum(values, LEAST_KL)
-                line: Any = {"marker": style.marker, "markersize": 4.5, "linewidth": 1.6, "label": row.label}
-                axis.plot(ranks, values.mean(0), color=style.colour, **line)
-                axis.fill_between(ranks, values.min(0), values.max(0), color=style.colour, alpha=0.18, linewidth=0)
+                ranks = range(1, values.shape[1] + 1)
+                band(axis, ranks, np.maximum(values, LEAST_KL), row, markersize=4.5, linewidth=1.6)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")
