@@ -27,7 +27,7 @@ PEERS = .venv-peers
 TEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare reproduce report test test-slow lint types docs bench-micro bench-growth bench-peers mutants clean
+.PHONY: help install bench compare reproduce report pages test test-slow lint types docs bench-micro bench-growth bench-peers mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ reproduce: $(READY) ## train a published table's missing rows and compare (TABLE
 
 report: $(READY) ## write the tables and plots of results/$(SUITE) again, or of OUT
 	@$(BIN)/vaebench report "$(if $(OUT),$(OUT),results/$(basename $(notdir $(SUITE))))"
+
+pages: $(READY) ## write the committed pages in results/reference again
+	@for runs in results/reference/*/runs results/reference/reproduce/*/runs; do $(BIN)/vaebench report "$${runs%/runs}" >/dev/null || exit; done
 
 test: $(READY) ## run the tests but for the slow ones, side by side on up to 8 cores
 	@$(TEST) -m "not slow"

@@ -18,6 +18,11 @@ def cut(name: str, most: int = LONGEST) -> str:
     return name.encode(errors="replace")[:most].decode(errors="ignore")
 
 
+def clip(text: str, width: int) -> str:
+    """The beginning of `text`, in a width."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 _BLANK = re.compile("[\t\n\r]+")
 _STRAY = re.compile(f"[{UNPRINTABLE}]")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.stats import intervals
-from bench.text import DASH
+from bench.text import DASH, clip
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,6 @@ def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:
         sizes.pop()
     rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
     return "\n".join([_line(headers, sizes), rule, *(_line(line, sizes) for line in cells)])
-
-
-def clip(text: str, width: int) -> str:
-    """The beginning of `text`, in a width."""
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def wrap(text: str, width: int) -> str:

@@ -6,7 +6,7 @@ seeds. Nothing is ranked across groups, and no run is dropped: a row counts its 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.pages.blocks import Block, Items, Table, Text
@@ -166,29 +166,31 @@ def comparison_grid(group: Group, metric: str = "elbo_nats") -> Grid | None:
     return grid(headers, lines) if lines else None
 
 
-def group_grids(group: Group) -> list[tuple[str, Grid, str]]:
-    """Title, cells and legend of every table of a group; the main one comes first and has an empty title."""
+def _group_blocks(group: Group) -> Iterator[Block]:
+    """Its line, and every table with its title; the main one comes first and has none."""
+
+    def table(title: str, cells: Grid, legend: str) -> Iterator[Block]:
+        if title:
+            yield Text(f"{markdown_text(title)}:")
+        yield Table(cells, ". ".join(part for part in (title, group.title, legend) if part))
+
     quality = f"{SPREAD_LEGEND} {MARK_LEGEND}"
-    grids = [("", quality_grid(group), quality)]
+    yield Text(f"**{markdown_text(group.title)}.**")
+    yield from table("", quality_grid(group), quality)
     if compared := comparison_grid(group):
         bases = {base.name for row in group.rows if (base := group.baseline(row))}
         title = f"Against {', '.join(sorted(bases))}, {after(group.settings)}"
-        grids.append((title, compared, COMPARISON_LEGEND))
-    grids += [(theme, table, quality) for theme, table in theme_grids(group).items()]
-    for theme, table in certainty_grids(group).items():
-        grids.append(("How certain" if theme == known.MAIN else f"How certain: {theme}", table, CERTAINTY_LEGEND))
-    return grids
+        yield from table(title, compared, COMPARISON_LEGEND)
+    for theme, cells in theme_grids(group).items():
+        yield from table(theme, cells, quality)
+    for theme, cells in certainty_grids(group).items():
+        yield from table("How certain" + (f": {theme}" if theme != known.MAIN else ""), cells, CERTAINTY_LEGEND)
 
 
 def blocks(records: Sequence[Record], dataset: str) -> list[Block]:
     """The tables of one data set: every group with its line and its tables; failures; then what things cost."""
     records = [record for record in records if dataset_slug(record["cell"]) == dataset]
-    made: list[Block] = []
-    for group in groups(records):
-        made.append(Text(f"**{markdown_text(group.title)}.**"))
-        for title, table, legend in group_grids(group):
-            made += [Text(f"{markdown_text(title)}:")] if title else []
-            made.append(Table(table, ". ".join(part for part in (title, group.title, legend) if part)))
+    made = [block for group in groups(records) for block in _group_blocks(group)]
     if failed := failures(records):
         made += [Text("Runs that failed:"), Items([markdown_text(line) for line in failed])]
     if costs := cost_grid(records, dataset):

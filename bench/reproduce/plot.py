@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.pages import grids
 from bench.pages.figures import style
 from bench.pages.figures.style import COLOURS, INK, QUIET
 from bench.reproduce.verdict import Finding, short_source
 from bench.stats import metrics
+from bench.text import clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
         picture.legend(handles=handles, frameon=False, fontsize=10, **spot)
         style.add_title(
             picture,
-            grids.clip(title, WIDEST),
+            clip(title, WIDEST),
             "Grey diamonds are published"
             + (", grey bands the tolerance around them, stated before the runs" if judged else "")
             + ". Dots are our means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
@@ -66,7 +66,7 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
     # A difference in the last printed digit shall not look large.
     half = max(half, 50 * 10.0**-entry.digits)
     axis.set_xlim(middle - half, middle + half)
-    axis.set_title(grids.clip(metric, WIDEST))
+    axis.set_title(clip(metric, WIDEST))
     axis.set_xlabel(f"{'-' if panel[0].sign < 0 else ''}{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
@@ -74,8 +74,8 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
 
 def _label(finding: Finding, many: bool) -> str:
     """The row's title, or its name where that is too long; and the source, where the panel has several."""
-    name = grids.clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
-    return f"{name}\n{grids.clip(short_source(finding), LONGEST)}" if many else name
+    name = clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
+    return f"{name}\n{clip(short_source(finding), LONGEST)}" if many else name
 
 
 def _ends(finding: Finding) -> list[float]:

@@ -87,14 +87,8 @@ def test_the_page_says_what_was_done(folder: Path) -> None:
         "plots/figures.png",
     ):
         assert words in page.replace("batch_size", "batch\\_size"), words
-    for name in (
-        "tables/figures.csv",
-        "tables/figures.md",
-        "tables/figures.tex",
-        "plots/figures.png",
-        "plots/figures.svg",
-    ):
-        assert (folder / "out" / name).stat().st_size > 200, name
+    names = [*(f"tables/figures.{end}" for end in ("csv", "md", "tex")), "plots/figures.png", "plots/figures.svg"]
+    assert all((folder / "out" / name).stat().st_size > 200 for name in names)
     tex = (folder / "out" / "tables" / "figures.tex").read_text(encoding="utf-8")
     assert r"\textbf{differs}" in tex
     assert r"neg\_elbo" in tex
@@ -117,6 +111,8 @@ def test_report_of_a_table_that_is_gone_is_one_line(tmp_path: Path, capsys: pyte
         assert code == app.USAGE
         assert words in err
         assert err.count("\n") == 1
+    code, _, err = call(capsys, "report", "x" * 5000)  # a name that no disk has
+    assert (code, err.count("\n")) == (app.USAGE, 1)
 
 
 def test_report_after_merge_writes_the_reproduced_page(folder: Path, tmp_path: Path) -> None:
@@ -160,9 +156,9 @@ def test_a_folder_that_was_copied_elsewhere_is_reported_with_the_table_beside_it
 @pytest.mark.parametrize(
     ("text", "block"),
     [
-        *((text, f"\\{text}") for text in ("# a", "+ a", "- a", "~~~", "=")),
-        *(("1. First", r"1\. First"), ("1) x", r"1\) x"), ("23.", r"23\."), (" 4. a", r"4\. a"), ("* a", r"\* a")),
-        *((text, text) for text in ("0.5 nats", "3,280 epochs.", "At 1. it", "k = 1)")),
+        *((text, f"\\{text}") for text in ("# a", "- a", "~~~", "=")),
+        *(("1. First", r"1\. First"), (" 23)", r"23\)"), ("* a", r"\* a")),
+        *((text, text) for text in ("0.5 nats", "At 1. it")),
     ],
 )
 def test_a_paragraph_of_a_page_is_neither_heading_nor_list(text: str, block: str) -> None:
@@ -172,8 +168,7 @@ def test_a_paragraph_of_a_page_is_neither_heading_nor_list(text: str, block: str
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"\xff", b"[" * 100_000, b"1" * 5000, b"null", b"{}", b'"suite"'),
-        *(b'{"table": "burda2015"}', b'{"suite": "a\\u0000b"}'),
+        *(b"\xff", b"[" * 100_000, b"1" * 5000, b"null", b"{}", b'{"table": "burda2015"}', b'{"suite": "a\\u0000b"}'),
         *(b'{"table": %s, "profile": "short"}' % json.dumps(name).encode() for name in NO_NAMES),
     ],
 )
@@ -184,11 +179,6 @@ def test_report_of_a_broken_note_is_one_line_and_writes_nothing(
     code, _, err = call(capsys, "report", tmp_path)
     assert (code, err.count("\n")) == (app.USAGE, 1)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
-
-
-def test_report_of_a_name_that_no_disk_has_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = call(capsys, "report", "x" * 5000)
-    assert (code, err.count("\n")) == (app.USAGE, 1)
 
 
 def test_nothing_is_written_where_the_page_cannot_be_made(folder: Path, tmp_path: Path) -> None:

@@ -44,9 +44,6 @@ def judged(table: Table, row: str, records: list[Any]) -> list[Finding]:
 )
 def test_tolerance_has_two_sides(difference: float, verdict: str) -> None:
     assert judge(difference, Tolerance(0.5, 3)) == verdict
-
-
-def test_how_a_tolerance_reads() -> None:
     assert (str(Tolerance(0.5, 0.5)), str(Tolerance(0.5, 3))) == ("± 0.5", "-0.5 to +3")
 
 

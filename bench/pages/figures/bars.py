@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.style import INK, QUIET, ink_on, short_label
+from bench.pages.figures.style import INK, LONGEST_LABEL, QUIET, ink_on, look
 from bench.stats import intervals
 from bench.stats.groups import BASELINE, Group, Row
-from bench.text import DASH
+from bench.text import DASH, clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,11 +25,6 @@ RING: Any = {"facecolor": "white", "edgecolor": INK, "zorder": 4}
 MOST_ROWS = 30
 
 
-def seeds_label(row: Row) -> str:
-    """The row's label, with the count of runs where some failed."""
-    return row.label + (f"\n{len(row.ok)}/{len(row.records)} ok" if row.failed else "")
-
-
 def shown(group: Group) -> Group:
     """What of a group a figure can show: its best rows and its baseline, by labels of a bearable length."""
     rows = group.rows
@@ -38,7 +33,7 @@ def shown(group: Group) -> Group:
         best = [row for row in rows if row not in bases][: MOST_ROWS - len(bases[:MOST_ROWS])]
         keep = {*bases[:MOST_ROWS], *best}
         rows = tuple(row for row in rows if row in keep)
-    labels = [short_label(row.label) for row in rows]
+    labels = [clip(row.label, LONGEST_LABEL) for row in rows]
     repeated = {label for label, count in Counter(labels).items() if count > 1}
     clear = [f"{label} #{place + 1}" if label in repeated else label for place, label in enumerate(labels)]
     named = tuple(replace(row, label=label) for row, label in zip(rows, clear, strict=True))
@@ -82,8 +77,9 @@ def left_out(group: Group, shown: Sequence[Row], metric: str = "", why: str = ""
 
 
 def rows_axis(axis: "Axes", rows: Sequence[Row]) -> None:
-    """The first row on top, each by its label."""
-    axis.set_yticks(range(len(rows)), [seeds_label(row) for row in rows])
+    """The first row on top, each by its label, with the count of runs where some failed."""
+    labels = [row.label + (f"\n{len(row.ok)}/{len(row.records)} ok" if row.failed else "") for row in rows]
+    axis.set_yticks(range(len(rows)), labels)
     axis.set_ylim(len(rows) - 0.5, -0.5)
 
 
@@ -95,6 +91,13 @@ def spread_out(count: int, reach: float = 0.16) -> np.ndarray:
 def legend_beside(axis: "Axes", *handles: Any, title: str | None = None) -> None:
     """To the right of a panel: its labelled lines, or handles and their labels."""
     axis.legend(*handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title=title, alignment="left")
+
+
+def band(axis: "Axes", x: Sequence[float], values: np.ndarray, row: Row, **line: Any) -> None:
+    """A row's line through the means of `[seeds, len(x)]`, in its look, and a band from the lowest to the highest."""
+    style = look(row.variant, row.overrides)
+    axis.plot(x, values.mean(0), color=style.colour, marker=style.marker, label=row.label, **line)
+    axis.fill_between(x, values.min(0), values.max(0), color=style.colour, alpha=0.18, linewidth=0)
 
 
 def add_legend(axis: "Axes", parts: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import legend_beside, rows_axis, spread_out
+from bench.pages.figures.bars import band, legend_beside, rows_axis, spread_out
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import QUIET, add_title, look, panels
 from bench.records.record import Record
@@ -27,7 +27,7 @@ def elbo_by_variant(view: View) -> "Figure | None":
     upper = [value for row in rows[: math.ceil(len(rows) / 2)] for value in values[row]]
     width = max(upper) - min(upper)
     # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
-    zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 4 * width
+    zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 3 * width
     near = [row for row in rows if summaries[row].mean >= min(upper) - width]
     with panels(9.5, 0.9 + 0.42 * len(rows), across=2 if zoom else 1, sharey=True) as (figure, axes):
         for axis in axes:
@@ -48,7 +48,7 @@ def elbo_by_variant(view: View) -> "Figure | None":
             style: Any = {"transform": axes[1].get_yaxis_transform(), "va": "center", "fontsize": 10, "color": QUIET}
             for place, row in enumerate(rows):
                 if row not in near:
-                    axes[1].text(0.015, place, f"← {summaries[row].mean:.2f}", **style)
+                    axes[1].text(0.015, place, f"← {summaries[row].mean:.2f}".replace("-", "\N{MINUS SIGN}"), **style)
         add_title(
             figure,
             f"ELBO by variant: {view.where}",
@@ -86,12 +86,9 @@ def learning_curves(view: View) -> "Figure | None":
     # A legend that is higher than its figure leaves no room for the curves.
     with panels(9.5, max(5.2, 0.8 + 0.22 * len(curves))) as (figure, (axis,)):
         for row in sorted(values, key=lambda row: -values[row].mean(0)[-1]):
-            style, epochs = look(row.variant, row.overrides), shared[row]
-            line: Any = {"linestyle": ("-", "--", ":")[devices.index(row.device) % 3], "marker": style.marker}
-            line |= {"markevery": max(1, len(epochs) // 10), "markersize": 5, "linewidth": 1.8, "label": row.label}
-            axis.plot(epochs, values[row].mean(0), color=style.colour, **line)
-            band = values[row].min(0), values[row].max(0)
-            axis.fill_between(epochs, *band, color=style.colour, alpha=0.18, linewidth=0)
+            dashes = ("-", "--", ":")[devices.index(row.device) % 3]
+            every = max(1, len(shared[row]) // 10)
+            band(axis, shared[row], values[row], row, linestyle=dashes, markevery=every, markersize=5, linewidth=1.8)
         for row, lines in broken.items():
             for curve in lines:
                 style = look(row.variant, row.overrides)

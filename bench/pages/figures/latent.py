@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import WHITE, left_out, legend_beside
+from bench.pages.figures.bars import WHITE, band, left_out, legend_beside
 from bench.pages.figures.plot import Plot, View
-from bench.pages.figures.style import COLOURS, INK, add_title, look, panels
+from bench.pages.figures.style import COLOURS, INK, add_title, panels
 from bench.stats.groups import Row
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Ellipses of more examples than this hide each other.
-SHOWN = 250
+# More points than this hide each other, and more ellipses.
+SHOWN, ELLIPSES = 250, 80
 # A latent unit whose posterior mean varies by no more than this over the data is inactive (Burda, Grosse and
 # Salakhutdinov 2016, arXiv:1509.00519, section 5.2). The judge has the same number, in a module that needs torch.
 ACTIVE_VARIANCE = 0.01
@@ -41,12 +41,8 @@ def kl_per_dimension(view: View) -> "Figure | None":
     with panels(4.6 * len(found) + 2.2, height, across=len(found)) as (figure, axes):
         for axis, (name, spectra) in zip(axes, found.items(), strict=True):
             for row, values in spectra.items():
-                style = look(row.variant, row.overrides)
-                ranks = np.arange(1, values.shape[1] + 1)
-                values = np.maximum(values, LEAST_KL)
-                line: Any = {"marker": style.marker, "markersize": 4.5, "linewidth": 1.6, "label": row.label}
-                axis.plot(ranks, values.mean(0), color=style.colour, **line)
-                axis.fill_between(ranks, values.min(0), values.max(0), color=style.colour, alpha=0.18, linewidth=0)
+                ranks = range(1, values.shape[1] + 1)
+                band(axis, ranks, np.maximum(values, LEAST_KL), row, markersize=4.5, linewidth=1.6)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")
@@ -146,7 +142,7 @@ def _latent_panel(axis: "Axes", arrays: Mapping[str, np.ndarray], labels: list[i
     spread = bool(np.any(covariance))
     axis.scatter(mean[:, 0], mean[:, 1], s=5 if spread else 14, c=colours, linewidth=0, alpha=0.9, zorder=2)
     if spread:
-        _ellipses(axis, mean, covariance, colours)
+        _ellipses(axis, mean[:ELLIPSES], covariance[:ELLIPSES], colours[:ELLIPSES])
     first, second = (int(place) for place in arrays["latent_axes"])
     axis.set_xlabel(f"latent axis {first}")
     axis.set_ylabel(f"latent axis {second}")

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from bench.pages.figures.bars import MOST_ROWS, dash, whisker, write_value, zero_based
 from bench.pages.figures.plot import Plot, View
-from bench.pages.figures.style import add_title, look, panels, short_label
+from bench.pages.figures.style import LONGEST_LABEL, add_title, look, panels
 from bench.records.names import canonical
 from bench.records.record import Record
 from bench.stats import metrics as known
+from bench.text import clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,9 +41,9 @@ def throughput(view: View) -> "Figure | None":
         pairs = [(label, metric) for label in columns for metric in metrics]
         for axis, (label, metric) in zip(axes, pairs, strict=True):
             _bars(axis, names, columns[label], metric)
-            axis.set_title(f"{known.metric(metric).label} on {short_label(label)}")
+            axis.set_title(f"{known.metric(metric).label} on {clip(label, LONGEST_LABEL)}")
             axis.set_xlabel("samples/s, higher is better →")
-            axis.set_yticks(range(len(names)), [short_label(name) for name in names])
+            axis.set_yticks(range(len(names)), [clip(name, LONGEST_LABEL) for name in names])
             axis.set_ylim(len(names) - 0.5, -0.5)
         add_title(
             figure,

@@ -180,8 +180,3 @@ def add_title(figure: "Figure", title: str, note: str) -> None:
     below = (top - 0.22 * len(head) - 0.03) / (height + extra)
     figure.text(0.012, below, "\n".join(lines), va="top", fontsize=10, color="#555555")
     figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, height / (height + extra)))  # type: ignore[union-attr, call-arg]
-
-
-def short_label(text: str) -> str:
-    """`text` as a label of an axis: its beginning, where it is long."""
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
