@@ -2,8 +2,11 @@
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
 
 # Stands where there is no value.
 DASH = "\N{EN DASH}"
@@ -16,6 +19,14 @@ UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2
 def cut(name: str, most: int = LONGEST) -> str:
     """The beginning of `name`, of so many bytes at the most."""
     return name.encode(errors="replace")[:most].decode(errors="ignore")
+
+
+def decode(reader: Callable[[Given], Read], given: Given) -> Read:
+    """`reader(given)`. Whatever is wrong with what was given is a ValueError, also if it is too deep or too large."""
+    try:
+        return reader(given)
+    except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 _BLANK = re.compile("[\t\n\r]+")

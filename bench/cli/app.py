@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from bench import text
+from bench import settings, text
 from bench.errors import UsageError
-from bench.settings import check_seeds
 
 OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -71,7 +70,7 @@ Seeds = Annotated[int | None, Parameter(help="Seeds 0 to N-1 for every variant, 
 def check_number_of_seeds(seeds: int | None) -> None:
     """UsageError for a number of seeds that cannot be."""
     if seeds is not None:
-        check_seeds("--seeds", seeds)
+        settings.convert(settings.Seeds, seeds, "--seeds")
 
 
 def check_jobs(jobs: int | None) -> None:

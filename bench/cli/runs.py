@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from msgspec import structs
 
 from bench.errors import UsageError
 from bench.pages import docs
@@ -128,7 +129,7 @@ def compare(
     if len(dict.fromkeys(names)) < 2:
         raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
     chosen = _suite(suite_name, names, datasets, seeds, settings, precision, compile)
-    chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
     with _cluster(engine, address, gpus) as cluster:
         outcome = _execute(chosen, out, device=device, jobs=jobs, again=again, cluster=cluster)
@@ -168,7 +169,7 @@ def throughput(
     """
     chosen = _suite(suite_name, variants, datasets, None, settings, precision, compile)
     plain = suite.load(suite_name)
-    budget = dataclasses.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
+    budget = structs.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
         raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
     outcome = _execute(chosen, out, device=device, quality=False, again=True)
@@ -193,17 +194,17 @@ def _suite(
             [v for v in chosen.variants if v.name == name] or [suite.Variant(suite.check_variant_name(name))]
             for name in wanted
         ]
-        chosen = dataclasses.replace(chosen, variants=tuple(itertools.chain(*own)))
+        chosen = structs.replace(chosen, variants=tuple(itertools.chain(*own)))
     if wanted := dict.fromkeys(split_names(datasets)):
         given = [[d for d in chosen.datasets if d.name == name] or [suite.dataset(name)] for name in wanted]
-        chosen = dataclasses.replace(chosen, datasets=tuple(itertools.chain(*given)))
+        chosen = structs.replace(chosen, datasets=tuple(itertools.chain(*given)))
     check_number_of_seeds(seeds)
     if seeds is not None:
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
-        chosen = dataclasses.replace(chosen, seeds=seeds, variants=evenly)
+        chosen = structs.replace(chosen, seeds=seeds, variants=evenly)
     for key, value in (("precision", precision), ("compile", compile)):
         if value is not None:
-            chosen = dataclasses.replace(chosen, **{key: typed(suite.Suite, key, value)})
+            chosen = structs.replace(chosen, **{key: typed(suite.Suite, key, value)})
     return configure(chosen, parse_settings(settings))
 
 

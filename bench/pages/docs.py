@@ -4,12 +4,12 @@
 and `<!-- end: NAME -->`. The rest of them is written by hand.
 """
 
-import dataclasses
 import inspect
 import json
 import re
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import FieldInfo, fields
 
 from bench.disk.files import read_text, write_bytes
 from bench.settings import SECTIONS
@@ -48,12 +48,12 @@ def _section(row: metrics.Metric) -> str:
     return f"### `{row.name}`\n\n" + "\n".join(f"- {key}: {value}" for key, value in lines.items())
 
 
-def settings() -> dict[str, list["dataclasses.Field[Any]"]]:
+def settings() -> dict[str, list[FieldInfo]]:
     """Table of a suite -> the keys that `--set` takes of it, each once: a key of two tables is the first one's."""
     seen: set[str] = set()
-    found: dict[str, list[dataclasses.Field[Any]]] = {}
+    found: dict[str, list[FieldInfo]] = {}
     for name, kind in SECTIONS.items():
-        found[name] = [key for key in dataclasses.fields(kind) if key.name not in seen]
+        found[name] = [key for key in fields(kind) if key.name not in seen]
         seen |= {key.name for key in found[name]}
     return found
 
@@ -75,7 +75,7 @@ def setting_lines() -> str:
     return "\n".join(lines)
 
 
-def _default(key: "dataclasses.Field[Any]") -> str:
+def _default(key: FieldInfo) -> str:
     """``"`ssim_points=0`"``; of a key that has no value by default the name alone."""
     return f"`{key.name}`" if key.default is None else f"`{key.name}={json.dumps(key.default)}`".replace('"', "")
 

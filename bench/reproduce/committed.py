@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.pages import grids
@@ -79,10 +81,10 @@ def reproduce(
 
     chosen = suite.load(name)
     theirs = _committed(chosen, reference)
-    chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     if seeds is not None:
         even = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
-        chosen = dataclasses.replace(chosen, seeds=seeds, variants=even)
+        chosen = structs.replace(chosen, seeds=seeds, variants=even)
     known = by_configuration(theirs)
     if not any(cell_key(cell) in known for cell in chosen.cells("cpu")):
         raise UsageError(

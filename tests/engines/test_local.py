@@ -121,7 +121,7 @@ def edit(files):
 variants = tuple(Variant(name, {"latent": 2}) for name in ("vanilla", "linear", "beta", "low_rank"))
 data = DataChoice("linear_gaussian", "none", {"n": 200})
 budget, measure = Budget(1, 100, train_size=100), Measure(2, 0)
-cells = Suite("s", "", variants, (data,), 1, budget=budget, measure=measure).cells("cpu")
+cells = Suite(name="s", variants=variants, datasets=(data,), seeds=1, budget=budget, measure=measure).cells("cpu")
 told = []
 
 def on_record(made, seconds):

@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bench.disk import files
 from bench.errors import MachineError, UsageError
@@ -65,11 +65,16 @@ def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
     """Of every budget and measurement that a suite may ask for, each key away from its default."""
     budget = Budget(9, 8, 0.1, "burda2015", 700, epsilon=1e-4, normalise_gradients=True, patience=3)
     how = Measure(*range(9, 14), gap_steps=6, gap_split="train", probe_points=5, ssim_points=4)
-    how = replace(how, ais_points=3, ais_steps=2, ais_chains=1)
+    how = structs.replace(how, ais_points=3, ais_steps=2, ais_chains=1)
     for chosen in (budget, how):
-        assert not {f.name for f in fields(chosen) if getattr(chosen, f.name) == f.default}
+        assert not {f.name for f in structs.fields(chosen) if getattr(chosen, f.name) == f.default}
     (made,) = Suite(
-        "s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget=budget, measure=how
+        name="s",
+        variants=(Variant("vanilla"),),
+        datasets=(DataChoice("digits", "none"),),
+        seeds=1,
+        budget=budget,
+        measure=how,
     ).cells("cpu")
     store.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
     (found,), warnings = store.read_all(tmp_path)

@@ -225,7 +225,7 @@ def test_a_failed_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
         (["reproduce", "burda2105"], "did you mean 'burda2015'?"),
         (["reproduce", "burda2015", "--rows", "vae_3L"], "table burda2015 has no row 'vae_3L'"),
         (["reproduce", "burda2015", "--profile", "long"], "table burda2015 has no profile 'long'"),
-        (["reproduce", "burda2015", "--seeds", "0"], "--seeds must be between 1 and 10000, got 0"),
+        (["reproduce", "burda2015", "--seeds", "0"], "--seeds must be a whole number from 1 to 10000, got 0"),
         (["reproduce", "burda2015", "--jobs", "0"], "--jobs must be at least 1, got 0"),
     ],
 )

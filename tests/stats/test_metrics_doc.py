@@ -12,7 +12,7 @@ from tests import fake_records as fake
 from tests.helpers import ROOT
 
 TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-KEYS = {key.name for kind in SECTIONS.values() for key in dataclasses.fields(kind)}
+KEYS = {key for kind in SECTIONS.values() for key in kind.__struct_fields__}
 # Figures that are formed of others where the judge puts its figures together, or under a name of their own.
 NAMED = {
     "nll_is*_nats": "nll_is{k}_nats",

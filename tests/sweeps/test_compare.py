@@ -1,7 +1,6 @@
 """What `vaebench compare` says, and what it refuses to."""
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from bench.errors import UsageError
@@ -73,7 +72,7 @@ def test_a_variant_that_never_ran_is_no_reason_to_refuse() -> None:
 
 def chosen(*names: str, **overrides: object) -> suite.Suite:
     variants = tuple(suite.Variant(name, {"latent": 2, "hidden": [8], **overrides}) for name in names)
-    return dataclasses.replace(suite.load("quick"), variants=variants, datasets=(suite.dataset("digits"),))
+    return msgspec.structs.replace(suite.load("quick"), variants=variants, datasets=(suite.dataset("digits"),))
 
 
 def test_supports_are_compared_before_anything_is_run() -> None:
@@ -109,7 +108,7 @@ def test_the_check_holds_variants_against_the_row_with_the_fewest_changes_not_th
     with pytest.raises(
         UsageError, match=r"^vanilla \(hidden=\[8\], latent=2, likelihood=gaussian\) cannot be compared"
     ):
-        check(dataclasses.replace(chosen("vanilla"), variants=variants), "vanilla")
+        check(msgspec.structs.replace(chosen("vanilla"), variants=variants), "vanilla")
 
 
 def test_the_baseline_is_the_row_with_the_fewest_changes_and_its_other_rows_are_compared_with_it() -> None:
