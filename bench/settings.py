@@ -4,7 +4,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -201,10 +201,10 @@ def _parts(kind: Any, value: Any, prefix: str) -> Iterator[tuple[Any, object, st
     inner = typing.get_args(kind)
     if _is_struct(kind) and isinstance(value, Mapping):
         yield from ((_fields(kind)[key], each, f"{prefix}{key}") for key, each in value.items())
-    elif typing.get_origin(kind) is dict and isinstance(value, Mapping):
+    elif typing.get_origin(kind) in (dict, Mapping) and isinstance(value, Mapping):
         yield from ((inner[0], key, f"the key {prefix}{key}") for key in value)
         yield from ((inner[1], each, f"{prefix}{key}") for key, each in value.items())
-    elif typing.get_origin(kind) in (list, tuple) and isinstance(value, list):
+    elif typing.get_origin(kind) in (list, tuple, Sequence) and isinstance(value, list):
         yield from ((inner[0], each, f"{prefix.removesuffix('.')}[{i}]") for i, each in enumerate(value))
 
 
@@ -232,6 +232,7 @@ _WORDS = {
     bool: "true or false",
     list: "a list",
     tuple: "a list",
+    Sequence: "a list",
 }
 
 
@@ -241,8 +242,8 @@ def _words(kind: Any, value: object) -> str:
     if typing.get_origin(kind) is Annotated:
         return _words(inner[0], value) + "".join(_limits(meta, value) for meta in inner[1:])
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        kinds = [each for each in inner if each not in (types.NoneType, msgspec.UnsetType)]
-        return " or ".join(_words(each, value) for each in kinds if each is not int or float not in kinds)
+        left_out = ([types.NoneType], [int] if float in inner else None)
+        return " or ".join(_words(each, value) for each in inner if _members(each) not in left_out)
     if typing.get_origin(kind) is Literal:
         return " or ".join(map(repr, inner))
     return _WORDS.get(typing.get_origin(kind) or kind, "a table")
@@ -256,6 +257,8 @@ def _limits(meta: Meta, value: object) -> str:
     high = meta.le
     if high in (MOST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
         high = None  # no limit but that of numbers
+    if meta.gt is None and meta.ge is None:
+        return ""
     if meta.gt is None:
         return f" from {meta.ge:g} to {high:g}" if high is not None else f" of at least {meta.ge:g}"
     return f" above {meta.gt:g}" + (f" and at most {high:g}" if high is not None else "")

@@ -13,7 +13,7 @@ DASH = "\N{EN DASH}"
 # Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80
 # Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.
-UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
 
 def cut(name: str, most: int = LONGEST) -> str:

@@ -12,6 +12,7 @@ import torch
 from bench.cells import prepare, weights
 from bench.cells.run import run_cell
 from bench.engines import local
+from bench.records.record import Record, plain
 from tests.helpers import cell, simulated
 
 PROVENANCE: dict[str, Any] = {"commit": None, "versions": {}}
@@ -30,10 +31,10 @@ EVERYTHING = {
 MADE = simulated("vanilla", overrides=SMALL, measure=EVERYTHING)
 
 
-def figures(result: dict[str, Any]) -> str:
+def figures(result: Record) -> str:
     """All that a record holds of numbers, but for the seconds."""
-    assert result["status"] == "ok", result["reason"]
-    return json.dumps([result[key] for key in ("metrics", "errors", "latent", "curve", "model")])
+    assert result.status == "ok", result.reason
+    return json.dumps([plain(result)[key] for key in ("metrics", "errors", "latent", "curve", "model")])
 
 
 def outcome(made: dict[str, Any], **arguments: Any) -> tuple[str, bytes | None]:
@@ -86,11 +87,11 @@ def test_other_cells_beside_it_do_not_matter(tmp_path: Path, expected: tuple[str
         provenance=PROVENANCE,
         on_epoch=lambda _: None,
         on_measured=lambda *_: None,
-        on_record=lambda made, _: records.update({made["id"]: made}),
+        on_record=lambda made, _: records.update({made.id: made}),
     )
-    (found,) = (made for made in records.values() if made["cell"] == MADE)
+    (found,) = (made for made in records.values() if made.cell == MADE)
     assert figures(found) == expected[0]
-    assert (tmp_path / "runs" / f"{found['id']}.npz").read_bytes() == expected[1]
+    assert (tmp_path / "runs" / f"{found.id}.npz").read_bytes() == expected[1]
 
 
 class Killed(BaseException):
@@ -172,5 +173,5 @@ def test_the_number_of_threads_is_that_of_the_record(threads: int) -> None:
         result, _ = run_cell("quality", made, PROVENANCE, on_epoch=lambda _: used.append(torch.get_num_threads()))
     finally:
         torch.set_num_threads(1)
-    assert result["cell"]["threads"] == threads
+    assert result.cell["threads"] == threads
     assert used == [threads]

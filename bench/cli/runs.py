@@ -251,7 +251,7 @@ def _oracle(
     check_jobs(jobs)
     outcome = execute_oracle(chosen, out or Path("results") / chosen.name, jobs=jobs, **how)
     if json:
-        checks = [{"problem": pages.name(r), **check} for r in outcome.records for check in r.get("checks", [])]
+        checks = [{"problem": pages.name(r), **structs.asdict(check)} for r in outcome.records for check in r.checks]
         done = {"out": str(outcome.out), "ran": outcome.ran, "skipped": outcome.skipped, "failed": outcome.failed}
         print_json(done | {"checks": checks})
     else:

@@ -19,7 +19,8 @@ from typing import Any
 
 from bench.engines.events import Done, Epochs, Event, Measured, Note, deliver
 from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended
-from bench.records import record, sources
+from bench.errors import UsageError
+from bench.records import record, schema, sources
 from bench.records.record import Cell, Record
 from bench.streams import Patient
 
@@ -169,7 +170,7 @@ def _work(pipe: Connection, request: str) -> None:
 
 
 def _send(pipe: Connection, *message: Any) -> None:
-    pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
+    pipe.send_bytes(json.dumps(message, allow_nan=False, default=record.plain).encode())
 
 
 def _receive(r: _Running) -> Event:
@@ -186,12 +187,16 @@ def _receive(r: _Running) -> Event:
         return Measured(r.cell, *facts)
     if what == "note":
         return Note(r.cell, facts[0])
+    try:
+        made = schema.of(facts[0])
+    except UsageError as error:  # a plugin may call its parts by anything
+        return _failed(r, "error", f"its record would be none: {error}")
     untold = r.cell.get("budget", {}).get("epochs", 0) - r.epochs
-    return Done(facts[0], artefacts, time.monotonic() - r.started, untold)
+    return Done(made, artefacts, time.monotonic() - r.started, untold)
 
 
 def _failed(r: _Running, status: str, reason: str) -> Done:
-    made = record.new(r.kind, r.cell, r.provenance) | {"status": status, "reason": reason}
+    made = record.new(r.kind, r.cell, r.provenance, status, reason)
     return Done(made, None, time.monotonic() - r.started, 0)
 
 

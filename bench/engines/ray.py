@@ -303,8 +303,8 @@ class _Sent:
         return _Sent(self.kind, self.cell, self.lost + 1, self.told)
 
     def failed(self, reason: str, provenance: dict[str, Any]) -> Done:
-        made = record.new(self.kind, self.cell, provenance | sources.sums(self.cell["variant"]))
-        return Done(made | {"reason": reason}, None, 0.0, 0)
+        made = provenance | sources.sums(self.cell["variant"])
+        return Done(record.new(self.kind, self.cell, made, reason=reason), None, 0.0, 0)
 
 
 def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generator[Message]:
@@ -350,8 +350,8 @@ def _work(request: str, files: dict[str, bytes], copy: bytes | None) -> Generato
                 case Done(result, artefacts, seconds, untold):
                     kept = _kept(scratch, stems)
                     back = {path.name: path.read_bytes() for path in kept}
-                    yield json.dumps(["record", result, seconds, untold]), artefacts, back
-                    if result["status"] == "ok":
+                    yield json.dumps(["record", record.plain(result), seconds, untold]), artefacts, back
+                    if result.status == "ok":
                         for path in (*kept, begun):
                             path.unlink(missing_ok=True)
     except BenchError as error:

@@ -1,7 +1,7 @@
 """What documents and `--help` say of metrics and settings, from `METRICS` and the types of the settings.
 
 `python -m bench.pages.docs` (`make docs`) writes it into the documents, between two lines `<!-- generated: NAME -->`
-and `<!-- end: NAME -->`. The rest of them is written by hand.
+and `<!-- end: NAME -->`. The rest of them is written by hand; the JSON Schema of a record is a file of its own.
 """
 
 import inspect
@@ -9,9 +9,11 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import FieldInfo, fields
 
 from bench.disk.files import read_text, write_bytes
+from bench.records.record import CELLS, Record
 from bench.settings import SECTIONS
 from bench.stats import metrics
 from bench.stats.metrics import codes
@@ -110,6 +112,18 @@ BLOCKS = {
 }
 
 
+def record_schema() -> str:
+    """The JSON Schema of a record's file."""
+    kinds = [Record, *CELLS.values()]
+    (record, *_), parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **record, "$defs": parts}
+    return json.dumps(content, indent=1) + "\n"
+
+
+# Files that are generated as a whole.
+FILES = {"docs/record.schema.json": record_schema}
+
+
 def rewritten(name: str, text: str) -> str:
     """A document with its generated parts as they should be. ValueError if it lacks one of their two lines."""
     for block, content in BLOCKS[name].items():
@@ -126,6 +140,8 @@ def main() -> None:
     for name in BLOCKS:
         text = read_text(ROOT / name)
         write_bytes(ROOT / name, rewritten(name, text).encode())
+    for name, content in FILES.items():
+        write_bytes(ROOT / name, content().encode())
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from bench.text import short
 def failures(records: Iterable[Record]) -> list[str]:
     """One line for every run that is not ok, quality and throughput alike: what, which seed, status and reason."""
     lines = []
-    for record in sorted(records, key=lambda record: str(record["id"])):
-        if record["status"] != "ok":
-            cell = record["cell"]
-            name = row_name(cell["variant"], cell.get("overrides") or {})
+    for record in sorted(records, key=lambda record: str(record.id)):
+        if record.status != "ok":
+            cell = record.cell
+            name = row_name(cell["variant"], cell["overrides"])
             seed = f" seed {cell['seed']}" if "seed" in cell else " throughput"
-            reason = " ".join(str(record.get("reason") or "no reason recorded").split())
-            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record['status']}: {reason}")
+            reason = " ".join(str(record.reason or "no reason recorded").split())
+            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record.status}: {reason}")
     return lines
 
 
@@ -29,12 +29,12 @@ def problems(records: Sequence[Record]) -> list[str]:
     for group in groups.groups(records):
         for row in group.rows:
             for record in row.ok:
-                for name in record["metrics"]:
+                for name in record.metrics:
                     value = groups.value_of(record, name)
                     if value is not None and not math.isfinite(value):
-                        lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
+                        lines.append(f"{record.id}: {name} is {value} in a run that says ok; left out of the mean")
     lines += [*groups.not_shown(records), *speeds.not_shown(records)]
-    protocols = sorted({str(record.get("protocol")) for record in records})
+    protocols = sorted({str(record.protocol) for record in records})
     if len(protocols) > 1:
         lines.append(
             f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
@@ -47,7 +47,7 @@ def problems(records: Sequence[Record]) -> list[str]:
         lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
     busy: dict[str, float] = {}
     for record in records:
-        share, variant = (record.get("provenance") or {}).get("processor_share"), record["cell"]["variant"]
+        share, variant = record.provenance.processor_share, record.cell["variant"]
         if share is not None and share < BUSY:
             busy[variant] = min(share, busy.get(variant, share))
     if busy:
@@ -58,8 +58,8 @@ def problems(records: Sequence[Record]) -> list[str]:
         )
     sums: dict[str, set[str]] = {}
     for record in records:
-        if found := (record.get("provenance") or {}).get("data_sha256"):
-            sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
+        if found := record.provenance.data_sha256:
+            sums.setdefault(dataset_slug(record.cell), set()).add(found)
     lines += [
         f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
         for name, found in sorted(sums.items())
@@ -71,6 +71,6 @@ def problems(records: Sequence[Record]) -> list[str]:
 def code_states(record: Record) -> set[tuple[str, bool]]:
     """Commit, short, and whether there were uncommitted changes: of the code that made the record, and, where it says
     so, of that which trained the weights, for kept weights may be measured again by later code."""
-    source = record.get("provenance") or {}
-    sources = [source, source["trained"]] if source.get("trained") else [source]
-    return {(short(found.get("commit") or groups.UNKNOWN), bool(found.get("dirty"))) for found in sources}
+    source = record.provenance
+    sources = [source, source.trained] if source.trained else [source]
+    return {(short(found.commit or groups.UNKNOWN), bool(found.dirty)) for found in sources}

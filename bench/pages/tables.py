@@ -25,7 +25,7 @@ from bench.pages.grids import (
     wrap,
 )
 from bench.records.names import dataset_slug, row_name
-from bench.records.record import Record
+from bench.records.record import Record, Timed
 from bench.records.settle import precedence
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, Group, by_dataset, groups, value_of
@@ -130,9 +130,9 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
         "peak_memory_mb",
     ]
     sized = [
-        (row_name(record["cell"]["variant"], record["cell"].get("overrides") or {}), *precedence(record), size)
+        (row_name(record.cell["variant"], record.cell["overrides"]), *precedence(record), size)
         for record in records
-        if dataset_slug(record["cell"]) == dataset and (size := value_of(record, "parameters")) is not None
+        if dataset_slug(record.cell) == dataset and (size := value_of(record, "parameters")) is not None
     ]
     sizes = {row: size for row, *_, size in sorted(sized)}
     rows = sorted({*sizes, *timed.names})
@@ -145,10 +145,10 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
         line = [Cell(row), Cell(number(sizes.get(row), 0))]
         for column in timed.columns.values():
             timing = column.get(row)
-            if timing is not None and timing["status"] != "ok":
-                line += [Cell(str(timing["status"]))] * len(names)
+            if timing is not None and timing.status != "ok":
+                line += [Cell(str(timing.status))] * len(names)
             else:
-                metrics = timing["metrics"] if timing else {}
+                metrics = timing.metrics if timing else {}
                 line += [Cell(_block_text(metrics.get(name), known.metric(name).digits)) for name in names]
         lines.append(line)
     return headers, lines
@@ -156,12 +156,12 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
 
 def _block_text(value: Any, digits: int) -> str:
     """`"9,120 [9,001, 9,300]"`: median and quartiles over blocks; slow things keep two decimals."""
-    if isinstance(value, dict) and value.get("median") is not None:
-        digits = 2 if abs(value["median"]) < 10 else digits
-        text = number(value["median"], digits)
-        if value.get("q1") is None or value.get("q3") is None:
+    if isinstance(value, Timed) and value.median is not None:
+        digits = 2 if abs(value.median) < 10 else digits
+        text = number(value.median, digits)
+        if value.q1 is None or value.q3 is None:
             return text
-        return f"{text} [{number(value['q1'], digits)}, {number(value['q3'], digits)}]"
+        return f"{text} [{number(value.q1, digits)}, {number(value.q3, digits)}]"
     return number(value if isinstance(value, int | float) else None, digits)
 
 
@@ -216,7 +216,7 @@ def group_grids(group: Group) -> list[tuple[str, Grid, str]]:
 
 def markdown(records: Sequence[Record], dataset: str) -> str:
     """The tables of one data set: every group with its line and its tables; failures; then what things cost."""
-    records = [record for record in records if dataset_slug(record["cell"]) == dataset]
+    records = [record for record in records if dataset_slug(record.cell) == dataset]
     blocks = []
     for group in groups(records):
         blocks.append(f"**{markdown_text(group.title)}.**")
@@ -234,7 +234,7 @@ def markdown(records: Sequence[Record], dataset: str) -> str:
 
 def latex(records: Sequence[Record], dataset: str) -> str:
     """The tables of one data set for a paper: needs the packages booktabs and graphicx, and UTF-8 input."""
-    records = [record for record in records if dataset_slug(record["cell"]) == dataset]
+    records = [record for record in records if dataset_slug(record.cell) == dataset]
     blocks = ["% Needs \\usepackage{booktabs,graphicx}."]
     for group in groups(records):
         for title, grid, legend in group_grids(group):
@@ -263,8 +263,8 @@ def terminal(records: Sequence[Record], width: int = TERMINAL_WIDTH) -> str:
             headers.append(f"train/s ↑ {label}")
             for row, line in zip(group.rows, lines, strict=False):
                 record = column.get(row.name)
-                found = record["metrics"].get("train_samples_per_s") if record else None
-                line.append(Cell(number(found["median"], 0) if isinstance(found, dict) else DASH))
+                found = record.metrics.get("train_samples_per_s") if record else None
+                line.append(Cell(number(found.median, 0) if isinstance(found, Timed) else DASH))
         more = (
             f"\n... and {len(group.rows) - len(lines):,} more rows, in the files"
             if len(lines) < len(group.rows)
@@ -286,9 +286,9 @@ def _only_timed(records: Sequence[Record], dataset: str) -> list[str]:
     lines = []
     for label, column in throughput(records, dataset).columns.items():
         for name, record in sorted(column.items()):
-            value = record["metrics"].get("train_samples_per_s")
-            if name not in seen and isinstance(value, dict):
-                lines.append(f"{name} on {dataset}, {label}: training {number(value['median'], 0)} samples/s")
+            value = record.metrics.get("train_samples_per_s")
+            if name not in seen and isinstance(value, Timed):
+                lines.append(f"{name} on {dataset}, {label}: training {number(value.median, 0)} samples/s")
     return lines
 
 

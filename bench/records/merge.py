@@ -142,7 +142,7 @@ def _files(runs: Path) -> tuple[_Files, list[str]]:
         except ValueError as error:
             lines.append(str(error))
         else:
-            found.setdefault(record["id"], {}).setdefault(settle.order(record), []).append(path)
+            found.setdefault(record.id, {}).setdefault(settle.order(record), []).append(path)
     return found, lines
 
 

@@ -165,7 +165,7 @@ def _row(cell: Cell, cells: Sequence[Cell]) -> str:
 
 
 def _values(records: dict[int, Record], name: str) -> dict[int, float]:
-    found = {seed: figure_of(record, name) for seed, record in records.items() if record["status"] == "ok"}
+    found = {seed: figure_of(record, name) for seed, record in records.items() if record.status == "ok"}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -178,7 +178,7 @@ def _tolerance(name: str, reference: dict[int, Record], old: dict[int, float]) -
 
 def _standard_error(record: Record, name: str) -> float:
     """Over draws and test examples together; NaN where the record does not state both."""
-    stated = (record.get("errors") or {}).get(name) or {}
+    stated = record.errors.get(name) or {}
     parts = [math.nan if (part := stated.get(kind)) is None else part for kind in groups.ERRORS]
     return math.hypot(*parts)
 
@@ -195,7 +195,7 @@ def _finding(run: str, row: str, name: str, reference: dict[int, Record], again:
     if not again:
         verdict = "not run"
     elif not values:
-        bad = next((r for r in again.values() if r["status"] != "ok"), None)
+        bad = next((r for r in again.values() if r.status != "ok"), None)
         missing = f"the runs have no figure {name}" if set(again) & set(old) else "no seed in common"
         verdict, reason = "failed", why_failed(bad) if bad else missing
     elif tolerance is None:

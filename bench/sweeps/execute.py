@@ -139,7 +139,7 @@ def _run(
 
     def on_record(found: Record, seconds: float) -> None:
         progress.record(found, seconds)
-        if found["kind"] == "quality":
+        if found.kind == "quality":
             pure.append(_pure_seconds(found))
             if len(pure) == len(missing) and (line := _overhead(pure, time.perf_counter() - started, side)):
                 progress.say(line)
@@ -171,7 +171,7 @@ def _run(
         ran=len(missing) + len(untimed),
         skipped=skipped,
         records=records,
-        failed=[f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"],
+        failed=[f"{r.id}: {r.status}, {r.reason}" for r in records if r.status != "ok"],
         report=written,
     )
 
@@ -203,15 +203,15 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> U
             missing[kind].append(cell)
             continue
         finished += 1
-        made, code = found.get("provenance", {}), sources.sums(cell["variant"])["code_sha256"]
-        if found["status"] == "diverged" and made.get("code_sha256") != code:
+        made, code = found.provenance, sources.sums(cell["variant"])["code_sha256"]
+        if found.status == "diverged" and made.code_sha256 != code:
             missing[kind].append(cell)
             diverged += 1
-        elif data.is_user_file(cell["dataset"]) and made.get("data_sha256") != checksum(cell["dataset"]):
+        elif data.is_user_file(cell["dataset"]) and made.data_sha256 != checksum(cell["dataset"]):
             missing[kind].append(cell)
             changed.append(cell["dataset"])
-        elif made.get("code_sha256") not in (None, code):
-            commits.append(str(made.get("commit"))[:12])
+        elif made.code_sha256 not in (None, code):
+            commits.append(str(made.commit)[:12])
     lines = []
     if changed:
         names = ", ".join(sorted(set(changed)))
@@ -229,9 +229,9 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> U
 
 def _pure_seconds(found: Record) -> float | None:
     """What a run spent on training and measuring alone; None if that was not all done now."""
-    provenance = found["provenance"]
-    now = found["status"] == "ok" and provenance["trained"]["started"] == provenance["started"]
-    return sum(found["timing"].values()) if now else None
+    trained = found.provenance.trained
+    now = found.status == "ok" and trained is not None and trained.started == found.provenance.started
+    return sum(seconds or 0.0 for seconds in found.timing.values()) if now else None
 
 
 def _overhead(pure: list[float | None], wall: float, jobs: int | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.records.record import Cell, Record
+from bench.records.record import Cell, Record, Timed
 from bench.text import printable
 
 # Seconds after which plain lines tell of work that goes on.
@@ -63,18 +63,19 @@ class Progress:
 
 
 def _name(record: Record) -> str:
-    cell = record["cell"]
+    cell = record.cell
     overrides = "".join(f" {key}={value}" for key, value in cell["overrides"].items())
-    run = f"seed {cell['seed']}" if record["kind"] == "quality" else f"throughput on {cell['device']}"
+    run = f"seed {cell['seed']}" if record.kind == "quality" else f"throughput on {cell['device']}"
     return f"{cell['dataset']} {cell['variant']}{overrides} {run}"
 
 
 def _result(record: Record) -> str:
-    if record["status"] != "ok":
-        return f"{record['status'].upper()}, {record['reason']}"
-    metrics = record["metrics"]
-    if record["kind"] == "throughput":
-        return f"trains {metrics['train_samples_per_s']['median']:,.0f} samples/s"
+    if record.status != "ok":
+        return f"{record.status.upper()}, {record.reason}"
+    metrics = record.metrics
+    if record.kind == "throughput":
+        speed = metrics["train_samples_per_s"]
+        return f"trains {speed.median if isinstance(speed, Timed) else speed:,.0f} samples/s"
     if metrics["elbo_nats"] is None:
         return f"no ELBO, squared error {metrics['mse_per_pixel']:.4f} per pixel"
     return f"ELBO {metrics['elbo_nats']:.2f} nats"

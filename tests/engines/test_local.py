@@ -44,10 +44,10 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
     cells = [simulated(name, budget={"epochs": 2}) for name in [*names, "good"]]
     cells[-1]["seed"] = 1
     told, epochs = run_cells(cells, tmp_path)
-    found = {(made["cell"]["variant"], made["cell"]["seed"]): made for made in told}
+    found = {(made.cell["variant"], made.cell["seed"]): made for made in told}
     broke = found["nan_in_training", 0]
-    reason, broke["reason"] = broke["reason"], broke["reason"].partition(":")[0]
-    assert {key: (made["status"], made["reason"]) for key, made in found.items()} == {
+    reason, broke.reason = broke.reason, broke.reason.partition(":")[0]
+    assert {key: (made.status, made.reason) for key, made in found.items()} == {
         ("good", 0): ("ok", None),
         ("dies", 0): ("error", "the cell's process exited with code 7 without a result"),
         ("raises_at_build", 0): ("error", "RuntimeError: no way to build this"),
@@ -57,32 +57,32 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
         ("nan_in_training", 0): ("diverged", "training loss is nan in epoch 1"),
         ("good", 1): ("ok", None),
     }
-    broke["reason"] = reason
+    broke.reason = reason
     assert epochs == 2 * 5  # of the three cells that died nobody knows
     written, warnings = store.read_all(tmp_path)
     assert warnings == []
     for made in (*written, *told):
-        made.pop("traceback", None)  # which is read as one line
-    assert sorted(written, key=lambda r: r["id"]) == sorted(told, key=lambda r: r["id"])
+        made.traceback = None  # which is read as one line
+    assert sorted(written, key=lambda r: r.id) == sorted(told, key=lambda r: r.id)
     # A process of its own changes no number, and a crashed neighbour none either.
     for seed in (0, 1):
         alone, artefacts = run_cell("quality", cells[0] | {"seed": seed}, {"commit": "abc"})
         beside = found["good", seed]
-        assert (beside["metrics"], beside["curve"]) == (alone["metrics"], alone["curve"])
-        picture = tmp_path / "runs" / f"{beside['id']}.npz"
+        assert (beside.metrics, beside.curve) == (alone.metrics, alone.curve)
+        picture = tmp_path / "runs" / f"{beside.id}.npz"
         assert (picture.read_bytes() if picture.exists() else None) == artefacts
 
 
 def test_throughput_cells(tmp_path: Path) -> None:
     told, _ = run_cells([simulated("good", kind="throughput")], tmp_path, kind="throughput", jobs=1)
-    assert [made["status"] for made in told] == ["ok"]
-    assert told[0]["metrics"]["train_samples_per_s"]["median"] > 0
+    assert [made.status for made in told] == ["ok"]
+    assert told[0].metrics["train_samples_per_s"].median > 0
 
 
 def test_a_cell_that_hangs_is_ended(tmp_path: Path) -> None:
     told, _ = run_cells([simulated("hangs")], tmp_path, timeout_s=0.6)
-    assert [(made["status"], made["reason"]) for made in told] == [("timeout", "not finished after 0.01 minutes")]
-    assert json.loads(next((tmp_path / "runs").glob("*.json")).read_text()) == told[0]
+    assert [(made.status, made.reason) for made in told] == [("timeout", "not finished after 0.01 minutes")]
+    assert store.read_all(tmp_path) == (told, [])
 
 
 def test_an_interrupt_ends_what_runs_and_keeps_what_finished(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_an_interrupt_ends_what_runs_and_keeps_what_finished(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         run_cells([simulated("good"), simulated("hangs"), simulated("vanilla")], tmp_path, on_record=interrupt)
     assert multiprocessing.active_children() == []
-    assert [made["cell"]["variant"] for made in store.read_all(tmp_path)[0]] == ["good"]
+    assert [made.cell["variant"] for made in store.read_all(tmp_path)[0]] == ["good"]
 
 
 def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ for cell in cells:
 edit(before)
 local.run_cells("quality", cells, Path("out"), jobs=1, timeout_s=600, provenance={}, on_epoch=print,
                     on_measured=print, on_record=on_record)
-print(json.dumps([[made["cell"]["variant"], made["reason"], made["provenance"]["code_sha256"]] for made in told]))
+print(json.dumps([[made.cell["variant"], made.reason, made.provenance.code_sha256] for made in told]))
 """
 CHANGED = "its sources changed while the run went on: run the same command again"
 
@@ -211,7 +211,7 @@ def test_a_cell_that_is_killed_from_outside_leaves_its_neighbours_alone(tmp_path
 
     cells = [simulated("hangs_in_training"), simulated("good"), simulated("good", seed=1)]
     told, _ = run_cells(cells, tmp_path, on_epoch=kill_the_other)
-    found = {(made["cell"]["variant"], made["cell"]["seed"]): made["status"] for made in told}
+    found = {(made.cell["variant"], made.cell["seed"]): made.status for made in told}
     assert found == {("hangs_in_training", 0): "error", ("good", 0): "ok", ("good", 1): "ok"}
     assert killed
 

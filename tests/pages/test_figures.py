@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bench.pages.figures import all_figures, elbo, gaps, latent, pictures, rate_distortion, speed, style
+from bench.records.record import Model
 from bench.stats import groups, speeds
 from bench.text import DASH
 from tests import fake_records as fake
@@ -78,9 +80,9 @@ def test_every_seed_is_a_point() -> None:
 
 def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(2)]
-    records[0]["curve"][3]["valid_elbo_nats"] = None
+    records[0].curve[3]["valid_elbo_nats"] = None
     records.append(fake.quality("vanilla", 2, status="diverged", reason="nan"))
-    records[2]["curve"][-1]["valid_elbo_nats"] = float("nan")
+    records[2].curve[-1]["valid_elbo_nats"] = float("nan")
     figure: Any = elbo.learning_curves(*only(records))
     assert figure is not None
     assert "runs that failed" in texts(figure)
@@ -97,8 +99,8 @@ def test_failed_runs_are_counted_beside_the_row() -> None:
 
 def test_throughput_has_a_line_of_panels_per_device() -> None:
     records = [fake.throughput(name, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda:0")]
-    del records[0]["metrics"]["sample_samples_per_s"]
-    records.append(fake.throughput("beta") | {"status": "error", "metrics": {}})
+    del records[0].metrics["sample_samples_per_s"]
+    records.append(replace(fake.throughput("beta"), status="error", metrics={}))
     figure = speed.throughput(speeds.throughput(records, "mnist-dynamic"), style.styles(records), "mnist-dynamic")
     assert figure is not None
     assert len(figure.axes) == 6
@@ -111,7 +113,7 @@ def test_throughput_has_a_line_of_panels_per_device() -> None:
 def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
     rows = [row for group in groups.groups(records) for row in group.rows]
-    artefacts = {record["id"]: fake.artefact(record, shape) for record in records}
+    artefacts = {record.id: fake.artefact(record, shape) for record in records}
     for show in (pictures.reconstructions, pictures.samples):
         figure = show(rows, artefacts, "toy")
         drawn(figure)
@@ -121,8 +123,8 @@ def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
 
 def test_inputs_are_shown_again_where_a_row_saw_others() -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "beta")]
-    artefacts = {record["id"]: fake.artefact(record) for record in records}
-    artefacts[records[1]["id"]]["inputs"] = 255 - artefacts[records[1]["id"]]["inputs"]
+    artefacts = {record.id: fake.artefact(record) for record in records}
+    artefacts[records[1].id]["inputs"] = 255 - artefacts[records[1].id]["inputs"]
     figure = pictures.reconstructions(only(records)[0].rows, artefacts, "toy")
     assert figure is not None
     assert [axis.get_ylabel() for axis in figure.axes] == ["input", "vanilla", "input", "beta"]
@@ -130,7 +132,7 @@ def test_inputs_are_shown_again_where_a_row_saw_others() -> None:
 
 def test_vectors_have_no_pictures_but_a_latent_plane() -> None:
     record = fake.quality("vanilla", 0)
-    artefacts = {record["id"]: fake.artefact(record, (20,)) | {"labels": np.zeros(400, dtype=int)}}
+    artefacts = {record.id: fake.artefact(record, (20,)) | {"labels": np.zeros(400, dtype=int)}}
     rows = only([record])[0].rows
     assert pictures.reconstructions(rows, artefacts, "toy") is None
     assert pictures.samples(rows, artefacts, "toy") is None
@@ -140,7 +142,7 @@ def test_vectors_have_no_pictures_but_a_latent_plane() -> None:
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     records = [fake.quality(variant, 0) for variant in fake.NAMES]
     rows = [row for group in groups.groups(records) for row in group.rows]
-    artefacts = {record["id"]: fake.artefact(record) for record in records}
+    artefacts = {record.id: fake.artefact(record) for record in records}
     figure = latent.latent_plane(rows, artefacts, "toy")
     assert figure is not None
     titles = [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes]
@@ -153,7 +155,7 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
     arrays = fake.artefact(record, points=1)
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     arrays["latent_cov"] = (turn @ np.diag([0.04, 0.25]) @ turn.T)[None]
-    figure: Any = latent.latent_plane(only([record])[0].rows, {record["id"]: arrays}, "toy")
+    figure: Any = latent.latent_plane(only([record])[0].rows, {record.id: arrays}, "toy")
     assert figure is not None
     outline = next(item for item in figure.axes[0].collections if type(item).__name__ == "EllipseCollection")
     # Two standard deviations on either side: 4 x 0.2 along the first axis, 4 x 0.5 along the second.
@@ -163,11 +165,11 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
 
 def test_a_damaged_artefact_is_a_warning(tmp_path: Path) -> None:
     record = fake.quality("vanilla", 0)
-    (tmp_path / f"{record['id']}.npz").write_bytes(b"PK\x03\x04 not a zip")
+    (tmp_path / f"{record.id}.npz").write_bytes(b"PK\x03\x04 not a zip")
     found, warnings = pictures.load_artefacts(tmp_path, [record])
     assert found == {}
     assert len(warnings) == 1
-    assert f"cannot read {record['id']}.npz" in warnings[0]
+    assert f"cannot read {record.id}.npz" in warnings[0]
 
 
 def test_colours_stay_with_their_variant() -> None:
@@ -194,7 +196,7 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 
 def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
     records = [fake.quality("vanilla", 0, epochs=epochs) for epochs in (2, 4)]
-    artefacts = {record["id"]: fake.artefact(record) for record in records}
+    artefacts = {record.id: fake.artefact(record) for record in records}
     figures = list(all_figures(records, artefacts))
     names = [name for _, name, _ in figures]
     assert len(names) == len(set(names)) == 12
@@ -209,24 +211,24 @@ def measured(variant: str, seed: int, **fields: Any) -> fake.Record:
     draw = np.random.default_rng([seed, 7, *variant.encode()])
     own, encoder, diagonal, full, lower = draw.uniform([1, 2, 2, 0.5, -99], [2, 3, 3, 1, -98])
     information = 9.0 + 0.01 * seed
-    record["metrics"] |= {
+    record.metrics |= {
         "approximation_gap_nats": own,
         "amortisation_gap_nats": encoder,
         "approximation_gap_diagonal_nats": diagonal,
         "approximation_gap_full_nats": full,
         "mutual_information_nats": information,
-        "marginal_kl_nats": (record["metrics"]["kl_nats"] or 0) - information,
+        "marginal_kl_nats": (record.metrics["kl_nats"] or 0) - information,
         "bdmc_lower_nats": lower,
         "bdmc_upper_nats": lower + draw.uniform(0.3, 0.5),
-        "nll_ais_nats": (record["metrics"]["nll_is500_nats"] or 0) - draw.uniform(0.1, 0.2),
+        "nll_ais_nats": (record.metrics["nll_is500_nats"] or 0) - draw.uniform(0.1, 0.2),
         **fields,
     }
-    record["errors"] = {
+    record.errors = {
         "nll_is500_nats": {"mc": 0.03, "test": 0.2},
         "nll_ais_nats": {"mc": 0.04, "test": 0.2},
         "bdmc_lower_nats": {"mc": None, "test": 0.2},
     }
-    record["latent"] = {
+    record.latent = {
         "kl_per_dim": draw.permutation([3.0, 2.0 + seed, 0.5, 0.0]).tolist(),
         "mean_variance": [0.9, 0.002, 0.8, 0.3],
         "points": 10_000,
@@ -259,8 +261,8 @@ def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
     assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0)])
     assert kinds([measured("vanilla", 0)]) >= INFERENCE_PLOTS
     # A record says null where a metric does not apply.
-    nothing: dict[str, None] = dict.fromkeys(measured("vanilla", 0)["metrics"])
-    assert not INFERENCE_PLOTS & kinds([measured("vanilla", 0, **nothing) | {"latent": {}}])
+    nothing: dict[str, None] = dict.fromkeys(measured("vanilla", 0).metrics)
+    assert not INFERENCE_PLOTS & kinds([replace(measured("vanilla", 0, **nothing), latent={})])
 
 
 @pytest.mark.parametrize(
@@ -310,9 +312,9 @@ def test_a_gap_below_zero_takes_nothing_off_the_other() -> None:
 def test_rows_without_a_figure_are_named_with_the_reason() -> None:
     autoencoder = fake.quality("autoencoder", 0, support="binary")
     flow = measured("flow", 0, **dict.fromkeys(GAPS))
-    flow["latent"] = {}
+    flow.latent = {}
     broken = fake.quality("conv", 0, status="timeout")
-    broken["model"] = {"support": "binary"}
+    broken.model = Model(support="binary")
     group, looks = only([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
     figure = gaps.inference_gaps(group)
     shown = " ".join(texts(figure).split())
@@ -340,7 +342,7 @@ def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
     assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(np.log(10_000))]
     assert "log 10,000 = 9.21" in texts(figure)
     for record in records:
-        del record["latent"]["points"]
+        del record.latent["points"]
     assert "log 10,000" not in texts(gaps.elbo_surgery(only(records)[0]))
 
 
@@ -361,7 +363,7 @@ def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> Non
 
 def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     records = [measured("vanilla", seed) for seed in range(2)]
-    records[0]["errors"] |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
+    records[0].errors |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
     (group, _) = only(records)
     figure: Any = gaps.evidence(group)
     simulated, test = figure.axes
@@ -382,7 +384,7 @@ def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     # The Monte Carlo error alone: that of the choice of examples is never added to it.
     np.testing.assert_allclose(lines(test), [2 * 1.96 * mc for mc in (0.03, 0.04)])
     # The width's own error, where it is stated, needs no putting together.
-    records[1]["errors"]["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
+    records[1].errors["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
     figure = gaps.evidence(only(records)[0])
     np.testing.assert_allclose(lines(figure.axes[0]), [2 * 1.96 * mc for mc in (0.05, 0.02)])
     marks = {item.get_label(): item.get_offsets()[0, 0] for item in test.collections if item.get_label() in LABELS}
@@ -401,7 +403,7 @@ def test_evidence_has_a_panel_only_for_what_was_measured() -> None:
     # The largest K counts.
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["IS-500", "AIS"]
     assert "iwae (not measured)" in texts(figure)
-    records[1]["metrics"] |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
+    records[1].metrics |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
     figure = gaps.evidence(only(records)[0])
     assert [sum(text.get_text() == DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
     drawn(figure)
@@ -413,7 +415,7 @@ def sweep(betas: tuple[float, ...], seeds: int = 2, **overrides: Any) -> list[fa
     for beta in betas:
         for seed in range(seeds):
             record = fake.quality("beta", seed, overrides={"beta": beta, **overrides})
-            record["metrics"] |= {"kl_nats": 25 / beta + seed, "recon_nats": -70 - 8 * beta}
+            record.metrics |= {"kl_nats": 25 / beta + seed, "recon_nats": -70 - 8 * beta}
             records.append(record)
     return records
 

@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.pages import beside, report
+from bench.records.record import Origin, plain
 from tests import fake_records as fake
 
 
@@ -40,7 +41,7 @@ def test_a_report_end_to_end(tmp_path: Path) -> None:
 
 def test_the_page_names_the_commit_that_trained_kept_weights(tmp_path: Path) -> None:
     record = fake.quality("vanilla", 0)
-    record["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    record.provenance.trained = Origin(commit="fedcba9876543210", dirty=True)
     report.write(fake.write(tmp_path, [record], images=False))
     assert "commit: `0123456789ab`, `fedcba987654` with uncommitted changes" in (tmp_path / "README.md").read_text()
 
@@ -94,7 +95,7 @@ def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
 def test_only_failures_still_make_a_report(tmp_path: Path) -> None:
     records = [fake.quality("vanilla", seed, status="error", reason="boom") for seed in range(2)]
     for record in records:
-        record["curve"] = []
+        record.curve = []
     made = report.write(fake.write(tmp_path / "out", records))
     assert "0/2 ok" in made.terminal
     assert "boom" in (tmp_path / "out" / "README.md").read_text()
@@ -102,7 +103,7 @@ def test_only_failures_still_make_a_report(tmp_path: Path) -> None:
 
 
 def test_a_bare_record_is_enough(tmp_path: Path) -> None:
-    bare = fake.quality("vanilla", 0, status="error", reason="boom")
+    bare = plain(fake.quality("vanilla", 0, status="error", reason="boom"))
     for key in ("model", "curve", "timing", "provenance"):
         del bare[key]
     (tmp_path / "runs").mkdir()

@@ -8,9 +8,11 @@ import random
 
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from bench.pages import doubts, grids, tables
 from bench.records import names
+from bench.records.record import Origin
 from bench.stats import frame, groups, intervals, speeds
 from bench.text import DASH
 from tests import fake_records as fake
@@ -45,7 +47,7 @@ def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
 
 def test_device_and_threads_are_no_part_of_the_group() -> None:
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, device="cuda:0"), fake.quality("beta", 0)]
-    records[2]["cell"]["threads"] = 8
+    records[2].cell["threads"] = 8
     (group,) = groups.groups(records)
     assert sorted(row.label for row in group.rows) == ["beta [cpu]", "vanilla [cpu]", "vanilla [cuda]"]
 
@@ -103,11 +105,11 @@ def test_a_variant_that_never_ran_gets_a_group_that_says_so() -> None:
 
 def test_a_finished_run_keeps_its_place_and_the_page_names_the_later_one_that_failed() -> None:
     old, new = fake.quality("vanilla", 0), fake.quality("vanilla", 0, status="error", reason="x")
-    new["id"] += "_again"
-    new["provenance"]["started"] = "2026-02-01T00:00:00Z"
+    new.id += "_again"
+    new.provenance.started = "2026-02-01T00:00:00Z"
     (group,) = groups.groups([new, old])
     assert group.rows[0].count == "1/1 ok"
-    assert f"{new['id']} is not shown: {old['id']} has its place, which finished" in doubts.problems([new, old])
+    assert f"{new.id} is not shown: {old.id} has its place, which finished" in doubts.problems([new, old])
 
 
 def test_a_null_is_a_dash_and_a_short_row_has_no_interval() -> None:
@@ -128,7 +130,7 @@ def test_a_value_that_is_not_finite_is_named_and_left_out() -> None:
 
 def test_timings_in_another_precision_are_named_beside_figures_in_the_usual() -> None:
     timed = fake.throughput("vanilla")
-    timed["cell"]["precision"] = "bf16+compile"
+    timed.cell["precision"] = "bf16+compile"
     records = [fake.quality("vanilla", seed) for seed in range(3)] + [timed]
     assert list(speeds.throughput(records, "mnist-dynamic").columns) == ["cpu, bf16+compile"]
     assert "train_samples_per_s_cpu_bf16_compile_median" in frame.frame(records).columns
@@ -151,7 +153,7 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
         "cuda": {"vanilla"},
     }
     lines = frame.frame(records).set_index(["dataset", "label"])
-    median = records[3]["metrics"]["train_samples_per_s"]["median"]
+    median = records[3].metrics["train_samples_per_s"].median
     assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
     assert lines.loc[("mnist", "conv"), "count"] == "only timed"
     assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
@@ -160,12 +162,12 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
 
 def test_throughput_columns_name_only_what_differs() -> None:
     first, second = fake.throughput("vanilla"), fake.throughput("vanilla")
-    second["cell"]["batch_size"] = 512
+    second.cell["batch_size"] = 512
     assert list(speeds.throughput([first, second], "mnist-dynamic").columns) == ["cpu, batch 128", "cpu, batch 512"]
 
 
 def test_failed_throughput_shows_its_status() -> None:
-    record = fake.throughput("vanilla") | {"status": "error", "reason": "out of memory", "metrics": {}}
+    record = replace(fake.throughput("vanilla"), status="error", reason="out of memory", metrics={})
     text = tables.markdown([record], "mnist-dynamic")
     assert "| error |" in text
     assert "vanilla throughput on cpu: error: out of memory" in text
@@ -183,8 +185,8 @@ def test_the_first_line_of_a_group_says_what_it_is() -> None:
 
 def test_settings_that_are_not_known_by_name_are_still_shown() -> None:
     record = fake.quality("vanilla", 0)
-    record["cell"]["budget"]["patience"] = 7
-    record["cell"]["measure"]["chains"] = 3
+    record.cell["budget"]["patience"] = 7
+    record.cell["measure"]["chains"] = 3
     (group,) = groups.groups([record])
     assert "patience 7" in group.title
     assert "chains 3" in group.title
@@ -196,7 +198,7 @@ def test_what_is_not_measured_is_not_described() -> None:
     assert "mi points 1,000" in group.title
     assert "gap points 100, gap steps 250" in group.title
     assert "ais" not in group.title
-    record["cell"]["measure"]["ais_points"] = 20
+    record.cell["measure"]["ais_points"] = 20
     (group,) = groups.groups([record])
     assert "ais points 20, ais steps 500" in group.title
 
@@ -261,9 +263,9 @@ def test_a_group_without_the_baseline_has_no_comparisons() -> None:
 def test_metrics_stand_in_the_table_of_their_theme() -> None:
     records = [fake.thorough(variant, seed) for variant in ("vanilla", "conv", "autoencoder") for seed in range(3)]
     for record in records:
-        if record["cell"]["variant"] == "autoencoder":
-            record["model"]["support"] = "binary"
-        record["metrics"] = {k: v for k, v in record["metrics"].items() if "ais" not in k and "bdmc" not in k}
+        if record.cell["variant"] == "autoencoder":
+            record.model.support = "binary"
+        record.metrics = {k: v for k, v in record.metrics.items() if "ais" not in k and "bdmc" not in k}
     (group,) = groups.groups(records)
     grids = tables.theme_grids(group)
     assert list(grids) == ["Inference gaps", "Latent code", "Representation and reconstruction"]
@@ -291,8 +293,8 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
 def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None:
     records = [fake.thorough("vanilla", seed, elbo=-100 - seed) for seed in range(3)]
     for record, mc in zip(records, (0.03, 0.04, 0.0), strict=True):
-        record["errors"]["elbo_nats"] = {"mc": mc, "test": 0.5}
-        record["errors"]["nll_is500_nats"] = {"mc": None, "test": 0.25}
+        record.errors["elbo_nats"] = {"mc": mc, "test": 0.5}
+        record.errors["nll_is500_nats"] = {"mc": None, "test": 0.25}
     (group,) = groups.groups(records)
     headers, (line,) = tables.certainty_grids(group)["Main"]
     found = dict(zip(headers, (cell.text for cell in line), strict=True))
@@ -366,8 +368,8 @@ def test_the_terminal_table_fits() -> None:
 
 def test_mixed_commits_and_mixed_data_are_named() -> None:
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 1, commit="fedcba9876543210")]
-    records[1]["provenance"]["data_sha256"] = "cd" * 32
-    records[1]["provenance"]["dirty"] = True
+    records[1].provenance.data_sha256 = "cd" * 32
+    records[1].provenance.dirty = True
     first, second, third = doubts.problems(records)
     assert "2 commits: 0123456789ab, fedcba987654" in first
     assert "1 of 2 records were made with uncommitted changes" in second
@@ -377,18 +379,18 @@ def test_mixed_commits_and_mixed_data_are_named() -> None:
 def test_speeds_of_a_busy_processor_are_doubted() -> None:
     records = [fake.throughput("vanilla"), fake.throughput("beta"), fake.throughput("conv")]
     for made, share in zip(records[:2], (0.97, 0.414), strict=True):
-        made["provenance"]["processor_share"] = share
+        made.provenance.processor_share = share
     # Neither a training nor another, idle measurement of the variant excuses it.
     records += [fake.quality("beta"), fake.throughput("beta", dataset="fashion_mnist")]
-    records[-1]["provenance"]["processor_share"] = 0.99
+    records[-1].provenance.processor_share = 0.99
     (line,) = doubts.problems(records)
     assert "while the processor had other work (share of a core: beta 41%)" in line
 
 
 def test_the_commit_that_trained_kept_weights_counts() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(3)]
-    records[0]["provenance"]["trained"] = {"commit": "0123456789abcdef", "dirty": False}
-    records[1]["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    records[0].provenance.trained = Origin(commit="0123456789abcdef", dirty=False)
+    records[1].provenance.trained = Origin(commit="fedcba9876543210", dirty=True)
     first, second = doubts.problems(records)
     assert "2 commits: 0123456789ab, fedcba987654" in first
     assert "1 of 3 records were made with uncommitted changes" in second
@@ -397,6 +399,6 @@ def test_the_commit_that_trained_kept_weights_counts() -> None:
 
 def test_a_data_set_file_is_named_without_its_path() -> None:
     record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
-    record["cell"]["data_options"] = {"k": 2}
+    record.cell["data_options"] = {"k": 2}
     assert groups.datasets([record]) == ["mine-dynamic-k=2"]
     assert "somewhere" not in tables.markdown([record], "mine-dynamic-k=2")

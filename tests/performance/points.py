@@ -16,6 +16,7 @@ import torch
 # What the work needs is imported here, so that neither its time nor its memory counts: the process that does nothing
 # has it all as well. Every optimiser imports dynamo, and the report imports the rest.
 import torch._dynamo
+from msgspec.structs import replace
 from PIL import Image
 
 import bench.pages.figures  # noqa: F401 - see above
@@ -198,10 +199,15 @@ def _records(kind: str, size: int) -> list[record.Record]:
             "parameters": 600_000,
         }
         curve = [{"epoch": e, "train_loss": -elbo, "valid_elbo_nats": elbo - 9 / e} for e in range(1, 11)]
-        model = {"support": "binary", "has_bound": True, "posterior": "diagonal", "network": "mlp", "prior": "normal"}
+        model = record.Model(support="binary", has_bound=True, posterior="diagonal", network="mlp", prior="normal")
         found.append(
-            record.new("quality", cell, {"versions": {}})
-            | {"status": "ok", "model": model, "metrics": metrics, "curve": curve, "timing": {"train_s": 60.0}}
+            replace(
+                record.new("quality", cell, {}, "ok"),
+                model=model,
+                metrics=metrics,
+                curve=curve,
+                timing={"train_s": 60.0},
+            )
         )
     return found
 
@@ -232,9 +238,9 @@ def _supervisor(size: int) -> Point:
     own: list[float] = []
 
     def note(found: record.Record, _: float) -> None:
-        if found["status"] != "ok":
-            raise RuntimeError(f"a cell of the supervisor's point failed: {found['reason']}")
-        own.append(sum(found["timing"].values()))
+        if found.status != "ok":
+            raise RuntimeError(f"a cell of the supervisor's point failed: {found.reason}")
+        own.append(sum(seconds or 0.0 for seconds in found.timing.values()))
 
     with tempfile.TemporaryDirectory() as name:
 

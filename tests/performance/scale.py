@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from bench.device import peak_resident_mb
 from bench.errors import BenchError, UsageError
 from bench.pages import grids, report, tables
@@ -60,17 +62,17 @@ def made_up(chosen: Suite) -> Iterator[record.Record]:
         elbo, kl = -100 - noise(), 25 + noise()
         metrics = {"elbo_nats": elbo, "recon_nats": elbo + kl, "kl_nats": kl, "nll_is500_nats": 4 + noise() - elbo}
         metrics |= {"mse_per_pixel": 0.02 + noise(), "bits_per_dim": 0.2 + noise(), "parameters": 600_000}
-        yield record.new("quality", cell, source) | {
-            "status": "ok",
-            "model": {"support": "binary", "has_bound": True, "posterior": "diagonal", "network": "mlp"},
-            "metrics": metrics,
-            "errors": {"elbo_nats": {"mc": 0.004, "test": 0.25}},
-            "curve": [
+        yield replace(
+            record.new("quality", cell, source, "ok"),
+            model=record.Model(support="binary", has_bound=True, posterior="diagonal", network="mlp"),
+            metrics=metrics,
+            errors={"elbo_nats": {"mc": 0.004, "test": 0.25}},
+            curve=[
                 {"epoch": e, "train_loss": -elbo, "valid_elbo_nats": elbo - 9 / e, "valid_kl_nats": 25.0}
                 for e in range(1, EPOCHS + 1)
             ],
-            "timing": {"train_s": 60.0, "measure_s": 9.0},
-        }
+            timing={"train_s": 60.0, "measure_s": 9.0},
+        )
 
 
 def _planned(out: Path, chosen: Suite) -> None:
@@ -123,7 +125,7 @@ def run(sizes: Sequence[int], say: Callable[[str], None]) -> dict[tuple[str, str
                 out = Path(name)
                 (out / "runs").mkdir()
                 for made in made_up(suite(size, seeds)):
-                    (out / "runs" / f"{made['id']}.json").write_text(json.dumps(made, indent=1) + "\n")
+                    (out / "runs" / f"{made.id}.json").write_text(json.dumps(record.plain(made), indent=1) + "\n")
                 for step in STEPS:
                     command = [
                         sys.executable,

@@ -56,14 +56,14 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(folder: Path) ->
     assert said.endswith(": No space left on device; choose another folder with --out")
     before = records(folder / "kept")
     assert 1 <= len(before) < 4
-    assert all(made["status"] == "ok" for made in before)
+    assert all(made.status == "ok" for made in before)
     # Where there is room the same command goes on, and runs only what is missing.
     done = ended([*RUN, "kept"], cwd=folder)
     assert done.returncode == 0, done.stderr
     assert f"{len(before)} of 4 cells are finished in kept" in done.stderr
-    after = {made["id"]: made for made in records(folder / "kept")}
+    after = {made.id: made for made in records(folder / "kept")}
     assert len(after) == 4
-    assert all(after[made["id"]] == made for made in before)
+    assert all(after[made.id] == made for made in before)
 
 
 def test_a_read_only_folder_is_refused_and_stays_as_it_is(folder: Path) -> None:
@@ -172,7 +172,7 @@ def run_cells(names: list[str], out: Path) -> dict[str, tuple[str, str | None]]:
         provenance={"commit": None},
         on_epoch=lambda _: None,
         on_measured=lambda *_: None,
-        on_record=lambda made, _: told.update({made["cell"]["variant"]: (made["status"], made["reason"])}),
+        on_record=lambda made, _: told.update({made.cell["variant"]: (made.status, made.reason)}),
     )
     return told
 

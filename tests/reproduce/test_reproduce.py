@@ -61,7 +61,7 @@ def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture
 
 def test_the_figures_are_those_of_the_records(folder: Path) -> None:
     records = store.read_all(folder / "out")[0]
-    elbos = [found["metrics"]["elbo_nats"] for found in records if found["cell"]["variant"] == "linear"]
+    elbos = [found.metrics["elbo_nats"] for found in records if found.cell["variant"] == "linear"]
     with (folder / "out" / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     mean = sum(elbos) / 3

@@ -24,6 +24,11 @@ OPTIONAL = ("unit", "better", "digits", "setting")
 NAMED["bdmc_upper_nats"] = NAMED["bdmc_lower_nats"]
 
 
+@pytest.mark.parametrize("name", docs.FILES)
+def test_files_that_are_generated_as_a_whole_are_as_committed(name: str) -> None:
+    assert (docs.ROOT / name).read_text(encoding="utf-8") == docs.FILES[name](), "run `make docs`"
+
+
 @pytest.mark.parametrize("name", docs.BLOCKS)
 def test_what_is_generated_is_committed(name: str) -> None:
     """If this fails: make docs."""

@@ -60,7 +60,7 @@ def test_another_budget_is_refused() -> None:
 def test_another_protocol_is_refused() -> None:
     newer = rows("beta", -90, -91, -92)
     for record in newer:
-        record["protocol"] = "2.0"
+        record.protocol = "2.0"
     with pytest.raises(UsageError, match=r"groups: protocol '2\.0', not '1\.0'"):
         differences(rows("vanilla", -100, -102, -104) + newer, "vanilla")
 
@@ -114,8 +114,8 @@ def test_the_check_holds_variants_against_the_row_with_the_fewest_changes_not_th
 def test_the_baseline_is_the_row_with_the_fewest_changes_and_its_other_rows_are_compared_with_it() -> None:
     changed = rows("vanilla", -140, -141, -142)
     for record in changed:
-        record["cell"] = record["cell"] | {"overrides": {"latent": 2}}
-        record["id"] += "-latent2"
+        record.cell = record.cell | {"overrides": {"latent": 2}}
+        record.id += "-latent2"
     records = changed + rows("vanilla", -100, -101, -102) + rows("beta", -120, -121, -122)
     found = of(differences(records, "vanilla"), "elbo_nats")
     assert [(d.variant, d.baseline) for d in found] == [("beta", "vanilla"), ("vanilla (latent=2)", "vanilla")]

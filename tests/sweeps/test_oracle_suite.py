@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench.cells.run import run_cell
 from bench.errors import UsageError
 from bench.judge import bounds
 from bench.oracle import checks
 from bench.pages import oracle
-from bench.records import record, store
+from bench.records import record, schema, store
 from bench.suites import suite as suites
 from bench.suites.oracle import parse
 from bench.sweeps import execute
@@ -140,17 +141,19 @@ def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
     assert "checks passed." in out
 
     (path,) = Path("out/runs").glob("*.json")
-    kept = json.loads(path.read_text())
-    kept["checks"][1] |= {"error": 0.01, "passed": False}
-    path.write_text(json.dumps(kept))
+    kept = schema.read(path)
+    kept.checks[1] = replace(kept.checks[1], error=0.01, passed=False)
+    store.write(Path("out"), kept)
     code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
     assert code == 1
     assert "FAILED: d 4, k 2, noise 0.5, not orthogonal: closed form, ELBO, full posterior: error +0.01" in out
     assert err.splitlines()[-1].startswith("vaebench: failed: d 4, k 2, noise 0.5, not orthogonal: closed form, ELBO")
     assert "**FAILED**" in Path("out/tables/oracle.md").read_text()
 
-    kept |= {"status": "error", "reason": "no way", "checks": []}
-    path.write_text(json.dumps(kept))
+    kept.status = "error"
+    kept.reason = "no way"
+    kept.checks = []
+    store.write(Path("out"), kept)
     code, _, err = call(capsys, "report", "out")
     assert code == 0
     assert oracle.failures([kept]) == ["d 4, k 2, noise 0.5, not orthogonal: error, no way"]

@@ -96,9 +96,9 @@ def kl_per_dimension(group: Group, looks: Mapping[str, Style]) -> "Figure | None
 
 
 def _spectra(row: Row, name: str) -> np.ndarray:
-    """`[seeds, D]`: `record["latent"][name]` of every ok seed that has it, each sorted falling."""
-    found = [(record.get("latent") or {}).get(name) for record in row.ok]
-    return np.array([sorted(values, reverse=True) for values in found if values])
+    """`[seeds, D]`: `record.latent[name]` of every ok seed that has it, each sorted falling."""
+    found = [record.latent.get(name) for record in row.ok]
+    return np.array([sorted(values, reverse=True) for values in found if isinstance(values, list) and values])
 
 
 def _below(found: Mapping[str, Mapping[Row, np.ndarray]], least: float) -> bool:
@@ -120,10 +120,10 @@ def latent_plane(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figu
     chosen: list[tuple[Row, Mapping[str, np.ndarray]]] = []
     for posterior in POSTERIORS:
         candidates = [
-            (row, artefacts[record["id"]])
+            (row, artefacts[record.id])
             for row in rows
             for record in row.ok[:1]
-            if row.model.get("posterior") == posterior and _has_plane(artefacts.get(record["id"], {}))
+            if row.model.posterior == posterior and _has_plane(artefacts.get(record.id, {}))
         ]
         chosen += sorted(candidates, key=lambda pair: _plainness(pair[0]))[:1]
     if not chosen:
@@ -133,8 +133,8 @@ def latent_plane(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "Figu
         figure = new_figure(max(4.1 * len(chosen) + (1.0 if 1 < len(labels) <= 10 else 0), 5.5), 4.5)
         for axis, (row, arrays) in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
             _latent_panel(axis, arrays, labels)
-            axis.set_title(f"{row.label}\n{POSTERIORS[row.model['posterior']]}", fontsize=11)
-            if row.model.get("prior") == "standard_normal" and row.model["posterior"] != "deterministic":
+            axis.set_title(f"{row.label}\n{POSTERIORS[str(row.model.posterior)]}", fontsize=11)
+            if row.model.prior == "standard_normal" and row.model.posterior != "deterministic":
                 _ellipses(axis, np.zeros((1, 2)), np.eye(2)[None], [INK], dashed=True)
         if 1 < len(labels) <= 10:
             handles = [axis.plot([], [], "o", color=_label_colour(labels, label), markersize=6)[0] for label in labels]
@@ -159,9 +159,9 @@ def _plainness(row: Row) -> tuple[int, bool, bool, bool, str]:
     model = row.model
     return (
         len(row.overrides),
-        model.get("network") != "mlp",
-        model.get("prior") != "standard_normal",
-        model.get("objective") != "elbo",
+        model.network != "mlp",
+        model.prior != "standard_normal",
+        model.objective != "elbo",
         row.label,
     )
 

@@ -30,15 +30,15 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
     found: dict[str, dict[str, np.ndarray]] = {}
     warnings = []
     for record in records:
-        path = folder / f"{record['id']}.npz"
-        if record["kind"] == "quality" and record["status"] == "ok" and path.exists():
+        path = folder / f"{record.id}.npz"
+        if record.kind == "quality" and record.status == "ok" and path.exists():
             try:
                 with path.open("rb") as file, zipfile.ZipFile(file) as members:
                     if (size := sum(member.file_size for member in members.infolist())) > LARGEST:
                         raise ValueError(f"it would unpack to {size:,} bytes")
                     file.seek(0)
                     with np.load(file, allow_pickle=False) as arrays:
-                        found[record["id"]] = dict(arrays)
+                        found[record.id] = dict(arrays)
             except Exception as error:  # a damaged zip raises anything from zipfile, zlib or numpy
                 warnings.append(f"cannot read {path.name} ({' '.join(str(error).split())}); its plots are left out")
     return found, warnings
@@ -48,7 +48,7 @@ def _pictures(rows: Sequence[Row], artefacts: Artefacts, name: str) -> list[tupl
     """Rows with images to show: the array `name`, `[N, H, W, 3]` uint8, of the first seed that left an artefact."""
     found = []
     for row in rows:
-        arrays = next((artefacts[record["id"]] for record in row.ok if record["id"] in artefacts), None)
+        arrays = next((artefacts[record.id] for record in row.ok if record.id in artefacts), None)
         if arrays is not None and name in arrays and (images := _as_rgb(arrays[name])) is not None:
             found.append((row, images))
     return found
@@ -79,7 +79,7 @@ def reconstructions(rows: Sequence[Row], artefacts: Artefacts, where: str) -> "F
     lines: list[tuple[str, np.ndarray]] = []
     shown: bytes | None = None
     for row, images in _pictures(rows, artefacts, "reconstructions"):
-        inputs = _as_rgb(next(artefacts[r["id"]] for r in row.ok if r["id"] in artefacts)["inputs"])
+        inputs = _as_rgb(next(artefacts[r.id] for r in row.ok if r.id in artefacts)["inputs"])
         if inputs is not None and inputs[:count].tobytes() != shown:
             shown = inputs[:count].tobytes()
             lines.append(("input", inputs[:count]))

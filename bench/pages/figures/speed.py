@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bench.pages.figures.bars import MOST_ROWS
 from bench.pages.figures.style import INK, QUIET, Style, add_title, house_style, new_figure, short_label
-from bench.records.record import Record
+from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.stats.speeds import Throughput
 from bench.text import DASH
@@ -19,7 +19,7 @@ def throughput(timed: Throughput, looks: Mapping[str, Style], dataset: str) -> "
     """Training, evaluation and sampling speed: one line of panels per device, medians with quartile whiskers."""
     metrics = ("train_samples_per_s", "eval_samples_per_s", "sample_samples_per_s")
     columns = {
-        label: {name: record for name, record in column.items() if record["status"] == "ok"}
+        label: {name: record for name, record in column.items() if record.status == "ok"}
         for label, column in timed.columns.items()
     }
     columns = {label: column for label, column in columns.items() if column}
@@ -29,8 +29,8 @@ def throughput(timed: Throughput, looks: Mapping[str, Style], dataset: str) -> "
     if len(names) > MOST_ROWS:
 
         def fastest(name: str) -> float:
-            found = [column[name]["metrics"].get(metrics[0]) for column in columns.values() if name in column]
-            return -max((each["median"] or 0.0 for each in found if isinstance(each, dict)), default=0.0)
+            found = [column[name].metrics.get(metrics[0]) for column in columns.values() if name in column]
+            return -max((each.median or 0.0 for each in found if isinstance(each, Timed)), default=0.0)
 
         dataset += f" (the fastest {MOST_ROWS} of {len(names):,} in training)"
         names = sorted(sorted(names, key=fastest)[:MOST_ROWS])
@@ -57,12 +57,12 @@ def _bars(
 ) -> None:
     ends = [0.0]
     for place, name in enumerate(names):
-        found = column[name]["metrics"].get(metric) if name in column else None
-        if not isinstance(found, dict) or found.get("median") is None:
+        found = column[name].metrics.get(metric) if name in column else None
+        if not isinstance(found, Timed) or found.median is None:
             axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
             continue
-        median = found["median"]
-        low, high = (median if found.get(key) is None else found[key] for key in ("q1", "q3"))
+        median = found.median
+        low, high = (median if end is None else end for end in (found.q1, found.q3))
         axis.barh(place, median, height=0.68, color=looks[name].colour, alpha=0.85, linewidth=0)
         # A white edge keeps the whisker visible on the darkest bars.
         for width, colour in ((3.6, "white"), (1.6, INK)):

@@ -44,7 +44,7 @@ class Style:
 
 def styles(records: Sequence[Record]) -> dict[str, Style]:
     """Row name -> style, by alphabet over all records, so that a variant looks the same on every data set."""
-    names = sorted({row_name(record["cell"]["variant"], record["cell"].get("overrides") or {}) for record in records})
+    names = sorted({row_name(record.cell["variant"], record.cell["overrides"]) for record in records})
     return {
         name: Style(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)
     }
