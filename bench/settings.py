@@ -21,8 +21,12 @@ Count = Annotated[int, Meta(ge=1, le=MOST)]
 Natural = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
+Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
 # Of a text that is shown to people: it holds a letter.
 Text = Annotated[str, Meta(pattern=r"\S")]
+
+
+_STRICT = json.JSONEncoder(allow_nan=False)
 
 
 class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,8 +36,8 @@ class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         try:
-            json.dumps(self.set, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
+            decode(_STRICT.encode, self.set)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"set must hold numbers, texts, true, false, and lists of these: {error}") from error
 
 

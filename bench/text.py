@@ -22,7 +22,10 @@ def cut(name: str, most: int = LONGEST) -> str:
 
 
 def decode(reader: Callable[[Given], Read], given: Given) -> Read:
-    """`reader(given)`. Whatever is wrong with what was given is a ValueError, also if it is too deep or too large."""
+    """`reader(given)`. All that is wrong with what was given is a ValueError, also that it is too deep or too large.
+
+    The one place that knows what readers of other people's text may raise.
+    """
     try:
         return reader(given)
     except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
@@ -39,7 +42,7 @@ def printable(text: str) -> str:
 
 
 def printable_json(value: Any) -> Any:
-    """The same for every text in JSON. RecursionError if it is too deep."""
+    """The same for every text in JSON. It may be too deep: see `decode`."""
     if isinstance(value, str):
         return value if value.isprintable() else printable(value)
     if isinstance(value, dict):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from bench.settings import MOST, Measure
+from bench.settings import Measure, Number
 from bench.text import UNPRINTABLE, cut
 
 SCHEMA = 1
@@ -29,7 +29,6 @@ BUSY = 0.8
 
 # The configuration of a run. Its id is a hash of all of it, so it stays as it was read; `CELLS` says what it holds.
 Cell = dict[str, Any]
-Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
 # It names files.
 _Identifier = Annotated[
     str, Meta(pattern=rf"^(?!\.)[^{UNPRINTABLE}/\\]+(?![\s\S])", max_length=230, description="that can name a file")

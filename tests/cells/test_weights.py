@@ -143,7 +143,7 @@ def test_weights_that_tell_nothing_of_their_training_are_refused(tmp_path: Path,
     tensors = state(model_of())
     for seal in (sealed.digest(tensors, text), sealed.digest(tensors, "")):
         (tmp_path / "w").write_bytes(save(tensors, metadata={"kept": text, "sha256": seal}))
-        assert refused(tmp_path / "w") in ("cannot be read", "is damaged", "tells too little of their training")
+        assert refused(tmp_path / "w").startswith(("cannot be read", "is damaged", sealed.WRONG))
 
 
 def test_weights_without_a_digest_are_refused(tmp_path: Path) -> None:
@@ -175,7 +175,9 @@ def test_a_forged_header_is_not_used(tmp_path: Path, changes: dict[str, Any]) ->
     tensors, text = state(model_of()), json.dumps(TRAINING | changes)
     metadata = {"kept": text, "sha256": sealed.digest(tensors, text)}
     (tmp_path / "w").write_bytes(save(tensors, metadata=metadata))
-    assert refused(tmp_path / "w") in ("tells too little of their training", "was written with other code, libraries")
+    assert refused(tmp_path / "w").startswith(
+        (sealed.WRONG, "cannot be read", "was written with other code, libraries")
+    )
 
 
 def test_the_place_depends_on_all_that_training_depends_on_and_on_nothing_else() -> None:

@@ -326,7 +326,7 @@ def curve(value: Callable[[Any], Any]) -> Change:
     return change
 
 
-ANOTHER, LACKS = "is of another training", "lacks parts of a checkpoint"
+ANOTHER, LACKS = "is of another training", "does not say what it should"
 
 
 @pytest.mark.parametrize(
@@ -352,19 +352,19 @@ ANOTHER, LACKS = "is of another training", "lacks parts of a checkpoint"
         (lambda tensors, _: tensors.pop("random.binarise"), ANOTHER),
         (put("random.noise", torch.zeros_like), "holds no state of a random generator"),
         (put("random.order", lambda t: torch.full_like(t, 255)), "holds no state of a random generator"),
-        (curve(lambda rows: rows * 2), ANOTHER),
+        (curve(lambda rows: rows * 2), LACKS),
         (curve(lambda rows: [*rows, *({"epoch": i} for i in (2, 3, 4))]), ANOTHER),
-        (curve(lambda rows: [rows[0] | {"train_loss": "1"}]), ANOTHER),
-        (curve(lambda rows: [rows[0] | {"train_loss": math.nan}]), ANOTHER),
-        (curve(lambda _: [[]]), ANOTHER),
-        (curve(lambda _: None), ANOTHER),
+        (curve(lambda rows: [rows[0] | {"train_loss": "1"}]), LACKS),
+        (curve(lambda rows: [rows[0] | {"train_loss": math.nan}]), "cannot be read"),
+        (curve(lambda _: [[]]), LACKS),
+        (curve(lambda _: None), LACKS),
         (lambda _, facts: facts.update(train_s=-1.0), LACKS),
-        (lambda _, facts: facts.update(train_s=math.inf), LACKS),
+        (lambda _, facts: facts.update(train_s=math.inf), "cannot be read"),
         (lambda _, facts: facts.update(train_s=True), LACKS),
         (lambda _, facts: facts.update(train_s=10**400), LACKS),
         (lambda _, facts: facts.pop("state"), LACKS),
         (lambda _, facts: facts["provenance"].update(resumed="often"), LACKS),
-        (lambda _, facts: facts["provenance"].update(commit=math.nan), LACKS),
+        (lambda _, facts: facts["provenance"].update(commit=[]), LACKS),
         (lambda _, facts: facts.update(source=[]), LACKS),
     ],
 )
@@ -372,7 +372,7 @@ def test_one_that_does_not_fit_changes_nothing(
     kept: Path, digits: Data, whole: Outcome, change: Change, words: str
 ) -> None:
     forged(kept, change)
-    assert starts_anew(kept, digits, whole) == words
+    assert starts_anew(kept, digits, whole).startswith(words)
 
 
 def test_forging_itself_is_no_reason(kept: Path, digits: Data, whole: Outcome) -> None:
@@ -387,7 +387,7 @@ def test_one_that_tells_nothing(kept: Path, digits: Data, whole: Outcome, text: 
     tensors = load(kept.read_bytes())
     metadata = {"kept": text, "sha256": sealed.digest(tensors, text)}
     kept.write_bytes(save(tensors, metadata=metadata))
-    assert starts_anew(kept, digits, whole) in ("cannot be read", LACKS)
+    assert starts_anew(kept, digits, whole).startswith(("cannot be read", LACKS))
     kept.write_bytes(save(tensors))
     assert starts_anew(kept, digits, whole) == "cannot be read"
 
@@ -414,7 +414,7 @@ class Counter:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         self.asked += 1
         self.clock.now += self.takes
-        return {"x": torch.zeros(1)}, {}
+        return {"x": torch.zeros(1)}, {"curve": []}
 
     def restore(self, *_: Any) -> None: ...
 
@@ -647,7 +647,7 @@ def test_a_process_that_was_killed_in_training_goes_on(tmp_path: Path) -> None:
         killed.send_signal(signal.SIGKILL)
         told, _ = killed.communicate()
         assert (told, killed.returncode) == ("", -signal.SIGKILL)
-    done_s = checkpoint._read(file)[1]["train_s"]
+    done_s = sealed.read(file, checkpoint.Kept)[1]["train_s"]
     outcomes = []
     for out in ("out", "undisturbed"):
         with process(out, 0.0) as calm:
