@@ -1,48 +1,67 @@
-"""The settings of a run as typed sections, checked when they are made. It needs no torch."""
+"""The settings of a run as typed sections, and what checks them and all else that people write. It needs no torch."""
 
-import contextlib
-import dataclasses
+import json
+import sys
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
 
 from bench.errors import UsageError
-from bench.text import hint
+from bench.text import decode, hint
 
+Typed = TypeVar("Typed")
 MOST_SEEDS = 10_000
-
-Settings = TypeVar("Settings")
-
-
-def require(holds: bool, key: str, value: object, words: str) -> None:
-    """UsageError, `key must be words`, unless it holds."""
-    if not holds:
-        raise UsageError(f"{key} must be {words}, got {value!r}")
-
-
-# Marks a key that came when there were results already: it is left out of a cell while it has its default, so that the
-# cells of those results keep their names.
-ADDED = {"added": True}
+# Of whole numbers: up to here a double holds them exactly.
+MOST = 2**53
+Count = Annotated[int, Meta(ge=1, le=MOST)]
+Natural = Annotated[int, Meta(ge=0, le=MOST)]
+Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
+Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
+Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
+# Of a text that is shown to people: it holds a letter.
+Text = Annotated[str, Meta(pattern=r"\S")]
 
 
-def settings_of(section: Any) -> dict[str, Any]:
-    """The keys of a section as a cell has them."""
-    return {
-        f.name: value
-        for f in dataclasses.fields(section)
-        if (value := getattr(section, f.name)) != f.default or "added" not in f.metadata
-    }
+_STRICT = json.JSONEncoder(allow_nan=False)
 
 
-def check_seeds(key: str, seeds: int) -> None:
-    """UsageError for a number of seeds that cannot be, or whose cells would fill the memory before any is run."""
-    require(1 <= seeds <= MOST_SEEDS, key, seeds, f"between 1 and {MOST_SEEDS}")
+class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table that changes keywords of a variant."""
+
+    set: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        try:
+            decode(_STRICT.encode, self.set)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"set must hold numbers, texts, true, false, and lists of these: {error}") from error
 
 
-@dataclass(frozen=True)
-class Budget:
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of a suite.
+
+    Attributes:
+        added: keys that came when there were results already. A cell leaves them out while they have their default, so
+            that the cells of those results keep their names.
+    """
+
+    added: ClassVar[tuple[str, ...]] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The keys of the section as a cell has them."""
+        defaults = {field.name: field.default for field in msgspec.structs.fields(self)}
+        return {
+            key: value
+            for key, value in msgspec.structs.asdict(self).items()
+            if value != defaults[key] or key not in self.added
+        }
+
+
+class Budget(Section, frozen=True):
     """What every variant of a comparison gets for training.
 
     Attributes:
@@ -58,26 +77,19 @@ class Budget:
             the last weights.
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    lr: float = 3e-3
+    added = ("epsilon", "normalise_gradients", "patience")
+
+    epochs: Count = 10
+    batch_size: Count = 128
+    lr: Positive = 3e-3
     schedule: Literal["cosine", "constant", "burda2015", "geometric"] = "cosine"
-    train_size: int | None = None
-    epsilon: float = field(default=1e-8, metadata=ADDED)
-    normalise_gradients: bool = field(default=False, metadata=ADDED)
-    patience: int | None = field(default=None, metadata=ADDED)
-
-    def __post_init__(self) -> None:
-        require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        require(0 < self.lr < float("inf"), "lr", self.lr, "above 0")
-        require(self.train_size is None or self.train_size >= 1, "train_size", self.train_size, "at least 1")
-        require(0 < self.epsilon < float("inf"), "epsilon", self.epsilon, "above 0")
-        require(self.patience is None or self.patience >= 1, "patience", self.patience, "at least 1")
+    train_size: Count | None = None
+    epsilon: Positive = 1e-8
+    normalise_gradients: bool = False
+    patience: Count | None = None
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(Section, frozen=True):
     """How finely a trained model is measured, on the test split.
 
     Everything but the ELBO is left out where its number is 0. docs/metrics.md defines what is measured.
@@ -99,31 +111,23 @@ class Measure:
         ais_chains: paths per example.
     """
 
-    elbo_samples: int = 10
-    nll_samples: int = 500
-    nll_points: int | None = None
-    mi_points: int = 0
-    gap_points: int = 0
-    gap_steps: int = 250
-    gap_split: Literal["test", "train"] = field(default="test", metadata=ADDED)
-    probe_points: int = 0
-    ssim_points: int = 0
-    ais_points: int = 0
-    ais_steps: int = 500
-    ais_chains: int = 16
+    added = ("gap_split",)
 
-    def __post_init__(self) -> None:
-        require(1 <= self.elbo_samples <= 100, "elbo_samples", self.elbo_samples, "between 1 and 100")
-        require(0 <= self.nll_samples <= 5000, "nll_samples", self.nll_samples, "between 0 and 5000")
-        require(self.nll_points is None or self.nll_points >= 1, "nll_points", self.nll_points, "at least 1")
-        for name in ("mi_points", "gap_points", "probe_points", "ssim_points", "ais_points"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        for name in ("gap_steps", "ais_steps", "ais_chains"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+    elbo_samples: Annotated[int, Meta(ge=1, le=100)] = 10
+    nll_samples: Annotated[int, Meta(ge=0, le=5000)] = 500
+    nll_points: Count | None = None
+    mi_points: Natural = 0
+    gap_points: Natural = 0
+    gap_steps: Count = 250
+    gap_split: Literal["test", "train"] = "test"
+    probe_points: Natural = 0
+    ssim_points: Natural = 0
+    ais_points: Natural = 0
+    ais_steps: Count = 500
+    ais_chains: Count = 16
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(Section, frozen=True):
     """How throughput is measured.
 
     Attributes:
@@ -132,49 +136,133 @@ class Clock:
         batch_size: examples per call.
     """
 
-    blocks: int = 7
-    block_s: float = 0.2
-    batch_size: int = 128
+    blocks: Natural = 7
+    block_s: Annotated[float, Meta(gt=0, le=60)] = 0.2
+    batch_size: Count = 128
 
     def __post_init__(self) -> None:
-        require(self.blocks == 0 or self.blocks >= 3, "throughput.blocks", self.blocks, "0, or at least 3")
-        require(0 < self.block_s <= 60, "throughput.block_s", self.block_s, "above 0 and at most 60")
-        require(self.batch_size >= 1, "throughput.batch_size", self.batch_size, "at least 1")
+        if self.blocks in (1, 2):
+            raise ValueError(f"blocks must be 0, or at least 3, got {self.blocks}")
 
 
 # The tables of a suite file whose keys `--set` takes as well.
-SECTIONS = {"budget": Budget, "measure": Measure, "throughput": Clock}
+SECTIONS: dict[str, type[Section]] = {"budget": Budget, "measure": Measure, "throughput": Clock}
 
 
-def typed(kind: type, key: str, value: object) -> Any:
-    """`value` if it fits the type of the dataclass field `key`; UsageError otherwise. A whole number fits a float."""
-    wanted = typing.get_type_hints(kind)[key]
-    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
-    for option in options:
-        if typing.get_origin(option) is Literal:
-            if value in typing.get_args(option):
-                return value
-        elif option is float and isinstance(value, int) and not isinstance(value, bool):
-            with contextlib.suppress(OverflowError):  # of hundreds of digits
-                return float(value)
-        elif isinstance(value, option) and not (isinstance(value, bool) and option is not bool):
-            return value
-    words = " or ".join(
-        " or ".join(map(repr, typing.get_args(o)))
-        if typing.get_origin(o) is Literal
-        else {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[o]
-        for o in options
-        if o is not types.NoneType
-    )
-    raise UsageError(f"{key} must be {words}, got {value!r}")
+def typed(kind: type[Struct], key: str, value: object) -> Any:
+    """`value` if it fits the field `key` of a Struct; UsageError otherwise."""
+    return convert(_fields(kind)[key], value, key)
 
 
-def section(kind: type[Settings], name: str, table: object) -> Settings:
-    """The dataclass `kind` from the table `name` of a suite file. UsageError for a wrong key, type or range."""
-    if not isinstance(table, Mapping):
-        raise UsageError(f"{name} must be a table, got {table!r}")
-    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            raise UsageError(f"unknown key {name}.{key}: {hint(key, known)}")
-    return kind(**{key: typed(kind, key, value) for key, value in table.items()})
+def convert(kind: type[Typed], value: object, name: str = "") -> Typed:
+    """`value`, as JSON or TOML gave it, as `kind`. A whole number fits a float, and nothing else what it is not.
+
+    Raises:
+        UsageError: one line with the key (`name` is that of the value itself), what belongs there, and the value.
+    """
+    try:
+        return decode(lambda given: msgspec.convert(given, kind), value)
+    except ValueError as error:
+        try:
+            line = decode(lambda given: _complaint(kind, given, name), value)
+        except ValueError:
+            line = f"{name or 'it'} {error}"
+        raise UsageError(line) from error
+
+
+def _complaint(kind: Any, value: Any, name: str) -> str:
+    """What is wrong with a value that does not fit: with the innermost part of it that does not."""
+    prefix = f"{name}." if name else ""
+    for member in _members(kind):
+        is_table = _is_struct(member) and isinstance(value, Mapping)
+        if is_table:
+            known = _fields(member)
+            if unknown := [key for key in value if key not in known]:
+                return f"unknown key {prefix}{unknown[0]}: {hint(str(unknown[0]), known)}"
+            required = [field.encode_name for field in msgspec.structs.fields(member) if field.required]
+            if missing := [key for key in required if key not in value]:
+                return f"{prefix}{missing[0]} must be {_words(known[missing[0]], None)}, and is missing"
+        for inner, each, key in _parts(member, value, prefix):
+            if _refusal(inner, each):
+                return _complaint(inner, each, key)
+        if is_table:
+            return f"{prefix}{_refusal(member, value)}"  # of its `__post_init__`
+    shown = repr(value)
+    shown = shown if len(shown) <= 100 else f"{shown[:100]}..."
+    return f"{name or 'it'} must be {_words(kind, value)}, got {shown}"
+
+
+def _refusal(kind: Any, value: object) -> str:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _parts(kind: Any, value: Any, prefix: str) -> Iterator[tuple[Any, object, str]]:
+    """The kind, the value and the name of each part of a value."""
+    inner = typing.get_args(kind)
+    if _is_struct(kind) and isinstance(value, Mapping):
+        yield from ((_fields(kind)[key], each, f"{prefix}{key}") for key, each in value.items())
+    elif typing.get_origin(kind) in (dict, Mapping) and isinstance(value, Mapping):
+        yield from ((inner[0], key, f"the key {prefix}{key}") for key in value)
+        yield from ((inner[1], each, f"{prefix}{key}") for key, each in value.items())
+    elif typing.get_origin(kind) in (list, tuple, Sequence) and isinstance(value, list):
+        yield from ((inner[0], each, f"{prefix.removesuffix('.')}[{i}]") for i, each in enumerate(value))
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _members(kind: Any) -> list[Any]:
+    """The kinds of a union, without what is only said about them."""
+    if typing.get_origin(kind) is Annotated:
+        return _members(typing.get_args(kind)[0])
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return [member for each in typing.get_args(kind) for member in _members(each)]
+    return [kind]
+
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    list: "a list",
+    tuple: "a list",
+    Sequence: "a list",
+}
+
+
+def _words(kind: Any, value: object) -> str:
+    """What `value` should have been: `"a whole number from 1 to 100"`."""
+    inner = typing.get_args(kind)
+    if typing.get_origin(kind) is Annotated:
+        return _words(inner[0], value) + "".join(_limits(meta, value) for meta in inner[1:])
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        left_out = ([types.NoneType], [int] if float in inner else None)
+        return " or ".join(_words(each, value) for each in inner if _members(each) not in left_out)
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(map(repr, inner))
+    return _WORDS.get(typing.get_origin(kind) or kind, "a table")
+
+
+def _limits(meta: Meta, value: object) -> str:
+    if meta.description or meta.pattern:
+        return f" {meta.description or 'that is not empty'}"
+    if meta.min_length:
+        return f" with at least {meta.min_length} entr{'y' if meta.min_length == 1 else 'ies'}"
+    high = meta.le
+    if high in (MOST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
+        high = None  # no limit but that of numbers
+    if meta.gt is None and meta.ge is None:
+        return ""
+    if meta.gt is None:
+        return f" from {meta.ge:g} to {high:g}" if high is not None else f" of at least {meta.ge:g}"
+    return f" above {meta.gt:g}" + (f" and at most {high:g}" if high is not None else "")

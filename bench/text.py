@@ -2,15 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+Given = TypeVar("Given")
+Read = TypeVar("Read")
 
 # Stands where there is no value.
 DASH = "\N{EN DASH}"
 # Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80
 # Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.
-UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
 
 def cut(name: str, most: int = LONGEST) -> str:
@@ -23,6 +26,17 @@ def clip(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def decode(reader: Callable[[Given], Read], given: Given) -> Read:
+    """`reader(given)`. All that is wrong with what was given is a ValueError, also that it is too deep or too large.
+
+    The one place that knows what readers of other people's text may raise.
+    """
+    try:
+        return reader(given)
+    except (RecursionError, MemoryError, OverflowError, SyntaxError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
 _BLANK = re.compile("[\t\n\r]+")
 _STRAY = re.compile(f"[{UNPRINTABLE}]")
 
@@ -33,7 +47,7 @@ def printable(text: str) -> str:
 
 
 def printable_json(value: Any) -> Any:
-    """The same for every text in JSON. RecursionError if it is too deep."""
+    """The same for every text in JSON. It may be too deep: see `decode`."""
     if isinstance(value, str):
         return value if value.isprintable() else printable(value)
     if isinstance(value, dict):

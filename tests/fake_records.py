@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-Record = dict[str, Any]
+from bench.records.record import Cell, Model, Provenance, Record, Timed, plain
 
 # variant -> (posterior, network, objective, ELBO, KL): the sizes are typical of binarised digits.
 VARIANTS: dict[str, tuple[str, str, str, float, float]] = {
@@ -88,41 +88,40 @@ def quality(
         "threads": 1,
         "precision": precision,
     }
-    model = {
-        "network": network,
-        "posterior": posterior,
-        "prior": "standard_normal",
-        "likelihood": "bernoulli" if support == "binary" else "gaussian",
-        "objective": objective,
-        "latent": 20,
-        "has_bound": has_bound,
-        "kl_method": "closed_form" if has_bound else None,
-        "data_dims": 784,
-        "support": support,
-    }
-    return {
-        "schema": 1,
-        "protocol": "1.0",
-        "kind": "quality",
-        "id": identity(cell),
-        "status": status,
-        "reason": reason,
-        "cell": cell,
-        "model": model if ok else {},
-        "metrics": metrics if ok else {},
-        "curve": curve if ok else curve[:3],
-        "timing": {"train_s": 61.2 + seed, "measure_s": 9.3},
-        "provenance": provenance(commit, device),
-    }
+    model = Model(
+        network=network,
+        posterior=posterior,
+        prior="standard_normal",
+        likelihood="bernoulli" if support == "binary" else "gaussian",
+        objective=objective,
+        latent=20,
+        has_bound=has_bound,
+        kl_method="closed_form" if has_bound else None,
+        data_dims=784,
+        support=support,
+    )
+    return Record(
+        protocol="1.0",
+        kind="quality",
+        id=identity(cell),
+        status=status,
+        reason=reason,
+        cell=cell,
+        model=model if ok else Model(),
+        metrics=metrics if ok else {},
+        curve=curve if ok else curve[:3],
+        timing={"train_s": 61.2 + seed, "measure_s": 9.3},
+        provenance=provenance(commit, device),
+    )
 
 
 def thorough(variant: str = "vanilla", seed: int = 0, **settings: Any) -> Record:
     """A quality record with every measurement there is, and the judge's own errors."""
     record = quality(variant, seed, **settings)
-    if record["status"] != "ok":
+    if record.status != "ok":
         return record
     draw = np.random.default_rng([seed, sum(map(ord, variant)), 1])
-    metrics = record["metrics"]
+    metrics: dict[str, Any] = dict(record.metrics)
     has_bound = metrics["elbo_nats"] is not None
     figures = {
         "approximation_gap_nats": 1.2,
@@ -148,14 +147,15 @@ def thorough(variant: str = "vanilla", seed: int = 0, **settings: Any) -> Record
     metrics["inference_gap_optimised_nats"] = (
         metrics["approximation_gap_nats"] + metrics["amortisation_gap_nats"] if has_bound else None
     )
+    record.metrics = metrics
     unstated = {"recon_nats", "kl_nats", "parameters", "active_units", "bits_per_dim", "mse_per_pixel"}
     unstated |= {"ais_acceptance", *of_any_model}
-    record["errors"] = {
+    record.errors = {
         name: {"mc": 0.004 * (1 + seed), "test": 0.25}
         for name, value in metrics.items()
         if value is not None and name not in unstated
     }
-    record["cell"]["measure"] |= {
+    record.cell["measure"] |= {
         "mi_points": 1000,
         "gap_points": 100,
         "gap_steps": 250,
@@ -179,9 +179,9 @@ def throughput(
     draw = np.random.default_rng(sum(map(ord, variant)))
     scale *= (30 if device.startswith("cuda") else 1) * (0.25 if "conv" in variant else 1)
 
-    def spread(median: float) -> dict[str, Any]:
+    def spread(median: float) -> Timed:
         median *= scale * draw.uniform(0.8, 1.2)
-        return {"median": median, "q1": 0.95 * median, "q3": 1.04 * median, "blocks": [median] * 5}
+        return Timed(median, 0.95 * median, 1.04 * median, [median] * 5)
 
     cell = {
         "variant": variant,
@@ -194,44 +194,39 @@ def throughput(
         "precision": "fp32",
         "batch_size": 128,
     }
-    return {
-        "schema": 1,
-        "protocol": "1.0",
-        "kind": "throughput",
-        "id": identity(cell) + "_throughput",
-        "status": "ok",
-        "reason": None,
-        "cell": cell,
-        "model": {},
-        "metrics": {
+    return Record(
+        protocol="1.0",
+        kind="throughput",
+        id=identity(cell) + "_throughput",
+        status="ok",
+        cell=cell,
+        metrics={
             "train_samples_per_s": spread(9_000),
             "train_mflop": 3.9,
-            "matrix_peak_gflops": {"median": 67.0, "q1": 66.0, "q3": 68.0, "blocks": [67.0] * 5},
+            "matrix_peak_gflops": Timed(67.0, 66.0, 68.0, [67.0] * 5),
             "train_mfu": 0.52,
             "eval_samples_per_s": spread(30_000),
             "sample_samples_per_s": spread(60_000),
-            "latency_b1_ms": {"median": 0.8, "q1": 0.75, "q3": 0.9, "blocks": [0.8] * 5},
+            "latency_b1_ms": Timed(0.8, 0.75, 0.9, [0.8] * 5),
             "peak_memory_mb": 512.0,
             "parameters": 652824,
         },
-        "curve": [],
-        "timing": {},
-        "provenance": provenance("0123456789abcdef", device),
-    }
+        provenance=provenance("0123456789abcdef", device),
+    )
 
 
-def provenance(commit: str, device: str) -> dict[str, Any]:
-    return {
-        "commit": commit,
-        "dirty": False,
-        "data_sha256": "ab" * 32,
-        "versions": {"python": "3.12.0", "torch": "2.9.0", "vaebench": "0.1.0"},
-        "device_name": "Example CPU" if device == "cpu" else "Example GPU",
-        "started": "2026-01-02T03:04:05Z",
-    }
+def provenance(commit: str, device: str) -> Provenance:
+    return Provenance(
+        commit=commit,
+        dirty=False,
+        data_sha256="ab" * 32,
+        versions={"python": "3.12.0", "torch": "2.9.0", "vaebench": "0.1.0"},
+        device_name="Example CPU" if device == "cpu" else "Example GPU",
+        started="2026-01-02T03:04:05Z",
+    )
 
 
-def identity(cell: Record) -> str:
+def identity(cell: Cell) -> str:
     overrides = "".join(f"_{key}{value}" for key, value in sorted(cell["overrides"].items()))
     budget = f"_e{cell['budget']['epochs']}" if "budget" in cell else ""
     seed = f"_s{cell['seed']}" if "seed" in cell else ""
@@ -247,8 +242,8 @@ def suite(variants: tuple[str, ...] = NAMES, seeds: int = 5, devices: tuple[str,
 
 def artefact(record: Record, shape: tuple[int, ...] = (1, 28, 28), points: int = 400) -> dict[str, np.ndarray]:
     """Arrays as a run of this record would leave them: blobs for images, ten clusters for the latent plane."""
-    draw = np.random.default_rng(sum(map(ord, record["cell"]["variant"])))
-    posterior = VARIANTS.get(record["cell"]["variant"], ("diagonal",))[0]
+    draw = np.random.default_rng(sum(map(ord, record.cell["variant"])))
+    posterior = VARIANTS.get(record.cell["variant"], ("diagonal",))[0]
 
     def pictures(count: int, noise: float, seed: int) -> np.ndarray:
         place = np.random.default_rng(seed)
@@ -284,8 +279,8 @@ def write(folder: Path, records: list[Record], *, images: bool = True, points: i
     runs = folder / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     for record in records:
-        (runs / f"{record['id']}.json").write_text(json.dumps(record, indent=1))
-        first = record["kind"] == "quality" and record["status"] == "ok" and record["cell"]["seed"] == 0
+        (runs / f"{record.id}.json").write_text(json.dumps(plain(record), indent=1))
+        first = record.kind == "quality" and record.status == "ok" and record.cell["seed"] == 0
         if images and first:
-            np.savez_compressed(runs / f"{record['id']}.npz", allow_pickle=False, **artefact(record, points=points))
+            np.savez_compressed(runs / f"{record.id}.npz", allow_pickle=False, **artefact(record, points=points))
     return folder

@@ -12,6 +12,7 @@ import torch
 from bench.cells import prepare, weights
 from bench.cells.run import run_cell
 from bench.engines.local import Local
+from bench.records.record import Record, plain
 from tests.helpers import cell, simulated, telling, work_off
 
 PROVENANCE: dict[str, Any] = {"commit": None, "versions": {}}
@@ -30,10 +31,10 @@ EVERYTHING = {
 MADE = simulated("vanilla", overrides=SMALL, measure=EVERYTHING)
 
 
-def figures(result: dict[str, Any]) -> str:
+def figures(result: Record) -> str:
     """All that a record holds of numbers, but for the seconds."""
-    assert result["status"] == "ok", result["reason"]
-    return json.dumps([result[key] for key in ("metrics", "errors", "latent", "curve", "model")])
+    assert result.status == "ok", result.reason
+    return json.dumps([plain(result)[key] for key in ("metrics", "errors", "latent", "curve", "model")])
 
 
 def outcome(made: dict[str, Any], **arguments: Any) -> tuple[str, bytes | None]:
@@ -77,9 +78,9 @@ def test_other_cells_beside_it_do_not_matter(tmp_path: Path, expected: tuple[str
     others = [MADE | {"seed": 1}, MADE | {"variant": "iwae"}]
     cells = [others[0], MADE, others[1]]
     records = work_off(Local(), cells, tmp_path, side_by_side=2, provenance=PROVENANCE)
-    (found,) = (made for made in records if made["cell"] == MADE)
+    (found,) = (made for made in records if made.cell == MADE)
     assert figures(found) == expected[0]
-    assert (tmp_path / "runs" / f"{found['id']}.npz").read_bytes() == expected[1]
+    assert (tmp_path / "runs" / f"{found.id}.npz").read_bytes() == expected[1]
 
 
 class Killed(BaseException):
@@ -161,5 +162,5 @@ def test_the_number_of_threads_is_that_of_the_record(threads: int) -> None:
         result, _ = run_cell("quality", made, PROVENANCE, tell=lambda _: used.append(torch.get_num_threads()))
     finally:
         torch.set_num_threads(1)
-    assert result["cell"]["threads"] == threads
+    assert result.cell["threads"] == threads
     assert set(used) == {threads}

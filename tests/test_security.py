@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bench import data
 from bench.cells import weights
@@ -66,28 +67,27 @@ def tree(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def put(out: Path, *records: fake.Record) -> Path:
+def put(out: Path, *records: record.Record) -> Path:
     """Records as somebody sends them: the name of the file is not their id."""
     (out / "runs").mkdir(parents=True, exist_ok=True)
     for number, each in enumerate(records):
-        (out / "runs" / f"{number}.json").write_text(json.dumps(each))
+        (out / "runs" / f"{number}.json").write_text(json.dumps(record.plain(each)))
     return out
 
 
-def evil_records() -> list[fake.Record]:
+def evil_records() -> list[record.Record]:
     """Every text of a record that a page shows, at its worst."""
     records = [fake.quality(variant, seed) for variant in ("vanilla", "iwae") for seed in range(3)]
     records += [fake.quality("beta", 0, status="error", reason=EVIL), fake.throughput("vanilla")]
     for each in records:
-        each["cell"] |= {"overrides": {EVIL: EVIL}, "variant": each["cell"]["variant"] + EVIL, "precision": EVIL}
-        each["cell"]["data_options"] = {EVIL: EVIL}
-        each["protocol"] = EVIL
-        each["provenance"] |= {"device_name": EVIL, "commit": EVIL, "data_sha256": EVIL, "started": EVIL}
-        each["provenance"]["versions"] = {EVIL: EVIL}
-        each["metrics"][EVIL] = 1.0
+        each.cell |= {"overrides": {EVIL: EVIL}, "variant": each.cell["variant"] + EVIL, "precision": EVIL}
+        each.cell["data_options"] = {EVIL: EVIL}
+        each.protocol = EVIL
+        each.provenance = replace(each.provenance, device_name=EVIL, commit=EVIL, data_sha256=EVIL, started=EVIL)
+        each.provenance.versions = {EVIL: EVIL}
+        each.metrics[EVIL] = 1.0
         for key in ("posterior", "network", "prior"):
-            if each["model"]:
-                each["model"][key] = EVIL
+            setattr(each.model, key, EVIL)
     return records
 
 
@@ -118,10 +118,10 @@ def test_a_pickle_in_pictures_is_a_warning_and_does_not_run(tmp_path: Path) -> N
     arrays = io.BytesIO()
     np.savez(arrays, inputs=objects)
     for content in (arrays.getvalue(), bare):
-        (tmp_path / f"{made['id']}.npz").write_bytes(content)
+        (tmp_path / f"{made.id}.npz").write_bytes(content)
         found, (line,) = pictures.load_artefacts(tmp_path, [made])
         assert found == {}
-        assert line.startswith(f"cannot read {made['id']}.npz (")
+        assert line.startswith(f"cannot read {made.id}.npz (")
     assert not mark.exists()
     pickle.loads(bare)  # the trap is one
     assert mark.exists()
@@ -163,7 +163,7 @@ def test_a_file_that_unpacks_to_more_than_there_is_room_for_is_not_unpacked(
     with pytest.raises(DataError, match="it unpacks to 128 MiB, more than this machine's memory"):
         user_file.read(path)
     made = fake.quality("vanilla", 0)
-    path.rename(tmp_path / f"{made['id']}.npz")
+    path.rename(tmp_path / f"{made.id}.npz")
     assert "would unpack to 134,217," in pictures.load_artefacts(tmp_path, [made])[1][0]
 
 
@@ -195,24 +195,24 @@ def test_no_text_in_a_record_leads_a_report_to_another_folder(tmp_path: Path) ->
     records = []
     for place, text in enumerate(OUTSIDE):
         made = fake.quality("vanilla", 0)
-        made["id"] += f"_{place}"
-        made["cell"] |= {"dataset": text, "binarise": text, "data_options": {"a": text}}
-        made["model"]["support"] = text
+        made.id += f"_{place}"
+        made.cell |= {"dataset": text, "binarise": text, "data_options": {"a": text}}
+        made.model.support = text
         # One figure a group is enough.
-        records.append(made | {"metrics": {"elbo_nats": -100.0}, "curve": []})
-    records += [fake.quality("iwae", 0) | {"id": text} for text in OUTSIDE]
+        records.append(replace(made, metrics={"elbo_nats": -100.0}, curve=[]))
+    records += [replace(fake.quality("iwae", 0), id=text) for text in OUTSIDE]
     out = put(tmp_path / "deep" / "er" / "out", *records)
     before = tree(tmp_path)
     written = report.write(out)
     assert tree(tmp_path) - before == set(written.files)
     assert {path.parent for path in written.files} == {out, out / "tables", out / "plots"}
     assert len([path for path in written.files if path.suffix == ".csv"]) == len(OUTSIDE) + 1
-    assert sum("lacks parts of a record" in line for line in written.warnings) == len(OUTSIDE) - 1  # all but the NUL
+    assert sum(": id must be a text" in line for line in written.warnings) == len(OUTSIDE) - 1  # all but the NUL
 
 
 @pytest.mark.parametrize("text", OUTSIDE, ids=range(len(OUTSIDE)))
 def test_no_text_in_a_record_leads_merging_to_another_folder(tmp_path: Path, text: str) -> None:
-    source = put(tmp_path / "deep" / "source", fake.quality("iwae", 0) | {"id": text}, fake.quality("vanilla", 0))
+    source = put(tmp_path / "deep" / "source", replace(fake.quality("iwae", 0), id=text), fake.quality("vanilla", 0))
     before = tree(tmp_path)
     merge.merge([source], tmp_path / "deep" / "out")
     assert {path.parent for path in tree(tmp_path) - before} == {tmp_path / "deep" / "out" / "runs"}
@@ -319,7 +319,7 @@ def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> No
     for row in table.rows:
         made = record.new("quality", table.suite("short", [row]).cells("cpu")[0], {})
         figures = {"elbo_nats": -7.0, "nll_is5_nats": 9.0, "kl_nats": 1.0}
-        store.write(tmp_path / "out", made | {"status": "ok", "metrics": figures})
+        store.write(tmp_path / "out", replace(made, status="ok", metrics=figures))
     report_made = page.write(tmp_path / "out", table, "short", table.rows)
     assert {path.suffix for path in report_made.files} == {".json", ".csv", ".md", ".tex", ".png", ".svg"}
     for path in report_made.files:

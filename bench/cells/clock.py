@@ -17,6 +17,7 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.device import peak_resident_mb
 from bench.judge.bounds import parameter_count
+from bench.records.record import Timed
 from bench.settings import Budget, Clock
 from bench.train.steps import endless, stepper_for
 from variants.core import VAE, elbo
@@ -60,16 +61,16 @@ def training_flops(model: VAE, x: Tensor) -> int:
     return flops
 
 
-def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> Timed:
     """GFLOP/s of a large square matrix product, the yardstick of what the device can do: see `_summary`."""
     n = 1024 if device == "cpu" else 8192
     a, b = (torch.rand(n, n, device=device).to(dtype) for _ in range(2))
     return _summary([2 * n**3 / seconds / 1e9 for seconds in time_blocks(lambda: a @ b, clock, device)])
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
+def _summary(values: list[float]) -> Timed:
     q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": median, "q1": q1, "q3": q3, "blocks": values}
+    return Timed(median, q1, q3, values)
 
 
 def throughput(
@@ -107,7 +108,7 @@ def throughput(
     x = next(batches)
     one = x[:1]
 
-    def per_second(call: Callable[[], object], examples: int) -> dict[str, Any]:
+    def per_second(call: Callable[[], object], examples: int) -> Timed:
         return _summary([examples / seconds for seconds in time_blocks(call, clock, device)])
 
     def evaluate() -> None:
@@ -131,8 +132,8 @@ def throughput(
         figures["latency_b1_ms"] = _summary([1e3 * seconds for seconds in time_blocks(latency, clock, device)])
     figures["parameters"] = parameter_count(model)
     peak = matrix_peak(clock, device, torch.bfloat16 if precision.startswith("bf16") else torch.float32)
-    rate = figures["train_samples_per_s"]["median"] * mflop / 1e3
-    figures |= {"train_mflop": mflop, "matrix_peak_gflops": peak, "train_mfu": rate / peak["median"]}
+    rate = figures["train_samples_per_s"].median * mflop / 1e3
+    figures |= {"train_mflop": mflop, "matrix_peak_gflops": peak, "train_mfu": rate / peak.median}
     return figures
 
 

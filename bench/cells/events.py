@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bench.records import record as records
-from bench.records import sources
+from bench.records import schema, sources
 from bench.records.record import Cell, Record
 
 
@@ -49,18 +49,21 @@ Tell = Callable[[Event], None]
 
 def encode(event: Event) -> bytes:
     """An event as JSON. ValueError for a number that is not finite."""
-    plain = msgspec.to_builtins(event, enc_hook=methodcaller("item"))  # numpy's numbers
-    return json.dumps(plain, allow_nan=False).encode()
+    content = msgspec.to_builtins(event, enc_hook=methodcaller("item"))  # numpy's numbers
+    return json.dumps(content, allow_nan=False).encode()
 
 
 def decode(content: bytes) -> Event:
-    """The event that `encode` was given. msgspec.ValidationError if it is none."""
-    return msgspec.convert(json.loads(content), Event)  # type: ignore[arg-type, no-any-return]
+    """The event that `encode` was given. UsageError of one line if its record is none."""
+    plain = json.loads(content)
+    if "record" in plain:
+        schema.of(plain["record"])  # a plugin may call its parts by anything
+    return msgspec.convert(plain, Event)  # type: ignore[arg-type, no-any-return]
 
 
 def failed(
     kind: str, cell: Cell, provenance: dict[str, Any], reason: str, *, status: str = "error", seconds: float = 0.0
 ) -> Done:
     """The end of a cell that could not make its record itself."""
-    made = records.new(kind, cell, sources.sums(cell["variant"]) | provenance)
-    return Done(made | {"status": status, "reason": reason}, None, seconds)
+    made = records.new(kind, cell, sources.sums(cell["variant"]) | provenance, status, reason)
+    return Done(made, None, seconds)

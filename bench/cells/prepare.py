@@ -12,7 +12,7 @@ from bench.cells import weights
 from bench.cells.events import Epochs, Note, Tell
 from bench.data.batches import Data
 from bench.judge.bounds import look
-from bench.records.record import Cell, Record
+from bench.records.record import Cell, Model, Record
 from bench.resume import checkpoint
 from bench.resume.checkpoint import Checkpoint
 from bench.resume.sealed import Facts
@@ -35,10 +35,8 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
     torch.set_num_threads(cell["threads"])
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
     device = cell["device"]
-    result["provenance"] |= {
-        "device_name": devices.describe(device),
-        "matmul_precision": torch.get_float32_matmul_precision(),
-    }
+    result.provenance.device_name = devices.describe(device)
+    result.provenance.matmul_precision = torch.get_float32_matmul_precision()
     loaded = data.load(
         cell["dataset"],
         binarise=cell["binarise"],
@@ -46,20 +44,19 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
         device=device,
         **cell["data_options"],
     )
-    result["provenance"]["data_sha256"] = loaded.checksum
+    result.provenance.data_sha256 = loaded.checksum
     model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
     # Whatever the recipe did to what all of a process has in common.
     torch.set_num_threads(cell["threads"])
     torch.set_default_dtype(torch.float32)
     if not isinstance(model, VAE):
         raise TypeError(f"the recipe returned {type(model).__name__}, not a VAE")
-    result["model"] = part_names(model) | {
-        "support": model.likelihood.support,
-        "has_bound": model.has_bound,
-        "kl_method": None,
-        "latent": None,
-        "data_dims": loaded.spec.dims,
-    }
+    result.model = Model(
+        **part_names(model),  # type: ignore[arg-type]
+        support=model.likelihood.support,
+        has_bound=model.has_bound,
+        data_dims=loaded.spec.dims,
+    )
     model.to(device)
     with torch.no_grad(), seeds.stream(seed, "check", device):
         _check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
@@ -108,19 +105,19 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
     def note(line: str) -> None:
         tell(Note(cell, line))
 
-    known = result["provenance"]
+    known = result.provenance
     # What it was trained on is a file that may since have been replaced.
     source = {
-        "code": known.get("training_sha256"),
-        "libraries": known.get("versions"),
-        "data": known["data_sha256"],
+        "code": known.training_sha256,
+        "libraries": known.versions,
+        "data": known.data_sha256,
     }
     keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
     running = Checkpoint(
         checkpoint.path(kept) if kept else None,
         # Half a training goes on to the same bytes only where it began; whole ones are measured elsewhere too.
-        source=source | {"hardware": [known["device_name"], known["matmul_precision"]]},
-        provenance={key: known.get(key) for key in keys},
+        source=source | {"hardware": [known.device_name, known.matmul_precision]},
+        provenance={key: getattr(known, key) for key in keys},
         on_note=note,
     )
     if kept and kept.exists():
@@ -153,5 +150,5 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
             running.close()
         except Exception as error:
             # A full disk, or a state that is no tensor: what was trained can still be measured.
-            result["no_weights"] = f"{type(error).__name__}: {error}"
+            result.no_weights = f"{type(error).__name__}: {error}"
     return training

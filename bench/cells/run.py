@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from bench import judge, seeds
@@ -56,44 +57,44 @@ def run_cell(
             checks.run(cell, result)
         else:
             artefacts = _quality(cell, result, tell, out)
-        result["status"] = "ok"
+        result.status = "ok"
     except Diverged as error:
-        result |= {"status": "diverged", "reason": str(error)}
+        result.status, result.reason = "diverged", str(error)
     except (BenchError, registry.RegistryError) as error:
-        result |= {"status": "error", "reason": str(error)}
+        result.status, result.reason = "error", str(error)
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split()) or "no message"
-        result |= {"status": "error", "reason": f"{type(error).__name__}: {text[:300]}"}
-        result["traceback"] = traceback.format_exc()
+        result.status, result.reason = "error", f"{type(error).__name__}: {text[:300]}"
+        result.traceback = traceback.format_exc()
     return result, artefacts
 
 
 def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes | None:
     seed, how = cell["seed"], Measure(**cell["measure"])
     model, loaded = prepare.build(cell, result, seed, Budget(**cell["budget"]).train_size)
-    sources.check(cell["variant"], result["provenance"])
+    sources.check(cell["variant"], msgspec.to_builtins(result.provenance))
     kept = weights.path(out, cell) if out else None
     training = prepare.trained(model, loaded, cell, result, tell, kept)
-    result["curve"] = training["curve"]
-    result["provenance"]["trained"] = training["provenance"]
+    result.curve = training["curve"]
+    result.provenance.trained = msgspec.convert(training["provenance"], record.Origin)
     started = time.perf_counter()
     notebook = Notebook(_notes(kept, result, tell), lambda *progress: tell(Measured(cell, *progress)))
     judgement = judge.evaluate(model, loaded, how, notebook)
-    result["timing"] = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
-    result["model"]["kl_method"] = judgement.kl_method
+    result.timing = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
+    result.model.kl_method = judgement.kl_method
     notebook.close()
     broken = [name for name, value in judgement.metrics.items() if value is not None and not math.isfinite(value)]
     if broken:
         raise Diverged(f"not finite at evaluation: {', '.join(broken)}")
-    result |= {"metrics": judgement.metrics, "errors": judgement.errors, "latent": judgement.latent}
+    result.metrics, result.errors, result.latent = judgement.metrics, judgement.errors, judgement.latent
     with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
         x, _ = next(loaded.eval_batches("test", 1, limit=1))
-        result["model"]["latent"] = model.infer(x).event_shape.numel()
+        result.model.latent = model.infer(x).event_shape.numel()
         try:
             return artefacts_of(model, loaded) if seed == 0 else None
         except Exception as error:
             # Pictures decorate a result, and must not cost it: a posterior may well have no variance in closed form.
-            result["no_pictures"] = f"{type(error).__name__}: {error}"
+            result.no_pictures = f"{type(error).__name__}: {error}"
             return None
 
 
@@ -102,30 +103,30 @@ def _notes(kept: Path | None, result: Record, tell: Tell) -> Path | None:
     use, and go."""
     if kept is None or not kept.exists():
         return None
-    judge = json.dumps([result["provenance"].get(key) for key in ("code_sha256", "versions")], sort_keys=True)
+    judge = json.dumps([result.provenance.code_sha256, result.provenance.versions], sort_keys=True)
     digest = hashlib.sha256(kept.read_bytes() + judge.encode()).hexdigest()[:10]
-    notes = kept.with_name(f"{result['id']}_{digest}.notes.json")
-    for other in kept.parent.glob(f"{glob.escape(result['id'])}_*.notes.json"):
+    notes = kept.with_name(f"{result.id}_{digest}.notes.json")
+    for other in kept.parent.glob(f"{glob.escape(result.id)}_*.notes.json"):
         if other != notes:
             line = "measuring starts anew, for what was measured is of other weights, code or libraries"
-            tell(Note(result["cell"], line))
+            tell(Note(result.cell, line))
             other.unlink(missing_ok=True)
     return notes
 
 
 def _throughput(cell: Cell, result: Record, tell: Tell) -> None:
     model, loaded = prepare.build(cell, result, 0, None)
-    sources.check(cell["variant"], result["provenance"])
+    sources.check(cell["variant"], msgspec.to_builtins(result.provenance))
     how = Clock(cell["blocks"], cell["block_s"], cell["batch_size"])
     wall, cpu = time.perf_counter(), time.thread_time()
     with seeds.stream(0, "throughput", cell["device"]):
-        result["metrics"] = clock.throughput(
+        result.metrics = clock.throughput(
             model, loaded, how, seed=0, device=cell["device"], precision=cell["precision"]
         )
     if cell["device"] == "cpu":
         # This thread never waits for anything but the processor.
         share = (time.thread_time() - cpu) / (time.perf_counter() - wall)
-        result["provenance"]["processor_share"] = share
+        result.provenance.processor_share = share
         if share < record.BUSY:
             line = f"this processor had other work: the speed is that of {share:.0%} of a core; repeat when it is idle"
             tell(Note(cell, line))

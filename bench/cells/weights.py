@@ -4,12 +4,15 @@ training."""
 import hashlib
 import json
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 
-from bench.records.record import PROTOCOL, Cell, subject
+from bench.records.record import PROTOCOL, Cell, Origin, subject
 from bench.resume import sealed
 from bench.resume.sealed import Facts
+from bench.settings import MOST
 from variants.core import VAE
 
 # All of a cell that training depends on; how it is measured afterwards is not part of it.
@@ -34,6 +37,21 @@ def path(out: Path, cell: Cell) -> Path:
     return out / "weights" / f"{subject(cell)}_s{cell['seed']}_{digest}.safetensors"
 
 
+class _Origin(Origin, kw_only=True):
+    started: str
+
+
+class _Kept(sealed.Trained, kw_only=True):
+    source: Facts
+    provenance: _Origin
+    train_s: Annotated[float, Meta(ge=0, le=MOST)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.curve:
+            raise ValueError("curve must have a row")
+
+
 def write(file: Path, model: VAE, training: Facts) -> None:
     """Keep a model's parameters and buffers, and of its `training` the `curve`, `train_s` (seconds), `provenance` and
     `source` (what it depended on beside the cell, see `read`).
@@ -56,17 +74,7 @@ def read(file: Path, model: VAE, source: Facts) -> Facts:
         ValueError: `model` is as it was, and to be trained: the file is cut off or damaged, its weights are another
             model's, or another source was behind them. The text goes on after "the file".
     """
-    tensors, training = sealed.read(file)
-    if not (
-        isinstance(training.get("source"), dict)
-        and sealed.is_origin(training.get("provenance"))
-        and "started" in training["provenance"]
-        and sealed.is_curve(training.get("curve"))
-        and training["curve"]
-        and sealed.is_number(training.get("train_s"))
-        and training["train_s"] >= 0
-    ):
-        raise ValueError("tells too little of their training")
+    tensors, training = sealed.read(file, _Kept)
     sealed.check_source(training["source"], source)
     state = model.state_dict()
     if {n: (t.shape, t.dtype) for n, t in state.items()} != {n: (t.shape, t.dtype) for n, t in tensors.items()}:

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from bench import text
 from bench.errors import UsageError
 from bench.pages import docs
-from bench.settings import check_seeds
+from bench.settings import Seeds, convert
 
 if TYPE_CHECKING:
     from bench.engines import Engine
@@ -85,7 +85,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
-            check_seeds("--seeds", self.seeds)
+            convert(Seeds, self.seeds, "--seeds")
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from msgspec import structs
 
 from bench.cli.app import (
     FAILED_CELLS,
@@ -78,7 +79,7 @@ def compare(
     if len(dict.fromkeys(names)) < 2:
         raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
     chosen = _suite(suite_name, names, changes, effort.seeds)
-    chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
     outcome = _execute(chosen, where, effort, choice)
     compared = differences(outcome.records, names[0])
@@ -104,7 +105,7 @@ def throughput(
     """
     chosen = _suite(suite_name, variants, changes)
     plain = suite.load(suite_name)
-    budget = dataclasses.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
+    budget = structs.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
         raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
     return _finish(_execute(chosen, where, Effort(again=True), EngineChoice(), quality=False), where)
@@ -120,16 +121,16 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
             [v for v in chosen.variants if v.name == name] or [suite.Variant(suite.check_variant_name(name))]
             for name in wanted
         ]
-        chosen = dataclasses.replace(chosen, variants=tuple(itertools.chain(*rows)))
+        chosen = structs.replace(chosen, variants=tuple(itertools.chain(*rows)))
     if wanted := dict.fromkeys(split_names(changes.datasets)):
         given = [[d for d in chosen.datasets if d.name == name] or [suite.dataset(name)] for name in wanted]
-        chosen = dataclasses.replace(chosen, datasets=tuple(itertools.chain(*given)))
+        chosen = structs.replace(chosen, datasets=tuple(itertools.chain(*given)))
     if seeds is not None:
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
-        chosen = dataclasses.replace(chosen, seeds=seeds, variants=evenly)
+        chosen = structs.replace(chosen, seeds=seeds, variants=evenly)
     for key in ("precision", "compile"):
         if (value := getattr(changes, key)) is not None:
-            chosen = dataclasses.replace(chosen, **{key: typed(suite.Suite, key, value)})
+            chosen = structs.replace(chosen, **{key: typed(suite.Suite, key, value)})
     return configure(chosen, parse_settings(changes.settings))
 
 
@@ -175,10 +176,10 @@ def _finish(outcome: "Outcome", where: Where) -> int:
 
 
 def _figures(records: list[Record]) -> dict[str, Any]:
-    if any(record["kind"] == ORACLE for record in records):
+    if any(record.kind == ORACLE for record in records):
         from bench.pages.oracle import name
 
-        return {"checks": [{"problem": name(r), **check} for r in records for check in r.get("checks", [])]}
+        return {"checks": [{"problem": name(r), **structs.asdict(check)} for r in records for check in r.checks]}
     from bench.stats import frame
 
     return {"rows": jsonlib.loads(frame.frame(records).to_json(orient="records"))}

@@ -17,6 +17,7 @@ from typing import Any
 from bench.cells.events import Done, Event, decode, encode, failed
 from bench.engines import Engine, Job
 from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended
+from bench.errors import UsageError
 from bench.records import sources
 from bench.records.record import Cell
 from bench.streams import Patient
@@ -127,6 +128,8 @@ def _work(pipe: Connection, request: str) -> None:
 def _receive(r: _Running, job: Job) -> Event:
     try:
         event = decode(r.pipe.recv_bytes())
+    except UsageError as error:
+        return failed(job.kind, r.cell, job.provenance, f"its record would be none: {error}", seconds=r.seconds)
     except (EOFError, OSError):
         r.process.join(5)
         line = f"the cell's process {how_it_ended(r.process.exitcode)}"

@@ -294,7 +294,7 @@ def _work(sent: _Sent, files: dict[str, bytes], copy: bytes | None) -> Generator
                 last = time.monotonic()
             kept = _kept(scratch, sent.stems) if isinstance(event, Done) else []
             yield encode(event), {path.name: path.read_bytes() for path in kept}
-            if isinstance(event, Done) and event.record["status"] == "ok":
+            if isinstance(event, Done) and event.record.status == "ok":
                 for path in (*kept, begun):
                     path.unlink(missing_ok=True)
     except BenchError as error:

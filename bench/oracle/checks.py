@@ -19,7 +19,7 @@ from bench.data.gaussian import LinearGaussian
 from bench.judge import bounds, evidence
 from bench.judge.gaps import gaps
 from bench.oracle import truth as exact
-from bench.records.record import Cell, Record
+from bench.records.record import Cell, Check, Record
 from bench.settings import Budget
 from bench.suites.oracle import Settings
 from bench.train.loop import train
@@ -55,7 +55,7 @@ class Checks:
     """
 
     def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Check] = []
 
     def add(
         self,
@@ -83,7 +83,7 @@ class Checks:
         # JSON has no NaN and no infinity.
         finite = {key: value if value is None or math.isfinite(value) else None for key, value in numbers.items()}
         passed = passed and math.isfinite(error)
-        self.rows.append({"part": part, "quantity": quantity, **finite, "rule": rule, "passed": passed})
+        self.rows.append(Check(part=part, quantity=quantity, **finite, rule=rule, passed=passed))
 
     def equal(self, quantity: str, truth: float, estimate: float, part: str = CLOSED) -> None:
         """Two closed forms."""
@@ -184,20 +184,18 @@ def run(cell: Cell, result: Record) -> None:
     torch.set_num_threads(cell["threads"])
     started = time.perf_counter()
     problem, checks = Problem(cell), Checks()
-    result["provenance"] |= {
-        "device_name": devices.describe(problem.device),
-        "data_sha256": problem.data.checksum,
-    }
+    result.provenance.device_name = devices.describe(problem.device)
+    result.provenance.data_sha256 = problem.data.checksum
     with torch.no_grad():
         closed_forms(problem, checks)
         estimates(problem, checks)
         annealing(problem, checks)
     optimised(problem, checks)
     trained(problem, checks)
-    result["rate_distortion"] = rate_distortion(problem, checks)
-    result["checks"] = checks.rows
-    result["metrics"] = {"checks": len(checks.rows), "failed": sum(not row["passed"] for row in checks.rows)}
-    result["timing"] = {"measure_s": time.perf_counter() - started}
+    result.rate_distortion = rate_distortion(problem, checks)
+    result.checks = checks.rows
+    result.metrics = {"checks": len(checks.rows), "failed": sum(not row.passed for row in checks.rows)}
+    result.timing = {"measure_s": time.perf_counter() - started}
 
 
 def closed_forms(problem: Problem, checks: Checks) -> None:

@@ -1,6 +1,7 @@
 """Our ELBO beside a reference's, row by row."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from bench import text
 from bench.pages import grids
@@ -55,7 +56,7 @@ def _nearest(group: groups.Group, others: Iterable[groups.Group]) -> str:
     return f"not comparable with the reference, which differs in {', '.join(fewest)}"
 
 
-def _differences(ours: Record, theirs: Record, prefix: str = "") -> list[str]:
+def _differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:
     """`["budget.epochs (2 here, 10 there)", ...]`."""
     lines = []
     for key in sorted({*ours, *theirs}):

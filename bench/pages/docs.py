@@ -1,17 +1,19 @@
 """What documents and `--help` say of metrics and settings, from `METRICS` and the types of the settings.
 
 `python -m bench.pages.docs` (`make docs`) writes it into the documents, between two lines `<!-- generated: NAME -->`
-and `<!-- end: NAME -->`. The rest of them is written by hand.
+and `<!-- end: NAME -->`. The rest of them is written by hand; the JSON Schema of a record is a file of its own.
 """
 
-import dataclasses
 import inspect
 import json
 import re
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
 
 from bench.disk.files import read_text, write_bytes
+from bench.records.record import CELLS, Record
 from bench.settings import SECTIONS
 from bench.stats import metrics
 from bench.stats.metrics import codes
@@ -48,12 +50,12 @@ def _section(row: metrics.Metric) -> str:
     return f"### `{row.name}`\n\n" + "\n".join(f"- {key}: {value}" for key, value in lines.items())
 
 
-def settings() -> dict[str, list["dataclasses.Field[Any]"]]:
+def settings() -> dict[str, list[FieldInfo]]:
     """Table of a suite -> the keys that `--set` takes of it, each once: a key of two tables is the first one's."""
     seen: set[str] = set()
-    found: dict[str, list[dataclasses.Field[Any]]] = {}
+    found: dict[str, list[FieldInfo]] = {}
     for name, kind in SECTIONS.items():
-        found[name] = [key for key in dataclasses.fields(kind) if key.name not in seen]
+        found[name] = [key for key in fields(kind) if key.name not in seen]
         seen |= {key.name for key in found[name]}
     return found
 
@@ -75,7 +77,7 @@ def setting_lines() -> str:
     return "\n".join(lines)
 
 
-def _default(key: "dataclasses.Field[Any]") -> str:
+def _default(key: FieldInfo) -> str:
     """``"`ssim_points=0`"``; of a key that has no value by default the name alone."""
     return f"`{key.name}`" if key.default is None else f"`{key.name}={json.dumps(key.default)}`".replace('"', "")
 
@@ -110,6 +112,18 @@ BLOCKS = {
 }
 
 
+def record_schema() -> str:
+    """The JSON Schema of a record's file."""
+    kinds = [Record, *CELLS.values()]
+    (record, *_), parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **record, "$defs": parts}
+    return json.dumps(content, indent=1) + "\n"
+
+
+# Files that are generated as a whole.
+FILES = {"docs/record.schema.json": record_schema}
+
+
 def rewritten(name: str, text: str) -> str:
     """A document with its generated parts as they should be. ValueError if it lacks one of their two lines."""
     for block, content in BLOCKS[name].items():
@@ -126,6 +140,8 @@ def main() -> None:
     for name in BLOCKS:
         text = read_text(ROOT / name)
         write_bytes(ROOT / name, rewritten(name, text).encode())
+    for name, content in FILES.items():
+        write_bytes(ROOT / name, content().encode())
 
 
 if __name__ == "__main__":

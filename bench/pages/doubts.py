@@ -1,11 +1,10 @@
 """What a reader should doubt about records: one line each."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from bench.records.names import dataset_slug, row_name
-from bench.records.record import BUSY, Record
+from bench.records.record import BUSY, Provenance, Record
 from bench.stats import groups, speeds
 from bench.text import short
 
@@ -13,13 +12,13 @@ from bench.text import short
 def failures(records: Iterable[Record]) -> list[str]:
     """One line for every run that is not ok, quality and throughput alike: what, which seed, status and reason."""
     lines = []
-    for record in sorted(records, key=lambda record: str(record["id"])):
-        if record["status"] != "ok":
-            cell = record["cell"]
-            name = row_name(cell["variant"], cell.get("overrides") or {})
+    for record in sorted(records, key=lambda record: str(record.id)):
+        if record.status != "ok":
+            cell = record.cell
+            name = row_name(cell["variant"], cell["overrides"])
             seed = f" seed {cell['seed']}" if "seed" in cell else " throughput"
-            reason = " ".join(str(record.get("reason") or "no reason recorded").split())
-            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record['status']}: {reason}")
+            reason = " ".join(str(record.reason or "no reason recorded").split())
+            lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record.status}: {reason}")
     return lines
 
 
@@ -30,17 +29,17 @@ def problems(records: Sequence[Record]) -> list[str]:
     for group in groups.groups(records):
         for row in group.rows:
             for record in row.ok:
-                for name in record["metrics"]:
+                for name in record.metrics:
                     value = groups.value_of(record, name)
                     if value is not None and not math.isfinite(value):
-                        lines.append(f"{record['id']}: {name} is {value} in a run that says ok; left out of the mean")
+                        lines.append(f"{record.id}: {name} is {value} in a run that says ok; left out of the mean")
     lines += [*groups.not_shown(records), *speeds.not_shown(records)]
-    protocols = sorted({str(record.get("protocol")) for record in records})
+    protocols = sorted({str(record.protocol) for record in records})
     if len(protocols) > 1:
         lines.append(
             f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
         )
-    states = [code_states(record.get("provenance") or {}) for record in records]
+    states = [code_states(record.provenance) for record in records]
     commits = {commit for found in states for commit, _ in found}
     if len(commits) > 1:
         lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
@@ -48,7 +47,7 @@ def problems(records: Sequence[Record]) -> list[str]:
         lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
     busy: dict[str, float] = {}
     for record in records:
-        share, variant = (record.get("provenance") or {}).get("processor_share"), record["cell"]["variant"]
+        share, variant = record.provenance.processor_share, record.cell["variant"]
         if share is not None and share < BUSY:
             busy[variant] = min(share, busy.get(variant, share))
     if busy:
@@ -59,8 +58,8 @@ def problems(records: Sequence[Record]) -> list[str]:
         )
     sums: dict[str, set[str]] = {}
     for record in records:
-        if found := (record.get("provenance") or {}).get("data_sha256"):
-            sums.setdefault(dataset_slug(record["cell"]), set()).add(found)
+        if found := record.provenance.data_sha256:
+            sums.setdefault(dataset_slug(record.cell), set()).add(found)
     lines += [
         f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
         for name, found in sorted(sums.items())
@@ -69,8 +68,8 @@ def problems(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def code_states(source: Mapping[str, Any]) -> set[tuple[str, bool]]:
+def code_states(source: Provenance) -> set[tuple[str, bool]]:
     """Commit, short, and whether there were uncommitted changes: of the code that a provenance names, and, where it
     says so, of that which trained the weights, for kept weights may be measured again by later code."""
-    sources = [source, source["trained"]] if source.get("trained") else [source]
-    return {(short(found.get("commit") or groups.UNKNOWN), bool(found.get("dirty"))) for found in sources}
+    sources = [source, source.trained] if source.trained else [source]
+    return {(short(each.commit or groups.UNKNOWN), bool(each.dirty)) for each in sources}

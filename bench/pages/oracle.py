@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from bench.errors import UsageError
 from bench.pages.blocks import Block, Items, Table, Text, markdown
 from bench.pages.figures import style
 from bench.pages.grids import Cell, Grid, grid, markdown_text, number
 from bench.pages.origins import origin_lines
 from bench.pages.page import Page, Report, csv_text
-from bench.records.record import ORACLE, Record
+from bench.records.record import ORACLE, Check, Record
 from bench.records.store import read_all
 from bench.text import DASH
 
@@ -38,29 +40,29 @@ def holds_only_oracle(out: Path) -> bool:
 
 def name(record: Record) -> str:
     """`"d 16, k 3, noise 0.1, orthogonal"`."""
-    o = record["cell"]["data_options"]
+    o = record.cell["data_options"]
     return f"d {o['d']}, k {o['k']}, noise {o['noise']:g}, {'' if o['orthogonal'] else 'not '}orthogonal"
 
 
 def verdict(record: Record) -> str:
     """`"44 of 44 checks passed"`, or why there are none."""
-    if record["status"] != "ok":
-        return f"{record['status'].upper()}, {record['reason']}"
-    passed = sum(check["passed"] for check in record["checks"])
-    return f"{passed} of {len(record['checks'])} checks passed"
+    if record.status != "ok":
+        return f"{record.status.upper()}, {record.reason}"
+    passed = sum(check.passed for check in record.checks)
+    return f"{passed} of {len(record.checks)} checks passed"
 
 
 def failures(records: Sequence[Record]) -> list[str]:
     """One line for every check that did not pass, and for every problem that gave none."""
     lines = []
     for record in records:
-        if record["status"] != "ok":
-            lines.append(f"{name(record)}: {record['status']}, {record['reason']}")
+        if record.status != "ok":
+            lines.append(f"{name(record)}: {record.status}, {record.reason}")
         lines += [
-            f"{name(record)}: {check['part']}, {check['quantity']}: error {_signed(check['error'])}, "
-            f"allowed {check['rule']}" + (f", SE {check['standard_error']:.2g}" if check["standard_error"] else "")
-            for check in record.get("checks", [])
-            if not check["passed"]
+            f"{name(record)}: {check.part}, {check.quantity}: error {_signed(check.error)}, "
+            f"allowed {check.rule}" + (f", SE {check.standard_error:.2g}" if check.standard_error else "")
+            for check in record.checks
+            if not check.passed
         ]
     return lines
 
@@ -75,8 +77,8 @@ def write(out: Path) -> Report:
     records, warnings = read_all(out, kinds=(ORACLE,))
     if not records:
         raise UsageError(f"no records of the oracle suite in {out}; run `vaebench run oracle --out {out}` first")
-    records = sorted(records, key=lambda r: (sorted(r["cell"]["data_options"].items()), r["id"]))
-    ok = [record for record in records if record["status"] == "ok"]
+    records = sorted(records, key=lambda r: (sorted(r.cell["data_options"].items()), r.id))
+    ok = [record for record in records if record.status == "ok"]
     conclusions = Items([markdown_text(line) for line in _conclusions(records)])
     page = Page(out, "The judge against the truth", by="vaebench run oracle")
     page.attach("tables/oracle.csv", csv_text(_rows(records), [*OPTIONS, "status", *COLUMNS]))
@@ -87,9 +89,9 @@ def write(out: Path) -> Report:
     page.add(Table((headers, lines)), Text(SUMMARY_TEXT))
     page.picture("plots/oracle", figure(ok) if ok else None, "errors of the estimates, and rate-distortion curves")
     page.section("How to read this", Items(READING))
-    devices = {f"{r['cell']['device']} ({r['provenance'].get('device_name', 'unknown')}, float64)" for r in records}
+    devices = {f"{r.cell['device']} ({r.provenance.device_name or 'unknown'}, float64)" for r in records}
     machine = markdown_text(f"devices: {', '.join(sorted(devices))}")
-    origins = origin_lines([found["provenance"] for found in records], machine)
+    origins = origin_lines([record.provenance for record in records], machine)
     page.section("Where the numbers come from", Items(origins))
     # Side by side they are wider than a terminal.
     halves = [[0, *range(1, 6)], [0, *range(6, len(headers))]]
@@ -103,14 +105,14 @@ def summary(records: Sequence[Record]) -> Grid:
     headers = ["problem", "log p(x)", *SUMMARY, "gap exact", "measured", "PPCA", "trained", "checks passed"]
     lines = []
     for record in records:
-        checks = record.get("checks", [])
+        checks = record.checks
 
         def find(part: str, start: str, key: str = "estimate", checks: Any = checks) -> str:
-            found = next((c for c in checks if c["part"] == part and c["quantity"].startswith(start)), None)
-            if found is None or found[key] is None:
+            found = next((c for c in checks if c.part == part and c.quantity.startswith(start)), None)
+            if found is None or getattr(found, key) is None:
                 return DASH
-            error = found["standard_error"] if key == "estimate" else None
-            return f"{found[key]:.3f}" + ("" if error is None else f" ± {error:.3f}")
+            error = found.standard_error if key == "estimate" else None
+            return f"{getattr(found, key):.3f}" + ("" if error is None else f" ± {error:.3f}")
 
         cells = [
             name(record),
@@ -120,7 +122,7 @@ def summary(records: Sequence[Record]) -> Grid:
             find("estimate", "approximation gap, diagonal"),
             find("trained", "ELBO, diagonal", "truth"),
             find("trained", "ELBO, diagonal"),
-            f"{sum(c['passed'] for c in checks)}/{len(checks)}" if checks else record["status"],
+            f"{sum(c.passed for c in checks)}/{len(checks)}" if checks else record.status,
         ]
         lines.append(cells)
     return grid(headers, lines)
@@ -128,34 +130,34 @@ def summary(records: Sequence[Record]) -> Grid:
 
 def _conclusions(records: Sequence[Record]) -> list[str]:
     """What the checks say, largest errors first."""
-    checks = [check for record in records for check in record.get("checks", [])]
-    passed = sum(check["passed"] for check in checks)
+    checks = [check for record in records for check in record.checks]
+    passed = sum(check.passed for check in checks)
     lines = [f"{passed} of {len(checks)} checks passed."]
-    closed = [abs(c["error"]) for c in checks if c["part"] == "closed form" and c["error"] is not None]
+    closed = [abs(c.error) for c in checks if c.part == "closed form" and c.error is not None]
     if closed:
         lines.append(f"Closed forms: the largest of {len(closed)} errors is {max(closed):.1e} nats (allowed 1e-9).")
-    scores = [abs(score) for c in checks if c["rule"] == "4 SE" and (score := _score(c)) is not None]
+    scores = [abs(score) for c in checks if c.rule == "4 SE" and (score := _score(c)) is not None]
     if scores:
         lines.append(f"Unbiased estimates: the largest of {len(scores)} errors is {max(scores):.1f} standard errors.")
-    below = [c["error"] for c in checks if c["part"] == "trained" and c["quantity"].startswith("ELBO") and c["error"]]
+    below = [c.error for c in checks if c.part == "trained" and c.quantity.startswith("ELBO") and c.error]
     if below:
         lines.append(f"Trained linear VAEs: at most {-min(below):.4f} nats below the PPCA optimum (allowed 0.05).")
     return lines + [f"FAILED: {line}" for line in failures(records)]
 
 
-def _score(check: dict[str, Any]) -> float | None:
+def _score(check: Check) -> float | None:
     """Error in standard errors; None where there is no sampling error."""
-    if not check["standard_error"] or check["standard_error"] < 1e-6 or check["error"] is None:
+    if not check.standard_error or check.standard_error < 1e-6 or check.error is None:
         return None
-    return float(check["error"] / check["standard_error"])
+    return float(check.error / check.standard_error)
 
 
-def _side(check: dict[str, Any]) -> str | None:
+def _side(check: Check) -> str | None:
     """An arrow to the side on which more than 4 standard errors are allowed; None for what is right on average."""
-    if check["part"] != "estimate":
+    if check.part != "estimate":
         return None
     words = {"at most": "←", "below": "←", "at least": "→", "above": "→"}
-    return next((arrow for word, arrow in words.items() if word in check["rule"]), None)
+    return next((arrow for word, arrow in words.items() if word in check.rule), None)
 
 
 def _signed(error: float | None) -> str:
@@ -165,27 +167,29 @@ def _signed(error: float | None) -> str:
 def _rows(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
     """One dictionary a check, and one for a problem without any."""
     for record in records:
-        problem = {key: record["cell"]["data_options"][key] for key in OPTIONS} | {"status": record["status"]}
-        yield from (check | problem for check in record.get("checks", []) or [{}])
+        problem = {key: record.cell["data_options"][key] for key in OPTIONS} | {"status": record.status}
+        yield from (asdict(check) | problem for check in record.checks)
+        if not record.checks:
+            yield problem
 
 
 def _checks(records: Sequence[Record]) -> Iterator[Block]:
     for record in records:
         yield Text(f"**{markdown_text(name(record))}**: {markdown_text(verdict(record))}.")
-        if record["status"] == "ok":
+        if record.status == "ok":
             yield Table(_grid(record))
 
 
 def _grid(record: Record) -> Grid:
     headers = ["", "quantity", "truth", "estimate", "error", "SE", "error / SE", "allowed", ""]
     lines, part = [], None
-    for c in record["checks"]:
+    for c in record.checks:
         score = _score(c)
-        cells = ["" if c["part"] == part else c["part"], c["quantity"], number(c["truth"], 4), number(c["estimate"], 4)]
-        cells += [_signed(c["error"]), DASH if c["standard_error"] is None else f"{c['standard_error']:.2g}"]
-        cells += [DASH if score is None else f"{score:+.1f}", c["rule"], "ok" if c["passed"] else "FAILED"]
-        part = c["part"]
-        lines.append([Cell(cell, best=not c["passed"]) for cell in cells])
+        cells = ["" if c.part == part else c.part, c.quantity, number(c.truth, 4), number(c.estimate, 4)]
+        cells += [_signed(c.error), DASH if c.standard_error is None else f"{c.standard_error:.2g}"]
+        cells += [DASH if score is None else f"{score:+.1f}", c.rule, "ok" if c.passed else "FAILED"]
+        part = c.part
+        lines.append([Cell(cell, best=not c.passed) for cell in cells])
     return headers, lines
 
 
@@ -220,8 +224,8 @@ READING = (
 
 def figure(records: Sequence[Record]) -> "Figure":
     """Left: every estimate's error in standard errors. Right: exact rate-distortion curves and measured points."""
-    checks = [check for record in records for check in record["checks"]]
-    quantities = list(dict.fromkeys(c["quantity"] for c in checks if _score(c) is not None and c["part"] == "estimate"))
+    checks = [check for record in records for check in record.checks]
+    quantities = list(dict.fromkeys(c.quantity for c in checks if _score(c) is not None and c.part == "estimate"))
     height = 1.2 + 0.27 * len(quantities)
     with style.panels(13.5, height, across=2, width_ratios=[1.15, 1]) as (picture, (left, right)):
         styles = [style.Style(style.COLOURS[i % 10], style.MARKERS[i % 7]) for i in range(len(records))]
@@ -247,16 +251,16 @@ def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], 
     axis.axvline(0, color="#888888", linewidth=1, zorder=1)
     for i, (record, look) in enumerate(zip(records, styles, strict=True)):
         offset = 0.3 * ((i + 0.5) / len(records) * 2 - 1)
-        for check in record["checks"]:
+        for check in record.checks:
             score = _score(check)
-            if check["part"] != "estimate" or score is None:
+            if check.part != "estimate" or score is None:
                 continue
             marker = look.marker if abs(score) < reach else ("<" if score < 0 else ">")
             fill = "white" if _side(check) is not None else look.colour
             shown = math.copysign(min(abs(score), reach - 0.2), score)
-            place = quantities.index(check["quantity"]) + offset
+            place = quantities.index(check.quantity) + offset
             axis.plot(shown, place, marker, markersize=5.5, color=look.colour, markerfacecolor=fill, zorder=3)
-    sides = {c["quantity"]: _side(c) for record in records for c in record["checks"]}
+    sides = {c.quantity: _side(c) for record in records for c in record.checks}
     labels = [" ".join(filter(None, (q, sides[q]))) for q in quantities]
     axis.set_yticks(range(len(quantities)), labels, fontsize=9)
     axis.set_ylim(len(quantities) - 0.4, -0.6)
@@ -268,11 +272,11 @@ def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], 
 def _curves(axis: "Axes", records: Sequence[Record], styles: Sequence[style.Style]) -> None:
     for record, look in zip(records, styles, strict=True):
         (_, x, y), (_, points, rates) = (
-            zip(*record["rate_distortion"][key], strict=True) for key in ("exact", "measured")
+            zip(*record.rate_distortion[key], strict=True) for key in ("exact", "measured")
         )
         axis.plot(x, y, color=look.colour, linewidth=1.5)
         axis.plot(points, rates, look.marker, color=look.colour, markersize=7, label=name(record))
-    axis.set_ylim(top=1.45 * max(p[2] for record in records for p in record["rate_distortion"]["exact"]))
+    axis.set_ylim(top=1.45 * max(p[2] for record in records for p in record.rate_distortion["exact"]))
     axis.set_xlabel("distortion: -log p(x|z) (nats per example)")
     axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
     axis.set_title("rate and distortion")

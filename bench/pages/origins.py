@@ -1,23 +1,22 @@
 """Lines that say where a page's numbers come from."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bench.pages import doubts, grids
 from bench.records import names
-from bench.records.record import Record
+from bench.records.record import Provenance, Record
 from bench.text import short
 
 
-def origin_lines(provenances: Sequence[Mapping[str, Any]], *facts: str) -> list[str]:
+def origin_lines(provenances: Sequence[Provenance], *facts: str) -> list[str]:
     """Lines for a page: the commits and versions of all these, what else there is to say (Markdown), and the days."""
     commits = {
         f"`{commit}`" + (" with uncommitted changes" if dirty else "")
         for source in provenances
         for commit, dirty in doubts.code_states(source)
     }
-    versions = {f"{name} {value}" for source in provenances for name, value in (source.get("versions") or {}).items()}
-    days = sorted({grids.markdown_text(str(s["started"])[:10]) for s in provenances if s.get("started")})
+    versions = {f"{name} {value}" for source in provenances for name, value in source.versions.items()}
+    days = sorted({grids.markdown_text(s.started[:10]) for s in provenances if s.started})
     return [
         f"commit: {', '.join(sorted(commits))}",
         f"versions: {grids.markdown_text(', '.join(sorted(versions))) or 'unknown'}",
@@ -28,17 +27,17 @@ def origin_lines(provenances: Sequence[Mapping[str, Any]], *facts: str) -> list[
 
 def provenance_lines(records: Sequence[Record]) -> list[str]:
     """Lines for a page: commits, versions, devices, seeds, checksums of the data, days."""
-    sources = [record.get("provenance") or {} for record in records]
+    sources = [record.provenance for record in records]
     devices = {
-        f"{record['cell']['device']} ({source.get('device_name') or 'unnamed'}, "
-        f"threads {record['cell'].get('threads')}, {record['cell'].get('precision')})"
+        f"{record.cell['device']} ({source.device_name or 'unnamed'}, "
+        f"threads {record.cell.get('threads')}, {record.cell.get('precision')})"
         for record, source in zip(records, sources, strict=True)
     }
-    seeds = {record["cell"]["seed"] for record in records if "seed" in record["cell"]}
+    seeds = {record.cell["seed"] for record in records if "seed" in record.cell}
     sums = {
-        f"{names.dataset_slug(record['cell'])} `{short(source['data_sha256'])}`"
+        f"{names.dataset_slug(record.cell)} `{short(source.data_sha256)}`"
         for record, source in zip(records, sources, strict=True)
-        if source.get("data_sha256")
+        if source.data_sha256
     }
     return origin_lines(
         sources,

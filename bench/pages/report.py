@@ -44,7 +44,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
 
     page = Page(out, "Results", by="vaebench report")
     failed = len(doubts.failures(records))
-    quality = sum(record["kind"] == "quality" for record in records)
+    quality = sum(record.kind == "quality" for record in records)
     page.add(
         Text(
             f"{quality} quality runs and {len(records) - quality} throughput runs, {failed} of them not ok"
@@ -74,8 +74,8 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
 
 def _reading(records: Sequence[Record]) -> list[str]:
     used = metrics.ordered(name for group in groups.groups(records) for name in group.metrics)
-    if any(record["kind"] == "throughput" for record in records):
-        used = metrics.ordered([*used, *(name for r in records if r["kind"] == "throughput" for name in r["metrics"])])
+    if any(record.kind == "throughput" for record in records):
+        used = metrics.ordered([*used, *(name for r in records if r.kind == "throughput" for name in r.metrics)])
     entries = [metrics.metric(name) for name in used]
     return [
         "The tables below one line in bold are one comparison group: same data, split, binarisation, likelihood "
@@ -92,7 +92,7 @@ def _reading(records: Sequence[Record]) -> list[str]:
 
 
 def _selection(records: Sequence[Record]) -> str:
-    if any((record["cell"].get("budget") or {}).get("patience") for record in records):
+    if any((record.cell.get("budget") or {}).get("patience") for record in records):
         return (
             "Where a group's line names a patience, training ended that many epochs after the best validation ELBO "
             "(beta = 1, after the warm-up), and the best epoch's weights are judged; else the last weights are, "

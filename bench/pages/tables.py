@@ -13,7 +13,7 @@ from bench.pages.blocks import Block, Items, Table, Text
 from bench.pages.doubts import failures
 from bench.pages.grids import MOST_LINES, Cell, Grid, grid, markdown_text, number, shortened, spread
 from bench.records.names import dataset_slug, row_name
-from bench.records.record import Record
+from bench.records.record import Record, Timed
 from bench.records.settle import precedence
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, Group, after, by_dataset, groups, value_of
@@ -115,9 +115,9 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
     """Headers and cells of a data set's cost table, by alphabet and never marked; None if nothing is known."""
     timed = throughput(records, dataset)
     sized = [
-        (row_name(record["cell"]["variant"], record["cell"].get("overrides") or {}), *precedence(record), size)
+        (row_name(record.cell["variant"], record.cell["overrides"]), *precedence(record), size)
         for record in records
-        if dataset_slug(record["cell"]) == dataset and (size := value_of(record, "parameters")) is not None
+        if dataset_slug(record.cell) == dataset and (size := value_of(record, "parameters")) is not None
     ]
     sizes = {row: size for row, *_, size in sorted(sized)}
     lines = []
@@ -125,10 +125,10 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
         line = [row, number(sizes.get(row), 0)]
         for column in timed.columns.values():
             timing = column.get(row)
-            if timing is not None and timing["status"] != "ok":
-                line += [str(timing["status"])] * len(TIMED)
+            if timing is not None and timing.status != "ok":
+                line += [str(timing.status)] * len(TIMED)
             else:
-                metrics = timing["metrics"] if timing else {}
+                metrics = timing.metrics if timing else {}
                 line += [_block_text(metrics.get(name), known.metric(name).digits) for name in TIMED]
         lines.append(line)
     headers = [f"{known.metric(name).header}, {label}" for label in timed.columns for name in TIMED]
@@ -137,12 +137,12 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
 
 def _block_text(value: Any, digits: int) -> str:
     """`"9,120 [9,001, 9,300]"`: median and quartiles over blocks; slow things keep two decimals."""
-    if isinstance(value, dict) and value.get("median") is not None:
-        digits = 2 if abs(value["median"]) < 10 else digits
-        text = number(value["median"], digits)
-        if value.get("q1") is None or value.get("q3") is None:
+    if isinstance(value, Timed) and value.median is not None:
+        digits = 2 if abs(value.median) < 10 else digits
+        text = number(value.median, digits)
+        if value.q1 is None or value.q3 is None:
             return text
-        return f"{text} [{number(value['q1'], digits)}, {number(value['q3'], digits)}]"
+        return f"{text} [{number(value.q1, digits)}, {number(value.q3, digits)}]"
     return number(value if isinstance(value, int | float) else None, digits)
 
 
@@ -189,7 +189,7 @@ def _group_blocks(group: Group) -> Iterator[Block]:
 
 def blocks(records: Sequence[Record], dataset: str) -> list[Block]:
     """The tables of one data set: every group with its line and its tables; failures; then what things cost."""
-    records = [record for record in records if dataset_slug(record["cell"]) == dataset]
+    records = [record for record in records if dataset_slug(record.cell) == dataset]
     made = [block for group in groups(records) for block in _group_blocks(group)]
     if failed := failures(records):
         made += [Text("Runs that failed:"), Items([markdown_text(line) for line in failed])]
@@ -231,8 +231,8 @@ def screen(records: Sequence[Record]) -> list[Block]:
 
 def _median(timing: Record | None) -> float | None:
     """Of the blocks of training."""
-    value = timing["metrics"].get("train_samples_per_s") if timing else None
-    return value["median"] if isinstance(value, dict) else None
+    value = timing.metrics.get("train_samples_per_s") if timing else None
+    return value.median if isinstance(value, Timed) else None
 
 
 def _only_timed(records: Sequence[Record], dataset: str) -> list[str]:

@@ -1,9 +1,11 @@
 """Results of several machines or people in one folder: nothing is lost, nothing is counted twice. Needs no torch."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bench import text
 from bench.disk import files
@@ -12,6 +14,7 @@ from bench.errors import MachineError, UsageError
 from bench.records import schema, settle, store
 from bench.records.notes import NOTE
 from bench.records.record import KINDS
+from bench.text import decode
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,12 @@ def _note(path: Path) -> str | None:
 def _subject(note: str | None) -> object:
     """What a note says was reproduced, wherever its file lies on a machine."""
     try:
-        return {key: value for key, value in json.loads(note).items() if key != "path"} if note else None
-    except (ValueError, AttributeError, RecursionError):
+        return {key: value for key, value in decode(_NOTE.decode, note).items() if key != "path"} if note else None
+    except ValueError:
         return note
 
 
+_NOTE = msgspec.json.Decoder(dict[str, Any])
 # Id -> `settle.order` -> the files of this record.
 _Files = dict[str, dict[tuple[bool, float, str], list[Path]]]
 
@@ -142,7 +146,7 @@ def _files(runs: Path) -> tuple[_Files, list[str]]:
         except ValueError as error:
             lines.append(str(error))
         else:
-            found.setdefault(record["id"], {}).setdefault(settle.order(record), []).append(path)
+            found.setdefault(record.id, {}).setdefault(settle.order(record), []).append(path)
     return found, lines
 
 

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bench.records.record import Record
+from bench.records.record import Cell, Record, plain
 from bench.text import LONGEST, cut
 
 
-def row_name(variant: str, overrides: Record) -> str:
+def row_name(variant: str, overrides: dict[str, Any]) -> str:
     """`"vanilla"`, or `"vanilla (latent=50, network=conv)"`."""
     if not overrides:
         return variant
@@ -19,7 +19,7 @@ def row_name(variant: str, overrides: Record) -> str:
 
 def device_type(record: Record) -> str:
     """`"cuda"` for `"cuda:0"`."""
-    return str(record["cell"]["device"]).split(":")[0]
+    return str(record.cell["device"]).split(":")[0]
 
 
 def canonical(value: Any) -> str:
@@ -28,7 +28,7 @@ def canonical(value: Any) -> str:
 
 
 # `json.dumps` makes one at every call.
-_SORTED = json.JSONEncoder(sort_keys=True)
+_SORTED = json.JSONEncoder(sort_keys=True, default=plain)
 
 
 def digest(value: Any) -> str:
@@ -36,12 +36,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:8]
 
 
-def dataset_slug(cell: Record) -> str:
+def dataset_slug(cell: Cell) -> str:
     """`"mnist-dynamic"`; data options follow as `-key=value`. Safe as part of a file name."""
     # A data set may be a file of the user's: its path is no part of a name.
     stem = Path(cell["dataset"]).stem
     parts = [stem, str(cell["binarise"])] if cell.get("binarise") else [stem]
-    parts += [f"{key}={value}" for key, value in sorted((cell.get("data_options") or {}).items())]
+    parts += [f"{key}={value}" for key, value in sorted(cell["data_options"].items())]
     return slug("-".join(parts))
 
 

@@ -3,25 +3,188 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
+import msgspec
+from msgspec import Meta, Struct
+
+from bench.settings import Measure, Number
 from bench.text import UNPRINTABLE, cut
 
 SCHEMA = 1
 # Results compare only within one protocol. Raise it when the same configuration would give other numbers, beyond the
 # rounding in which any two processors differ too.
 PROTOCOL = "1.2"
-STATUSES = ("ok", "diverged", "error", "timeout")
+Status = Literal["ok", "diverged", "error", "timeout"]
 # "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.
-ORACLE = "oracle"
-KINDS = ("quality", "throughput", ORACLE)
-# Of a core; a speed that was measured with less is that of a machine with other work.
+Kind = Literal["quality", "throughput", "oracle"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ORACLE: Kind = "oracle"
+# A processor share below this means that other programs were running: the speed is not ours.
 BUSY = 0.8
 
-Record = dict[str, Any]
+# The configuration of a run. Its id is a hash of all of it, so it stays as it was read; `CELLS` says what it holds.
 Cell = dict[str, Any]
+# It names files.
+_Identifier = Annotated[
+    str, Meta(pattern=rf"^(?!\.)[^{UNPRINTABLE}/\\]+(?![\s\S])", max_length=230, description="that can name a file")
+]
+
+
+class _Subject(Struct):
+    """What every cell says."""
+
+    variant: str
+    overrides: dict[str, Any]
+    dataset: str
+    data_options: dict[str, Any]
+    binarise: str | None
+    device: str
+    precision: str | None
+
+
+_BUDGET = ("epochs", "train_size", "batch_size", "lr")
+_Budget = msgspec.defstruct("BudgetOfACell", [(key, Number, None) for key in _BUDGET])
+_MEASURE = [key for key in Measure.__struct_fields__ if key != "gap_split"]
+_Measure = msgspec.defstruct("MeasureOfACell", [(key, Number, None) for key in _MEASURE])
+
+
+class QualityCell(_Subject):
+    """Of a run that trains and judges. `bench.settings` says what may be asked for today."""
+
+    seed: int
+    budget: _Budget  # type: ignore[valid-type]
+    measure: _Measure  # type: ignore[valid-type]
+
+
+class ThroughputCell(_Subject):
+    """Of a run that measures speed."""
+
+
+class _Problem(Struct):
+    d: Number
+    k: Number
+    noise: float
+    orthogonal: bool
+
+
+class OracleCell(_Subject):
+    """Of a run that checks the judge."""
+
+    data_options: _Problem  # type: ignore[assignment]
+
+
+CELLS: dict[Kind, type[Struct]] = {"quality": QualityCell, "throughput": ThroughputCell, ORACLE: OracleCell}
+_ANY_CELL = {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in CELLS.values()]}
+
+
+class Timed(Struct, forbid_unknown_fields=True):
+    """A figure measured in blocks of time."""
+
+    median: Number
+    q1: Number = None
+    q3: Number = None
+    blocks: Sequence[Number] = ()
+
+
+class Check(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One statement of the judge held against the truth."""
+
+    part: str
+    quantity: str
+    truth: Number
+    estimate: Number
+    error: Number
+    standard_error: Number
+    low: Number
+    high: Number
+    rule: str
+    passed: bool
+
+
+class Model(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What was measured. Nothing is known of a model that was never built."""
+
+    network: str | None = None
+    posterior: str | None = None
+    prior: str | None = None
+    likelihood: str | None = None
+    objective: str | None = None
+    support: str | None = None
+    has_bound: bool | None = None
+    kl_method: str | None = None
+    latent: int | None = None
+    data_dims: int | None = None
+
+
+class Origin(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where weights come from: the code, the data, and the machine that trained them."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    started: str | None = None
+    device_name: str | None = None
+    data_sha256: str | None = None
+    training_sha256: str | None = None
+    resumed: int = 0
+
+
+class Provenance(Origin, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where a record comes from; `trained` is where its weights do, if they were kept."""
+
+    code_sha256: str | None = None
+    versions: dict[str, str | None] = {}
+    platform: str | None = None
+    cpu_count: int | None = None
+    matmul_precision: str | None = None
+    processor_share: Number = None
+    trained: Origin | None = None
+
+
+class Record(Struct, forbid_unknown_fields=True, kw_only=True):
+    """All that is known of one run.
+
+    Attributes:
+        reason: of a status that is not ok, in one line.
+        metrics: name -> value; of a speed its blocks.
+        errors: metric -> `"mc"` and `"test"` -> standard error.
+        latent: per latent dimension, on `points` test examples.
+        curve: a row for each epoch.
+        timing: seconds of training and of measuring.
+        rate_distortion: beta, distortion and rate, exact and measured; of the oracle alone.
+        checks: of the oracle alone.
+        traceback: of an error that the program did not expect.
+        no_pictures: why there are none.
+        no_weights: why they are not kept.
+    """
+
+    schema: Literal[1] = 1
+    protocol: str | None = None
+    kind: Kind
+    id: _Identifier
+    status: Status
+    reason: str | None = None
+    cell: Annotated[Cell, Meta(extra_json_schema=_ANY_CELL)]
+    model: Model = msgspec.field(default_factory=Model)
+    metrics: Mapping[str, Number | Timed]
+    errors: dict[str, dict[str, Number]] = {}
+    latent: dict[str, Number | list[float]] = {}
+    curve: list[dict[str, Number]] = []
+    timing: dict[str, Number] = {}
+    provenance: Provenance = msgspec.field(default_factory=Provenance)
+    rate_distortion: dict[str, list[list[float]]] = {}
+    checks: list[Check] = []
+    traceback: str | None = None
+    no_pictures: str | None = None
+    no_weights: str | None = None
+
+
+# A file has these keys only where they say something.
+_OF_SOME = ("rate_distortion", "checks", "traceback", "no_pictures", "no_weights")
 
 
 def record_id(kind: str, cell: Cell) -> str:
@@ -38,26 +201,29 @@ def subject(cell: Cell) -> str:
     return re.sub(rf"[{UNPRINTABLE}/\\]", "_", name)
 
 
-def new(kind: str, cell: Cell, provenance: dict[str, Any]) -> Record:
+def new(
+    kind: str, cell: Cell, provenance: Mapping[str, Any], status: str = "error", reason: str | None = None
+) -> Record:
     """A record with nothing measured yet."""
-    return {
-        "schema": SCHEMA,
-        "protocol": PROTOCOL,
-        "kind": kind,
-        "id": record_id(kind, cell),
-        "status": "error",
-        "reason": None,
-        "cell": cell,
-        "model": {},
-        "metrics": {},
-        "errors": {},
-        "latent": {},
-        "curve": [],
-        "timing": {},
-        "provenance": provenance | {"started": datetime.now(UTC).isoformat(timespec="seconds")},
-    }
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return Record(
+        protocol=PROTOCOL,
+        kind=kind,  # type: ignore[arg-type]
+        id=record_id(kind, cell),
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        cell=cell,
+        metrics={},
+        provenance=msgspec.convert({**provenance, "started": started}, Provenance),
+    )
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """The record as JSON has it."""
+    content: dict[str, Any] = msgspec.to_builtins(record)
+    return {key: value for key, value in content.items() if value or key not in _OF_SOME}
 
 
 def machine(record: Record) -> str:
     """What a run was made on, as far as the record says."""
-    return str((record.get("provenance") or {}).get("device_name") or "unknown machine")
+    return record.provenance.device_name or "unknown machine"

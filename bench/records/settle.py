@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.records.names import canonical
-from bench.records.record import Record, machine
+from bench.records.record import Record, Timed, machine
 
 # A run that diverged would diverge again. To prefer one that did not would be to choose by result.
 FINISHED = ("ok", "diverged")
@@ -15,13 +15,13 @@ FINISHED = ("ok", "diverged")
 
 def figures(record: Record) -> dict[str, Any]:
     """All that a run found; two runs of one cell that agree in it are the same, however long they took and wherever."""
-    found = {key: record.get(key) for key in ("metrics", "errors", "latent", "curve", "checks")}
-    return {"status": record["status"], **{key: value for key, value in found.items() if value}}
+    found = {key: getattr(record, key) for key in ("metrics", "errors", "latent", "curve", "checks")}
+    return {"status": record.status, **{key: value for key, value in found.items() if value}}
 
 
 def place(record: Record) -> tuple[str, ...]:
     """What a folder holds one record of: a cell; and of its speed, which is the machine's, a cell on a machine."""
-    return (record["id"], machine(record)) if record["kind"] == "throughput" else (record["id"],)
+    return (record.id, machine(record)) if record.kind == "throughput" else (record.id,)
 
 
 def precedence(record: Record) -> tuple[bool, float]:
@@ -33,7 +33,7 @@ def precedence(record: Record) -> tuple[bool, float]:
     Returns:
         Whether it finished, and when it started, in seconds since 1970.
     """
-    return record["status"] in FINISHED, started(record)
+    return record.status in FINISHED, started(record)
 
 
 def order(record: Record) -> tuple[bool, float, str]:
@@ -44,7 +44,7 @@ def order(record: Record) -> tuple[bool, float, str]:
 def started(record: Record) -> float:
     """When a run started, in seconds since 1970; minus infinity if it does not say. Without an offset it is UTC."""
     try:
-        time = datetime.fromisoformat((record.get("provenance") or {}).get("started") or "")
+        time = datetime.fromisoformat(record.provenance.started or "")
     except ValueError:
         return -math.inf
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
@@ -64,9 +64,7 @@ def passed_over(records: Iterable[Record], key: Callable[[Record], Any]) -> list
     for members in _by_key(records, key).values():
         if len(members) > 1:
             *others, counts = sorted(members, key=order)
-            lines += [
-                f"{each['id']} is not shown: {counts['id']} has its place, {_why(counts, each)}" for each in others
-            ]
+            lines += [f"{each.id} is not shown: {counts.id} has its place, {_why(counts, each)}" for each in others]
     return lines
 
 
@@ -94,9 +92,9 @@ def settle(found: Iterable[tuple[str, Record]]) -> tuple[list[Record], list[str]
     for members in places.values():
         name, counts = members[0]
         if len(members) > 1:
-            name, counts = max(members, key=lambda m: (order(m[1]), m[0] == m[1]["id"], m[0]))
-        elif name != counts["id"] and counts["kind"] != "throughput":
-            lines.append(f"{name}.json is not named after its run {counts['id']}, so `vaebench run` overlooks it")
+            name, counts = max(members, key=lambda m: (order(m[1]), m[0] == m[1].id, m[0]))
+        elif name != counts.id and counts.kind != "throughput":
+            lines.append(f"{name}.json is not named after its run {counts.id}, so `vaebench run` overlooks it")
         records.append(counts)
         for other, record in members:
             if other == name:
@@ -121,11 +119,11 @@ def _why(counts: Record, other: Record) -> str:
 def difference(record: Record, other: Record) -> str:
     """In what two runs of one cell differ first: `"elbo_nats -101.2 and -101.3, on two machines"`."""
     where = "" if machine(record) == machine(other) else f", on {machine(record)} and on {machine(other)}"
-    if record["status"] != other["status"]:
-        return f"{record['status']} and {other['status']}{where}"
-    for name in sorted({*record["metrics"], *other["metrics"]}):
-        pair = [each["metrics"].get(name) for each in (record, other)]
+    if record.status != other.status:
+        return f"{record.status} and {other.status}{where}"
+    for name in sorted({*record.metrics, *other.metrics}):
+        pair = [each.metrics.get(name) for each in (record, other)]
         if pair[0] != pair[1]:
-            one, two = (each.get("median") if isinstance(each, dict) else each for each in pair)
+            one, two = (each.median if isinstance(each, Timed) else each for each in pair)
             return f"{name} {one} and {two}{where}"
     return f"not in the metrics{where}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
+from bench.text import decode
 from variants import registry
 
 HERE = Path(__file__).parents[2]
@@ -110,8 +111,8 @@ def _recipe(variant: str) -> list[tuple[str, Path]]:
 def _zoo(variant: str) -> set[str]:
     """A recipe and those that it imports."""
     try:
-        tree = ast.parse((registry.ZOO / f"{variant}.py").read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = decode(ast.parse, (registry.ZOO / f"{variant}.py").read_bytes())
+    except (OSError, ValueError):
         return {variant}  # whoever imports it will say what is wrong
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     others = [module.rpartition(".")[2] for module in modules if module.startswith("variants.zoo.")]
@@ -140,7 +141,7 @@ def _meaning(content: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a plugin's doubtful escapes are its author's to see
-            left: list[object] = [ast.parse(content)]
+            left: list[object] = [decode(ast.parse, content)]
         while left:
             node = left.pop()
             if isinstance(node, ast.AST):
@@ -155,7 +156,7 @@ def _meaning(content: bytes) -> str:
                 left += reversed(node)
             else:
                 written.append(ascii(node))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except ValueError:
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha256("\n".join(written).encode()).hexdigest()
 

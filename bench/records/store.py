@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.disk.files import remove, write_bytes
 from bench.errors import UsageError
-from bench.records.record import Record
+from bench.records.record import Record, plain
 from bench.records.schema import Newer, read
 from bench.records.settle import settle
 from bench.text import printable
@@ -14,8 +14,8 @@ from bench.text import printable
 
 def write(out: Path, record: Record, artefacts: bytes | None = None) -> None:
     """Write a record into `out/runs`, and its artefacts, in place of those of another run of its cell."""
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    path = out / "runs" / f"{record['id']}.json"
+    text = json.dumps(plain(record), indent=1, allow_nan=False) + "\n"
+    path = out / "runs" / f"{record.id}.json"
     beside = path.with_suffix(".npz")
     # Whenever this is killed, figures are there, old or new, and artefacts stand beside the record of their own run or
     # beside none. Where there was no record, they come first: a cell that has none is run again.
@@ -43,7 +43,7 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
         except ValueError as error:
             warnings.append(printable(str(error)))
         else:
-            if record["kind"] in kinds:
+            if record.kind in kinds:
                 found.append((printable(path.stem), record))
     records, lines = settle(found)
     return records, warnings + lines
@@ -62,4 +62,4 @@ def finished(out: Path, identifier: str) -> Record | None:
         raise UsageError(f"{error}: update vaebench, or choose another folder with --out") from error
     except ValueError:
         return None
-    return found if found["status"] in ("ok", "diverged") else None
+    return found if found.status in ("ok", "diverged") else None

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.pages import grids
@@ -80,10 +82,10 @@ def reproduce(
 
     chosen = suite.load(name)
     theirs = _committed(chosen, reference)
-    chosen = dataclasses.replace(chosen, throughput=dataclasses.replace(chosen.throughput, blocks=0))
+    chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     if seeds is not None:
         even = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
-        chosen = dataclasses.replace(chosen, seeds=seeds, variants=even)
+        chosen = structs.replace(chosen, seeds=seeds, variants=even)
     known = by_configuration(theirs)
     if not any(cell_key(cell) in known for cell in chosen.cells("cpu")):
         raise UsageError(
@@ -165,7 +167,7 @@ def _row(cell: Cell, cells: Sequence[Cell]) -> str:
 
 
 def _values(records: dict[int, Record], name: str) -> dict[int, float]:
-    found = {seed: figure_of(record, name) for seed, record in records.items() if record["status"] == "ok"}
+    found = {seed: figure_of(record, name) for seed, record in records.items() if record.status == "ok"}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -178,7 +180,7 @@ def _tolerance(name: str, reference: dict[int, Record], old: dict[int, float]) -
 
 def _standard_error(record: Record, name: str) -> float:
     """Over draws and test examples together; NaN where the record does not state both."""
-    stated = (record.get("errors") or {}).get(name) or {}
+    stated = record.errors.get(name) or {}
     parts = [math.nan if (part := stated.get(kind)) is None else part for kind in groups.ERRORS]
     return math.hypot(*parts)
 
@@ -195,7 +197,7 @@ def _finding(run: str, row: str, name: str, reference: dict[int, Record], again:
     if not again:
         verdict = "not run"
     elif not values:
-        bad = next((r for r in again.values() if r["status"] != "ok"), None)
+        bad = next((r for r in again.values() if r.status != "ok"), None)
         missing = f"the runs have no figure {name}" if set(again) & set(old) else "no seed in common"
         verdict, reason = "failed", why_failed(bad) if bad else missing
     elif tolerance is None:

@@ -48,7 +48,7 @@ def known(cell: Cell, records: Iterable[Record]) -> Cost | None:
     """What a run of this configuration took on this processor; None without one."""
     here = devices.describe(cell["device"])
     for record in records:
-        timing = record.get("timing") or {}
+        timing = record.timing
         train, measure = timing.get("train_s"), timing.get("measure_s")
         if train is not None and measure is not None and same_run(record, cell) and machine(record) == here:
             return Cost(train, measure, measured=True)

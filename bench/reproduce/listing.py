@@ -62,8 +62,8 @@ def _text(cell: Cell) -> str:
 
 
 def _done(cells: list[Cell], records: list[Record]) -> int:
-    ok = [found for found in records if found["status"] == "ok"]
-    return sum(any(same_run(found, c) and found["cell"]["seed"] == c["seed"] for found in ok) for c in cells)
+    ok = [found for found in records if found.status == "ok"]
+    return sum(any(same_run(found, c) and found.cell["seed"] == c["seed"] for found in ok) for c in cells)
 
 
 def text(name: str, device: str) -> str:

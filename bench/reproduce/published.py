@@ -3,42 +3,32 @@
 Adding a table touches no code: CONTRIBUTING.md describes the format. This module reads and checks one, without torch.
 """
 
+import contextlib
 import csv
 import io
-import json
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from bench import settings
+from msgspec import Struct
+
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records.notes import origin_of
-from bench.settings import Budget, Measure, section
+from bench.reproduce.recipe import Layer, Limit, Number, Profile, Profiles, Recipe, Run, SameRun
+from bench.settings import Budget, Clock, Measure, Text, convert
 from bench.stats import metrics
 from bench.suites import suite
 from bench.suites.suite import DataChoice, Suite, Variant
-from bench.text import cut, hint, printable, printable_json
+from bench.text import cut, decode, hint, printable, printable_json
 
 SHIPPED = Path(__file__).parents[1] / "published"
 HOME = Path("results") / "reproduce"
-# What a table may have, from the cheapest to the dearest: the first that it has is its default.
-PROFILES = ("short", "medium", "full")
 COLUMNS = ("row", "metric", "value", "stderr", "ours", "sign", "source", "read")
 # In the column `read`: nobody saw this figure in the source itself.
 UNVERIFIED = "UNVERIFIED"
-# What figures and tolerances may be at the most: beyond it is a slip of the pen, and no plot can show it.
-MOST = 1e12
-# What a row's name may be: `--rows` takes it, and pages show it as it is.
-_ROW_NAME = re.compile(r"\w[\w.+-]*")
-_TABLE = ("title", "source", "notes", "start", "set", "dataset", "profiles", "rows", "timeout_min")
-_PROFILE = ("reason", "set", "seeds", "budget", "measure", "tolerance")
-_ROW = ("title", "variant", "set", "not_comparable", *PROFILES)
-_SAME_RUN = ("title", "same_run_as")
-_CHANGE = ("set", "seeds", "budget", "measure", "tolerance", "explanation")
 
 
 @dataclass(frozen=True)
@@ -47,6 +37,11 @@ class Tolerance:
 
     below: float
     above: float
+
+    @classmethod
+    def of(cls, value: float | list[float]) -> "Tolerance":
+        """Of a number for both sides, or of `[below, above]`."""
+        return cls(*value) if isinstance(value, list) else cls(value, value)
 
     def __str__(self) -> str:
         if self.below == self.above:
@@ -58,9 +53,8 @@ class Tolerance:
         return -self.below <= difference <= self.above
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One published number.
+class Figure(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One published number, a line of the CSV file.
 
     Attributes:
         row: name of the table's row.
@@ -73,14 +67,14 @@ class Figure:
         read: how it was read; holds `UNVERIFIED` where nobody saw it in the source.
     """
 
-    row: str
-    metric: str
-    value: float
-    stderr: float | None
-    ours: str
-    sign: int
-    source: str
-    read: str
+    row: Text
+    metric: Text
+    value: Number
+    stderr: Limit | None
+    ours: Text
+    sign: Literal[1, -1]
+    source: Text
+    read: Text
 
     @property
     def verified(self) -> bool:
@@ -140,7 +134,7 @@ class Table:
         notes: what to know of how we differ, one sentence each.
         start: names of the rows to begin with, the shortest.
         dataset: what all rows are trained on.
-        reasons: profile -> why its tolerances are what they are; in the order of `PROFILES`.
+        reasons: profile -> why its tolerances are what they are; in the order of `Profiles`.
         rows: in the order of the TOML file.
         figures: in the order of the CSV file.
         timeout_min: minutes after which a run is ended.
@@ -196,7 +190,7 @@ class Table:
             variants=tuple(variants),
             datasets=(self.dataset,),
             timeout_min=self.timeout_min,
-            throughput=settings.Clock(blocks=0),
+            throughput=Clock(blocks=0),
         )
 
 
@@ -219,9 +213,8 @@ def load(name: str) -> Table:
             raise UsageError(f"unknown table {name!r}, and no path of a .toml file: {known}")
         # Its texts will stand on a terminal and on pages.
         recipe_text = files.read_text(path)
-        recipe = printable_json(tomllib.loads(recipe_text))
-    # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
-    except (OSError, ValueError, RecursionError) as error:
+        recipe = decode(lambda text: printable_json(tomllib.loads(text)), recipe_text)
+    except (OSError, ValueError) as error:
         raise UsageError(f"table {path} cannot be read: {error}") from error
     figures_path = path.with_suffix(".csv")
     try:
@@ -262,207 +255,105 @@ def _figure(line: dict[Any, Any]) -> Figure:
     if None in line or None in line.values():
         raise UsageError(f"it must have {len(COLUMNS)} columns")
     line = {key: printable(value) for key, value in line.items()}
-    for key in ("row", "metric", "ours", "source", "read"):
-        if not line[key].strip():
-            raise UsageError(f"{key} is empty")
-    if line["sign"] not in ("1", "-1"):
-        raise UsageError(f"sign must be 1 or -1, got {line['sign']!r}")
-    if metrics.metric(line["ours"]).theme == metrics.OTHER:
-        raise UsageError(f"ours must be one of our figures, see docs/metrics.md, got {line['ours']!r}")
-    stderr = _number("stderr", line["stderr"]) if line["stderr"] else None
-    if stderr is not None and stderr < 0:
-        raise UsageError(f"stderr must be at least 0, or empty, got {line['stderr']!r}")
-    return Figure(
-        row=line["row"],
-        metric=line["metric"],
-        value=_number("value", line["value"]),
-        stderr=stderr,
-        ours=line["ours"],
-        sign=int(line["sign"]),
-        source=line["source"],
-        read=line["read"],
+    numbers = {key: _number(line[key]) for key in ("value", "stderr", "sign")}
+    figure = convert(Figure, line | numbers | ({} if line["stderr"] else {"stderr": None}))
+    if metrics.metric(figure.ours).theme == metrics.OTHER:
+        raise UsageError(f"ours must be one of our figures, see docs/metrics.md, got {figure.ours!r}")
+    return figure
+
+
+def _number(text: str) -> float | int | str:
+    """A text that is no number is for its column to refuse."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def parse(name: str, content: Mapping[str, Any], figures: Sequence[Figure], origin: Mapping[str, str]) -> Table:
+    """A table from the content of its files. UsageError for a wrong key, type or range, or files that do not fit."""
+    recipe = convert(Recipe, content)
+    profiles = {
+        key: found for key in Profiles.__struct_fields__ if (found := getattr(recipe.profiles, key)) is not None
+    }
+    if not profiles:
+        raise UsageError(f"profiles must hold at least one of {', '.join(Profiles.__struct_fields__)}")
+    entries: dict[str, Run | SameRun] = {}
+    for key, entry in recipe.rows.items():
+        where = f"rows.{key}"
+        entries[key] = convert(SameRun, entry, where) if "same_run_as" in entry else convert(Run, entry, where)
+    runs = {key: _row(key, entry, recipe, profiles) for key, entry in entries.items() if isinstance(entry, Run)}
+    rows = {key: runs[key] if isinstance(entry, Run) else _same_run(key, entry, runs) for key, entry in entries.items()}
+    _check_figures(figures, rows)
+    for word in recipe.start:
+        if word not in rows:
+            raise UsageError(f"start names the row {word!r}, which rows lacks: {hint(word, rows)}")
+    return Table(
+        name=name,
+        origin=origin,
+        title=recipe.title,
+        source=recipe.source,
+        notes=recipe.notes,
+        start=recipe.start,
+        dataset=suite.dataset(recipe.dataset.name, recipe.dataset.binarise, recipe.dataset.options),
+        reasons={key: profile.reason for key, profile in profiles.items()},
+        rows=tuple(rows.values()),
+        figures=tuple(figures),
+        timeout_min=recipe.timeout_min,
     )
 
 
-def _number(key: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise UsageError(f"{key} must be a number, got {text!r}") from error
-    if not abs(value) <= MOST:
-        raise UsageError(f"{key} must be a number of at most {MOST:g} either way, got {text!r}")
-    return value
-
-
-def parse(name: str, recipe: Mapping[str, Any], figures: Sequence[Figure], origin: Mapping[str, str]) -> Table:
-    """A table from the content of its files. UsageError for a wrong key, type or range, or files that do not fit."""
-    _known(recipe, _TABLE, "")
-    profiles = _table(recipe, "profiles")
-    _known(profiles, PROFILES, "profiles.")
-    if not profiles:
-        raise UsageError(f"profiles must hold at least one of {', '.join(PROFILES)}")
-    reasons = {}
-    for key in sorted(profiles, key=PROFILES.index):
-        profile = _table(profiles, key, "profiles.")
-        _known(profile, _PROFILE, f"profiles.{key}.")
-        reasons[key] = _text(profile, "reason", f"profiles.{key}.")
-    shared = _table(recipe, "set") if "set" in recipe else {}
-    own = _table(recipe, "rows")
-    entries = {key: _table(own, key, "rows.") for key in own}
-    if not entries:
-        raise UsageError("rows must hold at least one row")
-    runs = {key: _row(key, entry, shared, profiles) for key, entry in entries.items() if "same_run_as" not in entry}
-    rows = tuple(runs.get(key) or _same_run(key, entry, runs) for key, entry in entries.items())
-    by_name = {row.name: row for row in rows}
+def _check_figures(figures: Sequence[Figure], rows: Mapping[str, Row]) -> None:
+    """UsageError unless every figure has a row, and a tolerance where it is judged, and every row a figure."""
     for figure in figures:
-        if figure.row not in by_name:
-            raise UsageError(f"the CSV file has the row {figure.row!r}, which rows lacks: {hint(figure.row, by_name)}")
-        row = by_name[figure.row]
+        if figure.row not in rows:
+            raise UsageError(f"the CSV file has the row {figure.row!r}, which rows lacks: {hint(figure.row, rows)}")
+        row = rows[figure.row]
         if not figure.verified or "*" in row.not_comparable or figure.ours in row.not_comparable:
             continue
         for key, plan in row.plans.items():
             if figure.ours not in plan.tolerance:
                 raise UsageError(f"profile {key} states no tolerance for {figure.ours}, which row {row.name} needs")
-    for row in rows:
-        if not any(figure.row == row.name for figure in figures):
-            raise UsageError(f"the CSV file has no figure of row {row.name!r}")
-    start = tuple(_texts(recipe, "start")) if "start" in recipe else ()
-    for word in start:
-        if word not in by_name:
-            raise UsageError(f"start names the row {word!r}, which rows lacks: {hint(word, by_name)}")
-    minutes = settings.typed(Suite, "timeout_min", recipe.get("timeout_min", 24 * 60))
-    if not minutes > 0:
-        raise UsageError(f"timeout_min must be above 0, got {minutes!r}")
-    choice = _table(recipe, "dataset")
-    _known(choice, ("name", "binarise", "options"), "dataset.")
-    dataset = suite.dataset(
-        _text(choice, "name", "dataset."),
-        _text(choice, "binarise", "dataset.") if "binarise" in choice else None,
-        _table(choice, "options", "dataset.") if "options" in choice else None,
-    )
-    return Table(
-        name=name,
-        origin=origin,
-        title=_text(recipe, "title"),
-        source=_text(recipe, "source"),
-        notes=tuple(_texts(recipe, "notes")) if "notes" in recipe else (),
-        start=start,
-        dataset=dataset,
-        reasons=reasons,
-        rows=rows,
-        figures=tuple(figures),
-        timeout_min=minutes,
-    )
+    if without := [name for name in rows if not any(figure.row == name for figure in figures)]:
+        raise UsageError(f"the CSV file has no figure of row {without[0]!r}")
 
 
-def _same_run(name: str, entry: Mapping[str, Any], runs: Mapping[str, Row]) -> Row:
-    """A row that is another row's run: only its name and its title, and its figures in the CSV file, are its own."""
-    where = f"rows.{name}."
-    _check_row_name(name)
-    _known(entry, _SAME_RUN, where)
-    other = _text(entry, "same_run_as", where)
+def _same_run(name: str, entry: SameRun, runs: Mapping[str, Row]) -> Row:
+    other = entry.same_run_as
     if other not in runs:
-        raise UsageError(
-            f"{where}same_run_as must name a row with a variant of its own: {hint(other, runs or ['none'])}"
-        )
-    return replace(runs[other], name=name, title=_text(entry, "title", where))
+        known = hint(other, runs or ["none"])
+        raise UsageError(f"rows.{name}.same_run_as must name a row with a variant of its own: {known}")
+    return replace(runs[other], name=name, title=entry.title)
 
 
-def _check_row_name(name: str) -> None:
-    if not _ROW_NAME.fullmatch(name):
-        raise UsageError(f"the name of a row must be of letters, digits and any of _.+- after the first, got {name!r}")
-
-
-def _row(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any], profiles: Mapping[str, Any]) -> Row:
-    where = f"rows.{name}."
-    _check_row_name(name)
-    _known(entry, _ROW, where)
-    reason = entry.get("not_comparable", {})
-    if isinstance(reason, str):
-        reason = {"*": reason}
-    if not isinstance(reason, Mapping) or not all(isinstance(text, str) and text for text in reason.values()):
-        raise UsageError(f"{where}not_comparable must be a text, or a table of texts by the name of our figure")
-    own = {key: value for key, value in entry.items() if key == "set"}
+def _row(name: str, entry: Run, recipe: Recipe, profiles: Mapping[str, Profile]) -> Row:
+    reasons = entry.not_comparable
     return Row(
         name=name,
-        title=_text(entry, "title", where),
-        variant=suite.check_variant_name(_text(entry, "variant", where)),
+        title=entry.title,
+        variant=suite.check_variant_name(entry.variant),
         plans={
-            key: _plan(
-                {
-                    "": {"set": shared},
-                    f"profiles.{key}.": profiles[key],
-                    where: own,
-                    f"{where}{key}.": _table(entry, key, where) if key in entry else {},
-                }
-            )
-            for key in profiles
+            key: _plan([Layer(set=recipe.set), profile, Layer(set=entry.set), getattr(entry, key)], f"rows.{name}")
+            for key, profile in profiles.items()
         },
-        not_comparable=reason,
+        not_comparable={"*": reasons} if isinstance(reasons, str) else reasons,
     )
 
 
-def _plan(layers: Mapping[str, Mapping[str, Any]]) -> Plan:
-    """How a row is run in a profile, from layers by their place in the file: the later one wins, key by key."""
-    merged: dict[str, dict[str, Any]] = {key: {} for key in ("set", "budget", "measure", "tolerance")}
-    seeds, explanation = 1, ""
-    for where, layer in layers.items():
-        for key, values in merged.items():
-            values |= _table(layer, key, where) if key in layer else {}
-        seeds = layer.get("seeds", seeds)
-        if isinstance(seeds, bool) or not isinstance(seeds, int):
-            raise UsageError(f"{where}seeds must be a whole number, got {seeds!r}")
-        settings.check_seeds(f"{where}seeds", seeds)
-        explanation = _text(layer, "explanation", where) if "explanation" in layer else explanation
-    _known(layer, _CHANGE, where)
-    try:
-        json.dumps(merged["set"], allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{where}set must hold numbers, texts, true, false, and lists of these: {error}") from error
+def _plan(layers: Sequence[Layer], where: str) -> Plan:
+    """How a row is run in a profile, from layers of its file: the later one wins, key by key."""
+
+    def merged(key: str) -> dict[str, Any]:
+        return {name: value for layer in layers for name, value in getattr(layer, key).items()}
+
     return Plan(
-        overrides=merged["set"],
-        seeds=seeds,
-        budget=section(Budget, "budget", merged["budget"]),
-        measure=section(Measure, "measure", merged["measure"]),
-        tolerance={key: _tolerance(f"tolerance.{key}", value) for key, value in merged["tolerance"].items()},
-        explanation=explanation,
+        overrides=merged("set"),
+        seeds=next((layer.seeds for layer in reversed(layers) if layer.seeds is not None), 1),
+        budget=convert(Budget, merged("budget"), f"{where}.budget"),
+        measure=convert(Measure, merged("measure"), f"{where}.measure"),
+        tolerance={key: Tolerance.of(value) for key, value in merged("tolerance").items()},
+        explanation=getattr(layers[-1], "explanation", None) or "",
     )
-
-
-def _tolerance(key: str, value: object) -> Tolerance:
-    """A number for both sides, or `[below, above]`."""
-    pair: list[Any] = value if isinstance(value, list) else [value, value]
-    numbers = [float(v) for v in pair if isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v <= MOST]
-    if len(pair) != 2 or len(numbers) != 2:
-        raise UsageError(f"{key} must be a number from 0 to {MOST:g}, or two of them [below, above], got {value!r}")
-    return Tolerance(*numbers)
-
-
-def _known(entry: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
-    for key in entry:
-        if key not in keys:
-            raise UsageError(f"unknown key {where}{key}: {hint(key, keys)}")
-
-
-def _table(entry: Mapping[str, Any], key: str, where: str = "") -> Mapping[str, Any]:
-    value = entry.get(key)
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where}{key} must be a table" + ("" if key in entry else ", and is missing"))
-    return value
-
-
-def _text(entry: Mapping[str, Any], key: str, where: str = "") -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise UsageError(f"{where}{key} must be a text" + ("" if key in entry else ", and is missing"))
-    return value
-
-
-def _texts(entry: Mapping[str, Any], key: str) -> list[str]:
-    value = entry[key]
-    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-        raise UsageError(f"{key} must be a list of texts")
-    return value
 
 
 def folder(table: Table, profile: str) -> Path:

@@ -1,7 +1,9 @@
 """The page of a folder of reproduced results, written anew for what was run in it."""
 
-import json
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bench.disk.files import read_text
 from bench.errors import UsageError
@@ -10,6 +12,9 @@ from bench.records.notes import NOTE, find
 from bench.reproduce import committed
 from bench.reproduce.page import write
 from bench.reproduce.published import load
+from bench.text import decode
+
+_NOTE = msgspec.json.Decoder(dict[str, Any])
 
 
 def rewrite(out: Path) -> Report | None:
@@ -26,10 +31,10 @@ def rewrite(out: Path) -> Report | None:
     except OSError as error:  # a name that no disk has, or a folder that may not be entered
         raise UsageError(f"{out} cannot be read: {error.strerror}") from error
     try:
-        note = json.loads(read_text(path))
+        note = decode(_NOTE.decode, read_text(path))
         profile = None if "suite" in note else str(note["profile"])
         name = find(note, "suite" if profile is None else "table", out)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{path} cannot be read: run `vaebench reproduce` again with --out {out}") from error
     if profile is None:
         return committed.rewrite(out, name)

@@ -1,6 +1,5 @@
 """Figures and runs -> findings: published beside ours, and what to say of the difference. Needs no torch."""
 
-import contextlib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -97,7 +96,7 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
 
 def protocol_of(records: Iterable[Record]) -> str:
     """The protocol of this version if a run is of it, else the last one that a run is of."""
-    known = {str(record.get("protocol")) for record in records if record["kind"] == "quality"}
+    known = {str(record.protocol) for record in records if record.kind == "quality"}
     if not known or PROTOCOL in known:
         return PROTOCOL
     return max(known, key=lambda protocol: [int(part) if part.isdecimal() else -1 for part in protocol.split(".")])
@@ -119,37 +118,33 @@ def not_shown(records: Iterable[Record]) -> list[str]:
 
 
 def _run_and_seed(record: Record) -> tuple[str, int]:
-    return cell_key(record["cell"]), record["cell"]["seed"]
+    return cell_key(record.cell), record.cell["seed"]
 
 
 def figure_of(record: Record, name: str) -> float | None:
     """A figure of a run; None without, or where it is no finite number."""
-    value = record["metrics"].get(name)
-    if not isinstance(value, int | float):
-        return None
-    with contextlib.suppress(OverflowError):  # of hundreds of digits
-        return float(value) if math.isfinite(value) else None
-    return None
+    value = record.metrics.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def epochs_of(record: Record) -> int:
     """How long a run was trained."""
-    return len(record.get("curve") or [])
+    return len(record.curve)
 
 
 def same_run(record: Record, cell: Cell) -> bool:
     """Whether a record is of this configuration: seed, device and number of threads may be any."""
-    return counts(record) and cell_key(record["cell"]) == cell_key(cell)
+    return counts(record) and cell_key(record.cell) == cell_key(cell)
 
 
 def counts(record: Record, protocol: str = PROTOCOL) -> bool:
     """Whether a record is of a model's figures, by a protocol."""
-    return record["kind"] == "quality" and record.get("protocol") == protocol
+    return record.kind == "quality" and record.protocol == protocol
 
 
 def why_failed(record: Record) -> str:
     """`"diverged: the loss is not finite"`."""
-    return f"{record['status']}: {record.get('reason')}"
+    return f"{record.status}: {record.reason}"
 
 
 def cell_key(cell: Cell) -> str:
@@ -159,9 +154,9 @@ def cell_key(cell: Cell) -> str:
 
 def _finding(figure: Figure, row: Row, profile: str, run: str, records: dict[int, Record]) -> Finding:
     plan = row.plans[profile]
-    ok = [record for record in records.values() if record["status"] == "ok"]
+    ok = [record for record in records.values() if record.status == "ok"]
     values = {
-        record["cell"]["seed"]: figure.sign * value
+        record.cell["seed"]: figure.sign * value
         for record in ok
         if (value := figure_of(record, figure.ours)) is not None
     }
@@ -195,7 +190,7 @@ def _verdict(
     if not records:
         return "not run", ""
     if not values:
-        bad = next((record for record in records.values() if record["status"] != "ok"), None)
+        bad = next((record for record in records.values() if record.status != "ok"), None)
         return "failed", why_failed(bad) if bad else f"the runs have no figure {figure.ours}"
     reason = row.not_comparable.get(figure.ours, row.not_comparable.get("*", ""))
     if not figure.verified:

@@ -6,10 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from msgspec import Meta, Struct
 
 from bench.resume import sealed
 from bench.resume.sealed import Facts, Tensors
+from bench.settings import MOST, Number
 
 # Seconds between two checkpoints, longer where writing one would otherwise take more than this share of the time.
 EVERY_S, SHARE = 30.0, 0.01
@@ -30,6 +33,19 @@ class Resumable(Protocol):
 def path(weights: Path) -> Path:
     """Where the checkpoint of a training is whose weights will be at `weights`."""
     return weights.with_suffix(".checkpoint")
+
+
+class Kept(Struct, kw_only=True):
+    """What stands in the file beside the tensors."""
+
+    source: Facts
+    state: sealed.Trained
+    provenance: dict[str, str | bool | Number]
+    train_s: Annotated[float, Meta(ge=0, le=MOST)]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.provenance.get("resumed", 0), int):
+            raise ValueError("provenance.resumed must be a whole number")
 
 
 class Checkpoint:
@@ -69,7 +85,7 @@ class Checkpoint:
         if self.file is None or not self.file.exists():
             return False
         try:
-            tensors, kept = _read(self.file)
+            tensors, kept = sealed.read(self.file, Kept)
             sealed.check_source(kept["source"], self.source)
             training.restore(tensors, kept["state"])
         except ValueError as error:
@@ -102,17 +118,3 @@ class Checkpoint:
         if self.file is not None:
             with contextlib.suppress(OSError):
                 self.file.unlink(missing_ok=True)
-
-
-def _read(file: Path) -> tuple[Tensors, Facts]:
-    """What `Checkpoint.tick` wrote. ValueError if the file is not that, or not whole."""
-    tensors, kept = sealed.read(file)
-    if not (
-        isinstance(kept.get("source"), dict)
-        and isinstance(kept.get("state"), dict)
-        and sealed.is_origin(kept.get("provenance"))
-        and sealed.is_number(kept.get("train_s"))
-        and kept["train_s"] >= 0
-    ):
-        raise ValueError("lacks parts of a checkpoint")
-    return tensors, kept

@@ -5,13 +5,16 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor
 
 from bench import seeds
 from bench.disk.files import write_bytes
+from bench.text import decode
 
 Columns = dict[str, Tensor]
+_KEPT = msgspec.json.Decoder(dict[str, dict[str, list[float]]])
 
 
 class Notebook:
@@ -69,10 +72,9 @@ def _read(file: Path) -> dict[str, dict[str, list[float]]]:
     """What `_write` has written; nothing if a single bit of it is not as it was."""
     try:
         digest, _, text = file.read_bytes().partition(b"\n")
-        kept: dict[str, dict[str, list[float]]] = json.loads(text) if digest == _digest(text) else {}
-    except (OSError, ValueError, RecursionError):
+        return decode(_KEPT.decode, text) if digest == _digest(text) else {}
+    except (OSError, ValueError):
         return {}
-    return kept
 
 
 def _digest(text: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.records import names
+from bench.records.record import Record
 from bench.stats import learning, metrics
 from bench.stats.groups import Group, Row, after, baseline_row
 from bench.stats.groups import groups as grouped
@@ -70,7 +71,7 @@ class Difference:
     sentence: str
 
 
-def differences(records: Iterable[dict[str, Any]], baseline: str) -> list[Difference]:
+def differences(records: Iterable[Record], baseline: str) -> list[Difference]:
     """Every row against the baseline variant's row on the same data and device, in every metric that is ranked.
 
     A row of which every run failed before its model was built has no values, and nothing is said of it.

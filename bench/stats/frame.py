@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.records.names import canonical, digest
-from bench.records.record import Record
+from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, by_dataset, groups
 from bench.stats.intervals import Marks
@@ -31,16 +31,16 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
 
     found = groups(records)
     metrics = [*known.ordered(name for group in found for name in group.metrics), "train_s"]
-    stated = {name for record in records for name in record.get("errors") or {}}
+    stated = {name for record in records for name in record.errors}
     timings = {dataset: throughput(own, dataset) for dataset, own in by_dataset(records).items()}
     slugs = _slugs({label for timed in timings.values() for label in timed.columns})
     names: dict[str, set[str]] = {}
-    lines: list[Record] = []
+    lines: list[dict[str, Any]] = []
     for group in found:
         timed = timings[group.dataset]
         names.setdefault(group.dataset, set()).update(row.name for row in group.rows)
         for row in group.rows:
-            line: Record = {"group": group.id}
+            line: dict[str, Any] = {"group": group.id}
             line |= {key: canonical(v) if isinstance(v, dict) else v for key, v in group.settings.items()}
             line |= {
                 "label": row.label,
@@ -48,9 +48,11 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
                 "overrides": row.overrides,
                 "device": row.device,
             }
-            line |= {key: row.model.get(key) for key in ("network", "posterior", "prior", "likelihood", "objective")}
+            line |= {
+                key: getattr(row.model, key) for key in ("network", "posterior", "prior", "likelihood", "objective")
+            }
             line |= {"ok": len(row.ok), "total": len(row.records), "count": row.count}
-            line |= {"seeds": " ".join(str(record["cell"]["seed"]) for record in row.records)}
+            line |= {"seeds": " ".join(str(record.cell["seed"]) for record in row.records)}
             base = group.baseline(row)
             line["baseline"] = base.label if base else None
             for name in metrics:
@@ -76,9 +78,9 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     for dataset, timed in timings.items():
         for name in timed.names:
             if name not in names.get(dataset, set()):
-                cell = next(column[name] for column in timed.columns.values() if name in column)["cell"]
+                cell = next(column[name] for column in timed.columns.values() if name in column).cell
                 keys = ("dataset", "binarise", "variant")
-                only: Record = {key: cell[key] for key in keys}
+                only: dict[str, Any] = {key: cell[key] for key in keys}
                 only |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}
                 only |= {"label": name, "ok": 0, "total": 0, "count": "only timed"}
                 lines.append(only | _timings(timed, name, slugs))
@@ -95,17 +97,17 @@ def _slugs(labels: Collection[str]) -> dict[str, str]:
     return {label: slug if times[slug] == 1 else f"{slug}_{digest(label)}" for label, slug in slugs.items()}
 
 
-def _timings(timed: Throughput, name: str, slugs: Mapping[str, str]) -> Record:
-    line: Record = {}
+def _timings(timed: Throughput, name: str, slugs: Mapping[str, str]) -> dict[str, Any]:
+    line: dict[str, Any] = {}
     for condition, column in timed.columns.items():
         slug = slugs[condition]
         record = column.get(name)
         if record is None:
             continue
-        line[f"throughput_status_{slug}"] = record["status"]
-        for metric, value in record["metrics"].items():
-            if isinstance(value, dict):
-                line |= {f"{metric}_{slug}_{part}": value.get(part) for part in ("median", "q1", "q3")}
+        line[f"throughput_status_{slug}"] = record.status
+        for metric, value in record.metrics.items():
+            if isinstance(value, Timed):
+                line |= {f"{metric}_{slug}_{part}": getattr(value, part) for part in ("median", "q1", "q3")}
             elif metric != "parameters":
                 line[f"{metric}_{slug}"] = value
     return line

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from bench.records.names import canonical, dataset_slug, device_type, digest, row_name
-from bench.records.record import Record, machine
+from bench.records.record import Model, Record, machine
 from bench.records.settle import one_of_each, passed_over
 from bench.stats import intervals, learning, metrics
 
@@ -48,23 +49,23 @@ class Row:
     @cached_property
     def ok(self) -> list[Record]:
         """The records whose status is ok, sorted by seed."""
-        return [record for record in self.records if record["status"] == "ok"]
+        return [record for record in self.records if record.status == "ok"]
 
     @property
     def failed(self) -> list[Record]:
         """All other records, sorted by seed."""
-        return [record for record in self.records if record["status"] != "ok"]
+        return [record for record in self.records if record.status != "ok"]
 
     @property
-    def model(self) -> Record:
+    def model(self) -> Model:
         """The first non-empty description of the model, empty if every run failed before there was one."""
-        return next((record["model"] for record in self.records if record.get("model")), {})
+        return next((record.model for record in self.records if record.model != Model()), Model())
 
     @property
     def count(self) -> str:
         """`"5/5 ok"`, or `"3/5 ok (1 diverged, 1 timeout)"`."""
         text = f"{len(self.ok)}/{len(self.records)} ok"
-        statuses = Counter(record["status"] for record in self.failed)
+        statuses = Counter(record.status for record in self.failed)
         return text + (f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})" if statuses else "")
 
     def values(self, metric: str) -> dict[int, float]:
@@ -73,7 +74,7 @@ class Row:
         Empty for a time where the runs are of several machines: the mean of two machines' times is nobody's.
         """
         if metric not in self._values:
-            found = {record["cell"]["seed"]: value_of(record, metric) for record in self.ok}
+            found = {record.cell["seed"]: value_of(record, metric) for record in self.ok}
             if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
                 found = {}
             kept = {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
@@ -88,7 +89,7 @@ class Row:
     def gains(self, quantity: str) -> dict[int, learning.Gain]:
         """Seed -> what training still gained in `elbo_nats` or `recon_nats`, for the ok runs whose curve says."""
         if quantity not in self._gains:
-            found = {r["cell"]["seed"]: learning.gain(r.get("curve") or [], quantity) for r in self.ok}
+            found = {r.cell["seed"]: learning.gain(r.curve, quantity) for r in self.ok}
             self._gains[quantity] = {seed: gain for seed, gain in found.items() if gain}
         return self._gains[quantity]
 
@@ -109,7 +110,7 @@ class Row:
             metric: its name.
             kind: `"mc"` for the judge's draws, `"test"` for the choice of test examples.
         """
-        stated = [(record.get("errors") or {}).get(metric, {}).get(kind) for record in self.ok]
+        stated = [record.errors.get(metric, {}).get(kind) for record in self.ok]
         found = [value for value in stated if value is not None]
         return math.sqrt(sum(value**2 for value in found) / len(found)) if found else None
 
@@ -125,7 +126,7 @@ class Group:
         apart: what sets it apart from groups that are shown beside it under the same name; empty without such.
     """
 
-    settings: Record
+    settings: dict[str, Any]
     rows: tuple[Row, ...]
     of: int = 0
     apart: str = ""
@@ -143,7 +144,7 @@ class Group:
     @property
     def seeds(self) -> list[int]:
         """Every seed that any row was run with."""
-        return sorted({record["cell"]["seed"] for row in self.rows for record in row.records})
+        return sorted({record.cell["seed"] for row in self.rows for record in row.records})
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -152,7 +153,7 @@ class Group:
             name
             for row in self.rows
             for record in row.ok
-            for name, value in record["metrics"].items()
+            for name, value in record.metrics.items()
             if value is None or isinstance(value, int | float)
         )
 
@@ -190,7 +191,7 @@ class Group:
         return learning.compare(row, base, metric)
 
 
-def changes(overrides: Record) -> tuple[int, str]:
+def changes(overrides: dict[str, Any]) -> tuple[int, str]:
     """What to sort the rows of one variant by: the number of overrides, then their text.
 
     The least of a baseline variant's rows stands for it. It need not be the variant as registered: a `--set` that is
@@ -211,14 +212,10 @@ def groups(records: Iterable[Record]) -> list[Group]:
     A run that failed before its model was built does not know its likelihood's support. It takes that of another run
     of the same variant, overrides and data; where there is none, its support is `"unknown"`, a group of its own.
     """
-    quality = [record for record in records if record["kind"] == "quality"]
+    quality = [record for record in records if record.kind == "quality"]
     keys = [_model_key(record) for record in quality]
-    known = {
-        key: record["model"]["support"]
-        for key, record in zip(keys, quality, strict=True)
-        if (record.get("model") or {}).get("support")
-    }
-    members: dict[str, tuple[Record, list[Record]]] = {}
+    known = {key: record.model.support for key, record in zip(keys, quality, strict=True) if record.model.support}
+    members: dict[str, tuple[dict[str, Any], list[Record]]] = {}
     for key, record in zip(keys, quality, strict=True):
         settings = settings_of(record, known.get(key, UNKNOWN))
         members.setdefault(canonical(settings), (settings, []))[1].append(record)
@@ -234,17 +231,17 @@ def groups(records: Iterable[Record]) -> list[Group]:
     )
 
 
-def settings_of(record: Record, support: str) -> Record:
+def settings_of(record: Record, support: str) -> dict[str, Any]:
     """What the runs of a group have in common."""
-    cell = record["cell"]
+    cell = record.cell
     return {
         "dataset": cell["dataset"],
-        "data_options": cell.get("data_options") or {},
+        "data_options": cell["data_options"],
         # The judge reads no other.
         "split": "test",
         "binarise": cell["binarise"],
         "support": support,
-        "protocol": record.get("protocol"),
+        "protocol": record.protocol,
         "budget": cell["budget"],
         "measure": cell["measure"],
         "precision": cell["precision"],
@@ -253,13 +250,13 @@ def settings_of(record: Record, support: str) -> Record:
 
 def _place(record: Record) -> tuple[tuple[str, str, str], int]:
     """The row of a run in its group (variant, overrides, device type), and its seed."""
-    cell = record["cell"]
-    return (cell["variant"], canonical(cell.get("overrides") or {}), device_type(record)), cell["seed"]
+    cell = record.cell
+    return (cell["variant"], canonical(cell["overrides"]), device_type(record)), cell["seed"]
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:
     """One line for each quality record that another one with its place counts before: their threads differ, say."""
-    quality = (record for record in records if record["kind"] == "quality")
+    quality = (record for record in records if record.kind == "quality")
     return passed_over(quality, lambda record: (canonical(settings_of(record, "")), _place(record)))
 
 
@@ -283,7 +280,7 @@ def _rows(records: list[Record]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=place))
 
 
-def describe(settings: Record) -> str:
+def describe(settings: dict[str, Any]) -> str:
     """A group's settings in one line of plain words."""
     return ", ".join(_words(settings))
 
@@ -295,7 +292,7 @@ def apart(groups: Sequence[Group]) -> dict[str, str]:
     return {name: ", ".join(word for word in each if word not in common) for name, each in words.items()}
 
 
-def after(settings: Record) -> str:
+def after(settings: dict[str, Any]) -> str:
     """`"after 1 epoch of 25,000 training examples"`: the budget that a verdict speaks of."""
     budget = settings["budget"]
     at_most = "at most " if budget.get("patience") else ""
@@ -310,7 +307,7 @@ def _examples(number: int | None) -> str:
     return "the whole training split" if number is None else f"{number:,} training examples"
 
 
-def _words(settings: Record) -> list[str]:
+def _words(settings: dict[str, Any]) -> list[str]:
     budget, measure = dict(settings["budget"]), dict(settings["measure"])
     epochs = budget.pop("epochs", None)
     train_size = budget.pop("train_size", None)
@@ -344,7 +341,7 @@ def _words(settings: Record) -> list[str]:
     return [str(part) for part in parts]
 
 
-def measured(how: Record) -> Record:
+def measured(how: dict[str, Any]) -> dict[str, Any]:
     """The settings of what is measured: a measurement that is off says nothing, nor do its other settings."""
     # Without `nll_points` all are meant.
     points = (key for key in how if key.endswith("_points") and key != "nll_points")
@@ -353,14 +350,14 @@ def measured(how: Record) -> Record:
 
 
 def _model_key(record: Record) -> str:
-    cell = record["cell"]
-    options = cell.get("data_options") or {}
-    return canonical([cell["variant"], cell.get("overrides") or {}, cell["dataset"], options, cell["binarise"]])
+    cell = record.cell
+    options = cell["data_options"]
+    return canonical([cell["variant"], cell["overrides"], cell["dataset"], options, cell["binarise"]])
 
 
 def value_of(record: Record, metric: str) -> float | None:
     """A metric of a run, or the seconds of its training; None where it has none."""
-    value = (record.get("timing") or {}).get(metric) if metric == "train_s" else record["metrics"].get(metric)
+    value = record.timing.get(metric) if metric == "train_s" else record.metrics.get(metric)
     return float(value) if isinstance(value, int | float) else None
 
 
@@ -381,5 +378,5 @@ def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
     """`{"mnist-dynamic": its records in their order, ...}`, by alphabet."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(dataset_slug(record["cell"]), []).append(record)
+        found.setdefault(dataset_slug(record.cell), []).append(record)
     return dict(sorted(found.items()))

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from bench.records.record import Model
 from bench.stats import intervals, metrics
 from bench.stats.intervals import Comparison
 
@@ -41,7 +42,7 @@ class Trained(Protocol):
     """What is asked of a row."""
 
     @property
-    def model(self) -> Mapping[str, Any]:
+    def model(self) -> Model:
         """Facts of the model; `data_dims` is the number of values of an example."""
 
     def values(self, metric: str) -> Mapping[int, float]:
@@ -97,9 +98,9 @@ def compare(a: Trained, b: Trained, metric: str) -> Comparison:
     if found.verdict == "not distinguishable":
         return found
     if entry.unit in ("nats", "bits"):
-        dims = a.model.get("data_dims")
-        dims = dims if isinstance(dims, int | float) and dims > 0 else math.nan
-        far = reach(a, b, found, metric) / (dims * math.log(2) if entry.unit == "bits" else 1)
+        far = reach(a, b, found, metric)
+        if entry.unit == "bits":
+            far /= (a.model.data_dims or math.nan) * math.log(2)
         found = replace(found, reach=far if math.isfinite(far) else None)
         settled = _outlasts(found, far)
     else:

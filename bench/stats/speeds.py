@@ -28,20 +28,20 @@ class Throughput:
 
 def throughput(records: Iterable[Record], dataset: str) -> Throughput:
     """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
-    found = [record for record in _timed(records) if dataset_slug(record["cell"]) == dataset]
+    found = [record for record in _timed(records) if dataset_slug(record.cell) == dataset]
     columns: dict[str, dict[str, Record]] = {}
     seen: dict[tuple[str, str], set[str]] = {}
     for record in found:
         for key, value in conditions(record).items():
             seen.setdefault((device_type(record), key), set()).add(value)
     for record in one_of_each(found, _place).values():
-        cell, device = record["cell"], device_type(record)
+        cell, device = record.cell, device_type(record)
         label = device
         for key, value in conditions(record).items():
             # A precision other than the usual is always named: these columns stand beside rows of any.
             if len(seen[device, key]) > 1 or (key == "precision" and value != "fp32"):
                 label += f", {value}"
-        columns.setdefault(label, {})[row_name(cell["variant"], cell.get("overrides") or {})] = record
+        columns.setdefault(label, {})[row_name(cell["variant"], cell["overrides"])] = record
     return Throughput({label: columns[label] for label in sorted(columns)})
 
 
@@ -51,22 +51,22 @@ def not_shown(records: Iterable[Record]) -> list[str]:
 
 
 def _timed(records: Iterable[Record]) -> list[Record]:
-    return [record for record in records if record["kind"] == "throughput"]
+    return [record for record in records if record.kind == "throughput"]
 
 
 def _place(record: Record) -> str:
-    cell = record["cell"]
-    row = row_name(cell["variant"], cell.get("overrides") or {})
+    cell = record.cell
+    row = row_name(cell["variant"], cell["overrides"])
     return canonical([dataset_slug(cell), row, device_type(record), conditions(record)])
 
 
 def conditions(record: Record) -> dict[str, str]:
     """What a speed depends on beside the variant and the device type, in words."""
-    cell = record["cell"]
+    cell = record.cell
     return {
         "batch_size": f"batch {cell.get('batch_size')}",
         "precision": str(cell.get("precision")),
         "threads": f"{cell.get('threads')} threads",
         "machine": machine(record),
-        "protocol": f"protocol {record.get('protocol')}",
+        "protocol": f"protocol {record.protocol}",
     }

@@ -2,21 +2,22 @@
 
 This module reads and checks it and lists its cells. It needs no torch."""
 
-import dataclasses
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 import variants
 from bench import data
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.records.record import Cell
-from bench.settings import SECTIONS, Budget, Clock, Measure, check_seeds, require, section, settings_of, typed
-from bench.text import hint
+from bench.settings import Budget, Clock, Keywords, Measure, Positive, Seeds, convert
+from bench.text import decode, hint
 
 SHIPPED = Path(__file__).parent
 
@@ -57,8 +58,36 @@ def _each_once(cells: Iterable[Cell]) -> list[Cell]:
     return list({json.dumps(cell, sort_keys=True): cell for cell in cells}.values())
 
 
-@dataclass(frozen=True)
-class Suite:
+class _Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    description: str = ""
+    seeds: Seeds = 3
+    timeout_min: Positive = 240
+    budget: Budget = Budget()
+    measure: Measure = Measure()
+    throughput: Clock = Clock()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+
+
+class _VariantEntry(Keywords, frozen=True, kw_only=True):
+    name: str
+    seeds: Seeds | None = None
+
+
+class DataEntry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A data set as it stands in a file."""
+
+    name: str
+    binarise: str | None = None
+    options: dict[str, Any] = {}
+
+
+class _File(_Common, frozen=True, kw_only=True):
+    variants: Annotated[list[str | _VariantEntry], Meta(min_length=1)]
+    datasets: Annotated[list[str | DataEntry], Meta(min_length=1)]
+
+
+class Suite(_Common, frozen=True, kw_only=True):
     """Variants x data sets x seeds under one budget.
 
     Attributes:
@@ -69,16 +98,8 @@ class Suite:
     """
 
     name: str
-    description: str
     variants: tuple[Variant, ...]
     datasets: tuple[DataChoice, ...]
-    seeds: int = 3
-    timeout_min: float = 240
-    budget: Budget = Budget()
-    measure: Measure = Measure()
-    throughput: Clock = Clock()
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False
 
     @property
     def arithmetic(self) -> str:
@@ -93,8 +114,8 @@ class Suite:
             {
                 **_subject(v, d),
                 "seed": seed,
-                "budget": settings_of(v.budget or self.budget),
-                "measure": settings_of(v.measure or self.measure),
+                "budget": (v.budget or self.budget).plain(),
+                "measure": (v.measure or self.measure).plain(),
                 "device": device,
                 "threads": 1,
                 "precision": self.arithmetic,
@@ -112,7 +133,7 @@ class Suite:
         return _each_once(
             {
                 **_subject(v, d),
-                **dataclasses.asdict(self.throughput),
+                **self.throughput.plain(),
                 "device": device,
                 "threads": threads,
                 "precision": self.arithmetic,
@@ -135,9 +156,8 @@ def read(name: str) -> tuple[Path, dict[str, Any]]:
         raise UsageError(f"suite {path} has no name of its own: rename the file")
     try:
         if path.is_file():
-            return path, tomllib.loads(read_text(path))
-    # ValueError: too large, no UTF-8, no TOML, or a number of thousands of digits.
-    except (OSError, ValueError, RecursionError) as error:
+            return path, decode(tomllib.loads, read_text(path))
+    except (OSError, ValueError) as error:
         raise UsageError(f"suite {path} cannot be read: {error}") from error
     if name.endswith(".toml"):
         raise UsageError(f"there is no suite file {name}")
@@ -155,22 +175,15 @@ def load(name: str) -> Suite:
 
 def parse(name: str, table: Mapping[str, Any]) -> Suite:
     """A suite from the content of its TOML file. UsageError for a wrong key, type or range."""
-    fields = {f.name for f in dataclasses.fields(Suite)} - {"name"}
     if "problem" in table:
         raise UsageError("it checks the judge and compares no variants: only `vaebench run` takes it")
-    for key in table:
-        if key not in fields:
-            raise UsageError(f"unknown key {key!r}: {hint(key, fields)}")
-    scalars = {"description": ""} | {key: table[key] for key in table if key not in {"variants", "datasets", *SECTIONS}}
+    file = convert(_File, table)
     suite = Suite(
         name=name,
-        variants=tuple(_variant(entry) for entry in _entries(table, "variants")),
-        datasets=tuple(_dataset(entry) for entry in _entries(table, "datasets")),
-        **{key: typed(Suite, key, value) for key, value in scalars.items()},
-        **{key: section(kind, key, table.get(key, {})) for key, kind in SECTIONS.items()},
+        variants=tuple(map(_variant, file.variants)),
+        datasets=tuple(map(_dataset, file.datasets)),
+        **{key: getattr(file, key) for key in _Common.__struct_fields__},
     )
-    check_seeds("seeds", suite.seeds)
-    require(suite.timeout_min > 0, "timeout_min", suite.timeout_min, "above 0")
     _refuse_repeats("variants", [(v.name, v.overrides) for v in suite.variants])
     _refuse_repeats("datasets", [(d.name, d.binarise, d.options) for d in suite.datasets])
     return suite
@@ -190,36 +203,13 @@ def _refuse_repeats(key: str, entries: list[tuple[Any, ...]]) -> None:
             raise UsageError(f"{key} has {entry[0]!r} twice with the same settings: remove one")
 
 
-def _entries(table: Mapping[str, Any], key: str) -> list[Any]:
-    entries = table.get(key)
-    if not isinstance(entries, list) or not entries:
-        raise UsageError(f"{key} must be a list with at least one entry")
-    return entries
+def _variant(entry: str | _VariantEntry) -> Variant:
+    entry = _VariantEntry(name=entry) if isinstance(entry, str) else entry
+    return Variant(check_variant_name(entry.name), entry.set, entry.seeds)
 
 
-def _fields(entry: object, what: str, allowed: dict[str, type]) -> dict[str, Any]:
-    if isinstance(entry, str):
-        entry = {"name": entry}
-    if not isinstance(entry, Mapping) or "name" not in entry:
-        raise UsageError(f"each entry of {what} is a name, or a table with a name; got {entry!r}")
-    for key, value in entry.items():
-        if key not in allowed:
-            raise UsageError(f"unknown key {key!r} in {what}: {hint(key, allowed)}")
-        if not isinstance(value, allowed[key]) or isinstance(value, bool):
-            raise UsageError(f"{key} in {what} has the wrong type: {value!r}")
-    return dict(entry)
-
-
-def _variant(entry: object) -> Variant:
-    values = _fields(entry, "variants", {"name": str, "set": dict, "seeds": int})
-    if "seeds" in values:
-        check_seeds("seeds in variants", values["seeds"])
-    return Variant(check_variant_name(values["name"]), values.get("set", {}), values.get("seeds"))
-
-
-def _dataset(entry: object) -> DataChoice:
-    values = _fields(entry, "datasets", {"name": str, "binarise": str, "options": dict})
-    return dataset(values["name"], values.get("binarise"), values.get("options", {}))
+def _dataset(entry: str | DataEntry) -> DataChoice:
+    return dataset(entry) if isinstance(entry, str) else dataset(entry.name, entry.binarise, entry.options)
 
 
 def dataset(name: str, binarise: str | None = None, options: Mapping[str, Any] | None = None) -> DataChoice:

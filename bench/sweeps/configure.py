@@ -7,12 +7,14 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from bench import data
 from bench.engines.plugins import NoAnswer, ask
 from bench.errors import UsageError
-from bench.settings import SECTIONS, typed
+from bench.settings import SECTIONS, convert, typed
 from bench.suites.suite import DataChoice, Suite, Variant
-from bench.text import hint
+from bench.text import decode, hint
 from variants import RegistryError, registry
 from variants.parts import PARTS, OptionError, assemble, options_of
 
@@ -25,8 +27,8 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip() or not text.strip():
             raise UsageError(f"settings have the form key=value, got {word!r}")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
+            value = decode(tomllib.loads, f"value = {text}")["value"]
+        except ValueError:
             value = text
         settings[key.strip()] = value
     return settings
@@ -40,20 +42,20 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     keywords: dict[str, Any] = {}
     for key, value in settings.items():
-        takers = [name for name, kind in SECTIONS.items() if key in {f.name for f in dataclasses.fields(kind)}]
+        takers = [name for name, kind in SECTIONS.items() if key in kind.__struct_fields__]
         for name in takers:
             sections[name][key] = typed(SECTIONS[name], key, value)
         if not takers:
             keywords[key] = value
-    suite = dataclasses.replace(
-        suite, **{name: dataclasses.replace(getattr(suite, name), **values) for name, values in sections.items()}
-    )
+    for name, values in sections.items():
+        section = convert(SECTIONS[name], getattr(suite, name).plain() | values, name)
+        suite = msgspec.structs.replace(suite, **{name: section})
     answers = _asked(suite, keywords)
     # A broken variant stays as it is: its cells will say what is wrong.
     configured = [v if isinstance(a, NoAnswer) else a for v, a in zip(suite.variants, answers, strict=True)]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
-            known = {f.name for kind in SECTIONS.values() for f in dataclasses.fields(kind)} | set(options_of(assemble))
+            known = {key for kind in SECTIONS.values() for key in kind.__struct_fields__} | set(options_of(assemble))
             known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
             names = [
                 variant.name + (f" ({answer.reason})" if isinstance(answer, NoAnswer) else "")
@@ -63,7 +65,7 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
             raise UsageError(
                 f"unknown setting {key!r}: no budget key, and none of {asked} takes it; {hint(key, known)}"
             )
-    return dataclasses.replace(suite, variants=tuple(configured))
+    return msgspec.structs.replace(suite, variants=tuple(configured))
 
 
 def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer]:

@@ -82,7 +82,7 @@ def execute(
     """
     judge = isinstance(suite, OracleSuite)  # is what is checked
     device = engine.device("cpu" if judge and device == "auto" else device)
-    wanted = _wanted(suite, engine, device, quality) if isinstance(suite, Suite) else {ORACLE: suite.cells(device)}
+    wanted = _wanted(suite, engine, device, quality) if isinstance(suite, Suite) else {str(ORACLE): suite.cells(device)}
     if judge and device == "mps":
         raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
     page = page or (oracle.write if judge else partial(report.write, reference=reference_of(out, suite.name)))
@@ -168,7 +168,7 @@ def _forget(out: Path, cells: list[Cell]) -> None:
 
 
 def _failures(records: Sequence[Record]) -> list[str]:
-    return [f"{r['id']}: {r['status']}, {r['reason']}" for r in records if r["status"] != "ok"]
+    return [f"{r.id}: {r.status}, {r.reason}" for r in records if r.status != "ok"]
 
 
 def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> tuple[dict[str, list[Cell]], list[str]]:
@@ -191,15 +191,15 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
             missing[kind].append(cell)
             continue
         finished += 1
-        made, code = old.get("provenance", {}), sources.sums(cell["variant"])["code_sha256"]
-        if old["status"] == "diverged" and made.get("code_sha256") != code:
+        made, code = old.provenance, sources.sums(cell["variant"])["code_sha256"]
+        if old.status == "diverged" and made.code_sha256 != code:
             missing[kind].append(cell)
             diverged += 1
-        elif data.is_user_file(cell["dataset"]) and made.get("data_sha256") != checksum(cell["dataset"]):
+        elif data.is_user_file(cell["dataset"]) and made.data_sha256 != checksum(cell["dataset"]):
             missing[kind].append(cell)
             changed.append(cell["dataset"])
-        elif made.get("code_sha256") not in (None, code):
-            commits.append(str(made.get("commit"))[:12])
+        elif made.code_sha256 not in (None, code):
+            commits.append(str(made.commit)[:12])
     lines = []
     if changed:
         names = ", ".join(sorted(set(changed)))
@@ -215,9 +215,9 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
 
 def _pure_seconds(made: Record) -> float | None:
     """What a run spent on training and measuring alone; None if that was not all done now."""
-    origin = made["provenance"]
-    now = made["status"] == "ok" and made["kind"] == "quality" and origin["trained"]["started"] == origin["started"]
-    return sum(made["timing"].values()) if now else None
+    trained = made.provenance.trained
+    now = made.status == "ok" and made.kind == "quality" and trained and trained.started == made.provenance.started
+    return sum(seconds or 0.0 for seconds in made.timing.values()) if now else None
 
 
 def _overhead(pure: list[float | None], wall: float, jobs: int | None) -> str | None:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from bench.cells.events import Done, Epochs, Event, Measured, Note
 from bench.pages import oracle
-from bench.records.record import ORACLE, Cell, Record, record_id
+from bench.records.record import ORACLE, Cell, Record, Timed, record_id
 from bench.text import printable
 
 # Seconds after which plain lines tell of work that goes on.
@@ -45,10 +45,10 @@ class Progress:
             case Note(cell, line):
                 self.say(f"{_name(cell)}: {line}")
             case Done(record, _, seconds):
-                self._count(record["cell"], _epochs(record["cell"]))
+                self._count(record.cell, _epochs(record.cell))
                 self.done += 1
                 count = f"[{self.done:{len(str(self.cells))}}/{self.cells}]"
-                name = oracle.name(record) if record["kind"] == ORACLE else _name(record["cell"])
+                name = oracle.name(record) if record.kind == ORACLE else _name(record.cell)
                 self.say(f"{count} {name}: {_result(record)} ({seconds:.1f} s)")
 
     def _count(self, cell: Cell, done: int) -> None:
@@ -81,13 +81,14 @@ def _name(cell: Cell) -> str:
 
 
 def _result(record: Record) -> str:
-    if record["kind"] == ORACLE:
+    if record.kind == ORACLE:
         return oracle.verdict(record)
-    if record["status"] != "ok":
-        return f"{record['status'].upper()}, {record['reason']}"
-    metrics = record["metrics"]
-    if record["kind"] == "throughput":
-        return f"trains {metrics['train_samples_per_s']['median']:,.0f} samples/s"
+    if record.status != "ok":
+        return f"{record.status.upper()}, {record.reason}"
+    metrics = record.metrics
+    if record.kind == "throughput":
+        speed = metrics["train_samples_per_s"]
+        return f"trains {speed.median if isinstance(speed, Timed) else speed:,.0f} samples/s"
     if metrics["elbo_nats"] is None:
         return f"no ELBO, squared error {metrics['mse_per_pixel']:.4f} per pixel"
     return f"ELBO {metrics['elbo_nats']:.2f} nats"

@@ -9,7 +9,7 @@ import pytest
 
 from bench import data
 from bench.cells.run import run_cell
-from bench.records import record
+from bench.records import record, schema
 from tests.helpers import cell, telling, throughput_cell
 
 PROVENANCE = {"commit": None, "versions": {}}
@@ -29,13 +29,13 @@ def test_a_cell_gives_a_complete_record(variant: str) -> None:
     epochs: list[int] = []
     made = cell(variant, overrides=SMALL, budget={"epochs": 2})
     result, artefacts = run_cell("quality", made, PROVENANCE, tell=telling(epochs=epochs.append))
-    assert (result["status"], result["reason"]) == ("ok", None)
-    assert result["schema"] == record.SCHEMA
-    assert result["protocol"] == record.PROTOCOL
-    assert result["id"] == record.record_id("quality", made)
-    assert result["cell"] == made
-    assert epochs == [row["epoch"] for row in result["curve"]] == [1, 2]
-    assert set(result["metrics"]) == {
+    assert (result.status, result.reason) == ("ok", None)
+    assert result.schema == record.SCHEMA
+    assert result.protocol == record.PROTOCOL
+    assert result.id == record.record_id("quality", made)
+    assert result.cell == made
+    assert epochs == [row["epoch"] for row in result.curve] == [1, 2]
+    assert set(result.metrics) == {
         "elbo_nats",
         "recon_nats",
         "kl_nats",
@@ -47,14 +47,14 @@ def test_a_cell_gives_a_complete_record(variant: str) -> None:
         "parameters",
     }
     bound = variant != "autoencoder"
-    assert (result["metrics"]["elbo_nats"] is not None) == bound
+    assert (result.metrics["elbo_nats"] is not None) == bound
     expected = {"latent": 2, "has_bound": bound, "data_dims": 64, "network": "mlp"}
-    assert expected.items() <= result["model"].items()
-    assert result["model"]["kl_method"] == ("closed_form" if bound else None)
-    assert result["model"]["support"] == ("binary" if bound else "real")
-    assert result["provenance"]["data_sha256"] == data.load("digits").checksum
-    assert set(result["timing"]) == {"train_s", "measure_s"}
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert {key: getattr(result.model, key) for key in expected} == expected
+    assert result.model.kl_method == ("closed_form" if bound else None)
+    assert result.model.support == ("binary" if bound else "real")
+    assert result.provenance.data_sha256 == data.load("digits").checksum
+    assert set(result.timing) == {"train_s", "measure_s"}
+    assert schema.of(json.loads(json.dumps(record.plain(result), allow_nan=False))) == result
     assert artefacts is not None
 
 
@@ -94,7 +94,7 @@ def test_only_the_first_seed_leaves_artefacts() -> None:
 def test_one_cell_twice_gives_the_same_bytes() -> None:
     config = cell(overrides=SMALL, budget={"epochs": 2})
     runs = [run_cell("quality", config, PROVENANCE) for _ in range(2)]
-    first, second = (json.dumps([result["metrics"], result["curve"], result["model"]]) for result, _ in runs)
+    first, second = (json.dumps([result.metrics, result.curve, repr(result.model)]) for result, _ in runs)
     assert first == second
     assert runs[0][1] == runs[1][1]
 
@@ -102,8 +102,8 @@ def test_one_cell_twice_gives_the_same_bytes() -> None:
 def test_evaluation_finer_or_coarser_leaves_training_alone() -> None:
     coarse = run(overrides=SMALL)[0]
     fine = run(overrides=SMALL, measure={"elbo_samples": 9, "nll_samples": 0})[0]
-    assert fine["curve"] == coarse["curve"]
-    assert "nll_is5_nats" not in fine["metrics"]
+    assert fine.curve == coarse.curve
+    assert "nll_is5_nats" not in fine.metrics
 
 
 @pytest.mark.parametrize(
@@ -123,14 +123,14 @@ def test_evaluation_finer_or_coarser_leaves_training_alone() -> None:
 )
 def test_what_a_variant_does_wrong_becomes_a_status_and_one_line(variant: str, status: str, reason: str) -> None:
     result, artefacts = run(variant=variant)
-    assert result["status"] == status
-    assert result["reason"].startswith(reason)
-    assert "\n" not in result["reason"]
+    assert result.status == status
+    assert result.reason.startswith(reason)
+    assert "\n" not in result.reason
     assert artefacts is None
-    assert result["metrics"] == {}
-    json.dumps(result, allow_nan=False)
+    assert result.metrics == {}
+    json.dumps(record.plain(result), allow_nan=False)
     if variant.startswith("raises"):
-        assert "vae_misbehaving.py" in result["traceback"]
+        assert "vae_misbehaving.py" in result.traceback
 
 
 @pytest.mark.parametrize(
@@ -144,17 +144,17 @@ def test_what_a_variant_does_wrong_becomes_a_status_and_one_line(variant: str, s
 )
 def test_a_cell_that_cannot_be_is_an_error_record(changes: dict[str, Any], reason: str) -> None:
     result, _ = run(**changes)
-    assert (result["status"], result["metrics"]) == ("error", {})
-    assert result["reason"].startswith(reason)
+    assert (result.status, result.metrics) == ("error", {})
+    assert result.reason.startswith(reason)
 
 
 def test_throughput_cell() -> None:
     result, artefacts = run("throughput", overrides=SMALL)
-    assert (result["status"], artefacts, result["curve"]) == ("ok", None, [])
-    assert {"train_samples_per_s", "peak_memory_mb"} < set(result["metrics"])
-    json.dumps(result, allow_nan=False)
-    assert 0 < result["provenance"]["processor_share"] < 1.1
-    assert run("throughput", variant="exits")[0]["reason"] == "SystemExit: I quit"
+    assert (result.status, artefacts, result.curve) == ("ok", None, [])
+    assert {"train_samples_per_s", "peak_memory_mb"} < set(result.metrics)
+    json.dumps(record.plain(result), allow_nan=False)
+    assert 0 < result.provenance.processor_share < 1.1
+    assert run("throughput", variant="exits")[0].reason == "SystemExit: I quit"
 
 
 EVERYTHING = {
@@ -186,15 +186,15 @@ def test_everything_is_measured_of_models_beyond_the_plain_one(
     variant: str, overrides: dict[str, Any], missing: set[str]
 ) -> None:
     result, artefacts = run(variant=variant, overrides={"latent": 3, "hidden": [8], **overrides}, measure=EVERYTHING)
-    assert (result["status"], result["reason"]) == ("ok", None)
-    assert result["model"]["kl_method"] == ("closed_form" if variant == "gated" else "monte_carlo")
-    metrics = result["metrics"]
+    assert (result.status, result.reason) == ("ok", None)
+    assert result.model.kl_method == ("closed_form" if variant == "gated" else "monte_carlo")
+    metrics = result.metrics
     every = {"elbo_nats", "nll_is5_nats", "mutual_information_nats", "approximation_gap_full_nats", "nll_ais_nats"}
     every |= {"bdmc_gap_nats", "probe_accuracy", "active_units"} | LAYERS | NO_GAUSSIAN
     assert {name for name in every if metrics.get(name) is None} == missing
     assert metrics["nll_is5_nats"] <= -metrics["elbo_nats"] + 0.5
     assert artefacts is not None
-    assert "no_pictures" not in result
+    assert result.no_pictures is None
     with np.load(io.BytesIO(artefacts)) as arrays:
         assert arrays["samples"].shape == (32, 1, 8, 8)
         assert (np.linalg.eigvalsh(arrays["latent_cov"]) > 0).all()

@@ -235,7 +235,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(folder: Path) -> No
     assert err.count("vaebench: ") == 1
     assert "Traceback" not in err
     (kept,) = store.read_all(folder / "unter brochen")[0]
-    assert (kept["cell"]["variant"], kept["status"]) == ("vanilla", "ok")
+    assert (kept.cell["variant"], kept.status) == ("vanilla", "ok")
 
 
 def absent_device() -> str:

@@ -36,10 +36,10 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
     cells[-1]["seed"] = 1
     events: list[Event] = []
     told = run_cells(cells, tmp_path, on_event=events.append)
-    found = {(made["cell"]["variant"], made["cell"]["seed"]): made for made in told}
+    found = {(made.cell["variant"], made.cell["seed"]): made for made in told}
     broke = found["nan_in_training", 0]
-    reason, broke["reason"] = broke["reason"], broke["reason"].partition(":")[0]
-    assert {key: (made["status"], made["reason"]) for key, made in found.items()} == {
+    reason, broke.reason = broke.reason, broke.reason.partition(":")[0]
+    assert {key: (made.status, made.reason) for key, made in found.items()} == {
         ("good", 0): ("ok", None),
         ("dies", 0): ("error", "the cell's process exited with code 7 without a result"),
         ("raises_at_build", 0): ("error", "RuntimeError: no way to build this"),
@@ -49,32 +49,32 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
         ("nan_in_training", 0): ("diverged", "training loss is nan in epoch 1"),
         ("good", 1): ("ok", None),
     }
-    broke["reason"] = reason
+    broke.reason = reason
     # The first epoch of what diverged is not done, and the cells that died had none.
     assert [event.done for event in events if isinstance(event, Epochs)].count(2) == 3
     written, warnings = store.read_all(tmp_path)
     assert warnings == []
     for made in (*written, *told):
-        made.pop("traceback", None)  # which is read as one line
-    assert sorted(written, key=lambda r: r["id"]) == sorted(told, key=lambda r: r["id"])
+        made.traceback = None  # which is read as one line
+    assert sorted(written, key=lambda r: r.id) == sorted(told, key=lambda r: r.id)
     # A process of its own changes no number, and a crashed neighbour none either.
     for seed in (0, 1):
         alone, artefacts = run_cell("quality", cells[0] | {"seed": seed}, {"commit": "abc"})
         beside = found["good", seed]
-        assert (beside["metrics"], beside["curve"]) == (alone["metrics"], alone["curve"])
-        picture = tmp_path / "runs" / f"{beside['id']}.npz"
+        assert (beside.metrics, beside.curve) == (alone.metrics, alone.curve)
+        picture = tmp_path / "runs" / f"{beside.id}.npz"
         assert (picture.read_bytes() if picture.exists() else None) == artefacts
 
 
 def test_throughput_cells(tmp_path: Path) -> None:
     told = run_cells([simulated("good", kind="throughput")], tmp_path, kind="throughput", side_by_side=None)
-    assert [made["status"] for made in told] == ["ok"]
+    assert [made.status for made in told] == ["ok"]
     assert told[0]["metrics"]["train_samples_per_s"]["median"] > 0
 
 
 def test_a_cell_that_hangs_is_ended(tmp_path: Path) -> None:
     told = run_cells([simulated("hangs")], tmp_path, timeout_s=0.6)
-    assert [(made["status"], made["reason"]) for made in told] == [("timeout", "not finished after 0.01 minutes")]
+    assert [(made.status, made.reason) for made in told] == [("timeout", "not finished after 0.01 minutes")]
     assert json.loads(next((tmp_path / "runs").glob("*.json")).read_text()) == told[0]
 
 
@@ -86,7 +86,7 @@ def test_an_interrupt_ends_what_runs_and_keeps_what_finished(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         run_cells([simulated("good"), simulated("hangs"), simulated("vanilla")], tmp_path, on_event=interrupt)
     assert multiprocessing.active_children() == []
-    assert [made["cell"]["variant"] for made in store.read_all(tmp_path)[0]] == ["good"]
+    assert [made.cell["variant"] for made in store.read_all(tmp_path)[0]] == ["good"]
 
 
 def test_a_folder_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def edit(files):
 variants = tuple(Variant(name, {"latent": 2}) for name in ("vanilla", "linear", "beta", "low_rank"))
 data = DataChoice("linear_gaussian", "none", {"n": 200})
 budget, measure = Budget(1, 100, train_size=100), Measure(2, 0)
-cells = Suite("s", "", variants, (data,), 1, budget=budget, measure=measure).cells("cpu")
+cells = Suite(name="s", variants=variants, datasets=(data,), seeds=1, budget=budget, measure=measure).cells("cpu")
 told = []
 for cell in cells:
     sources.sums(cell["variant"])
@@ -126,7 +126,7 @@ for event in Local().events(Job("quality", cells, Path("out"), {})):
     if isinstance(event, Done):
         told or edit(after)
         told.append(event.record)
-print(json.dumps([[made["cell"]["variant"], made["reason"], made["provenance"]["code_sha256"]] for made in told]))
+print(json.dumps([[made.cell["variant"], made.reason, made.provenance["code_sha256"]] for made in told]))
 """
 CHANGED = "its sources changed while the run went on: run the same command again"
 
@@ -204,7 +204,7 @@ def test_a_cell_that_is_killed_from_outside_leaves_its_neighbours_alone(tmp_path
 
     cells = [simulated("hangs_in_training"), simulated("good"), simulated("good", seed=1)]
     told = run_cells(cells, tmp_path, on_event=kill_the_other)
-    found = {(made["cell"]["variant"], made["cell"]["seed"]): made["status"] for made in told}
+    found = {(made.cell["variant"], made.cell["seed"]): made.status for made in told}
     assert found == {("hangs_in_training", 0): "error", ("good", 0): "ok", ("good", 1): "ok"}
     assert killed
 

@@ -155,10 +155,10 @@ def test_both_engines_give_the_same_numbers(
     assert there.failed == here.failed == []
     for mine, yours in zip(here.records, there.records, strict=True):
         for key in ("id", "metrics", "errors", "latent", "curve", "model", "cell", "status"):
-            assert mine[key] == yours[key], key
-        assert mine["provenance"].keys() == yours["provenance"].keys()
-        same = mine["provenance"]["trained"] == yours["provenance"]["trained"]
-        assert same == (mine["cell"]["variant"] == "noted")
+            assert getattr(mine, key) == getattr(yours, key), key
+        assert record.plain(mine)["provenance"].keys() == record.plain(yours)["provenance"].keys()
+        same = mine.provenance.trained == yours.provenance.trained
+        assert same == (mine.cell["variant"] == "noted")
     files = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*")}
     assert {path.relative_to(tmp_path / "there") for path in (tmp_path / "there").rglob("*")} == files
     for path in (tmp_path / "here" / "runs").glob("*.npz"):
@@ -170,7 +170,7 @@ def test_both_engines_give_the_same_numbers(
 def test_a_cell_that_ends_itself_or_hangs_is_no_lost_worker(cluster: Ray, tmp_path: Path, notes: Path) -> None:
     cells = [simulated("leaves"), simulated("noted", overrides={"seconds": 600.0})]
     found = run_cells(cluster, cells, tmp_path, timeout_s=6)
-    assert {key: (made["status"], made["reason"]) for key, made in found.items()} == {
+    assert {key: (made.status, made.reason) for key, made in found.items()} == {
         ("leaves", 0): ("error", "the cell's process exited with code 7 without a result"),
         ("noted", 0): ("timeout", "not finished after 0.1 minutes"),
     }
@@ -184,7 +184,7 @@ def test_cells_share_a_gpu_by_the_fraction_that_they_ask_for(cluster: Ray, tmp_p
     halves = Ray(cluster.ray, gpus=0.5)
     assert [halves._fits(cells[0], node) for _, node in halves._nodes() if node.get("GPU")] == [2]
     found = run_cells(halves, cells, tmp_path)
-    assert [made["status"] for made in found.values()] == ["ok"] * 2
+    assert [made.status for made in found.values()] == ["ok"] * 2
     seen = read(notes)
     assert {(note["node"], note["gpu"]) for note in seen} == {("b", "0")}
     assert max(note["began"] for note in seen) < min(note["ended"] for note in seen)
@@ -321,7 +321,7 @@ def test_the_other_cells_do_not_wait_for_one_whose_only_node_is_lost(
     else:
         with pytest.raises(MachineError, match=r"which needs 3 CPU \(the most that a node has: 1 CPU, 0 GPU\)"):
             run_cells(Ray(stub), cells, tmp_path, on_event=noting(told))
-    found = {made["cell"]["seed"]: made["status"] for made in store.read_all(tmp_path)[0]}
+    found = {made.cell["seed"]: made.status for made in store.read_all(tmp_path)[0]}
     assert found == dict.fromkeys(range(0 if joins else 1, 7), "ok")
     assert told == ["its worker was lost, and it is begun anew"] * begun
     assert [worker.begun for worker in stub.cancelled] == [False] * (not begun)
@@ -373,7 +373,7 @@ def test_what_changes_on_a_node_during_a_run_is_at_most_an_error_of_its_cells(
     supervised(act)
     cells = [simulated("noted"), simulated("noted", seed=1), simulated("vanilla", seed=2)]
     found = run_cells(Ray(Stub(3)), cells, tmp_path)
-    failed = {seed: made["reason"] for (_, seed), made in found.items() if made["status"] == "error"}
+    failed = {seed: made.reason for (_, seed), made in found.items() if made.status == "error"}
     assert len(found) == 3
     assert [*failed] == {"a commit": [], "a library": [1, 2], "code": [1]}[what]
     for line in failed.values():
@@ -429,12 +429,12 @@ def test_a_users_file_that_no_other_node_has(cluster: Ray, tmp_path: Path, monke
     np.savez("mine.npz", train=np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8))
     cell = simulated("noted", dataset="mine.npz", data_options={}, budget={"train_size": None})
     (there,) = run_cells(cluster, [cell], tmp_path / "there").values()
-    assert (there["status"], there["reason"]) == ("ok", None)
+    assert (there.status, there.reason) == ("ok", None)
     scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / _scratch(tmp_path / "there")
     wait_for(lambda: not scratch.exists(), 20)  # neither a copy of the file nor the weights stay there
     (here,) = work_off(Local(), [cell], tmp_path / "here", provenance=provenance.provenance())
-    assert here["metrics"] == there["metrics"]
-    assert here["provenance"]["data_sha256"] == there["provenance"]["data_sha256"]
+    assert here.metrics == there.metrics
+    assert here.provenance["data_sha256"] == there.provenance["data_sha256"]
 
 
 def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Ray, tmp_path: Path, notes: Path) -> None:
@@ -463,7 +463,7 @@ def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Ray, tmp_pa
     first, second = sorted((note for note in seen if "ended" in note), key=lambda note: note["began"])
     assert first["node"] == second["node"] == "b"
     assert first["ended"] < second["began"]  # they have the GPU each to itself
-    assert [(made["cell"]["seed"], made["status"]) for made in store.read_all(tmp_path)[0]] == [(0, "ok"), (1, "ok")]
+    assert [(made.cell["seed"], made.status) for made in store.read_all(tmp_path)[0]] == [(0, "ok"), (1, "ok")]
 
 
 def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Ray, tmp_path: Path, notes: Path) -> None:
@@ -473,7 +473,7 @@ def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Ray, tmp_path
 
     def interrupt(event: Event) -> None:
         if isinstance(event, Done):
-            assert event.record["status"] == "ok"
+            assert event.record.status == "ok"
             os.kill(os.getpid(), signal.SIGINT)
 
     # What is started in the background of a shell script ignores it.
@@ -483,7 +483,7 @@ def test_ctrl_c_ends_the_cells_and_keeps_what_is_finished(cluster: Ray, tmp_path
             run_cells(cluster, cells, tmp_path, on_event=interrupt)
     finally:
         signal.signal(signal.SIGINT, handler)
-    assert [made["cell"]["seed"] for made in store.read_all(tmp_path)[0]] == [0]
+    assert [made.cell["seed"] for made in store.read_all(tmp_path)[0]] == [0]
     (sleeping,) = [
         int(p.name.split("-")[0]) for p in notes.iterdir() if p.name not in before and "ended" not in p.read_text()
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bench.pages import figures, report
 from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style
@@ -130,7 +131,7 @@ def test_every_seed_is_a_point() -> None:
 
 def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(2)]
-    records[0]["curve"][3]["valid_elbo_nats"] = None
+    records[0].curve[3]["valid_elbo_nats"] = None
     records.append(fake.quality("vanilla", 2, status="diverged", reason="nan"))
     records[2]["curve"][-1]["valid_elbo_nats"] = float("nan")
     figure: Any = elbo.learning_curves(view(records))
@@ -192,7 +193,7 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
     arrays = fake.artefact(record, points=1)
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     arrays["latent_cov"] = (turn @ np.diag([0.04, 0.25]) @ turn.T)[None]
-    figure: Any = latent.latent_plane(view([record], {record["id"]: arrays}))
+    figure: Any = latent.latent_plane(view([record], {record.id: arrays}))
     outline = next(item for item in figure.axes[0].collections if type(item).__name__ == "EllipseCollection")
     # Two standard deviations on either side: 4 x 0.2 along the first axis, 4 x 0.5 along the second.
     np.testing.assert_allclose([outline.get_widths()[0], outline.get_heights()[0]], [0.8, 2.0], rtol=1e-6)
@@ -201,11 +202,11 @@ def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
 
 def test_a_damaged_artefact_is_a_warning(tmp_path: Path) -> None:
     record = fake.quality("vanilla", 0)
-    (tmp_path / f"{record['id']}.npz").write_bytes(b"PK\x03\x04 not a zip")
+    (tmp_path / f"{record.id}.npz").write_bytes(b"PK\x03\x04 not a zip")
     found, warnings = pictures.load_artefacts(tmp_path, [record])
     assert found == {}
     assert len(warnings) == 1
-    assert f"cannot read {record['id']}.npz" in warnings[0]
+    assert f"cannot read {record.id}.npz" in warnings[0]
 
 
 def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> None:
@@ -236,15 +237,15 @@ def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
 def measured(variant: str, seed: int, **fields: Any) -> fake.Record:
     """A record with every figure that the inference plots show; `fields` go into its metrics."""
     record = fake.quality(variant, seed)
-    figures = record["metrics"]
+    figures = record.metrics
     figures |= fake.thorough(variant, seed)["metrics"]
     figures["marginal_kl_nats"] = figures["kl_nats"] - figures["mutual_information_nats"]
     figures["bdmc_upper_nats"] = figures["bdmc_lower_nats"] + 0.4
     figures |= fields
-    record["errors"] = {"nll_is500_nats": {"mc": 0.03, "test": 0.2}, "nll_ais_nats": {"mc": 0.04, "test": 0.2}}
+    record.errors = {"nll_is500_nats": {"mc": 0.03, "test": 0.2}, "nll_ais_nats": {"mc": 0.04, "test": 0.2}}
     # Each seed has its dimensions in another order.
     spectrum = [3.0, 2.0 + seed, 0.5, 0.0]
-    record["latent"] = {
+    record.latent = {
         "kl_per_dim": spectrum[seed:] + spectrum[:seed],
         "mean_variance": [0.9, 0.002, 0.8, 0.3],
         "points": 10_000,
@@ -273,8 +274,8 @@ def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
     assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0)])
     assert kinds([measured("vanilla", 0)]) >= INFERENCE_PLOTS
     # A record says null where a metric does not apply.
-    nothing: dict[str, None] = dict.fromkeys(measured("vanilla", 0)["metrics"])
-    assert not INFERENCE_PLOTS & kinds([measured("vanilla", 0, **nothing) | {"latent": {}}])
+    nothing: dict[str, None] = dict.fromkeys(measured("vanilla", 0).metrics)
+    assert not INFERENCE_PLOTS & kinds([replace(measured("vanilla", 0, **nothing), latent={})])
 
 
 @pytest.mark.parametrize(
@@ -322,9 +323,9 @@ def test_gap_bars_are_stacked_means() -> None:
 def test_rows_without_a_figure_are_named_with_the_reason() -> None:
     autoencoder = fake.quality("autoencoder", 0, support="binary")
     flow = measured("flow", 0, **dict.fromkeys(GAPS))
-    flow["latent"] = {}
+    flow.latent = {}
     broken = fake.quality("conv", 0, status="timeout")
-    broken["model"] = {"support": "binary"}
+    broken.model = {"support": "binary"}
     seen = view([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
     figure = gaps.inference_gaps(seen)
     shown = " ".join(texts(figure).split())
@@ -352,7 +353,7 @@ def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
     assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(np.log(10_000))]
     assert "log 10,000 = 9.21" in texts(figure)
     for record in records:
-        del record["latent"]["points"]
+        del record.latent["points"]
     assert "log 10,000" not in texts(gaps.elbo_surgery(view(records)))
 
 
@@ -425,7 +426,7 @@ def sweep(betas: tuple[float, ...], seeds: int = 2, **overrides: Any) -> list[fa
     for beta in betas:
         for seed in range(seeds):
             record = fake.quality("beta", seed, overrides={"beta": beta, **overrides})
-            record["metrics"] |= {"kl_nats": 25 / beta + seed, "recon_nats": -70 - 8 * beta}
+            record.metrics |= {"kl_nats": 25 / beta + seed, "recon_nats": -70 - 8 * beta}
             records.append(record)
     return records
 

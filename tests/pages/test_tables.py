@@ -103,11 +103,11 @@ def test_a_failed_run_joins_the_group_of_its_variant_and_takes_no_place_of_a_fin
     assert first.settings["support"] == "binary"
     assert "support unknown" in never.title
     old, new = fake.quality("vanilla", 0), fake.quality("vanilla", 0, status="error", reason="x")
-    new["id"] += "_again"
-    new["provenance"]["started"] = "2026-02-01T00:00:00Z"
+    new.id += "_again"
+    new.provenance.started = "2026-02-01T00:00:00Z"
     (group,) = groups.groups([new, old])
     assert group.rows[0].count == "1/1 ok"
-    assert f"{new['id']} is not shown: {old['id']} has its place, which finished" in doubts.problems([new, old])
+    assert f"{new.id} is not shown: {old.id} has its place, which finished" in doubts.problems([new, old])
 
 
 def test_what_is_null_or_not_finite_is_left_out_and_a_short_row_has_no_interval() -> None:
@@ -140,7 +140,7 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
         "cuda": {"vanilla"},
     }
     lines = frame.frame(records).set_index(["dataset", "label"])
-    median = records[3]["metrics"]["train_samples_per_s"]["median"]
+    median = records[3].metrics["train_samples_per_s"].median
     assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
     assert lines.loc[("mnist", "conv"), "count"] == "only timed"
     assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
@@ -149,10 +149,10 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
 
 def test_throughput_columns_name_what_differs_and_what_failed() -> None:
     first, second, third = (fake.throughput("vanilla") for _ in range(3))
-    second["cell"]["batch_size"] = 512
+    second.cell["batch_size"] = 512
     assert list(speeds.throughput([first, second], "mnist-dynamic").columns) == ["cpu, batch 128", "cpu, batch 512"]
     # An unusual precision is named even where no other is beside it.
-    third["cell"]["precision"] = "bf16+compile"
+    third.cell["precision"] = "bf16+compile"
     assert list(speeds.throughput([third], "mnist-dynamic").columns) == ["cpu, bf16+compile"]
     assert "train_samples_per_s_cpu_bf16_compile_median" in frame.frame([fake.quality(), third]).columns
     text = markdown([first | {"status": "error", "reason": "out of memory", "metrics": {}}])
@@ -178,13 +178,13 @@ def test_the_first_line_of_a_group_says_what_it_is() -> None:
 
 def test_every_setting_of_what_was_measured_is_in_the_title_and_no_other() -> None:
     record = fake.thorough("vanilla", 0)
-    record["cell"]["budget"]["patience"] = 7
-    record["cell"]["measure"]["chains"] = 3
+    record.cell["budget"]["patience"] = 7
+    record.cell["measure"]["chains"] = 3
     (group,) = groups.groups([record])
     for part in ("patience 7", "chains 3", "mi points 1,000", "gap points 100, gap steps 250"):
         assert part in group.title
     assert "ais" not in group.title
-    record["cell"]["measure"]["ais_points"] = 20
+    record.cell["measure"]["ais_points"] = 20
     (group,) = groups.groups([record])
     assert "ais points 20, ais steps 500" in group.title
 
@@ -244,9 +244,9 @@ def test_the_baseline_has_the_fewest_overrides_whatever_their_length() -> None:
 def test_metrics_stand_in_the_table_of_their_theme() -> None:
     records = [fake.thorough(variant, seed) for variant in ("vanilla", "conv", "autoencoder") for seed in range(3)]
     for record in records:
-        if record["cell"]["variant"] == "autoencoder":
-            record["model"]["support"] = "binary"
-        record["metrics"] = {k: v for k, v in record["metrics"].items() if "ais" not in k and "bdmc" not in k}
+        if record.cell["variant"] == "autoencoder":
+            record.model.support = "binary"
+        record.metrics = {k: v for k, v in record.metrics.items() if "ais" not in k and "bdmc" not in k}
     (group,) = groups.groups(records)
     grids = tables.theme_grids(group)
     assert list(grids) == ["Inference gaps", "Latent code", "Representation and reconstruction"]
@@ -266,8 +266,8 @@ def test_metrics_stand_in_the_table_of_their_theme() -> None:
 def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None:
     records = [fake.thorough("vanilla", seed, elbo=-100 - seed) for seed in range(3)]
     for record, mc in zip(records, (0.03, 0.04, 0.0), strict=True):
-        record["errors"]["elbo_nats"] = {"mc": mc, "test": 0.5}
-        record["errors"]["nll_is500_nats"] = {"mc": None, "test": 0.25}
+        record.errors["elbo_nats"] = {"mc": mc, "test": 0.5}
+        record.errors["nll_is500_nats"] = {"mc": None, "test": 0.25}
     (group,) = groups.groups(records)
     headers, (line,) = tables.certainty_grids(group)["Main"]
     found = dict(zip(headers, (cell.text for cell in line), strict=True))
@@ -323,8 +323,8 @@ def test_the_terminal_table_fits() -> None:
 
 def test_mixed_commits_and_mixed_data_are_named() -> None:
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 1, commit="fedcba9876543210")]
-    records[1]["provenance"]["data_sha256"] = "cd" * 32
-    records[1]["provenance"]["dirty"] = True
+    records[1].provenance.data_sha256 = "cd" * 32
+    records[1].provenance.dirty = True
     first, second, third = doubts.problems(records)
     assert "2 commits: 0123456789ab, fedcba987654" in first
     assert "1 of 2 records were made with uncommitted changes" in second
@@ -342,16 +342,16 @@ def test_mixed_commits_and_mixed_data_are_named() -> None:
 def test_speeds_of_a_busy_processor_are_doubted() -> None:
     records = [fake.throughput("vanilla"), fake.throughput("beta"), fake.throughput("conv")]
     for made, share in zip(records[:2], (0.97, 0.414), strict=True):
-        made["provenance"]["processor_share"] = share
+        made.provenance.processor_share = share
     # Neither a training nor another, idle measurement of the variant excuses it.
     records += [fake.quality("beta"), fake.throughput("beta", dataset="fashion_mnist")]
-    records[-1]["provenance"]["processor_share"] = 0.99
+    records[-1].provenance.processor_share = 0.99
     (line,) = doubts.problems(records)
     assert "while the processor had other work (share of a core: beta 41%)" in line
 
 
 def test_a_data_set_file_is_named_without_its_path() -> None:
     record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
-    record["cell"]["data_options"] = {"k": 2}
+    record.cell["data_options"] = {"k": 2}
     assert groups.datasets([record]) == ["mine-dynamic-k=2"]
     assert "somewhere" not in markdown([record], "mine-dynamic-k=2")

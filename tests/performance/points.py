@@ -217,10 +217,10 @@ def _supervisor(size: int) -> Point:
             start, work = time.perf_counter(), 0.0
             for event in Local().events(Job("quality", cells, Path(name), {})):
                 if isinstance(event, Done):
-                    if event.record["status"] != "ok":
-                        raise RuntimeError(f"a cell of the supervisor's point failed: {event.record['reason']}")
+                    if event.record.status != "ok":
+                        raise RuntimeError(f"a cell of the supervisor's point failed: {event.record.reason}")
                     store.write(Path(name), event.record, event.artefacts)
-                    work += sum(event.record["timing"].values())
+                    work += sum(seconds or 0.0 for seconds in event.record.timing.values())
             return time.perf_counter() - start - work
 
         run([first])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from msgspec.structs import replace
 
 from bench.device import peak_resident_mb
 from bench.errors import UsageError
@@ -37,7 +38,8 @@ def suite(cells: int, seeds: int) -> Suite:
     """One data set; a variant that is called with ever other keywords, and its baseline."""
     rows = tuple(Variant("vanilla", {"latent": number + 2}) for number in range(cells // seeds - 1))
     data = (DataChoice("mnist", "dynamic"),)
-    return Suite("scale", "", (Variant("vanilla"), *rows), data, seeds, throughput=Clock(blocks=0))
+    named = (Variant("vanilla"), *rows)
+    return Suite(name="scale", variants=named, datasets=data, seeds=seeds, throughput=Clock(blocks=0))
 
 
 def made_up(cells: Iterable[record.Cell]) -> Iterator[record.Record]:
@@ -46,10 +48,8 @@ def made_up(cells: Iterable[record.Cell]) -> Iterator[record.Record]:
         made = fake.quality(cell["variant"], cell["seed"])
         # No two rows alike in any metric: the interval of what was seen before costs nothing.
         noise = random.Random(f"{cell['overrides']} {cell['seed']}").random
-        metrics = {
-            name: value + noise() if isinstance(value, float) else value for name, value in made["metrics"].items()
-        }
-        yield made | {"id": record.record_id("quality", cell), "cell": cell, "metrics": metrics}
+        metrics = {name: value + noise() if isinstance(value, float) else value for name, value in made.metrics.items()}
+        yield replace(made, id=record.record_id("quality", cell), cell=cell, metrics=metrics)
 
 
 def _planned(out: Path, chosen: Suite) -> None:
@@ -94,7 +94,7 @@ def run(sizes: Sequence[int], say: Callable[[str], None]) -> Figures:
                 runs = Path(name) / "runs"
                 runs.mkdir()
                 for made in made_up(suite(size, seeds).cells("cpu")):
-                    (runs / f"{made['id']}.json").write_text(json.dumps(made, indent=1) + "\n")
+                    (runs / f"{made.id}.json").write_text(json.dumps(record.plain(made), indent=1) + "\n")
                 for step in STEPS:
                     words = [
                         sys.executable,

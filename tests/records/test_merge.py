@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench.errors import UsageError
 from bench.pages import blocks, doubts, origins
@@ -32,15 +33,15 @@ main()
 """
 
 
-def of(machine: str, started: str, *records: fake.Record, elbo: float = 0.0) -> list[fake.Record]:
+def of(machine: str, started: str, *records: record.Record, elbo: float = 0.0) -> list[record.Record]:
     """The records as another machine would have made them."""
     made = copy.deepcopy(list(records))
     for each in made:
-        each["provenance"] |= {"device_name": machine, "started": started}
-        if each["kind"] == "quality" and elbo:
-            each["metrics"]["elbo_nats"] += elbo
-        if each["kind"] == "throughput":
-            each["metrics"]["train_samples_per_s"]["median"] *= 1 + len(machine)
+        each.provenance = replace(each.provenance, device_name=machine, started=started)
+        if each.kind == "quality" and elbo:
+            each.metrics["elbo_nats"] += elbo
+        if each.kind == "throughput":
+            each.metrics["train_samples_per_s"].median *= 1 + len(machine)
     return made
 
 
@@ -101,16 +102,16 @@ def test_of_runs_with_other_figures_the_latest_counts_and_both_are_named(tmp_pat
         out = tmp_path / "".join(path.name for path in order)
         done = merge.merge(order, out)
         (line,) = done.lines
-        assert f"{old['metrics']['elbo_nats']} and {new['metrics']['elbo_nats']}, on A and on BB" in line
+        assert f"{old.metrics['elbo_nats']} and {new.metrics['elbo_nats']}, on A and on BB" in line
         assert "the second counts, started last" in line
         (kept,), warnings = store.read_all(out)
         assert kept == new
         assert warnings == [line]
         # What counts has the name by which `vaebench run` finds it, and its own pictures.
-        assert schema.read(out / "runs" / f"{new['id']}.json") == new
-        assert (out / "runs" / f"{new['id']}.npz").read_bytes() == (b / "runs" / f"{new['id']}.npz").read_bytes()
-        (aside,) = [name for name in names(out) if name.endswith(".npz") and name != f"{new['id']}.npz"]
-        assert (out / "runs" / aside).read_bytes() == (a / "runs" / f"{new['id']}.npz").read_bytes()
+        assert schema.read(out / "runs" / f"{new.id}.json") == new
+        assert (out / "runs" / f"{new.id}.npz").read_bytes() == (b / "runs" / f"{new.id}.npz").read_bytes()
+        (aside,) = [name for name in names(out) if name.endswith(".npz") and name != f"{new.id}.npz"]
+        assert (out / "runs" / aside).read_bytes() == (a / "runs" / f"{new.id}.npz").read_bytes()
 
 
 def test_pictures_of_one_run_do_not_stand_beside_another(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_pictures_of_one_run_do_not_stand_beside_another(tmp_path: Path) -> None
     for order in ((a, b), (b, a)):
         out = tmp_path / "".join(path.name for path in order)
         merge.merge(order, out)
-        assert schema.read(out / "runs" / f"{new['id']}.json") == new
+        assert schema.read(out / "runs" / f"{new.id}.json") == new
         (pictures,) = (out / "runs").glob("*.npz")
         assert schema.read(pictures.with_suffix(".json")) == old
 
@@ -133,7 +134,7 @@ def test_killed_at_any_moment_no_run_has_the_pictures_of_another_and_merging_aga
     old, new = of("A", NOON, RUNS[0], elbo=1.0)[0], of("BB", LATER, RUNS[0])[0]
     a, b = fake.write(tmp_path / "a", [old]), fake.write(tmp_path / "b", [new], images=second)
     for folder, machine in ((a, "A"), (b, "BB"))[: 1 + second]:
-        (folder / "runs" / f"{old['id']}.npz").write_text(machine)
+        (folder / "runs" / f"{old.id}.npz").write_text(machine)
     merge.merge([a, b], tmp_path / "whole")
 
     def content(out: Path) -> dict[str, bytes]:
@@ -166,22 +167,22 @@ def test_a_finished_run_counts_before_a_later_one_that_failed(tmp_path: Path) ->
     (line,) = merge.merge([b, a], tmp_path / "c").lines
     assert "timeout and ok, on B and on A" in line
     assert "the second counts, which finished" in line
-    assert [each["status"] for each in store.read_all(tmp_path / "c")[0]] == ["ok"]
+    assert [each.status for each in store.read_all(tmp_path / "c")[0]] == ["ok"]
 
 
 def test_the_same_run_under_two_names_is_counted_once(tmp_path: Path) -> None:
     out = fake.write(tmp_path, RUNS)
     before = tables(out)
-    name = RUNS[0]["id"]
+    name = RUNS[0].id
     shutil.copy(out / "runs" / f"{name}.json", out / "runs" / "copy of it.json")
     # The same figures, measured at another time.
     again = of("Example CPU", LATER, RUNS[1])[0]
-    (out / "runs" / "again.json").write_text(json.dumps(again))
+    (out / "runs" / "again.json").write_text(json.dumps(record.plain(again)))
     records, warnings = store.read_all(out)
     assert len(records) == len(RUNS)
     assert sorted(warnings) == sorted(
         [
-            f"{RUNS[1]['id']}.json holds the same run as again.json; it is counted once",
+            f"{RUNS[1].id}.json holds the same run as again.json; it is counted once",
             f"copy of it.json holds the same run as {name}.json; it is counted once",
         ]
     )
@@ -190,16 +191,17 @@ def test_the_same_run_under_two_names_is_counted_once(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_named_after_its_run_is_named(tmp_path: Path) -> None:
     out = fake.write(tmp_path, RUNS[:1])
-    (out / "runs" / f"{RUNS[0]['id']}.json").rename(out / "runs" / "mine.json")
+    (out / "runs" / f"{RUNS[0].id}.json").rename(out / "runs" / "mine.json")
     records, warnings = store.read_all(out)
     assert len(records) == 1
-    assert warnings == [f"mine.json is not named after its run {RUNS[0]['id']}, so `vaebench run` overlooks it"]
+    assert warnings == [f"mine.json is not named after its run {RUNS[0].id}, so `vaebench run` overlooks it"]
 
 
 def test_protocols_are_named_and_never_share_a_table() -> None:
     newer = copy.deepcopy(RUNS)
     for each in newer:
-        each |= {"protocol": "1.1", "id": each["id"] + "_11"}
+        each.protocol = "1.1"
+        each.id = each.id + "_11"
     lines = doubts.problems([*RUNS, *newer])
     assert "the records are of 2 protocols: 1.0, 1.1; no table holds two of them" in lines
     assert len(groups.groups([*RUNS, *newer])) == 2
@@ -207,13 +209,13 @@ def test_protocols_are_named_and_never_share_a_table() -> None:
 
 def test_a_run_behind_another_with_another_id_is_named() -> None:
     old, new = of("A", NOON, RUNS[0])[0], of("A", LATER, RUNS[0])[0]
-    new["cell"]["threads"] = 8
-    new["id"] += "_t8"
+    new.cell["threads"] = 8
+    new.id += "_t8"
     lines = [line for line in doubts.problems([new, old]) if "not shown" in line]
-    assert lines == [f"{old['id']} is not shown: {new['id']} has its place, started last"]
+    assert lines == [f"{old.id} is not shown: {new.id} has its place, started last"]
     old, new = of("A", NOON, TIMED[0])[0], of("A", LATER, TIMED[0])[0]
-    new["cell"]["block_s"] = 9
-    new["id"] += "_9"
+    new.cell["block_s"] = 9
+    new.id += "_9"
     assert any("not shown" in line for line in doubts.problems([new, old]))
     assert not any("not shown" in line for line in doubts.problems([*RUNS, *TIMED]))
 
@@ -232,7 +234,7 @@ def test_speeds_of_two_machines_stand_in_columns_of_their_own(tmp_path: Path) ->
     assert "cpu, A" in blocks.markdown(blocks_of(records, "mnist-dynamic"))
     # One machine needs no name, and two batch sizes or protocols are kept apart as well.
     assert list(speeds.throughput(of("A", NOON, *TIMED), "mnist-dynamic").columns) == ["cpu"]
-    other = copy.deepcopy(TIMED[0]) | {"protocol": "0.9"}
+    other = replace(copy.deepcopy(TIMED[0]), protocol="0.9")
     assert list(speeds.throughput([*TIMED, other], "mnist-dynamic").columns) == [
         "cpu, protocol 0.9",
         "cpu, protocol 1.0",
@@ -250,7 +252,7 @@ def test_no_mean_is_formed_over_the_times_of_two_machines() -> None:
 def test_the_page_names_all_machines_and_commits() -> None:
     other = copy.deepcopy(RUNS[3:])
     for each in other:
-        each["provenance"] |= {"device_name": "BB", "commit": "f" * 40}
+        each.provenance = replace(each.provenance, device_name="BB", commit="f" * 40)
     page = "\n".join(origins.provenance_lines([*of("A", NOON, *RUNS[:3]), *other]))
     for part in ("cpu (A, threads 1, fp32); cpu (BB, threads 1, fp32)", "`0123456789ab`, `ffffffffffff`"):
         assert part in page
@@ -289,7 +291,7 @@ def test_what_needs_torch_says_so_in_one_line() -> None:
 
 
 def settled(*records: Any) -> list[Any]:
-    return settle.settle((each["id"], each) for each in records)[0]
+    return settle.settle((each.id, each) for each in records)[0]
 
 
 def test_runs_of_one_cell_are_settled_by_no_figure() -> None:
@@ -299,7 +301,7 @@ def test_runs_of_one_cell_are_settled_by_no_figure() -> None:
         assert settled(old, new) == settled(new, old) == [new]
 
 
-def noted(folder: Path, note: str | None, *records: fake.Record) -> Path:
+def noted(folder: Path, note: str | None, *records: record.Record) -> Path:
     fake.write(folder, list(records))
     if note is not None:
         (folder / "reproduced.json").write_text(note)

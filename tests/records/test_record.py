@@ -1,16 +1,22 @@
 """Records on disk: names, replacement in one step, and files that are none."""
 
 import contextlib
+import hashlib
 import json
-from dataclasses import fields, replace
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+from msgspec.structs import replace
 
 from bench.disk import files
 from bench.errors import MachineError, UsageError
-from bench.records import provenance, record, schema, store
+from bench.records import names, provenance, record, schema, store
 from bench.settings import Budget, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
 from tests import fake_records as fake
@@ -45,17 +51,17 @@ def test_a_name_does_not_depend_on_the_order_of_keys_but_on_the_protocol(monkeyp
 
 
 def finished(out: Path, **changes: Any) -> record.Record:
-    made = record.new("quality", cell(), {"commit": None}) | {"status": "ok"} | changes
+    made = replace(record.new("quality", cell(), {"commit": None}, "ok"), **changes)
     store.write(out, made)
     return made
 
 
 def test_write_read_and_replace(tmp_path: Path) -> None:
     made = finished(tmp_path, reason="é ∞")
-    path = tmp_path / "runs" / f"{made['id']}.json"
+    path = tmp_path / "runs" / f"{made.id}.json"
     assert schema.read(path) == made
     finished(tmp_path, reason=None)
-    assert schema.read(path)["reason"] is None
+    assert schema.read(path).reason is None
     assert store.read_all(tmp_path) == ([schema.read(path)], [])
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o777 == 0o644
@@ -65,24 +71,29 @@ def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
     """Of every budget and measurement that a suite may ask for, each key away from its default."""
     budget = Budget(9, 8, 0.1, "burda2015", 700, epsilon=1e-4, normalise_gradients=True, patience=3)
     how = Measure(*range(9, 14), gap_steps=6, gap_split="train", probe_points=5, ssim_points=4)
-    how = replace(how, ais_points=3, ais_steps=2, ais_chains=1)
+    how = structs.replace(how, ais_points=3, ais_steps=2, ais_chains=1)
     for chosen in (budget, how):
-        assert not {f.name for f in fields(chosen) if getattr(chosen, f.name) == f.default}
+        assert not {f.name for f in structs.fields(chosen) if getattr(chosen, f.name) == f.default}
     (made,) = Suite(
-        "s", "", (Variant("vanilla"),), (DataChoice("digits", "none"),), 1, budget=budget, measure=how
+        name="s",
+        variants=(Variant("vanilla"),),
+        datasets=(DataChoice("digits", "none"),),
+        seeds=1,
+        budget=budget,
+        measure=how,
     ).cells("cpu")
-    store.write(tmp_path, record.new("quality", made, {}) | {"status": "ok"})
+    store.write(tmp_path, replace(record.new("quality", made, {}), status="ok"))
     (found,), warnings = store.read_all(tmp_path)
-    assert (found["cell"], warnings) == (made, [])
+    assert (found.cell, warnings) == (made, [])
     assert {"patience", "gap_split"} <= made["budget"].keys() | made["measure"].keys()
     # No number may be a text: tables reckon with them.
-    store.write(tmp_path, found | {"cell": made | {"measure": made["measure"] | {"nll_samples": "9"}}})
+    store.write(tmp_path, replace(found, cell=made | {"measure": made["measure"] | {"nll_samples": "9"}}))
     assert store.read_all(tmp_path)[0] == []
 
 
 def test_pictures_of_another_run_do_not_stay(tmp_path: Path) -> None:
     made = finished(tmp_path)
-    pictures = tmp_path / "runs" / f"{made['id']}.npz"
+    pictures = tmp_path / "runs" / f"{made.id}.npz"
     store.write(tmp_path, made, b"pictures")
     assert pictures.read_bytes() == b"pictures"
     finished(tmp_path, status="error", reason="run again, it fails")
@@ -99,22 +110,22 @@ def test_killed_between_a_record_and_its_pictures(
     for steps in range(9):
         out = tmp_path / str(steps)
         made = finished(out, reason="old")
-        path, pictures = (out / "runs" / f"{made['id']}{ending}" for ending in (".json", ".npz"))
+        path, pictures = (out / "runs" / f"{made.id}{ending}" for ending in (".json", ".npz"))
         store.write(out, made, old)
         if not replaced:
             path.unlink()  # the pictures of a run that was killed before its record
         try:
             with killed_after(steps):
-                store.write(out, made | {"reason": "new"}, new)
+                store.write(out, replace(made, reason="new"), new)
             break
         except Killed:
             pass
         beside = pictures.read_bytes() if pictures.exists() else None
         assert path.exists() or not replaced
         if path.exists():
-            assert beside in (({"old": old, "new": new}[schema.read(path)["reason"]], None) if replaced else (new,))
+            assert beside in (({"old": old, "new": new}[schema.read(path).reason], None) if replaced else (new,))
     assert steps
-    assert schema.read(path)["reason"] == "new"
+    assert schema.read(path).reason == "new"
     assert (pictures.read_bytes() if pictures.exists() else None) == new
 
 
@@ -170,7 +181,7 @@ def test_what_is_no_record_is_a_warning(tmp_path: Path, content: bytes, words: s
 def test_cells_that_failed_are_not_finished(tmp_path: Path) -> None:
     for status in record.STATUSES:
         made = finished(tmp_path, status=status)
-        assert (store.finished(tmp_path, made["id"]) is not None) == (status in ("ok", "diverged"))
+        assert (store.finished(tmp_path, made.id) is not None) == (status in ("ok", "diverged"))
     assert not store.finished(tmp_path, "none")
 
 
@@ -189,20 +200,96 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "words"),
     [
-        {"cell": {}},
-        {"kind": "poem"},
-        {"status": "fine"},
-        {"curve": None},
-        {"metrics": 3},
-        {"metrics": {"kl_nats": 10**400}},
+        ({"cell": {}}, "cell.variant must be a text, and is missing"),
+        ({"kind": "poem"}, "kind must be 'quality' or 'throughput' or 'oracle', got 'poem'"),
+        ({"statsu": "ok"}, "unknown key statsu: did you mean 'status'?"),
+        ({"curve": None}, "curve must be a list, got None"),
+        ({"curve": [{"epoch": 1}, {"epoch": "2"}]}, "curve[1].epoch must be a number"),
+        ({"metrics": {"elbo_nats": -1.0, "kl_nats": 10**400}}, "metrics.kl_nats must be a number"),
+        ({"metrics": {"kl_nats": True}}, "metrics.kl_nats must be a number"),
+        ({"provenance": {"comit": "a"}}, "unknown key provenance.comit: did you mean 'commit'?"),
+        ({"id": "../a"}, "id must be a text that can name a file, got '../a'"),
+        ({"id": "é" * 116}, "id must be a text of at most 230 bytes"),
     ],
 )
-def test_a_record_that_lacks_parts_is_a_warning_and_no_traceback(tmp_path: Path, broken: dict[str, Any]) -> None:
+def test_a_wrong_record_is_one_line_that_names_the_field(tmp_path: Path, broken: dict[str, Any], words: str) -> None:
     whole = fake.quality("vanilla", 0)
-    for name, content in ((whole["id"], whole), ("broken", whole | broken)):
+    for name, content in ((whole.id, record.plain(whole)), ("broken", record.plain(whole) | broken)):
         files.write_bytes(tmp_path / "runs" / f"{name}.json", json.dumps(content).encode())
-    records, warnings = store.read_all(tmp_path)
-    assert [r["id"] for r in records] == [whole["id"]]
-    assert warnings == ["broken.json lacks parts of a record"]
+    records, (warning,) = store.read_all(tmp_path)
+    assert [r.id for r in records] == [whole.id]
+    assert warning.startswith(f"broken.json is not a record: {words}")
+    assert len(warning) < 300
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp", "Cf"]), max_size=5)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.none() | st.integers(-(2**53), 2**53) | FLOATS
+RECORDS = st.builds(
+    record.Record,
+    protocol=st.none() | TEXTS,
+    kind=st.sampled_from(["quality", "throughput"]),
+    id=st.from_regex(r"[\w-]{1,20}", fullmatch=True),
+    status=st.sampled_from(record.STATUSES),
+    reason=st.none() | TEXTS,
+    cell=st.builds(lambda extra, made: extra | made, st.dictionaries(TEXTS, NUMBERS | TEXTS), st.just(cell())),
+    model=st.builds(record.Model, network=st.none() | TEXTS, has_bound=st.none() | st.booleans(), latent=st.none()),
+    metrics=st.dictionaries(TEXTS, NUMBERS | st.builds(record.Timed, NUMBERS, NUMBERS, NUMBERS, st.lists(NUMBERS))),
+    errors=st.dictionaries(TEXTS, st.dictionaries(TEXTS, NUMBERS, max_size=2), max_size=2),
+    latent=st.dictionaries(TEXTS, NUMBERS | st.lists(FLOATS), max_size=2),
+    curve=st.lists(st.dictionaries(TEXTS, NUMBERS), max_size=3),
+    timing=st.dictionaries(TEXTS, NUMBERS),
+    provenance=st.builds(
+        record.Provenance,
+        commit=st.none() | TEXTS,
+        versions=st.dictionaries(TEXTS, st.none() | TEXTS),
+        processor_share=NUMBERS,
+        trained=st.none() | st.builds(record.Origin, resumed=st.integers(0, 9), dirty=st.none() | st.booleans()),
+    ),
+    rate_distortion=st.dictionaries(TEXTS, st.lists(st.lists(FLOATS, max_size=3), max_size=3), max_size=2),
+    traceback=st.none() | TEXTS.filter(bool),
+    checks=st.just([]),
+    no_pictures=st.none(),
+    no_weights=st.none(),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(RECORDS)
+def test_what_is_written_is_what_is_read(made: record.Record) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store.write(Path(folder), made)
+        found = schema.read(Path(folder, "runs", f"{made.id}.json"))
+    assert found == made
+    assert names.canonical(found) == names.canonical(made)
+
+
+def test_every_committed_record_is_read_whole_and_fits_the_committed_schema() -> None:
+    """Nothing is lost in reading but keys that say null, and its name is the one that its configuration has."""
+    validator = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "record.schema.json").read_text()))
+    paths = sorted((ROOT / "results").rglob("runs/*.json"))
+    assert len(paths) > 200
+
+    def stated(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: stated(each) for key, each in value.items() if each not in (None, [], {})}
+        return value
+
+    for path in paths:
+        content = json.loads(path.read_text())
+        found = schema.read(path)
+        assert stated(record.plain(found)) == stated(content)
+        assert found.cell == content["cell"]
+        validator.validate(content)
+        text = json.dumps([found.protocol, found.kind, found.cell], sort_keys=True, separators=(",", ":"))
+        assert found.id.endswith(hashlib.sha256(text.encode()).hexdigest()[:10])
+
+
+def test_what_the_committed_schema_refuses() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "record.schema.json").read_text()))
+    whole = record.plain(fake.quality("vanilla", 0))
+    validator.validate(whole)
+    for broken in ({"kind": "poem"}, {"cell": {}}, {"metrics": {"kl_nats": "1"}}, {"id": "../a"}, {"more": 1}):
+        assert list(validator.iter_errors(whole | broken))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bench.records import merge, names, record, settle, store
 from bench.reproduce import verdict
@@ -20,16 +21,17 @@ STARTED = ("", "yesterday", "2026-01-01", "2026-01-02T00:30:00+02:00", "2026-01-
 MACHINES = ("EPYC 7B12", "EPYC-7B12", "EPYC (7B12")
 
 
-def made(base: fake.Record, **changes: Any) -> fake.Record:
+def made(base: record.Record, **changes: Any) -> record.Record:
     """A copy with another status, start, machine, number of threads or figure."""
-    new = copy.deepcopy(base) | {"protocol": record.PROTOCOL, "status": changes.get("status", "ok")}
+    new = replace(copy.deepcopy(base), protocol=record.PROTOCOL, status=changes.get("status", "ok"))
     keys = {"started": "started", "machine": "device_name"}
-    new["provenance"] |= {name: changes[key] for key, name in keys.items() if key in changes}
+    found = {name: changes[key] for key, name in keys.items() if key in changes}
+    new.provenance = replace(new.provenance, **found)
     if "threads" in changes:
-        new["cell"]["threads"], new["id"] = changes["threads"], f"{new['id']}_t{changes['threads']}"
-    if "figure" in changes and new["metrics"]:
-        name = "elbo_nats" if new["kind"] == "quality" else "peak_memory_mb"
-        new["metrics"][name] = changes["figure"]
+        new.cell["threads"], new.id = changes["threads"], f"{new.id}_t{changes['threads']}"
+    if "figure" in changes and new.metrics:
+        name = "elbo_nats" if new.kind == "quality" else "peak_memory_mb"
+        new.metrics[name] = changes["figure"]
     return new
 
 
@@ -47,21 +49,21 @@ RECORDS = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(RECORDS, max_size=8), st.randoms(use_true_random=False))
-def test_settling_depends_on_no_order_and_settles(records: list[fake.Record], random: Any) -> None:
-    files = [(f"{each['id']}-{number}", each) for number, each in enumerate(records)]
+def test_settling_depends_on_no_order_and_settles(records: list[record.Record], random: Any) -> None:
+    files = [(f"{each.id}-{number}", each) for number, each in enumerate(records)]
     counted, lines = settle.settle(files)
     random.shuffle(files)
     again, other_lines = settle.settle(files)
     assert sorted(map(names.canonical, again)) == sorted(map(names.canonical, counted))
     assert sorted(other_lines) == sorted(lines)
-    assert settle.settle((each["id"], each) for each in counted) == (counted, [])
+    assert settle.settle((each.id, each) for each in counted) == (counted, [])
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(RECORDS, max_size=8), st.randoms(use_true_random=False))
-def test_tables_speeds_and_verdicts_depend_on_no_order(records: list[fake.Record], random: Any) -> None:
+def test_tables_speeds_and_verdicts_depend_on_no_order(records: list[record.Record], random: Any) -> None:
     def seen() -> tuple[Any, ...]:
-        counted, _ = settle.settle((each["id"], each) for each in records)
+        counted, _ = settle.settle((each.id, each) for each in records)
         lines = [*groups.not_shown(records), *speeds.not_shown(records), *verdict.not_shown(records)]
         tables = frame.csv(counted), frame.csv(records)
         return *tables, sorted(lines), verdict.by_configuration(records), speeds.throughput(records, "mnist-dynamic")
@@ -71,14 +73,14 @@ def test_tables_speeds_and_verdicts_depend_on_no_order(records: list[fake.Record
     assert seen() == before
 
 
-def write(folder: Path, records: list[fake.Record]) -> Path:
+def write(folder: Path, records: list[record.Record]) -> Path:
     """One file a record, pictures beside some; the second of one id is not named after it."""
     (folder / "runs").mkdir(parents=True)
     for number, each in enumerate(records):
-        path = folder / "runs" / f"{each['id']}.json"
+        path = folder / "runs" / f"{each.id}.json"
         path = path.with_name(f"copy {number}.json") if path.exists() else path
         path.write_text(names.canonical(each))
-        if each["status"] == "ok":
+        if each.status == "ok":
             path.with_suffix(".npz").write_text(names.canonical(each))
     return folder
 
@@ -107,8 +109,8 @@ def test_merging_in_any_order_at_once_or_one_by_one_and_again_gives_the_same_fil
         # Where others already lie, misnamed or not, and where all came at once.
         assert merge.merge(folders[1:], folders[0]).copied == len(distinct) - len({*map(names.canonical, parts[0])})
         for each in store.read_all(home / "whole")[0]:
-            if each["kind"] == "quality":
-                assert whole[f"{each['id']}.json"] == names.canonical(each).encode()
+            if each.kind == "quality":
+                assert whole[f"{each.id}.json"] == names.canonical(each).encode()
 
 
 def test_a_record_that_comes_to_count_again_counts() -> None:
@@ -141,10 +143,10 @@ def test_one_rule_for_a_run_a_row_a_speed_and_a_verdict(
 ) -> None:
     for base in (BASES[0], BASES[3]):
         first, second = made(base, **{"threads": 1, **counts}), made(base, **{"threads": 1, **other})
-        line = f"{second['id']} is not shown: {first['id']} has its place, {why}"
+        line = f"{second.id} is not shown: {first.id} has its place, {why}"
         for records in ([first, second], [second, first]):
             assert settle.settle(enumerate(records))[0] == [first]  # type: ignore[arg-type]
-            if base["kind"] == "quality":
+            if base.kind == "quality":
                 (group,) = groups.groups(records)
                 assert group.rows[0].records == (first,)
                 assert list(verdict.by_configuration(records).values()) == [{0: first}]

@@ -58,14 +58,14 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(folder: Path) ->
     assert said.endswith(": No space left on device; choose another folder with --out")
     before = records(folder / "kept")
     assert 1 <= len(before) < 4
-    assert all(made["status"] == "ok" for made in before)
+    assert all(made.status == "ok" for made in before)
     # Where there is room the same command goes on, and runs only what is missing.
     done = ended([*RUN, "kept"], cwd=folder)
     assert done.returncode == 0, done.stderr
     assert f"{len(before)} of 4 cells are finished in kept" in done.stderr
-    after = {made["id"]: made for made in records(folder / "kept")}
+    after = {made.id: made for made in records(folder / "kept")}
     assert len(after) == 4
-    assert all(after[made["id"]] == made for made in before)
+    assert all(after[made.id] == made for made in before)
 
 
 def test_a_read_only_folder_is_refused_and_stays_as_it_is(folder: Path) -> None:
@@ -165,7 +165,7 @@ def memory_of_a_cell(tmp_path: Path) -> Iterator[None]:
 
 def run_cells(names: list[str], out: Path) -> dict[str, tuple[str, str | None]]:
     records = work_off(Local(), [simulated(name) for name in names], out, side_by_side=1)
-    return {made["cell"]["variant"]: (made["status"], made["reason"]) for made in records}
+    return {made.cell["variant"]: (made.status, made.reason) for made in records}
 
 
 @pytest.mark.usefixtures("hungry")

@@ -19,7 +19,7 @@ def test_a_run_whose_reader_leaves_goes_on_and_says_the_truth(tmp_path: Path) ->
     assert (done.stdout, done.stderr) == ("", "")
     assert (tmp_path / "code").read_text(encoding="utf-8") == "1\n"
     found, warnings = store.read_all(tmp_path / "out")
-    assert {made["cell"]["variant"]: made["status"] for made in found} == {
+    assert {made.cell["variant"]: made.status for made in found} == {
         "dies": "error",
         "prints": "ok",
         "vanilla": "ok",

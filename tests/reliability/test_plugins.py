@@ -131,7 +131,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures(made: dict[str, Any]) -> str:
-    return json.dumps([made[key] for key in ("metrics", "errors", "latent", "curve")])
+    return json.dumps([getattr(made, key) for key in ("metrics", "errors", "latent", "curve")])
 
 
 def test_no_plugin_spoils_a_neighbour_or_the_output(
@@ -162,13 +162,13 @@ def test_no_plugin_spoils_a_neighbour_or_the_output(
     found, warnings = store.read_all(tmp_path / "out")
     assert (len(found), warnings) == (len(names) + 1, [])
     # The same cells alone in this process give the same bytes.
-    by_name = {made["cell"]["variant"]: made for made in found}
+    by_name = {made.cell["variant"]: made for made in found}
     monkeypatch.syspath_prepend(str(plugins))
     forget_plugins(plugins)
     for name in ("good", "vanilla"):
-        alone, _ = run_cell("quality", by_name[name]["cell"], {"commit": None})
+        alone, _ = run_cell("quality", by_name[name].cell, {"commit": None})
         assert figures(alone) == figures(by_name[name])
-        assert alone["status"] == "ok"
+        assert alone.status == "ok"
     forget_plugins(plugins)
 
 
@@ -189,15 +189,15 @@ def test_a_plugin_cannot_give_itself_threads_or_another_number_type(
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float32)
         forget_plugins(plugins)
-    assert made["status"] == "ok", made["reason"]
+    assert made.status == "ok", made.reason
     assert seen == [(1, torch.float32)]
-    assert set(made["metrics"]) == set(plain["metrics"])
+    assert set(made.metrics) == set(plain.metrics)
 
 
 def test_a_plugin_that_loops_for_ever_is_ended(tmp_path: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(plugins))
     (made,) = work_off(Local(), [simulated("spins")], tmp_path, timeout_s=0.6)
-    assert (made["status"], made["reason"]) == ("timeout", "not finished after 0.01 minutes")
+    assert (made.status, made.reason) == ("timeout", "not finished after 0.01 minutes")
     assert multiprocessing.active_children() == []
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench.cli import app
 from bench.errors import UsageError
 from bench.pages.page import Report
+from bench.records import schema, store
 from bench.reproduce import committed
 from bench.reproduce.published import Tolerance
 from bench.suites import suite
@@ -65,10 +67,10 @@ def test_a_figure_that_moved_is_drift_and_one_seed_is_held_against_that_seed(fol
     again(folder, tmp_path)
     seeds = {}
     for path in (tmp_path / "mine" / "runs").glob("*.json"):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        seeds[found["cell"]["seed"]] = found["metrics"]["elbo_nats"]
-        found["metrics"]["elbo_nats"] -= 100
-        path.write_text(json.dumps(found), encoding="utf-8")
+        found = schema.read(path)
+        seeds[found.cell["seed"]] = found.metrics["elbo_nats"]
+        found.metrics["elbo_nats"] -= 100
+        store.write(tmp_path / "mine", found)
     _, found = again(folder, tmp_path)
     verdicts = {finding.ours: finding.verdict for finding in found}
     assert verdicts.pop("elbo_nats") == "differs"
@@ -79,12 +81,14 @@ def test_a_figure_that_moved_is_drift_and_one_seed_is_held_against_that_seed(fol
 
 def test_a_finished_run_stands_before_a_later_one_that_failed(folder: Path) -> None:
     theirs, _ = committed.read_all(folder / "reference" / "mine")
-    cells = [record["cell"] for record in theirs]
+    cells = [record.cell for record in theirs]
     failed = copy.deepcopy(theirs)
     for record in failed:
-        record |= {"status": "error", "reason": "it broke", "metrics": {}}
-        record["cell"]["device"] = "cuda"
-        record["provenance"]["started"] = "2999-01-01"
+        record.status = "error"
+        record.reason = "it broke"
+        record.metrics = {}
+        record.cell["device"] = "cuda"
+        record.provenance.started = "2999-01-01"
     for records in ([*theirs, *failed], [*failed, *theirs]):
         for ours, reference in ((records, theirs), (theirs, records)):
             found = committed.findings(cells, ours, reference)
@@ -93,12 +97,12 @@ def test_a_finished_run_stands_before_a_later_one_that_failed(folder: Path) -> N
 
 def test_one_committed_seed_is_held_against_its_own_standard_error(folder: Path) -> None:
     theirs, _ = committed.read_all(folder / "reference" / "mine")
-    cells, alone = [theirs[0]["cell"]], copy.deepcopy(theirs[:1])
-    alone[0]["errors"] = {"elbo_nats": {"mc": 0.3, "test": 0.4}, "nll_is5_nats": {"mc": 0.3, "test": None}}
-    alone[0]["errors"]["kl_nats"] = {"mc": 1e-9, "test": 0.0}
+    cells, alone = [theirs[0].cell], copy.deepcopy(theirs[:1])
+    alone[0].errors = {"elbo_nats": {"mc": 0.3, "test": 0.4}, "nll_is5_nats": {"mc": 0.3, "test": None}}
+    alone[0].errors["kl_nats"] = {"mc": 1e-9, "test": 0.0}
     for moved, verdict in ((1.49, "agrees"), (-1.51, "differs")):
         again = copy.deepcopy(alone)
-        again[0]["metrics"] = {name: (value or 0) + moved for name, value in again[0]["metrics"].items()}
+        again[0].metrics = {name: (value or 0) + moved for name, value in again[0].metrics.items()}
         found = {finding.ours: finding for finding in committed.findings(cells, again, alone)}
         assert found["elbo_nats"].verdict == verdict
         assert found["elbo_nats"].tolerance == Tolerance(pytest.approx(1.5), pytest.approx(1.5))
@@ -115,12 +119,12 @@ def test_the_evidence_suite_is_checked_by_its_sandwich_and_its_gaps() -> None:
     for moved, verdict in ((0.0, "agrees"), (4.0, "differs")):
         again = copy.deepcopy(theirs)
         for record in again:
-            record["metrics"] |= {name: record["metrics"][name] + moved for name in own}
+            record.metrics |= {name: record.metrics[name] + moved for name in own}
         found = [finding for finding in committed.findings(cells, again, theirs) if finding.ours in own]
         assert len(found) == len(own) * len(cells)
         assert {finding.verdict for finding in found} == {verdict}
     for record in again:
-        del record["metrics"]["nll_ais_nats"]
+        del record.metrics["nll_ais_nats"]
     found = [finding for finding in committed.findings(cells, again, theirs) if finding.ours == "nll_ais_nats"]
     assert {(each.verdict, each.reason) for each in found} == {("failed", "the runs have no figure nll_ais_nats")}
 
@@ -145,9 +149,9 @@ def test_where_no_figure_is_judged_nothing_was_checked_and_the_run_fails(
     shutil.copytree(folder / "reference", tmp_path / "reference")
     monkeypatch.setattr(committed.builder, "REFERENCE", tmp_path / "reference")
     for path in (tmp_path / "reference" / "mine" / "runs").glob("*.json"):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps(found | {"errors": {}}), encoding="utf-8")
-        if found["cell"]["seed"] == 1:
+        found = schema.read(path)
+        store.write(path.parents[1], replace(found, errors={}))
+        if found.cell["seed"] == 1:
             path.unlink()
     monkeypatch.setattr(committed.reproduce, "__kwdefaults__", {"seeds": None, "reference": tmp_path / "reference"})
     words = ["reproduce", "results", "--rows", str(folder / "mine.toml"), "--out", str(tmp_path / "out")]
@@ -162,7 +166,7 @@ def test_a_record_of_another_protocol_is_no_committed_run(folder: Path, tmp_path
     """On the page too, where there are no findings of it."""
     chosen = suite.load(str(folder / "mine.toml"))
     theirs, _ = committed.read_all(folder / "reference" / "mine")
-    old = [record | {"protocol": "0.9"} for record in theirs]
+    old = [replace(record, protocol="0.9") for record in theirs]
     made = committed._write(tmp_path, {"suite": "mine"}, chosen, old)
     assert made.warnings == ("no committed run of linear",)
 
@@ -217,4 +221,4 @@ def test_every_committed_suite_still_has_its_runs() -> None:
         chosen = suite.load(name)
         keys = {committed.cell_key(cell) for cell in chosen.cells("cpu")}
         records, _ = committed.read_all(committed.builder.REFERENCE / name)
-        assert keys <= {committed.cell_key(record["cell"]) for record in records if record["kind"] == "quality"}, name
+        assert keys <= {committed.cell_key(record.cell) for record in records if record.kind == "quality"}, name

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench import device as devices
 from bench.cli import app
@@ -16,7 +17,7 @@ from tests.reproduce.tiny import RECIPE, write
 
 def finished(cell: dict[str, Any], train_s: float, device_name: str) -> record.Record:
     found = record.new("quality", cell, {"device_name": device_name})
-    return found | {"status": "ok", "timing": {"train_s": train_s, "measure_s": 1.0}}
+    return replace(found, status="ok", timing={"train_s": train_s, "measure_s": 1.0})
 
 
 def test_a_run_that_was_made_on_this_processor_is_no_estimate(tmp_path: Path) -> None:

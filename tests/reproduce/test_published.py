@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec import structs
 from torch import Tensor
 
 from bench import data
@@ -81,7 +82,7 @@ def test_the_medium_profile_of_burda2015_is_short_made_longer() -> None:
     for row in table.rows:
         short, medium = row.plans["short"], row.plans["medium"]
         assert (medium.overrides, medium.measure) == (short.overrides, short.measure)
-        assert medium.budget == replace(short.budget, epochs=300)
+        assert medium.budget == structs.replace(short.budget, epochs=300)
         assert medium.tolerance["nll_is5000_nats"] == Tolerance(0.5, 3 if "_2L_" in row.name else 2)
         assert medium.seeds == 1
 
@@ -146,57 +147,42 @@ def test_profiles_and_rows_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('title = "A tiny table"', "", "title must be a text, and is missing"),
+        ('title = "A tiny table"', "", "title must be a text that is not empty, and is missing"),
         ("notes = [", "nets = [", "unknown key nets: did you mean 'notes'?"),
-        ('notes = ["It is small."]', 'notes = "It is small."', "notes must be a list of texts"),
+        ('notes = ["It is small."]', 'notes = "It is small."', "notes must be a list, got 'It is small.'"),
         ('start = ["plain"]', 'start = ["plane"]', "start names the row 'plane', which rows lacks: did you mean"),
         ("[profiles.full]", "[profiles.long]", "unknown key profiles.long: choose from full, medium, short"),
-        ('reason = "Chosen beforehand."', "", "profiles.short.reason must be a text, and is missing"),
-        ("epochs = 2", "epochs = 0", "epochs must be at least 1, got 0"),
-        ("epochs = 2", 'epochs = "two"', "epochs must be a whole number, got 'two'"),
-        ("nll_points = 20", "nll_point = 20", "unknown key measure.nll_point: did you mean 'nll_points'?"),
-        ("[1000, 1000]", "[1000]", "tolerance.elbo_nats must be a number from 0 to 1e+12, or two of them"),
-        ("[1000, 1000]", "-1", "tolerance.elbo_nats must be a number from 0 to 1e+12, or two of them"),
-        ("[1000, 1000]", "true", "tolerance.elbo_nats must be a number from 0 to 1e+12, or two of them"),
+        ("epochs = 2", "epochs = 0", "rows.plain.budget.epochs must be a whole number of at least 1, got 0"),
+        ("nll_points = 20", "nll_point = 20", "unknown key rows.plain.measure.nll_point: did you mean 'nll_points'?"),
+        *(
+            ("[1000, 1000]", wrong, "profiles.short.tolerance.elbo_nats must be a number from 0 to 1e+12 or a list")
+            for wrong in ("[1000]", "-1", "true", "1" + "0" * 400)
+        ),
         ("elbo_nats = [1000, 1000], ", "", "profile short states no tolerance for elbo_nats, which row plain needs"),
         ("[rows.twin]", "[rows.twins]", "the CSV file has the row 'twin', which rows lacks: did you mean 'twins'?"),
         ('variant = "vanilla"', 'variant = "vanila"', "did you mean 'vanilla'?"),
-        ("set = { hidden = [8] }", "set = 8", "rows.other.set must be a table"),
-        ("short = { seeds = 3 }", "short = { seeds = 0 }", "rows.plain.short.seeds must be between 1 and 10000"),
-        ("short = { seeds = 3 }", "short = { seeds = 3.5 }", "rows.plain.short.seeds must be a whole number, got 3.5"),
+        ("set = { hidden = [8] }", "set = 8", "rows.other.set must be a table, got 8"),
+        ("short = { seeds = 3 }", "short = { seeds = 0 }", "rows.plain.short.seeds must be a whole number from 1 to"),
         ("short = { seeds = 3 }", "short = { set = { a = 2026-01-02 } }", "plain.short.set must hold numbers, texts"),
-        ("short = { seeds = 3 }", "short = { set = { a = nan } }", "rows.plain.short.set must hold numbers, texts"),
-        ("[rows.plain]", '[rows."a b"]', "the name of a row must be of letters, digits"),
-        ("[rows.plain]", '[rows."=cmd"]', "the name of a row must be of letters, digits"),
-        ("options = { n = 1000 }", "options = [1]", "dataset.options must be a table"),
-        ("options = { n = 1000 }", "binarise = [1]", "dataset.binarise must be a text"),
-        ("[1000, 1000]", "1" + "0" * 400, "tolerance.elbo_nats must be a number from 0 to 1e+12"),
-        ("epochs = 2,", "epochs = 2, lr = 1" + "0" * 400 + ",", "lr must be a number, got 1000"),
-        ("[dataset]", "timeout_min = 1" + "0" * 400 + "\n[dataset]", "timeout_min must be a number, got 1000"),
+        ("short = { seeds = 3 }", "short = { sedes = 3 }", "unknown key rows.plain.short.sedes: did you mean 'seeds'?"),
+        ("[rows.plain]", '[rows."=cmd"]', "the key rows.=cmd must be a text of letters, digits and any of _.+-"),
+        ('{ kl_nats = "it is another KL" }', "3", "rows.other.not_comparable must be a text that is not empty or a"),
+        ("not_comparable = { kl_nats =", "not_comparable = { k_nats =", "no tolerance for kl_nats, which row other"),
+        ('name = "linear_gaussian"', 'name = "linear_gausian"', "did you mean 'linear_gaussian'?"),
+        ('options = { n = 1000 }', 'binarise = "dynamic"', "binaris"),
+        ("[dataset]", "timeout_min = nan\n[dataset]", "timeout_min must be a number above 0, got nan"),
         ("[dataset]", "timeout_min = 1" + "0" * 5000 + "\n[dataset]", "cannot be read: Exceeds the limit"),
         ("[dataset]", "deep = " + "[" * 9999 + "\n[dataset]", "cannot be read: maximum recursion depth exceeded"),
         ("[dataset]", "a" + ".a" * 9999 + " = 1\n[dataset]", "cannot be read: maximum recursion depth exceeded"),
         ("[dataset]", "a = '\0'\n[dataset]", "cannot be read"),
-        ("short = { seeds = 3 }", "short = { sedes = 3 }", "unknown key rows.plain.short.sedes: did you mean 'seeds'?"),
-        ("short = { seeds = 3 }", "short = 3", "rows.plain.short must be a table"),
-        ('{ kl_nats = "it is another KL" }', "3", "rows.other.not_comparable must be a text, or a table of texts"),
-        ("not_comparable = { kl_nats =", "not_comparable = { k_nats =", "no tolerance for kl_nats, which row other"),
-        ('name = "linear_gaussian"', 'name = "linear_gausian"', "did you mean 'linear_gaussian'?"),
-        ('options = { n = 1000 }', 'binarise = "dynamic"', "binaris"),
-        ("[dataset]", "timeout_min = -1\n[dataset]", "timeout_min must be above 0, got -1"),
-        ("[dataset]", "[data", "cannot be read"),
         *(
             ('variant = "linear"\n\n[rows.other]', f"{entry}\n\n[rows.other]", words)
             for entry, words in (
                 ('same_run_as = "plan"', "same_run_as must name a row with a variant of its own: did you mean 'plain'"),
                 ('same_run_as = "twin"', "twin.same_run_as must name a row with a variant of its own: choose from"),
-                ('same_run_as = ["plain"]', "rows.twin.same_run_as must be a text"),
                 ('same_run_as = "plain"\nvariant = "linear"', "unknown key rows.twin.variant: choose from"),
-                ('same_run_as = "plain"\nshort = { seeds = 2 }', "unknown key rows.twin.short: choose from"),
-                ('same_run_as = "plain"\n[rows."a b"]\nsame_run_as = "plain"', "the name of a row must be of letters"),
             )
         ),
-        ('title = "The same model"\n', "same_run_as = 'plain'\n#", "rows.twin.title must be a text, and is missing"),
     ],
 )  # fmt: skip
 def test_a_broken_recipe_is_one_line(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -212,18 +198,13 @@ def test_a_broken_recipe_is_one_line(tmp_path: Path, old: str, new: str, words: 
     [
         ("row,metric", "row,metrics", "the first line must be row,metric,value,stderr,ours,sign,source,read"),
         ("7.5", "7,5", "line 2: it must have 8 columns"),
-        ("7.5", "seven", "line 2: value must be a number, got 'seven'"),
-        ("7.5", "nan", "line 2: value must be a number of at most 1e+12 either way, got 'nan'"),
-        ("7.5", "-1e13", "line 2: value must be a number of at most 1e+12 either way, got '-1e13'"),
-        ("7.5", "9" * 5000, "line 2: value must be a number of at most 1e+12 either way, got '999"),
-        ("0.1", "-0.1", "line 2: stderr must be at least 0, or empty, got '-0.1'"),
-        ("0.1", "nan", "line 2: stderr must be a number of at most"),
-        ("0.1", "inf", "line 2: stderr must be a number of at most"),
+        ("7.5", "seven", "line 2: value must be a number from -1e+12 to 1e+12, got 'seven'"),
+        *(("7.5", wrong, "line 2: value must be a number from -1e+12") for wrong in ("nan", "-1e13", "9" * 5000)),
+        *(("0.1", wrong, "line 2: stderr must be a number from 0 to 1e+12") for wrong in ("-0.1", "nan", "-")),
         ("its PDF", "x" * 200_000, "line 1: field larger than field limit"),
-        ("0.1", "-", "line 2: stderr must be a number, got '-'"),
-        ("elbo_nats,-1", "elbo_nats,minus", "line 2: sign must be 1 or -1, got 'minus'"),
+        ("elbo_nats,-1", "elbo_nats,2", "line 2: sign must be 1 or -1, got 2"),
         ("elbo_nats,-1", "elbo,-1", "line 2: ours must be one of our figures, see docs/metrics.md, got 'elbo'"),
-        ("its PDF\n", "\n", "line 2: read is empty"),
+        ("its PDF\n", "\n", "line 2: read must be a text that is not empty, got ''"),
         ("\nother,nll", "\nnobody,nll", "the CSV file has the row 'nobody', which rows lacks"),
     ],
 )

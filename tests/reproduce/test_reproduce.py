@@ -61,7 +61,7 @@ def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture
 
 def test_the_figures_are_those_of_the_records(folder: Path) -> None:
     records = store.read_all(folder / "out")[0]
-    elbos = [found["metrics"]["elbo_nats"] for found in records if found["cell"]["variant"] == "linear"]
+    elbos = [found.metrics["elbo_nats"] for found in records if found.cell["variant"] == "linear"]
     with (folder / "out" / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     mean = sum(elbos) / 3
@@ -215,7 +215,7 @@ def test_a_failed_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
         (["reproduce", "burda2105"], "did you mean 'burda2015'?"),
         (["reproduce", "burda2015", "--rows", "vae_3L"], "table burda2015 has no row 'vae_3L'"),
         (["reproduce", "burda2015", "--profile", "long"], "table burda2015 has no profile 'long'"),
-        (["reproduce", "burda2015", "--seeds", "0"], "--seeds must be between 1 and 10000, got 0"),
+        (["reproduce", "burda2015", "--seeds", "0"], "--seeds must be a whole number from 1 to 10000, got 0"),
         (["reproduce", "burda2015", "--jobs", "0"], "--jobs must be at least 1, got 0"),
     ],
 )

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bench.records import record
+from bench.records.record import Timed
 from bench.reproduce import page, published
 from bench.reproduce.published import Table, Tolerance
 from bench.reproduce.verdict import PROTOCOL, Finding, findings, judge, protocol_of
@@ -28,9 +30,9 @@ def runs(
         cell = table.suite(profile, table.chosen([row])).cells("cpu")[0] | {"seed": seed} | changes
         found = record.new("quality", cell, {})
         if isinstance(value, str):
-            made.append(found | {"status": value, "reason": "it broke"})
+            made.append(structs.replace(found, status=value, reason="it broke"))
         else:
-            made.append(found | {"status": "ok", "metrics": value, "curve": [{}] * cell["budget"]["epochs"]})
+            made.append(structs.replace(found, status="ok", metrics=value, curve=[{}] * cell["budget"]["epochs"]))
     return made
 
 
@@ -93,16 +95,16 @@ def test_the_two_sides_of_a_tolerance_in_the_sign_of_the_source(table: Table) ->
 def test_a_finished_run_stands_before_a_later_one_that_failed(table: Table) -> None:
     (good,) = runs(table, "plain", [{"elbo_nats": -8.0}])
     (bad,) = runs(table, "plain", ["error"], device="cuda")
-    good["provenance"]["started"], bad["provenance"]["started"] = "2026-01-01", "2026-01-02"
+    good.provenance.started, bad.provenance.started = "2026-01-01", "2026-01-02"
     for records in ([good, bad], [bad, good]):
         (found,) = judged(table, "plain", records)
         assert (found.verdict, found.values) == ("agrees", {0: 8.0})
 
 
-@pytest.mark.parametrize("value", [float("nan"), -float("inf"), 10**400, {"median": 1.0}, None])
+@pytest.mark.parametrize("value", [float("nan"), -float("inf"), Timed(1.0), None])
 def test_what_is_no_number_is_no_figure(table: Table, value: Any) -> None:
     records = runs(table, "plain", [{"elbo_nats": value}])
-    del records[0]["curve"]
+    records[0].curve = []
     (found,) = judged(table, "plain", records)
     assert (found.verdict, found.reason) == ("failed", "the runs have no figure elbo_nats")
 
@@ -131,7 +133,7 @@ def test_a_run_of_another_configuration_does_not_count(table: Table, changes: di
 def test_device_and_threads_may_be_any_and_the_latest_run_of_a_seed_stands(table: Table) -> None:
     (old,) = runs(table, "plain", [{"elbo_nats": -8.0}])
     (new,) = runs(table, "plain", [{"elbo_nats": -9.0}], device="cuda", threads=4)
-    old["provenance"]["started"], new["provenance"]["started"] = "2026-01-01", "2026-01-02"
+    old.provenance.started, new.provenance.started = "2026-01-01", "2026-01-02"
     for records in ([old, new], [new, old]):
         (found,) = judged(table, "plain", records)
         assert found.values == {0: 9.0}
@@ -140,10 +142,10 @@ def test_device_and_threads_may_be_any_and_the_latest_run_of_a_seed_stands(table
 def test_runs_of_the_last_protocol_count(table: Table) -> None:
     """An upgrade empties no page, and mixes no figures."""
     old, new = (runs(table, "plain", [{"elbo_nats": value}])[0] for value in (-8.0, -9.0))
-    old["protocol"] = "0.9"
+    old.protocol = "0.9"
     assert judged(table, "plain", [old])[0].values == {0: 8.0}
     for records in ([old, new], [new, old]):
         assert judged(table, "plain", records)[0].values == {0: 9.0}
-    oldest = {**old, "protocol": "0.10"}
+    oldest = structs.replace(old, protocol="0.10")
     assert protocol_of([old, oldest]) == "0.10"
     assert protocol_of([]) == protocol_of([new, old]) == PROTOCOL

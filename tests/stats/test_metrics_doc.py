@@ -12,7 +12,7 @@ from tests import fake_records as fake
 from tests.helpers import ROOT
 
 TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-KEYS = {key.name for kind in SECTIONS.values() for key in dataclasses.fields(kind)}
+KEYS = {key for kind in SECTIONS.values() for key in kind.__struct_fields__}
 # Figures that are formed of others where the judge puts its figures together, or under a name of their own.
 NAMED = {
     "nll_is*_nats": "nll_is{k}_nats",
@@ -22,6 +22,11 @@ NAMED = {
 # What may be empty.
 OPTIONAL = ("unit", "better", "digits", "setting", "by_likelihood")
 NAMED["bdmc_upper_nats"] = NAMED["bdmc_lower_nats"]
+
+
+@pytest.mark.parametrize("name", docs.FILES)
+def test_files_that_are_generated_as_a_whole_are_as_committed(name: str) -> None:
+    assert (docs.ROOT / name).read_text(encoding="utf-8") == docs.FILES[name](), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", docs.BLOCKS)

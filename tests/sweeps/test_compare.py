@@ -1,7 +1,6 @@
 """What `vaebench compare` says, and what it refuses to."""
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from bench.errors import UsageError
@@ -63,7 +62,7 @@ def test_another_budget_is_refused() -> None:
 def test_another_protocol_is_refused() -> None:
     newer = rows("beta", -90, -91, -92)
     for record in newer:
-        record["protocol"] = "2.0"
+        record.protocol = "2.0"
     with pytest.raises(UsageError, match=r"groups: protocol '2\.0', not '1\.0'"):
         differences(rows("vanilla", -100, -102, -104) + newer, "vanilla")
 
@@ -75,7 +74,7 @@ def test_a_variant_that_never_ran_is_no_reason_to_refuse() -> None:
 
 def chosen(*names: str, **overrides: object) -> suite.Suite:
     variants = tuple(suite.Variant(name, {"latent": 2, "hidden": [8], **overrides}) for name in names)
-    return dataclasses.replace(suite.load("quick"), variants=variants, datasets=(suite.dataset("digits"),))
+    return msgspec.structs.replace(suite.load("quick"), variants=variants, datasets=(suite.dataset("digits"),))
 
 
 def test_supports_are_compared_before_anything_is_run() -> None:
@@ -111,14 +110,14 @@ def test_the_check_holds_variants_against_the_row_with_the_fewest_changes_not_th
     with pytest.raises(
         UsageError, match=r"^vanilla \(hidden=\[8\], latent=2, likelihood=gaussian\) cannot be compared"
     ):
-        check(dataclasses.replace(chosen("vanilla"), variants=variants), "vanilla")
+        check(msgspec.structs.replace(chosen("vanilla"), variants=variants), "vanilla")
 
 
 def test_the_baseline_is_the_row_with_the_fewest_changes_and_its_other_rows_are_compared_with_it() -> None:
     changed = rows("vanilla", -140, -141, -142)
     for record in changed:
-        record["cell"] = record["cell"] | {"overrides": {"latent": 2}}
-        record["id"] += "-latent2"
+        record.cell = record.cell | {"overrides": {"latent": 2}}
+        record.id += "-latent2"
     records = changed + rows("vanilla", -100, -101, -102) + rows("beta", -120, -121, -122)
     found = of(differences(records, "vanilla"), "elbo_nats")
     assert [(d.variant, d.baseline) for d in found] == [("beta", "vanilla"), ("vanilla (latent=2)", "vanilla")]

@@ -159,7 +159,7 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
     made = configure.configure(make("good", "nan_in_training", "dies"), {"blocks": 3, "block_s": 0.001})
     first = run(made, tmp_path, engine=Local(), jobs=2)
     assert (first.ran, first.skipped, fetched) == (6, 0, ["linear_gaussian"])
-    assert [(r["kind"], r["cell"]["variant"], r["status"]) for r in first.records] == [
+    assert [(r.kind, r.cell["variant"], r.status) for r in first.records] == [
         ("quality", "good", "ok"),
         ("quality", "nan_in_training", "diverged"),
         ("quality", "dies", "error"),
@@ -189,21 +189,21 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     made = make("good", "vanilla")
     first = run(made, tmp_path).records
     keys = {"code_sha256", "training_sha256"}
-    assert keys <= first[0]["provenance"].keys()
-    assert all(first[0]["provenance"][key] != first[1]["provenance"][key] for key in keys)
+    one, other = (each.provenance for each in first)
+    assert all(None is not getattr(one, key) != getattr(other, key) is not None for key in keys)
     plugin = next(Path(place, "vae_misbehaving.py") for place in sys.path if Path(place, "vae_misbehaving.py").exists())
     plugin.write_text(plugin.read_text(encoding="utf-8") + "changed = True\n", encoding="utf-8")
     sums_now("vanilla")  # as by another process
     capsys.readouterr()
     second = run(made, tmp_path)
     assert (second.ran, second.skipped, second.records) == (0, 2, first)
-    commit = str(first[0]["provenance"]["commit"])[:12]
+    commit = str(first[0].provenance.commit)[:12]
     line = f"1 of 2 finished cells were made by other code (commit {commit}): kept; --again runs them anew"
     assert capsys.readouterr().err.splitlines()[-1] == line
     # A record of before this was noted says nothing.
     (path,) = (tmp_path / "runs").glob("*good*.json")
     unknown = schema.read(path)
-    del unknown["provenance"]["code_sha256"]
+    unknown.provenance.code_sha256 = None
     store.write(tmp_path, unknown)
     run(made, tmp_path)
     assert "other code" not in capsys.readouterr().err
@@ -213,19 +213,19 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
 def test_what_diverged_under_other_code_is_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = make("good", "nan_in_training")
     first = run(made, tmp_path).records
-    assert [r["status"] for r in first] == ["ok", "diverged"]
+    assert [r.status for r in first] == ["ok", "diverged"]
     same = run(made, tmp_path)
     assert (same.ran, same.records) == (0, first)
-    for forget in (lambda made: made.update(code_sha256="of other code"), lambda made: made.pop("code_sha256")):
+    for code in ("of other code", None):
         for each in first:
             other = copy.deepcopy(each)
-            forget(other["provenance"])
+            other.provenance.code_sha256 = code
             store.write(tmp_path, other)
         capsys.readouterr()
         again = run(made, tmp_path)
         assert (again.ran, again.skipped) == (1, 1)
         assert "1 of 2 finished cells diverged under other code: run again" in capsys.readouterr().err.splitlines()
-        assert again.records[1]["provenance"]["code_sha256"] == first[1]["provenance"]["code_sha256"]
+        assert again.records[1].provenance.code_sha256 == first[1].provenance.code_sha256
 
 
 @pytest.mark.usefixtures("no_pages")
@@ -244,8 +244,8 @@ def test_a_result_of_data_that_have_changed_is_made_again(tmp_path: Path, capsys
     assert (second.ran, second.skipped) == (1, 1)
     line = f"1 of 2 finished cells were made of what {path} held before: run again"
     assert line in capsys.readouterr().err.splitlines()
-    assert [r["id"] for r in second.records] == [r["id"] for r in first]
-    assert second.records[0]["metrics"] != first[0]["metrics"]
+    assert [r.id for r in second.records] == [r.id for r in first]
+    assert second.records[0].metrics != first[0].metrics
     assert second.records[1] == first[1]
     assert run(made, tmp_path / "out").ran == 0
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench import cli
 from bench.errors import UsageError
 from bench.judge import bounds
 from bench.oracle import checks
 from bench.pages import oracle
-from bench.records import record, store
+from bench.records import record, schema, store
 from bench.suites import suite as suites
 from bench.suites.oracle import parse
 from bench.sweeps import execute
@@ -34,9 +35,9 @@ def test_the_shipped_suite() -> None:
     path, table = suites.read("oracle")
     shipped = parse(path.stem, table)
     assert shipped.name == "oracle"
-    assert {problem["orthogonal"] for problem in shipped.problems} == {True, False}
+    assert {problem.orthogonal for problem in shipped.problems} == {True, False}
     for key in ("d", "k", "noise"):
-        assert len({problem[key] for problem in shipped.problems}) >= 3
+        assert len({getattr(problem, key) for problem in shipped.problems}) >= 3
     cells = shipped.cells("cpu")
     assert len({record.record_id(record.ORACLE, cell) for cell in cells}) == len(cells) == len(shipped.problems)
     json.dumps(cells)
@@ -50,7 +51,7 @@ def test_the_shipped_suite() -> None:
         ({"problem": [{"d": 4, "k": 2, "noise": 0.5}]}, "a problem lacks orthogonal"),
         ({"problem": [TINY["problem"][0] | {"nois": 1}]}, "unknown key 'nois' in problem: did you mean 'noise'?"),
         ({"problem": [TINY["problem"][0] | {"k": 4}]}, "a problem needs k below d, got d = 4, k = 4"),
-        ({"problem": [TINY["problem"][0] | {"noise": 0}]}, "noise (a variance) must be above 0"),
+        ({"problem": [TINY["problem"][0] | {"noise": 0}]}, "problem[0].noise must be a number above 0, got 0"),
         ({"problem": TINY["problem"] * 2}, "stands twice: remove one"),
         ({"settings": {"step": 3}}, "unknown key settings.step: did you mean 'steps'?"),
         ({"settings": {"steps": 2.5}}, "steps must be a whole number, got 2.5"),
@@ -138,17 +139,19 @@ def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
     assert "checks passed." in out
 
     (path,) = Path("out/runs").glob("*.json")
-    kept = json.loads(path.read_text())
-    kept["checks"][1] |= {"error": 0.01, "passed": False}
-    path.write_text(json.dumps(kept))
+    kept = schema.read(path)
+    kept.checks[1] = replace(kept.checks[1], error=0.01, passed=False)
+    store.write(Path("out"), kept)
     code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
     assert code == 1
     assert "FAILED: d 4, k 2, noise 0.5, not orthogonal: closed form, ELBO, full posterior: error +0.01" in out
     assert err.splitlines()[-1].startswith("vaebench: failed: d 4, k 2, noise 0.5, not orthogonal: closed form, ELBO")
     assert "**FAILED**" in Path("out/tables/oracle.md").read_text()
 
-    kept |= {"status": "error", "reason": "no way", "checks": []}
-    path.write_text(json.dumps(kept))
+    kept.status = "error"
+    kept.reason = "no way"
+    kept.checks = []
+    store.write(Path("out"), kept)
     code, _, err = call(capsys, "report", "out")
     assert code == 0
     assert oracle.failures([kept]) == ["d 4, k 2, noise 0.5, not orthogonal: error, no way"]

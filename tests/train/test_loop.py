@@ -5,11 +5,11 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from bench import data, device, seeds
@@ -216,7 +216,7 @@ def test_nothing_reads_the_test_split_before_the_last_weights_are_there(monkeypa
     monkeypatch.setattr(prepare, "train", training)
     monkeypatch.setattr(judging, "evaluate", evaluate)
     result, _ = run.run_cell("quality", cell(overrides={"latent": 2, "hidden": [8]}, budget={"epochs": 2}), {})
-    assert result["status"] == "ok"
+    assert result.status == "ok"
     assert {split for phase, split in read if phase in ("before training", "training", "after training")} == {"valid"}
     assert [split for phase, split in read if phase == "training"] == ["valid", "valid"]
     assert {split for phase, split in read if phase == "judging"} == {"test"}

@@ -66,9 +66,9 @@ def left_out(group: Group, shown: Sequence[Row], metric: str = "", why: str = ""
         if row not in shown:
             if not row.ok:
                 reason = "no run finished"
-            elif row.model.get("has_bound") is False:
+            elif row.model.has_bound is False:
                 reason = "has no bound"
-            elif any(metric in record["metrics"] for record in row.ok):
+            elif any(metric in record.metrics for record in row.ok):
                 reason = why
             else:
                 reason = "not measured"

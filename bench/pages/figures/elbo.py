@@ -114,9 +114,9 @@ def learning_curves(view: View) -> "Figure | None":
 def _curve(record: Record) -> dict[int, float]:
     """Epoch -> validation ELBO, without nulls and non-finite values."""
     return {
-        point["epoch"]: point["valid_elbo_nats"]
-        for point in record.get("curve") or []
-        if isinstance(point.get("valid_elbo_nats"), int | float) and math.isfinite(point["valid_elbo_nats"])
+        int(point["epoch"] or 0): elbo
+        for point in record.curve
+        if (elbo := point.get("valid_elbo_nats")) is not None and math.isfinite(elbo)
     }
 
 

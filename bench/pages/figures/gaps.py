@@ -76,7 +76,7 @@ def elbo_surgery(view: View) -> "Figure | None":
     rows = measured(view.group, "mutual_information_nats", "marginal_kl_nats")
     if not rows:
         return None
-    counts: set[Any] = {(record.get("latent") or {}).get("points") for row in rows for record in row.ok} - {None}
+    counts: set[Any] = {record.latent.get("points") for row in rows for record in row.ok} - {None}
     with panels(9.5, 1.3 + 0.5 * len(rows)) as (figure, (axis,)):
         stacked(axis, rows, parts)
         note = (
@@ -149,7 +149,7 @@ def _sandwich(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray]
             lower, upper = found[row].T
             width = upper - lower
             seeds = set.intersection(*(set(row.values(metric)) for metric in _BOUNDS))
-            reach = NORMAL * np.array([_width_error(record) for record in row.ok if record["cell"]["seed"] in seeds])
+            reach = NORMAL * np.array([_width_error(record) for record in row.ok if record.cell["seed"] in seeds])
             axis.barh(place, width.mean(), height=0.62, color="#9fc9e6", linewidth=0)
             heights = place + spread_out(len(width), 0.2)
             axis.hlines(heights, width - reach, width + reach, color=INK, linewidth=1.2, zorder=3)
@@ -186,9 +186,7 @@ def _estimates(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray
 
 def _width_error(record: Record) -> float:
     """Monte Carlo standard error of the width between the bounds; what is not known counts as 0."""
-    width, *ends = (
-        ((record.get("errors") or {}).get(metric) or {}).get("mc") for metric in ("bdmc_gap_nats", *_BOUNDS)
-    )
+    width, *ends = ((record.errors.get(metric) or {}).get("mc") for metric in ("bdmc_gap_nats", *_BOUNDS))
     return math.hypot(*(end or 0.0 for end in ends)) if width is None else float(width)
 
 

@@ -80,9 +80,9 @@ def _inactive(axis: "Axes") -> None:
 
 
 def _spectra(row: Row, name: str) -> np.ndarray:
-    """`[seeds, D]`: `record["latent"][name]` of every ok seed that has it, each sorted falling."""
-    found = [(record.get("latent") or {}).get(name) for record in row.ok]
-    return np.array([sorted(values, reverse=True) for values in found if values])
+    """`[seeds, D]`: `record.latent[name]` of every ok seed that has it, each sorted falling."""
+    found = [record.latent.get(name) for record in row.ok]
+    return np.array([sorted(values, reverse=True) for values in found if isinstance(values, list) and values])
 
 
 POSTERIORS = {"deterministic": "deterministic: points", "diagonal": "diagonal covariance", "full": "full covariance"}
@@ -96,10 +96,10 @@ def latent_plane(view: View) -> "Figure | None":
     chosen: list[tuple[Row, Mapping[str, np.ndarray]]] = []
     for posterior in POSTERIORS:
         candidates = [
-            (row, view.artefacts[record["id"]])
+            (row, view.artefacts[record.id])
             for row in view.rows
             for record in row.ok[:1]
-            if row.model.get("posterior") == posterior and _has_plane(view.artefacts.get(record["id"], {}))
+            if row.model.posterior == posterior and _has_plane(view.artefacts.get(record.id, {}))
         ]
         chosen += sorted(candidates, key=lambda pair: _plainness(pair[0]))[:1]
     if not chosen:
@@ -109,8 +109,8 @@ def latent_plane(view: View) -> "Figure | None":
     with panels(max(4.1 * len(chosen) + few, 5.5), 4.5, across=len(chosen)) as (figure, axes):
         for axis, (row, arrays) in zip(axes, chosen, strict=True):
             _latent_panel(axis, arrays, labels)
-            axis.set_title(f"{row.label}\n{POSTERIORS[row.model['posterior']]}", fontsize=11)
-            if row.model.get("prior") == "standard_normal" and row.model["posterior"] != "deterministic":
+            axis.set_title(f"{row.label}\n{POSTERIORS[str(row.model.posterior)]}", fontsize=11)
+            if row.model.prior == "standard_normal" and row.model.posterior != "deterministic":
                 _ellipses(axis, np.zeros((1, 2)), np.eye(2)[None], [INK], dashed=True)
         if few:
             handles = [axis.plot([], [], "o", color=_label_colour(labels, label), markersize=6)[0] for label in labels]
@@ -133,7 +133,7 @@ def _has_plane(arrays: Mapping[str, np.ndarray]) -> bool:
 def _plainness(row: Row) -> tuple[int, list[bool], str]:
     """Sorts the row first that differs least from a plain multilayer perceptron trained on its ELBO."""
     plain = {"network": "mlp", "prior": "standard_normal", "objective": "elbo"}
-    return len(row.overrides), [row.model.get(key) != value for key, value in plain.items()], row.label
+    return len(row.overrides), [getattr(row.model, key) != value for key, value in plain.items()], row.label
 
 
 def _latent_panel(axis: "Axes", arrays: Mapping[str, np.ndarray], labels: list[int]) -> None:

@@ -28,15 +28,15 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
     found: dict[str, dict[str, np.ndarray]] = {}
     warnings = []
     for record in records:
-        path = folder / f"{record['id']}.npz"
-        if record["kind"] == "quality" and record["status"] == "ok" and path.exists():
+        path = folder / f"{record.id}.npz"
+        if record.kind == "quality" and record.status == "ok" and path.exists():
             try:
                 with path.open("rb") as file, zipfile.ZipFile(file) as members:
                     if (size := sum(member.file_size for member in members.infolist())) > LARGEST:
                         raise ValueError(f"it would unpack to {size:,} bytes")
                     file.seek(0)
                     with np.load(file, allow_pickle=False) as arrays:
-                        found[record["id"]] = dict(arrays)
+                        found[record.id] = dict(arrays)
             except Exception as error:  # a damaged zip raises anything from zipfile, zlib or numpy
                 warnings.append(f"cannot read {path.name} ({' '.join(str(error).split())}); its plots are left out")
     return found, warnings
@@ -44,7 +44,7 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
 
 def _kept(view: View, row: Row) -> Mapping[str, np.ndarray]:
     """What the first seed has kept that kept anything."""
-    return next((view.artefacts[record["id"]] for record in row.ok if record["id"] in view.artefacts), {})
+    return next((view.artefacts[record.id] for record in row.ok if record.id in view.artefacts), {})
 
 
 def _pictures(view: View, name: str) -> Iterator[tuple[Row, np.ndarray]]:
@@ -105,7 +105,7 @@ def reconstructions(view: View) -> "Figure | None":
 
 def samples(view: View) -> "Figure | None":
     """Decoded draws from the prior, a sheet per row that has one."""
-    found = [(row, images) for row, images in _pictures(view, "samples") if row.model.get("has_bound") is not False]
+    found = [(row, images) for row, images in _pictures(view, "samples") if row.model.has_bound is not False]
     if not found:
         return None
     across = min(3, len(found))

@@ -7,7 +7,7 @@ from bench.pages.figures.bars import MOST_ROWS, dash, whisker, write_value, zero
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import LONGEST_LABEL, add_title, look, panels
 from bench.records.names import canonical
-from bench.records.record import Record
+from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.text import clip
 
@@ -20,7 +20,7 @@ def throughput(view: View) -> "Figure | None":
     """Training, evaluation and sampling speed: one line of panels per device, medians with quartile whiskers."""
     metrics = ("train_samples_per_s", "eval_samples_per_s", "sample_samples_per_s")
     columns = {
-        label: {name: record for name, record in column.items() if record["status"] == "ok"}
+        label: {name: record for name, record in column.items() if record.status == "ok"}
         for label, column in view.timed.columns.items()
     }
     columns = {label: column for label, column in columns.items() if column}
@@ -31,8 +31,8 @@ def throughput(view: View) -> "Figure | None":
     if len(names) > MOST_ROWS:
 
         def fastest(name: str) -> float:
-            found = [column[name]["metrics"].get(metrics[0]) for column in columns.values() if name in column]
-            return -max((each["median"] or 0.0 for each in found if isinstance(each, dict)), default=0.0)
+            found = [column[name].metrics.get(metrics[0]) for column in columns.values() if name in column]
+            return -max((each.median or 0.0 for each in found if isinstance(each, Timed)), default=0.0)
 
         where += f" (the fastest {MOST_ROWS} of {len(names):,} in training)"
         names = sorted(sorted(names, key=fastest)[:MOST_ROWS])
@@ -56,12 +56,12 @@ def throughput(view: View) -> "Figure | None":
 def _bars(axis: "Axes", names: Sequence[str], column: Mapping[str, Record], metric: str) -> None:
     ends = [0.0]
     for place, name in enumerate(names):
-        found = column[name]["metrics"].get(metric) if name in column else None
-        if not isinstance(found, dict) or found.get("median") is None:
+        speed = column[name].metrics.get(metric) if name in column else None
+        if not isinstance(speed, Timed) or speed.median is None:
             dash(axis, place)
             continue
-        cell, median = column[name]["cell"], found["median"]
-        low, high = (median if found.get(key) is None else found[key] for key in ("q1", "q3"))
+        cell, median = column[name].cell, speed.median
+        low, high = (median if end is None else end for end in (speed.q1, speed.q3))
         style = look(cell["variant"], canonical(cell.get("overrides") or {}))
         axis.barh(place, median, height=0.68, color=style.colour, alpha=0.85, linewidth=0)
         whisker(axis, place, low, high)
