@@ -972,7 +972,7 @@ UNLIKE_RANKED_TOGETHER = [
         10,
         "images prepared in different ways, padded ones say, side by side",
         GROUPS,
-        '"data_options": cell.get("data_options") or {},',
+        '"data_options": cell["data_options"],',
         '"data_options": {},',
         GUARDS,
     ),

@@ -25,7 +25,7 @@ from bench.engines import events, local
 from bench.engines.events import Done, Epochs, Event, Measured, Note
 from bench.errors import BenchError, DataError, MachineError, UsageError
 from bench.records import provenance as origin
-from bench.records import record, sources
+from bench.records import record, schema, sources
 from bench.records.record import Cell, Record
 
 # How often a cell is begun anew whose worker or node was lost. What a cell does to itself is its result, and final.
@@ -279,7 +279,7 @@ class Cluster:
             return Measured(sent.cell, *facts), {}
         if what == "note":
             return Note(sent.cell, facts[0]), {}
-        return Done(facts[0], artefacts, facts[1], sent.tell(facts[2])), files
+        return Done(schema.of(facts[0]), artefacts, facts[1], sent.tell(facts[2])), files
 
 
 @dataclass

@@ -19,14 +19,14 @@ def made(out: Path, cells: int, seeds: int) -> list[record.Record]:
     records = list(scale.made_up(scale.suite(cells, seeds)))
     (out / "runs").mkdir()
     for each in records:
-        (out / "runs" / f"{each['id']}.json").write_text(json.dumps(each))
+        store.write(out, each)
     return records
 
 
 def test_the_made_up_records_are_those_of_the_cells(tmp_path: Path) -> None:
     records = made(tmp_path, 12, 3)
     assert len(records) == 12
-    assert store.read_all(tmp_path) == (sorted(records, key=lambda each: each["id"]), [])
+    assert store.read_all(tmp_path) == (sorted(records, key=lambda each: each.id), [])
     (group,) = groups.groups(records)
     assert [len(row.records) for row in group.rows] == [3] * 4
     scale._planned(tmp_path, scale.suite(12, 3))
