@@ -412,7 +412,7 @@ MISTAKES = [
     ]),
     *made(GROUPS, GUARDS, [
         (10, "data_options_in_one_group", "images prepared in different ways, padded ones say, side by side",
-         '"data_options": cell.get("data_options") or {},', '"data_options": {},'),
+         '"data_options": cell["data_options"],', '"data_options": {},'),
         (10, "protocols_in_one_group", "figures of different definitions side by side",
          '"protocol": record.get("protocol"),', '"protocol": None,'),
     ]),

@@ -72,7 +72,7 @@ def test_to_close_it_ends_its_jobs(tmp_path: Path) -> None:
         events = engine.events(Job("quality", cells, tmp_path / "out", {"commit": None}, timeout_s=600))
         with contextlib.closing(events):
             first = next(events)
-        assert first.record["cell"] == cells[0]  # type: ignore[union-attr]
+        assert first.record.cell == cells[0]  # type: ignore[union-attr]
     until = time.monotonic() + 30
     while any("submitit" in line and str(tmp_path) in line for line in processes()):
         assert time.monotonic() < until

@@ -69,7 +69,7 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
 def test_throughput_cells(tmp_path: Path) -> None:
     told = run_cells([simulated("good", kind="throughput")], tmp_path, kind="throughput", side_by_side=None)
     assert [made.status for made in told] == ["ok"]
-    assert told[0]["metrics"]["train_samples_per_s"]["median"] > 0
+    assert told[0].metrics["train_samples_per_s"].median > 0
 
 
 def test_a_cell_that_hangs_is_ended(tmp_path: Path) -> None:

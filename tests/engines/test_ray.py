@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench.cells.events import Done, Event, Note
 from bench.disk.files import write_bytes
@@ -120,7 +121,7 @@ def run_cells(cluster: Ray, cells: list[Any], out: Path, **how: Any) -> dict[tup
     """Records by variant and seed."""
     how = {"side_by_side": None, "timeout_s": 300, "provenance": provenance.provenance()} | how
     records = work_off(cluster, cells, out, **how)
-    return {(made["cell"]["variant"], made["cell"]["seed"]): made for made in records}
+    return {(made.cell["variant"], made.cell["seed"]): made for made in records}
 
 
 def noting(lines: list[str]) -> Callable[[Event], None]:
@@ -288,7 +289,7 @@ def supervised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervised:
             (cell,) = job.cells
             act(cell, job.out)
             made = record.new(job.kind, cell, job.provenance | {"trained": {"started": None}})
-            yield Done(made | {"status": "ok", "metrics": {"elbo_nats": None, "mse_per_pixel": 0.0}})
+            yield Done(replace(made, status="ok", metrics={"elbo_nats": None, "mse_per_pixel": 0.0}))
 
         monkeypatch.setattr(Local, "events", events)
 
@@ -343,7 +344,7 @@ def test_a_cell_whose_worker_is_lost_is_begun_anew_three_times_at_the_most(
     supervised(act)
     cells = [simulated("noted", seed=seed) for seed in range(2)]
     found = run_cells(Ray(Stub(1)), cells, tmp_path, on_event=noting(told))
-    assert [(found["noted", seed]["status"], found["noted", seed]["reason"]) for seed in range(2)] == [
+    assert [(found["noted", seed].status, found["noted", seed].reason) for seed in range(2)] == [
         end,
         ("ok", None),
     ]

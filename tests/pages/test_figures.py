@@ -96,7 +96,7 @@ def test_overrides_are_shades_of_their_variant_in_their_order() -> None:
 @pytest.mark.parametrize("suite", ["arithmetic", "covariance", "evidence", "quick", "rate_distortion", "standard"])
 def test_rows_of_a_committed_page_look_different(suite: str) -> None:
     records, _ = read_all(REFERENCE / suite)
-    rows = {(r["cell"]["variant"], canonical(r["cell"].get("overrides") or {})) for r in records}
+    rows = {(r.cell["variant"], canonical(r.cell.get("overrides") or {})) for r in records}
     assert len({style.look(*row) for row in rows}) == len(rows)
 
 
@@ -133,7 +133,7 @@ def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(2)]
     records[0].curve[3]["valid_elbo_nats"] = None
     records.append(fake.quality("vanilla", 2, status="diverged", reason="nan"))
-    records[2]["curve"][-1]["valid_elbo_nats"] = float("nan")
+    records[2].curve[-1]["valid_elbo_nats"] = float("nan")
     figure: Any = elbo.learning_curves(view(records))
     assert figure is not None
     assert "runs that failed" in texts(figure)
@@ -146,8 +146,8 @@ def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
 
 def test_throughput_has_a_line_of_panels_per_device() -> None:
     records = [fake.throughput(name, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda:0")]
-    del records[0]["metrics"]["sample_samples_per_s"]
-    records.append(fake.throughput("beta") | {"status": "error", "metrics": {}})
+    del records[0].metrics["sample_samples_per_s"]
+    records.append(replace(fake.throughput("beta"), status="error", metrics={}))
     figure: Any = speed.throughput(view(records))
     assert len(figure.axes) == 6
     assert "training on cuda" in texts(figure)
@@ -156,7 +156,7 @@ def test_throughput_has_a_line_of_panels_per_device() -> None:
 
 
 def kept(records: list[fake.Record], shape: tuple[int, ...] = (1, 28, 28)) -> dict[str, Any]:
-    return {record["id"]: fake.artefact(record, shape) for record in records}
+    return {record.id: fake.artefact(record, shape) for record in records}
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
@@ -169,8 +169,8 @@ def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     # There is no prior to draw from.
     assert "autoencoder" not in texts(pictures.samples(seen))
     # Inputs are shown again where a row saw others.
-    other = seen.artefacts[records[1]["id"]] | {"inputs": 255 - seen.artefacts[records[1]["id"]]["inputs"]}  # type: ignore[operator]
-    figure: Any = pictures.reconstructions(view(records, {**seen.artefacts, records[1]["id"]: other}))
+    other = seen.artefacts[records[1].id] | {"inputs": 255 - seen.artefacts[records[1].id]["inputs"]}  # type: ignore[operator]
+    figure: Any = pictures.reconstructions(view(records, {**seen.artefacts, records[1].id: other}))
     assert [axis.get_ylabel() for axis in figure.axes] == ["input", "vanilla", "input", "autoencoder"]
 
 
@@ -182,7 +182,7 @@ def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     assert latent.latent_plane(view(records)) is None
     # Vectors have no pictures but a latent plane.
     artefacts = kept(records[1:2], (20,))
-    artefacts[records[1]["id"]]["labels"] = np.zeros(400, dtype=int)
+    artefacts[records[1].id]["labels"] = np.zeros(400, dtype=int)
     seen = view(records[1:2], artefacts)
     assert pictures.reconstructions(seen) is pictures.samples(seen) is None
     drawn(latent.latent_plane(seen))
@@ -238,7 +238,7 @@ def measured(variant: str, seed: int, **fields: Any) -> fake.Record:
     """A record with every figure that the inference plots show; `fields` go into its metrics."""
     record = fake.quality(variant, seed)
     figures = record.metrics
-    figures |= fake.thorough(variant, seed)["metrics"]
+    figures |= fake.thorough(variant, seed).metrics
     figures["marginal_kl_nats"] = figures["kl_nats"] - figures["mutual_information_nats"]
     figures["bdmc_upper_nats"] = figures["bdmc_lower_nats"] + 0.4
     figures |= fields
@@ -374,7 +374,7 @@ def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> Non
 
 def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     records = [measured("vanilla", seed) for seed in range(2)]
-    records[0]["errors"] |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
+    records[0].errors |= {"bdmc_lower_nats": {"mc": 0.03}, "bdmc_upper_nats": {"mc": 0.04}}
     seen = view(records)
     figure: Any = gaps.evidence(seen)
     simulated, test = figure.axes
@@ -395,7 +395,7 @@ def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:
     # The Monte Carlo error alone: that of the choice of examples is never added to it.
     np.testing.assert_allclose(lines(test), [2 * 1.96 * mc for mc in (0.03, 0.04)])
     # The width's own error, where it is stated, needs no putting together.
-    records[1]["errors"]["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
+    records[1].errors["bdmc_gap_nats"] = {"mc": 0.02, "test": 0.2}
     figure = gaps.evidence(view(records))
     np.testing.assert_allclose(lines(figure.axes[0]), [2 * 1.96 * mc for mc in (0.05, 0.02)])
     marks = {item.get_label(): item.get_offsets()[0, 0] for item in test.collections if item.get_label() in LABELS}
@@ -414,7 +414,7 @@ def test_evidence_has_a_panel_only_for_what_was_measured() -> None:
     # The largest K counts.
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["IS-500", "AIS"]
     assert "iwae (not measured)" in texts(figure)
-    records[1]["metrics"] |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
+    records[1].metrics |= {"bdmc_lower_nats": -98.0, "bdmc_upper_nats": -97.5}
     figure = gaps.evidence(view(records))
     assert [sum(text.get_text() == DASH for text in axis.texts) for axis in figure.axes] == [1, 1]
     drawn(figure)

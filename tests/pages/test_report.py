@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.pages import beside, report
+from bench.records.record import Origin
 from tests import fake_records as fake
 
 
@@ -44,7 +45,7 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
 
 def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
     records = [fake.quality("vanilla", 0), fake.throughput("vanilla")]
-    records[0]["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    records[0].provenance.trained = Origin(commit="fedcba9876543210", dirty=True)
     first, second = (report.write(fake.write(tmp_path / name, records)) for name in ("a", "b"))
     assert first.terminal == second.terminal
     assert [path.read_bytes() for path in first.files] == [path.read_bytes() for path in second.files]

@@ -11,6 +11,7 @@ import pytest
 
 from bench.pages import blocks, doubts, grids, tables
 from bench.records import names
+from bench.records.record import Origin
 from bench.stats import frame, groups, intervals, speeds
 from bench.text import DASH
 from tests import fake_records as fake
@@ -57,7 +58,7 @@ def test_nothing_is_ranked_across_groups(other: dict[str, object]) -> None:
 
 def test_rows_are_of_one_variant_with_its_overrides_on_one_device() -> None:
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, device="cuda:0"), fake.quality("beta", 0)]
-    records[2]["cell"]["threads"] = 8
+    records[2].cell["threads"] = 8
     assert sorted(*labels(records)) == ["beta [cpu]", "vanilla [cpu]", "vanilla [cuda]"]
     records = [fake.quality("vanilla", 0), fake.quality("vanilla", 0, overrides={"network": "conv", "latent": 50})]
     assert sorted(*labels(records)) == ["vanilla", "vanilla (latent=50, network=conv)"]
@@ -331,8 +332,8 @@ def test_mixed_commits_and_mixed_data_are_named() -> None:
     assert "2 different versions of the data" in third
     # The commit that trained kept weights counts.
     records = [fake.quality("vanilla", seed) for seed in range(3)]
-    records[0]["provenance"]["trained"] = {"commit": "0123456789abcdef", "dirty": False}
-    records[1]["provenance"]["trained"] = {"commit": "fedcba9876543210", "dirty": True}
+    records[0].provenance.trained = Origin(commit="0123456789abcdef", dirty=False)
+    records[1].provenance.trained = Origin(commit="fedcba9876543210", dirty=True)
     first, second = doubts.problems(records)
     assert "2 commits: 0123456789ab, fedcba987654" in first
     assert "1 of 3 records were made with uncommitted changes" in second

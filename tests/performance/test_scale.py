@@ -18,10 +18,10 @@ from tests.performance import scale
 def test_the_made_up_records_are_those_of_the_cells_and_a_step_is_measured(tmp_path: Path) -> None:
     records = list(scale.made_up(scale.suite(12, 3).cells("cpu")))
     fake.write(tmp_path, records, images=False)
-    assert store.read_all(tmp_path) == (sorted(records, key=lambda each: each["id"]), [])
+    assert store.read_all(tmp_path) == (sorted(records, key=lambda each: each.id), [])
     (group,) = groups.groups(records)
     assert [len(row.records) for row in group.rows] == [3] * 4
-    assert len({each["metrics"]["kl_nats"] for each in records}) == 12
+    assert len({each.metrics["kl_nats"] for each in records}) == 12
     scale._planned(tmp_path, scale.suite(12, 3))
     with pytest.raises(RuntimeError):
         scale._planned(tmp_path, scale.suite(15, 3))

@@ -2,14 +2,12 @@
 
 import contextlib
 import copy
-import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +15,7 @@ from msgspec.structs import replace
 from bench.errors import UsageError
 from bench.pages import blocks, doubts, origins
 from bench.pages.tables import blocks as blocks_of
-from bench.records import merge, record, schema, settle, store
+from bench.records import merge, record, schema, store
 from bench.stats import frame, groups, speeds
 from tests import fake_records as fake
 from tests.helpers import ROOT, Killed, killed_after
@@ -71,28 +69,6 @@ def test_the_halves_of_a_suite_merge_by_a_plain_copy(tmp_path: Path) -> None:
     assert names(tmp_path / "c") == names(whole)
     assert tables(tmp_path / "c") == tables(whole)
     assert store.read_all(tmp_path / "c")[1] == []
-
-
-def test_merging_in_any_order_and_again_gives_the_same_tables(tmp_path: Path) -> None:
-    sources = [
-        fake.write(tmp_path / "a", of("A", NOON, *RUNS, *TIMED)),
-        fake.write(tmp_path / "b", of("BB", LATER, *RUNS[2:], *TIMED, elbo=0.5)),
-        fake.write(tmp_path / "c", of("CCC", NOON, *RUNS[:4], elbo=-0.5)),
-    ]
-    before = {path: path.read_bytes() for source in sources for path in source.rglob("*") if path.is_file()}
-    found = []
-    for order in itertools.permutations(sources):
-        out = tmp_path / "".join(path.name for path in order)
-        assert merge.merge(order[:2], out).copied + merge.merge(order[2:], out).copied == 6 + 2 + 4 + 2 + 4
-        kept = names(out)
-        assert merge.merge(order, out).copied == 0
-        assert names(out) == kept
-        found.append(tables(out))
-    assert all(each == found[0] for each in found)
-    # Every set of figures is kept somewhere, and the sources are as they were.
-    texts = {path.read_bytes() for path in (out / "runs").glob("*.json")}
-    assert texts == {content for path, content in before.items() if path.suffix == ".json"}
-    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_of_runs_with_other_figures_the_latest_counts_and_both_are_named(tmp_path: Path) -> None:
@@ -158,16 +134,6 @@ def test_killed_at_any_moment_no_run_has_the_pictures_of_another_and_merging_aga
                 break
         assert ended
         assert steps >= 2 + (first != [b])
-
-
-def test_a_finished_run_counts_before_a_later_one_that_failed(tmp_path: Path) -> None:
-    failed = fake.quality("vanilla", 0, status="timeout", reason="slow")
-    a = fake.write(tmp_path / "a", of("A", NOON, RUNS[0]))
-    b = fake.write(tmp_path / "b", of("B", LATER, failed))
-    (line,) = merge.merge([b, a], tmp_path / "c").lines
-    assert "timeout and ok, on B and on A" in line
-    assert "the second counts, which finished" in line
-    assert [each.status for each in store.read_all(tmp_path / "c")[0]] == ["ok"]
 
 
 def test_the_same_run_under_two_names_is_counted_once(tmp_path: Path) -> None:
@@ -288,17 +254,6 @@ def test_what_needs_torch_says_so_in_one_line() -> None:
     assert done.returncode == 4
     assert done.stderr == "vaebench: torch is not installed here; this needs it: pip install torch\n"
     assert done.stdout == ""
-
-
-def settled(*records: Any) -> list[Any]:
-    return settle.settle((each.id, each) for each in records)[0]
-
-
-def test_runs_of_one_cell_are_settled_by_no_figure() -> None:
-    """Whichever has the better figures: the later one counts, in whatever order they come."""
-    for better in (-1.0, 1.0):
-        old, new = of("A", NOON, RUNS[0], elbo=better)[0], of("A", LATER, RUNS[0])[0]
-        assert settled(old, new) == settled(new, old) == [new]
 
 
 def noted(folder: Path, note: str | None, *records: record.Record) -> Path:

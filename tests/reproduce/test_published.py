@@ -123,12 +123,17 @@ def test_burda2015_has_vae_and_iwae_with_one_sample_as_one_run() -> None:
 
 
 @pytest.mark.parametrize("ending", [".toml", ".csv"])
-def test_a_file_that_is_too_large_is_one_line(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("more", "words"), [(5000 * b"\n", "it is larger than 5,000 bytes"), (b"\xff\xfe\x00", "'utf-8' codec")]
+)
+def test_a_file_that_is_too_large_or_no_text_is_one_line(
+    tmp_path: Path, ending: str, more: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path)
-    with path.with_suffix(ending).open("a", encoding="utf-8") as file:
-        file.write(5000 * "\n")
+    with path.with_suffix(ending).open("ab") as file:
+        file.write(more)
     monkeypatch.setattr(files, "LARGEST", 5000)
-    with pytest.raises(UsageError, match=rf"tiny\{ending} cannot be read: it is larger than 5,000 bytes"):
+    with pytest.raises(UsageError, match=rf"tiny\{ending} cannot be read: {words}"):
         published.load(str(path))
 
 
@@ -234,15 +239,6 @@ def test_rows_without_figures_and_files_that_are_not_there(tmp_path: Path) -> No
         with pytest.raises(UsageError, match="unknown table"):
             published.load(name)
     assert published.load(str(published.SHIPPED / "burda2015.toml")).origin == {"table": "burda2015"}
-
-
-@pytest.mark.parametrize("ending", [".toml", ".csv"])
-def test_files_that_are_no_text_are_one_line(tmp_path: Path, ending: str) -> None:
-    path = write(tmp_path)
-    path.with_suffix(ending).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="cannot be read: 'utf-8' codec") as error:
-        published.load(str(path))
-    assert "\n" not in str(error.value)
 
 
 def test_texts_are_read_fit_to_be_printed(tmp_path: Path) -> None:

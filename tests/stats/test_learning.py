@@ -105,10 +105,10 @@ def moving(*below: float) -> list[fake.Record]:
             ("beta", -150.0, FLAT[:3]),
         ):
             record = fake.thorough(variant, seed, elbo=level + 0.1 * seed * seed * (variant == "conv"), epochs=4)
-            end = record["metrics"]["elbo_nats"]
-            for row, under in zip(record["curve"], (*looks, 0.0), strict=True):
+            end = record.metrics["elbo_nats"]
+            for row, under in zip(record.curve, (*looks, 0.0), strict=True):
                 row["valid_elbo_nats"] = end - under
-            record["metrics"]["mse_per_pixel"] = {"vanilla": 0.01, "conv": 0.02, "beta": 0.05}[variant] + 1e-4 * seed**2
+            record.metrics["mse_per_pixel"] = {"vanilla": 0.01, "conv": 0.02, "beta": 0.05}[variant] + 1e-4 * seed**2
             records.append(record)
     return records
 
@@ -125,11 +125,9 @@ def test_every_metric_is_held_back_by_the_curve_that_speaks_of_it() -> None:
     # After one look no likelihood speaks for the classes that a code tells apart.
     records = moving(*FLAT[:3])
     for record in records:
-        record["curve"] = record["curve"][-1:]
-        record["curve"][0]["train_loss"] = 0.5 - record["metrics"]["elbo_nats"]
-        record["metrics"]["probe_accuracy"] = (
-            0.9 + 0.05 * (record["cell"]["variant"] == "conv") + 1e-4 * record["cell"]["seed"]
-        )
+        record.curve = record.curve[-1:]
+        record.curve[0]["train_loss"] = 0.5 - record.metrics["elbo_nats"]
+        record.metrics["probe_accuracy"] = 0.9 + 0.05 * (record.cell["variant"] == "conv") + 1e-4 * record.cell["seed"]
     once = of(differences.differences(records, "vanilla"), "conv")
     assert (once["elbo_nats"], once["mse_per_pixel"], once["probe_accuracy"]) == ("worse", "worse", "still learning")
 

@@ -101,7 +101,7 @@ def test_no_verdict_of_a_prefix_of_the_committed_curves_is_reversed_at_their_end
 def verdict_at(a: Row, b: Row, epochs: int, rule: str) -> str:
     one, other = (
         curves.Row({seed: curve[-1]["valid_elbo_nats"] for seed, curve in found.items()}, found)
-        for found in ({r["cell"]["seed"]: r["curve"][:epochs] for r in row.ok} for row in (a, b))
+        for found in ({r.cell["seed"]: r.curve[:epochs] for r in row.ok} for row in (a, b))
     )
     if rule == "paired":
         return intervals.paired(one.elbo, other.elbo, higher_better=True).verdict

@@ -1,6 +1,7 @@
 """What is shown while cells run."""
 
 import pytest
+from msgspec.structs import replace
 
 from bench.cells.events import Done, Epochs, Measured, Note
 from bench.sweeps import progress
@@ -19,7 +20,7 @@ def test_epochs_count_once_however_often_a_cell_is_begun(monkeypatch: pytest.Mon
         shown.tell(event)
     assert shown.bar.n == 4
     for cell in (first, second):
-        shown.tell(Done(fake.quality() | {"cell": cell}))
+        shown.tell(Done(replace(fake.quality(), cell=cell)))
     assert (shown.bar.n, shown.done) == (10, 2)
     shown.close()
 
