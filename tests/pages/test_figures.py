@@ -15,6 +15,7 @@ from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, s
 from bench.pages.figures.plot import Artefacts, View
 from bench.pages.page import REFERENCE
 from bench.records.names import canonical
+from bench.records.record import Model
 from bench.records.store import read_all
 from bench.stats import groups, speeds
 from bench.text import DASH
@@ -325,7 +326,7 @@ def test_rows_without_a_figure_are_named_with_the_reason() -> None:
     flow = measured("flow", 0, **dict.fromkeys(GAPS))
     flow.latent = {}
     broken = fake.quality("conv", 0, status="timeout")
-    broken.model = {"support": "binary"}
+    broken.model = Model(support="binary")
     seen = view([measured("vanilla", 0), autoencoder, flow, broken, fake.quality("iwae", 0)])
     figure = gaps.inference_gaps(seen)
     shown = " ".join(texts(figure).split())

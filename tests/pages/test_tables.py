@@ -8,6 +8,7 @@ import random
 
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 
 from bench.pages import blocks, doubts, grids, tables
 from bench.records import names
@@ -156,7 +157,7 @@ def test_throughput_columns_name_what_differs_and_what_failed() -> None:
     third.cell["precision"] = "bf16+compile"
     assert list(speeds.throughput([third], "mnist-dynamic").columns) == ["cpu, bf16+compile"]
     assert "train_samples_per_s_cpu_bf16_compile_median" in frame.frame([fake.quality(), third]).columns
-    text = markdown([first | {"status": "error", "reason": "out of memory", "metrics": {}}])
+    text = markdown([replace(first, status="error", reason="out of memory", metrics={})])
     assert "| error |" in text
     assert "vanilla throughput on cpu: error: out of memory" in text
 

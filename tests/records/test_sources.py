@@ -16,18 +16,21 @@ from variants import registry
 NO_NUMBERS = {
     "bench",
     "bench.cells",
+    "bench.cells.events",
     "bench.cells.weights",
     "bench.data.files",
     "bench.disk.files",
     "bench.errors",
     "bench.records",
     "bench.records.record",
+    "bench.records.schema",
     "bench.records.sources",
     "bench.resume",
     "bench.resume.checkpoint",
     "bench.resume.sealed",
     "bench.settings",
     "bench.suites.oracle",
+    "bench.text",
     "variants",
 }
 

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.pages import tables
+from bench.pages import blocks, tables
 from bench.stats import differences, frame, groups, intervals, learning
 from tests import fake_records as fake
 from tests.stats import curves
@@ -147,7 +147,7 @@ def test_no_best_is_marked_where_the_verdict_is_held_back() -> None:
         assert set(table.index[table["elbo_nats_learning"]]) == undecided
         word = "still learning" if undecided else "worse"
         assert table["elbo_nats_verdict"].dropna().to_dict() == {"conv": word, "beta": "worse"}
-        text = tables.markdown(records, "mnist-dynamic")
+        text = blocks.markdown(tables.blocks(records, "mnist-dynamic"))
         assert "Against vanilla, after 4 epochs of the whole training split:" in text
         assert ("| still learning |" in text) == bool(undecided)
-        assert "still learning" in tables.terminal(records)
+        assert "still learning" in blocks.terminal(tables.screen(records))
