@@ -51,10 +51,7 @@ def test_the_numbers_are_those_of_this_machine(
 def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Checked against the keywords of the class, and their types."""
     for option, line in (
-        (
-            "partitoin=gpu",
-            "engine slurm has no option 'partitoin'",
-        ),
+        ("partitoin=gpu", "engine slurm has no option 'partitoin' (it has partition, account, gpus, "),
         ("gpus=many", "option gpus of engine slurm"),
         ("cluster=moon", "option cluster of engine slurm"),
     ):

@@ -54,17 +54,14 @@ def test_rows_of_two_groups_are_refused_with_the_reason() -> None:
     )
 
 
-def test_another_budget_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"groups: budget \{.*'epochs': 99"):
-        differences(rows("vanilla", -100, -102, -104) + rows("beta", -90, -91, -92, epochs=99), "vanilla")
-
-
-def test_another_protocol_is_refused() -> None:
-    newer = rows("beta", -90, -91, -92)
-    for record in newer:
-        record.protocol = "2.0"
-    with pytest.raises(UsageError, match=r"groups: protocol '2\.0', not '1\.0'"):
-        differences(rows("vanilla", -100, -102, -104) + newer, "vanilla")
+@pytest.mark.parametrize(
+    ("settings", "protocol", "words"),
+    [({"epochs": 99}, "1.0", r"budget \{.*'epochs': 99"), ({}, "2.0", r"protocol '2\.0', not '1\.0'")],
+)
+def test_another_budget_or_protocol_is_refused(settings: dict[str, int], protocol: str, words: str) -> None:
+    other = [msgspec.structs.replace(record, protocol=protocol) for record in rows("beta", -90, -91, -92, **settings)]
+    with pytest.raises(UsageError, match=f"groups: {words}"):
+        differences(rows("vanilla", -100, -102, -104) + other, "vanilla")
 
 
 def test_a_variant_that_never_ran_is_no_reason_to_refuse() -> None:
@@ -113,19 +110,15 @@ def test_the_check_holds_variants_against_the_row_with_the_fewest_changes_not_th
         check(msgspec.structs.replace(chosen("vanilla"), variants=variants), "vanilla")
 
 
-def test_the_baseline_is_the_row_with_the_fewest_changes_and_its_other_rows_are_compared_with_it() -> None:
-    changed = rows("vanilla", -140, -141, -142)
-    for record in changed:
-        record.cell = record.cell | {"overrides": {"latent": 2}}
-        record.id += "-latent2"
-    records = changed + rows("vanilla", -100, -101, -102) + rows("beta", -120, -121, -122)
-    found = of(differences(records, "vanilla"), "elbo_nats")
-    assert [(d.variant, d.baseline) for d in found] == [("beta", "vanilla"), ("vanilla (latent=2)", "vanilla")]
-    assert all(d.comparison["verdict"] == "worse" for d in found)
-
-
-def test_few_long_overrides_are_fewer_than_many_short_ones() -> None:
-    records = rows("vanilla", -140, -141, -142, overrides={"a": 1, "b": 2})
-    records += rows("vanilla", -100, -101, -102, overrides={"a_rather_long_name": "and_a_long_value"})
-    found = of(differences(records, "vanilla"), "elbo_nats")
-    assert [d.baseline for d in found] == ["vanilla (a_rather_long_name=and_a_long_value)"]
+@pytest.mark.parametrize("few", [{}, {"a_rather_long_name": "and_a_long_value"}])
+def test_the_baseline_is_the_row_with_the_fewest_changes_and_its_other_rows_are_compared_with_it(
+    few: dict[str, str],
+) -> None:
+    """However long they are."""
+    records = rows("vanilla", -140, -141, -142, overrides={"latent": 2, "rank": 3})
+    records += rows("vanilla", -100, -101, -102, overrides=few) + rows("beta", -120, -121, -122)
+    compared = of(differences(records, "vanilla"), "elbo_nats")
+    plain = "vanilla (a_rather_long_name=and_a_long_value)" if few else "vanilla"
+    pairs = [("beta", plain), ("vanilla (latent=2, rank=3)", plain)]
+    assert [(d.variant, d.baseline) for d in compared] == pairs
+    assert all(d.comparison["verdict"] == "worse" for d in compared)
