@@ -13,6 +13,7 @@ from bench.disk.files import write_bytes
 from bench.errors import UsageError
 from bench.pages import grids
 from bench.pages.origins import origin_lines
+from bench.records.record import Provenance
 from tests.performance import laws
 from tests.performance.laws import AXES, LEAST_MB, SERIES, SLACK, Series
 
@@ -304,7 +305,9 @@ def _sources(points: Sequence[Point]) -> list[str]:
     """Commit, versions, processor and days of the points."""
     sources = [point["provenance"] for point in points]
     machines = {f"{s['processor']}, {s['cpu_count']} cores, threads {s['threads']}" for s in sources}
-    return origin_lines(sources, f"processor: {'; '.join(sorted(machines))}")
+    known = Provenance.__struct_fields__
+    provenances = [Provenance(**{key: value for key, value in source.items() if key in known}) for source in sources]
+    return origin_lines(provenances, f"processor: {'; '.join(sorted(machines))}")
 
 
 def figure(found: Sequence[Line]) -> "Figure":
