@@ -24,8 +24,6 @@ Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
 Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
 # Of a text that is shown to people: it holds a letter.
 Text = Annotated[str, Meta(pattern=r"\S")]
-
-
 _STRICT = json.JSONEncoder(allow_nan=False)
 
 
@@ -53,11 +51,10 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 
     def plain(self) -> dict[str, Any]:
         """The keys of the section as a cell has them."""
-        defaults = {field.name: field.default for field in msgspec.structs.fields(self)}
         return {
-            key: value
-            for key, value in msgspec.structs.asdict(self).items()
-            if value != defaults[key] or key not in self.added
+            field.name: value
+            for field in msgspec.structs.fields(self)
+            if (value := getattr(self, field.name)) != field.default or field.name not in self.added
         }
 
 

@@ -108,22 +108,22 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
     here, _ = _files(runs)
     there, lines = _Files(), list[str]()
     for folder in folders:
-        found, unreadable = _files(folder / "runs")
+        records, unreadable = _files(folder / "runs")
         lines += [f"{folder}: {line}; it is not copied" for line in unreadable]
-        for identifier, twins in found.items():
+        for identifier, twins in records.items():
             for key, paths in twins.items():
                 there.setdefault(identifier, {}).setdefault(key, []).extend(paths)
     copied = 0
     for identifier in sorted({*here, *there}):
         old, new = here.get(identifier, {}), there.get(identifier, {})
         counts, *others = sorted({*old, *new}, reverse=True)
-        own = runs / f"{identifier}.json"
+        plain = runs / f"{identifier}.json"
         targets = {key: runs / f"{identifier}.{key[-1][:10]}.json" for key in (*others, counts)}
-        if not own.exists() or any(own in paths for paths in old.values()):
-            targets[counts] = own  # else what cannot be read has that name, and is kept
+        if not plain.exists() or any(plain in paths for paths in old.values()):
+            targets[counts] = plain  # else what cannot be read has that name, and is kept
         for key, target in targets.items():  # the one that counts comes last, when its name is free
-            if key in old and target != own and own in old[key]:
-                _move_record(own, target)
+            if key in old and target != plain and plain in old[key]:
+                _move_record(plain, target)
             elif key in old and target not in old[key]:
                 _move_record(old[key][0], target)
             for path in new.get(key, ()):
@@ -139,15 +139,15 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
 
 def _files(runs: Path) -> tuple[_Files, list[str]]:
     """The files of the records in a folder, and a line for each that is none."""
-    found, lines = _Files(), list[str]()
+    records, lines = _Files(), list[str]()
     for path in sorted(runs.glob("*.json")):
         try:
             record = schema.read(path)
         except ValueError as error:
             lines.append(str(error))
         else:
-            found.setdefault(record.id, {}).setdefault(settle.order(record), []).append(path)
-    return found, lines
+            records.setdefault(record.id, {}).setdefault(settle.order(record), []).append(path)
+    return records, lines
 
 
 def _copy_record(source: Path, target: Path) -> None:

@@ -15,11 +15,11 @@ FINISHED = ("ok", "diverged")
 
 def figures(record: Record) -> dict[str, Any]:
     """All that a run found; two runs of one cell that agree in it are the same, however long they took and wherever."""
-    found = {key: getattr(record, key) for key in ("metrics", "errors", "latent", "curve", "checks")}
-    return {"status": record.status, **{key: value for key, value in found.items() if value}}
+    parts = {key: getattr(record, key) for key in ("metrics", "errors", "latent", "curve", "checks")}
+    return {"status": record.status, **{key: value for key, value in parts.items() if value}}
 
 
-def place(record: Record) -> tuple[str, ...]:
+def key_of(record: Record) -> tuple[str, ...]:
     """What a folder holds one record of: a cell; and of its speed, which is the machine's, a cell on a machine."""
     return (record.id, machine(record)) if record.kind == "throughput" else (record.id,)
 
@@ -75,21 +75,21 @@ def _by_key(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any
     return members
 
 
-def settle(found: Iterable[tuple[str, Record]]) -> tuple[list[Record], list[str]]:
+def settle(files: Iterable[tuple[str, Record]]) -> tuple[list[Record], list[str]]:
     """Count each run once. Of several records of one cell one counts, by `precedence`; nothing is averaged.
 
     Args:
-        found: names of files without their ending, and their records.
+        files: their names without their ending, and their records.
 
     Returns:
         The records that count, in their order, and a line for each run that is there more than once and each file that
         is not named after its record.
     """
-    places: dict[tuple[str, ...], list[tuple[str, Record]]] = {}
-    for name, record in found:
-        places.setdefault(place(record), []).append((name, record))
+    runs: dict[tuple[str, ...], list[tuple[str, Record]]] = {}
+    for name, record in files:
+        runs.setdefault(key_of(record), []).append((name, record))
     records, lines = [], []
-    for members in places.values():
+    for members in runs.values():
         name, counts = members[0]
         if len(members) > 1:
             name, counts = max(members, key=lambda m: (order(m[1]), m[0] == m[1].id, m[0]))

@@ -53,10 +53,10 @@ def sums(variant: str) -> dict[str, str]:
     Nothing of the variant is imported. A built-in recipe counts with its own file and those of the recipes that it
     imports, a plugin's with all modules of its package.
     """
-    own = _recipe(variant)
+    recipe = _recipe(variant)
     return {
-        "code_sha256": _sum([*_ours(TRAINING + JUDGING), *own]),
-        "training_sha256": _sum([*_ours(TRAINING), *own]),
+        "code_sha256": _sum([*_ours(TRAINING + JUDGING), *recipe]),
+        "training_sha256": _sum([*_ours(TRAINING), *recipe]),
     }
 
 
@@ -65,8 +65,8 @@ def keep() -> None:
     for name, _ in _ours(TRAINING + JUDGING):
         import_module(name.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
     # Of no recipe: which there are is the cells' to ask.
-    for places in (TRAINING, TRAINING + JUDGING):
-        _sum(_ours(places))
+    for paths in (TRAINING, TRAINING + JUDGING):
+        _sum(_ours(paths))
 
 
 def check(variant: str, provenance: Mapping[str, Any]) -> None:
@@ -76,15 +76,15 @@ def check(variant: str, provenance: Mapping[str, Any]) -> None:
 
 
 @cache
-def _ours(places: tuple[str, ...]) -> list[tuple[str, Path]]:
-    found = {}
-    for place in places:
-        path = HERE / place
+def _ours(paths: tuple[str, ...]) -> list[tuple[str, Path]]:
+    files = {}
+    for listed in paths:
+        path = HERE / listed
         for file in path.rglob("*.py") if path.is_dir() else [path]:
             name = file.relative_to(HERE).as_posix()
             if name not in WITHOUT:
-                found[name] = file
-    return sorted(found.items())
+                files[name] = file
+    return sorted(files.items())
 
 
 def _recipe(variant: str) -> list[tuple[str, Path]]:

@@ -35,7 +35,7 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
         The records, and one line for each file that is none, each run that stands in several files (see `settle`) and
         each file that is not named after its record.
     """
-    found: list[tuple[str, Record]] = []
+    files: list[tuple[str, Record]] = []
     warnings = []
     for path in sorted((out / "runs").glob("*.json")):
         try:
@@ -44,8 +44,8 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
             warnings.append(printable(str(error)))
         else:
             if record.kind in kinds:
-                found.append((printable(path.stem), record))
-    records, lines = settle(found)
+                files.append((printable(path.stem), record))
+    records, lines = settle(files)
     return records, warnings + lines
 
 
@@ -57,9 +57,9 @@ def finished(out: Path, identifier: str) -> Record | None:
         UsageError: if a later version of vaebench has written it, which this one must not replace.
     """
     try:
-        found = read(out / "runs" / f"{identifier}.json")
+        record = read(out / "runs" / f"{identifier}.json")
     except Newer as error:
         raise UsageError(f"{error}: update vaebench, or choose another folder with --out") from error
     except ValueError:
         return None
-    return found if found.status in ("ok", "diverged") else None
+    return record if record.status in ("ok", "diverged") else None

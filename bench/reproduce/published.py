@@ -274,7 +274,7 @@ def parse(name: str, content: Mapping[str, Any], figures: Sequence[Figure], orig
     """A table from the content of its files. UsageError for a wrong key, type or range, or files that do not fit."""
     recipe = convert(Recipe, content)
     profiles = {
-        key: found for key in Profiles.__struct_fields__ if (found := getattr(recipe.profiles, key)) is not None
+        key: profile for key in Profiles.__struct_fields__ if (profile := getattr(recipe.profiles, key)) is not None
     }
     if not profiles:
         raise UsageError(f"profiles must hold at least one of {', '.join(Profiles.__struct_fields__)}")

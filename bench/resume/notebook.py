@@ -42,7 +42,7 @@ class Notebook:
             function: x -> columns `[B]`, of the draws of torch's global generator.
             total: number of batches, for the progress.
         """
-        found: list[Columns] = []
+        parts: list[Columns] = []
         for i, x in enumerate(batches):
             key = f"{name} {i}"
             if key not in self._kept:
@@ -53,9 +53,9 @@ class Notebook:
                 if self.file is not None:
                     _write(self.file, self._kept)
             kept = self._kept[key]
-            found.append({k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()})
+            parts.append({k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()})
             self.on_progress(name, i + 1, total)
-        return {k: torch.cat([columns[k] for columns in found]) for k in found[0]}
+        return {k: torch.cat([columns[k] for columns in parts]) for k in parts[0]}
 
     def close(self) -> None:
         """Forget what was kept: the figures are in a record now."""

@@ -53,9 +53,9 @@ def read(file: Path, kind: type[Struct]) -> tuple[Tensors, Facts]:
     A digest is no signature: whoever knows how a file is made can make another. So the facts must fit `kind`.
     """
     try:
-        with safe_open(file, framework="pt") as found:
-            tensors = {name: found.get_tensor(name) for name in found.keys()}  # noqa: SIM118 - it is no dictionary
-            about = found.metadata() or {}
+        with safe_open(file, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dictionary
+            about = opened.metadata() or {}
         facts: Facts = decode(msgspec.json.decode, about["kept"])
         whole = about["sha256"] == digest(tensors, about["kept"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -71,14 +71,14 @@ def read(file: Path, kind: type[Struct]) -> tuple[Tensors, Facts]:
 
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     """A flipped bit in a weight would pass unseen, and give other numbers."""
-    found = hashlib.sha256(text.encode())
+    total = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        total.update(name.encode())
+        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
-def check_source(found: Facts, wanted: Facts) -> None:
+def check_source(written: Facts, wanted: Facts) -> None:
     """ValueError if a file was written where something else was behind its numbers: code, libraries, data."""
-    if differs := [key for key in wanted if found.get(key) != wanted[key]]:
+    if differs := [key for key in wanted if written.get(key) != wanted[key]]:
         raise ValueError(f"was written with other {', '.join(differs)}")

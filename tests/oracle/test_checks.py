@@ -20,7 +20,7 @@ def problem() -> checks.Problem:
 
 
 def failed(found: checks.Checks) -> set[str]:
-    return {row["quantity"] for row in found.rows if not row["passed"]}
+    return {row.quantity for row in found.rows if not row.passed}
 
 
 def look(problem: checks.Problem, *parts: Any) -> checks.Checks:
@@ -35,7 +35,7 @@ def test_a_right_judge_passes(problem: checks.Problem) -> None:
     found = look(problem, checks.closed_forms, checks.estimates, checks.annealing)
     assert failed(found) == set()
     assert len(found.rows) > 25
-    assert all(math.isfinite(row["error"]) for row in found.rows)
+    assert all(math.isfinite(row.error) for row in found.rows)
 
 
 @pytest.mark.parametrize("off", [1e-6, -1e-6])
@@ -93,7 +93,7 @@ def test_an_estimate_that_is_no_number_does_not_pass() -> None:
     found.estimate("b", 0.0, torch.full((3,), -math.inf, dtype=torch.float64), sides="at most")
     found.equal("c", 0.0, math.nan)
     assert failed(found) == {"a", "b", "c"}
-    assert all(row["estimate"] is None and row["error"] is None for row in found.rows)
+    assert all(row.estimate is None and row.error is None for row in found.rows)
     # JSON has no NaN, and the page must still be written.
     assert not any(isinstance(v, float) and math.isnan(v) for row in found.rows for v in row.values())
     assert len(oracle.failures([fake_record(found)])) == 3
@@ -125,7 +125,7 @@ def test_trained_and_optimised_models_reach_their_optimum(problem: checks.Proble
     checks.trained(problem, found)
     curves = checks.rate_distortion(problem, found)
     assert failed(found) == set()
-    assert [row["part"] for row in found.rows].count("trained") == 6
+    assert [row.part for row in found.rows].count("trained") == 6
     rates = [rate for _, _, rate in curves["exact"]]
     assert rates == sorted(rates, reverse=True)
     assert {beta for beta, _, _ in curves["measured"]} == set(checks.BETAS)

@@ -23,7 +23,6 @@ NO_NUMBERS = {
     "bench.errors",
     "bench.records",
     "bench.records.record",
-    "bench.records.schema",
     "bench.records.sources",
     "bench.resume",
     "bench.resume.checkpoint",
