@@ -72,7 +72,7 @@ def first_run(folder: Path) -> tuple[int, str, str]:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plots have tests of their own, and drawing is slow."""
-    monkeypatch.setattr("bench.pages.figures.all_figures", lambda *_: [])
+    monkeypatch.setattr("bench.pages.figures.drawn", lambda *_: [])
 
 
 def test_a_run_with_json_prints_json_alone(folder: Path, first_run: tuple[int, str, str]) -> None:

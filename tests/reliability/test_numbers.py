@@ -71,7 +71,7 @@ def test_pixels_that_are_all_the_same(tmp_path: Path, variant: str, overrides: d
 def test_a_diverged_cell_is_exit_code_1_and_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.pages.figures.all_figures", lambda *_: [])
+    monkeypatch.setattr("bench.pages.figures.drawn", lambda *_: [])
     out = tmp_path / "Größe und Maß"
     words = ["run", "quick", "--variants", "vanilla", "--datasets", "linear_gaussian", "--seeds", "1"]
     words += ["--device", "cpu", "--out", str(out), "--set", "blocks=0", "lr=1e4", "epochs=1", "train_size=1000"]
@@ -88,7 +88,7 @@ def test_a_diverged_cell_is_exit_code_1_and_its_line(
 def test_a_torn_record_is_made_again_and_one_of_a_later_version_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.pages.figures.all_figures", lambda *_: [])
+    monkeypatch.setattr("bench.pages.figures.drawn", lambda *_: [])
     words = ["run", "quick", "--variants", "linear", "--datasets", "linear_gaussian", "--seeds", "2", "--device", "cpu"]
     words += ["--out", str(tmp_path), "--set", "blocks=0", "epochs=1", "train_size=1000", "nll_samples=0"]
     assert call(capsys, *words)[0] == 0
