@@ -20,7 +20,7 @@ from bench.cells import clock
 from bench.errors import UsageError
 from tests.helpers import ROOT
 from tests.performance import Spread
-from tests.performance.peers import common, driver, example, limits, ours, page, plan, profiles
+from tests.performance.peers import common, driver, example, ours, page, plan, profiles
 from tests.performance.peers.__main__ import main
 from tests.performance.peers.plan import EXAMPLE, OURS, PYTHAE, SETTINGS, Contestant, Task
 from tests.performance.peers.results import ROUNDS_FILE, Results, lines_of, rate, spread
@@ -259,7 +259,7 @@ def test_flops_of_the_mlp_are_those_of_the_formula() -> None:
     assert clock.matrix_flops(lambda: model.loss(x)) == 2 * b * (first + others)
     # Backwards each weight and each input has a product of its own, but nobody asks for the gradient of the image.
     assert clock.matrix_flops(lambda: model.loss(x).mean().backward()) == 2 * b * (2 * first + 3 * others)
-    assert limits.matmul(64, 3).block(0)["units"] == pytest.approx(3 * 2 * 64**3 / 1e9)
+    assert ours.matmul(64, 3).block(0)["units"] == pytest.approx(3 * 2 * 64**3 / 1e9)
 
 
 def test_a_profile_adds_up() -> None:
@@ -279,22 +279,12 @@ def test_a_profile_adds_up() -> None:
     assert {group: tuple(n for n in found if profiles.group_of(n) == group) for group, found in names.items()} == names
 
 
-class Small:
-    """Data with a few images, as much of `Data` as the contestants use."""
-
-    def __init__(self) -> None:
-        self.x = (torch.rand(120, 1, 28, 28) < 0.3).float()
-        self.spec = SPEC
-
-    def eval_batches(self, split: str, size: int, limit: int | None = None) -> list[tuple[Tensor, Tensor]]:  # noqa: ARG002
-        return [(self.x[:limit], torch.zeros(len(self.x[:limit])))]
-
-
 def test_torchvision_reads_the_same_pixels() -> None:
-    source: Any = Small()
+    x = (torch.rand(120, 1, 28, 28) < 0.3).float()
+    source: Any = SimpleNamespace(eval_batches=lambda *_: [(x, torch.zeros(120))])
     train, test = example.mnist(source)
     assert len(train) == len(test) == 120
-    assert torch.equal(torch.stack([x for x, _ in train]), source.x)
+    assert torch.equal(torch.stack([image for image, _ in train]), x)
 
 
 def test_the_clock_stops_while_the_judge_looks(monkeypatch: pytest.MonkeyPatch) -> None:

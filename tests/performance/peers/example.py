@@ -18,7 +18,7 @@ from torchvision import datasets, transforms
 from bench.data.batches import Data
 from tests.performance.peers import common
 from tests.performance.peers.plan import SETTINGS, Block, Job
-from tests.performance.peers.profiles import profiled
+from tests.performance.peers.profiles import work
 
 
 class Model(nn.Module):
@@ -141,22 +141,12 @@ def _fresh() -> tuple[Model, torch.optim.Optimizer]:
 def _training(dataset: Subset[tuple[Tensor, Tensor]]) -> Job:
     model, optimizer = _fresh()
     loader = _loader(dataset)
-
-    def block(_: int) -> Block:
-        train(model, loader, optimizer)
-        return {"units": len(dataset)}
-
-    return profiled(block)
+    return work(lambda _: train(model, loader, optimizer), len(dataset))
 
 
 def _evaluation(dataset: datasets.MNIST) -> Job:
     model, loader = Model(), DataLoader(dataset, batch_size=SETTINGS.eval_batch)
-
-    def block(_: int) -> Block:
-        test(model, loader)
-        return {"units": len(dataset)}
-
-    return profiled(block)
+    return work(lambda _: test(model, loader), len(dataset))
 
 
 def _time_to_elbo(dataset: datasets.MNIST, judge: common.Judge) -> Job:

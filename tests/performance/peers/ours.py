@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import seeds
+from bench.cells.clock import matrix_flops
 from bench.data.batches import Data
 from bench.judge import bounds
 from bench.judge.evidence import importance_weights
@@ -14,7 +15,7 @@ from bench.settings import Budget
 from bench.train.steps import stepper_for
 from tests.performance.peers import common
 from tests.performance.peers.plan import SETTINGS, Block, Job
-from tests.performance.peers.profiles import profiled
+from tests.performance.peers.profiles import work
 from variants.core import VAE
 from variants.data_spec import DataSpec
 from variants.parts import assemble
@@ -42,11 +43,6 @@ def convnet(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
     return Encoder("pythae_conv", encoder, 1024), Decoder(decoder, data.shape)
 
 
-def conv(source: Data) -> VAE:
-    """Our model of the convolutional task."""
-    return assemble(source.spec, network=convnet, latent=SETTINGS.conv_latent, posterior=common.PlainHeads)
-
-
 def one_pass(model: VAE, batches: Iterable[Tensor], *, precision: str = "fp32") -> Callable[[int], float]:
     """A function that trains `model` for one pass with the steps of `bench.train`, and returns the summed loss."""
     step = stepper_for(model, Budget(lr=SETTINGS.lr, schedule="constant"), precision=precision)
@@ -72,28 +68,24 @@ class Shuffled:
         return self.source.train_batches(self.batch, order=self.order, noise=self.order)
 
 
-def _training(source: Data, model: VAE, batch: int, precision: str) -> Job:
-    run = one_pass(model, Shuffled(source, batch), precision=precision)
-    size = source.splits["train"]
-
-    def block(_: int) -> Block:
-        run(0)
-        return {"units": size}
-
+def training(source: Data, model: VAE, batch: int, precision: str = "fp32") -> Job:
+    """Train a model; a block is one pass over the source."""
+    job = work(one_pass(model, Shuffled(source, batch), precision=precision), source.splits["train"])
     # Of a compiled step a profile would show made-up names.
-    return Job(block) if "compile" in precision else profiled(block)
+    return Job(job.block) if "compile" in precision else job
 
 
-def training(batch: int, *, precision: str = "fp32") -> Job:
-    """Train the MLP; a block is one pass over the block's images."""
+def training_mlp(batch: int, precision: str = "fp32") -> Job:
+    """Train the MLP."""
     source = common.images(SETTINGS.block)
-    return _training(source, common.mlp(source), batch, precision)
+    return training(source, common.mlp(source), batch, precision)
 
 
-def training_conv(*, precision: str = "fp32") -> Job:
+def training_conv(precision: str) -> Job:
     """Train the convolutional network."""
     source = common.images(SETTINGS.conv_block)
-    return _training(source, conv(source), SETTINGS.conv_batch, precision)
+    model = assemble(source.spec, network=convnet, latent=SETTINGS.conv_latent, posterior=common.PlainHeads)
+    return training(source, model, SETTINGS.conv_batch, precision)
 
 
 def evaluation() -> Job:
@@ -101,35 +93,28 @@ def evaluation() -> Job:
     source = common.images()
     model = common.mlp(source)
 
-    def block(number: int) -> Block:
-        found = bounds.scores(model, source.eval_batches("test", SETTINGS.eval_batch), samples=1, seed=number)
-        return {"units": len(found.recon)}
+    def judge(number: int) -> None:
+        bounds.scores(model, source.eval_batches("test", SETTINGS.eval_batch), samples=1, seed=number)
 
-    return profiled(block)
+    return work(judge, source.splits["test"])
 
 
 def nll() -> Job:
     """log p(x) of test images by importance sampling."""
     source = common.images()
     model, x = common.mlp(source), common.pixels(source, "test")[: SETTINGS.nll_images]
-
-    def block(_: int) -> Block:
-        importance_weights(model, x, SETTINGS.nll_samples)
-        return {"units": len(x)}
-
-    return profiled(block)
+    return work(lambda _: importance_weights(model, x, SETTINGS.nll_samples), len(x))
 
 
 def sampling() -> Job:
     """Images from the prior."""
-    model = common.mlp(common.images()).eval()
+    model, size = common.mlp(common.images()).eval(), SETTINGS.sample_batch
 
     @torch.no_grad()
-    def block(_: int) -> Block:
-        drawn = [model.sample(SETTINGS.sample_batch) for _ in range(SETTINGS.samples // SETTINGS.sample_batch)]
-        return {"units": len(torch.cat(drawn))}
+    def sample(_: int) -> None:
+        torch.cat([model.sample(size) for _ in range(SETTINGS.samples // size)])
 
-    return profiled(block)
+    return work(sample, SETTINGS.samples)
 
 
 def time_to_elbo() -> Job:
@@ -146,12 +131,36 @@ def time_to_elbo() -> Job:
     return Job(block, warm_up=lambda: block(0, most=20))
 
 
-def prepare(task: str, *, threads: int, precision: str = "fp32") -> Job:
-    """Prepare a task of the plan."""
+def matmul(n: int, repeats: int) -> Job:
+    """The machine's own limit: products of two n x n matrices in fp32, 2 n^3 operations each, one after the other."""
+    a, b, out = torch.rand(n, n), torch.rand(n, n), torch.empty(n, n)
+
+    def multiply(_: int) -> None:
+        for _ in range(repeats):
+            torch.mm(a, b, out=out)
+
+    return Job(work(multiply, repeats * 2 * n**3 / 1e9).block)
+
+
+def in_flops(job: Job) -> Job:
+    """The same job, counting 10^9 operations instead of images. Counted once, by running a block."""
+    total = matrix_flops(lambda: job.block(0)) / 1e9
+    return Job(work(job.block, total).block, profile=job.profile)
+
+
+def prepare(task: str, *, threads: int, precision: str = "fp32", limit: str = "", n: int = 0) -> Job:
+    """Prepare a task of the plan; of the limits, a matrix product, training at their batch size, or the NLL."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    if task == "train_mlp":
-        return training(SETTINGS.batch, precision=precision)
-    if task == "train_conv":
-        return training_conv(precision=precision)
-    return {"evaluate": evaluation, "nll": nll, "sample": sampling, "time_to_elbo": time_to_elbo}[task]()
+    jobs: dict[str, Callable[[], Job]] = {
+        "train_mlp": lambda: training_mlp(SETTINGS.batch, precision),
+        "train_conv": lambda: training_conv(precision),
+        "evaluate": evaluation,
+        "nll": nll,
+        "sample": sampling,
+        "time_to_elbo": time_to_elbo,
+        "limits matmul": lambda: matmul(n, SETTINGS.matmul_repeats[n]),
+        "limits train": lambda: in_flops(training_mlp(SETTINGS.limit_batch)),
+        "limits nll": lambda: in_flops(nll()),
+    }
+    return jobs[f"{task} {limit}".strip()]()

@@ -57,54 +57,34 @@ SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class Job:
-    """One contestant's work for one task, prepared.
+    """One contestant's work for one task, prepared."""
 
-    Attributes:
-        block: does one block of the given round and returns `units` (how much was done), and `seconds` where it stopped
-            the clock itself, else the worker's clock counts.
-        warm_up: done once before the first round; by default a block.
-        profile: where the time of a block goes, group of operations -> share of its wall time.
-    """
-
+    # Does one block of the given round and returns `units` (how much was done), and `seconds` where it stopped the
+    # clock itself, else the worker's clock counts.
     block: Callable[[int], Block]
-    warm_up: Callable[[], object] | None = None
+    warm_up: Callable[[], object] | None = None  # once before the first round, by default a block
+    # Where the time of a block goes: group of operations -> share of its wall time.
     profile: Callable[[], dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who does a task: `prepare(task, threads=..., **options) -> Job` of a module, in processes of its own.
-
-    Attributes:
-        name: as tables show it.
-        module: has `prepare`.
-        options: its keywords.
-        processes: how many run side by side and share the threads; their rates add up.
-        bf16: whether it needs a processor with bf16 arithmetic.
-    """
+    """Who does a task: `prepare(task, threads=..., **options) -> Job` of a module, in processes of its own."""
 
     name: str
     module: str
     options: dict[str, Any] = field(default_factory=dict)
-    processes: int = 1
-    bf16: bool = False
+    processes: int = 1  # that run side by side and share the threads; their rates add up
+    bf16: bool = False  # whether it needs a processor with bf16 arithmetic
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is timed.
-
-    Attributes:
-        name: as it is asked for.
-        title: as tables show it.
-        unit: of `units` per second, unless `seconds` is what is shown.
-        contestants: who does it, in the order of the first round.
-        most_rounds: no more rounds than this, however many are asked for.
-    """
+    """What is timed, and by whom, in the order of the first round."""
 
     name: str
     title: str
-    unit: str
+    unit: str  # of `units` per second; "s" where seconds are shown
     contestants: tuple[Contestant, ...]
     most_rounds: int | None = None
 
@@ -116,19 +96,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A ratio of two speeds within each round, above 1 where `ours` is faster, and what it should be at least.
-
-    Attributes:
-        task: name of the task.
-        words: what is compared.
-        ours: contestants of which the best stands.
-        theirs: likewise.
-        target: None where none was set.
-    """
+    """A ratio of two speeds within each round, above 1 where `ours` is faster, and what it should be at least."""
 
     task: str
     words: str
-    ours: tuple[str, ...]
+    ours: tuple[str, ...]  # of which the best stands
     theirs: tuple[str, ...]
     target: float | None = None
 
@@ -142,7 +114,7 @@ MATMULS = tuple(f"matrix product {n}" for n in SIZES)
 TRAIN_LIMIT, NLL_LIMIT = f"training, batch {SETTINGS.limit_batch}", "NLL"
 
 _HERE = "tests.performance.peers"
-_OURS, _PYTHAE, _LIMITS = f"{_HERE}.ours", f"{_HERE}.with_pythae", f"{_HERE}.limits"
+_OURS, _PYTHAE = f"{_HERE}.ours", f"{_HERE}.with_pythae"
 
 _ours, _pythae, _example = Contestant(OURS, _OURS), Contestant(PYTHAE, _PYTHAE), Contestant(EXAMPLE, f"{_HERE}.example")
 _settings = (
@@ -152,9 +124,9 @@ _settings = (
 )
 _pairs = Contestant(PAIR, _OURS, processes=2), Contestant(PYTHAE_PAIR, _PYTHAE, processes=2)
 _limits = (
-    *(Contestant(name, _LIMITS, {"work": "matmul", "n": n}) for name, n in zip(MATMULS, SIZES, strict=True)),
-    Contestant(TRAIN_LIMIT, _LIMITS, {"work": "train"}),
-    Contestant(NLL_LIMIT, _LIMITS, {"work": "nll"}),
+    *(Contestant(name, _OURS, {"limit": "matmul", "n": n}) for name, n in zip(MATMULS, SIZES, strict=True)),
+    Contestant(TRAIN_LIMIT, _OURS, {"limit": "train"}),
+    Contestant(NLL_LIMIT, _OURS, {"limit": "nll"}),
 )
 
 _S = SETTINGS

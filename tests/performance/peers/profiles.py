@@ -44,6 +44,11 @@ def shares(call: Callable[[], object]) -> dict[str, float]:
     return found
 
 
-def profiled(block: Callable[[int], Block]) -> Job:
-    """A job that can say where the time of one of its blocks goes."""
+def work(call: Callable[[int], object], units: float) -> Job:
+    """A job whose block is one call, given the round's number, that can say where its time goes."""
+
+    def block(number: int) -> Block:
+        call(number)
+        return {"units": units}
+
     return Job(block, profile=lambda: shares(lambda: block(0)))

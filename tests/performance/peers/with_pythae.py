@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tests.performance.peers import common
 from tests.performance.peers.plan import SETTINGS, Block, Job
-from tests.performance.peers.profiles import profiled
+from tests.performance.peers.profiles import work
 
 
 def mlp() -> Any:
@@ -66,23 +66,13 @@ def trainer(model: Any, train: Tensor, batch: int, *, test: Tensor | None = None
 
 def _training(model: Any, size: int, batch: int) -> Job:
     made = trainer(model, common.pixels(common.images(size), "train"), batch)
-
-    def block(number: int) -> Block:
-        made.train_step(number + 1)
-        return {"units": size}
-
-    return profiled(block)
+    return work(lambda number: made.train_step(number + 1), size)
 
 
 def _evaluation() -> Job:
     test = common.pixels(common.images(), "test")
     made = trainer(mlp(), test, SETTINGS.eval_batch, test=test)
-
-    def block(number: int) -> Block:
-        made.eval_step(number + 1)
-        return {"units": len(test)}
-
-    return profiled(block)
+    return work(lambda number: made.eval_step(number + 1), len(test))
 
 
 def _nll() -> Job:
@@ -90,22 +80,17 @@ def _nll() -> Job:
     x = common.pixels(common.images(), "test")[: SETTINGS.nll_images]
 
     @torch.no_grad()  # its documentation does without, and pays for a graph that nobody needs
-    def block(_: int) -> Block:
+    def estimate(_: int) -> None:
         model.get_nll(x, n_samples=SETTINGS.nll_samples, batch_size=SETTINGS.nll_batch)
-        return {"units": len(x)}
 
-    return profiled(block)
+    return work(estimate, len(x))
 
 
 def _sampling() -> Job:
     model = mlp()
     model.device = "cpu"
     sampler = NormalSampler(model)
-
-    def block(_: int) -> Block:
-        return {"units": len(sampler.sample(SETTINGS.samples, batch_size=SETTINGS.sample_batch))}
-
-    return profiled(block)
+    return work(lambda _: sampler.sample(SETTINGS.samples, batch_size=SETTINGS.sample_batch), SETTINGS.samples)
 
 
 def _time_to_elbo() -> Job:
