@@ -12,6 +12,7 @@ from bench.pages.blocks import Block, Items, Table, Text, markdown
 from bench.pages.figures import style
 from bench.pages.origins import origin_lines
 from bench.pages.page import Page, csv_text
+from bench.records.record import Provenance
 from bench.text import DASH
 from tests.performance import Spread, laws
 from tests.performance.laws import AXES, FLOOR, LEAST_MB, SERIES, Point, Series
@@ -134,7 +135,9 @@ def write(out: Path, points: Sequence[Point]) -> str:
         Text("The same figures as [CSV](growth.csv); every single measurement is in [`points.jsonl`](points.jsonl)."),
         Text(NOTES.read_text(encoding="utf-8").rstrip().format(least_mb=LEAST_MB, slack=laws.SLACK)),
     )
-    origin = origin_lines(sources, f"processor: {'; '.join(sorted(machines))}")
+    known = Provenance.__struct_fields__
+    provenances = [Provenance(**{key: value for key, value in source.items() if key in known}) for source in sources]
+    origin = origin_lines(provenances, f"processor: {'; '.join(sorted(machines))}")
     page.section("Where the numbers come from", Items(origin))
     page.screen = [tables[0], Text(f"Tables, a plot and a page that explains them: {out}")]
     return page.write().terminal.rstrip()
