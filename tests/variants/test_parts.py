@@ -198,6 +198,13 @@ def test_linear_recipe_is_affine_with_one_covariance() -> None:
         ),
         ({"likelihood": "gaussian", "squash": "yes"}, "squash must be true or false, got 'yes'"),
         ({"likelihood": "bernoulli"}, "a Bernoulli likelihood needs binary data, not 'unit'"),
+        ({"likelihood": "student_t", "df": 2.0}, "df must be a number above 2 or 'learned', got 2.0"),
+        ({"likelihood": "student_t", "sigma": "optimal"}, "sigma must be a number above 0 or 'learned', got 'optimal'"),
+        ({"posterior": "sylvester", "columns": 21}, "columns must be at most the latent size 20, got 21"),
+        ({"posterior": "spline", "latent": 1}, "a coupling flow needs a latent size of at least 2, got 1"),
+        ({"posterior": "spline", "spline_bins": 1}, "spline_bins must be a whole number of at least 2, got 1"),
+        ({"posterior": "batch_norm", "prior": "vamp"}, "the prior vamp is made of posteriors, and those of batch_norm"),
+        ({"objective": "staged"}, "the objective staged needs posterior=bottom_up and prior=hierarchical"),
         ({"objective": "beta", "beta": -1}, "beta must be a number of at least 0, got -1"),
         ({"objective": "iwae", "samples": 0}, "samples must be a whole number of at least 1, got 0"),
         ({"warmup_epochs": -1}, "warmup_epochs must be a number of at least 0, got -1"),
@@ -244,7 +251,8 @@ def test_options_reach_their_part() -> None:
 @pytest.mark.parametrize(("role", "name"), [(role, name) for role in PARTS for name in PARTS[role]])
 def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> None:
     data = {"bernoulli": BINARY, "continuous_bernoulli": GREY}.get(name, GREY)
-    assert part_names(assemble(data, **{role: name}))[role] == name
+    needed = {"posterior": "bottom_up", "prior": "hierarchical"} if name == "staged" else {}
+    assert part_names(assemble(data, **needed, **{role: name}))[role] == name
 
 
 def test_given_parts_are_taken_as_they_are() -> None:

@@ -42,12 +42,13 @@ def test_installed_plugin_is_listed_and_built(site: Path) -> None:
     code = """
 import json, sys
 from variants import DataSpec, build, get, names
-row = get("laplace").describe()
+row = get("laplace_posterior").describe()
 from variants.parts import part_names
-print(json.dumps({"names": names(), "row": row, "parts": part_names(build("laplace", DataSpec((4,), "real")))}))
+parts = part_names(build("laplace_posterior", DataSpec((4,), "real")))
+print(json.dumps({"names": names(), "row": row, "parts": parts}))
 """
     found = json.loads(run(site, "-c", code))
-    assert "laplace" in found["names"]
+    assert "laplace_posterior" in found["names"]
     assert "vanilla" in found["names"]
     assert found["row"]["available"], found["row"]["reason"]
     assert found["row"]["source"].startswith("vaebench-laplace (")

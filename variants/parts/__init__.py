@@ -10,7 +10,19 @@ import torch
 
 from variants.core.vae import VAE
 from variants.data_spec import DataSpec
-from variants.parts import flows, likelihoods, networks, objectives, posteriors, priors
+from variants.parts import (
+    coupling,
+    flows,
+    likelihoods,
+    networks,
+    objectives,
+    posteriors,
+    priors,
+    splines,
+    staged,
+    student_t,
+    sylvester,
+)
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
 
@@ -18,9 +30,11 @@ Choice = str | Callable[..., Any]
 
 # What a name means in each role. A variant outside this package passes its own class or function instead of a name.
 PARTS: dict[str, dict[str, Callable[..., Any]]] = {
-    "network": {"mlp": networks.mlp, "conv": networks.conv, "linear": networks.linear},
+    "network": {"mlp": networks.mlp, "skip": networks.skip, "conv": networks.conv, "linear": networks.linear},
     "posterior": {
         "diagonal": posteriors.Diagonal,
+        "laplace": posteriors.Laplace,
+        "batch_norm": posteriors.BatchNorm,
         "full": posteriors.Full,
         "low_rank": posteriors.LowRank,
         "bottom_up": posteriors.BottomUp,
@@ -28,10 +42,15 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "planar": flows.Planar,
         "inverse_autoregressive": flows.InverseAutoregressive,
         "householder": flows.Householder,
+        "sylvester": sylvester.Sylvester,
+        "spline": splines.Spline,
         "deterministic": posteriors.Deterministic,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
+        "laplace": priors.Laplace,
+        "gaussian_mixture": priors.GaussianMixture,
+        "flow": coupling.Flow,
         "vamp": priors.Vamp,
         "hierarchical": priors.Hierarchical,
     },
@@ -39,6 +58,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "bernoulli": likelihoods.Bernoulli,
         "continuous_bernoulli": likelihoods.ContinuousBernoulli,
         "gaussian": likelihoods.Gaussian,
+        "student_t": student_t.StudentT,
     },
     "objective": {
         "elbo": objectives.Elbo,
@@ -48,6 +68,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "sticking_the_landing": objectives.StickingTheLanding,
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
+        "staged": staged.Staged,
     },
 }
 
@@ -157,11 +178,27 @@ def assemble(
     p = make("prior", latent)
     seen = getattr(p, "seen", None) or latent
     encoder, decoder = make("network", data, seen)
+    q, loss = make("posterior", encoder.features, latent), make("objective")
+    _check_pairs(q, p, loss)
     return VAE(
         encoder=encoder,
-        posterior=make("posterior", encoder.features, latent),
+        posterior=q,
         prior=p,
         decoder=decoder if seen == latent else networks.Bottom(decoder, seen),
         likelihood=make("likelihood", data),
-        objective=make("objective"),
+        objective=loss,
     )
+
+
+def _check_pairs(posterior: object, prior: object, objective: object) -> None:
+    """ValueError for parts that cannot work together, by what they say of themselves."""
+    if getattr(prior, "of_posteriors", False) and getattr(posterior, "batch_statistics", False):
+        raise ValueError(
+            f"the prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} depend on the "
+            "batch: choose posterior=diagonal, or another prior"
+        )
+    layered = getattr(posterior, "bottom_up", False) and getattr(prior, "seen", None)
+    if getattr(objective, "staged", False) and not layered:
+        raise ValueError(
+            f"the objective {part_name(objective)} needs posterior=bottom_up and prior=hierarchical with skip=false"
+        )
