@@ -91,7 +91,7 @@ class BatchNorm(Posterior):
     """q(z|x) = N(mu(x), diag(sigma(x)^2)) with mu normalised over the batch to mean b and standard deviation g.
 
     The KL to N(0, I) of a training batch is then at least D g^2 / 2 + |b|^2 / 2 on average, so q cannot collapse to the
-    prior; g is fixed, b is learnt. (Where the means vary by less than `EPS` the bound falls with them.) In evaluation
+    prior; g is fixed, b is learnt. (Where the variance of the means is near `EPS` the bound is less.) In evaluation
     mode mu is normalised by running moments, so that q of an example is its own affair.
 
     Source: Zhu et al. 2020, arXiv:2004.12585, section 4 (BN-VAE).

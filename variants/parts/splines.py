@@ -12,8 +12,9 @@ from variants.parts.flows import Flow
 from variants.parts.heads import PACE, Head
 from variants.parts.posteriors import Posterior
 
-# Least width and height of a bin, as a share of all, and least slope at a knot: they bound how steep a spline gets.
-LEAST_BIN, LEAST_SLOPE = 1e-3, 1e-3
+# Least width and height of a bin, as a share of all, and least slope at a knot: they bound how steep a spline gets, so
+# that a chain of them can be undone in single precision.
+LEAST_BIN, LEAST_SLOPE = 1e-2, 1e-2
 # softplus(UNIT) + LEAST_SLOPE = 1
 UNIT = math.log(math.expm1(1 - LEAST_SLOPE))
 
