@@ -22,6 +22,7 @@
     full covariance ends behind a diagonal one.
 """
 
+from tests.mistakes_parts import OF_PARTS
 from tests.mutants import Mistake
 
 BOUNDS = "bench/judge/bounds.py"
@@ -1270,4 +1271,5 @@ MISTAKES = [
     *RESUMED_AS_ANOTHER,
     *WRONGLY_REPRODUCED,
     *HEADS_OUT_OF_STEP,
+    *OF_PARTS,
 ]
