@@ -2,22 +2,26 @@
 
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 
 from variants.core.vae import VAE
+from variants.core.vae import part_name as part_name
 from variants.data_spec import DataSpec
 from variants.parts import (
     coupling,
+    discrete,
+    discrete_priors,
     flows,
     likelihoods,
     networks,
     objectives,
     posteriors,
     priors,
+    rates,
+    score,
     splines,
     staged,
     student_t,
@@ -45,6 +49,11 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "sylvester": sylvester.Sylvester,
         "spline": splines.Spline,
         "deterministic": posteriors.Deterministic,
+        "bernoulli": discrete.Bernoulli,
+        "concrete": discrete.Concrete,
+        "one_hots": discrete.OneHots,
+        "gumbel_softmax": discrete.GumbelSoftmax,
+        "joint": discrete.Joint,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
@@ -53,6 +62,11 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "flow": coupling.Flow,
         "vamp": priors.Vamp,
         "hierarchical": priors.Hierarchical,
+        "autoregressive_normal": priors.AutoregressiveNormal,
+        "bernoulli": discrete_priors.Bernoulli,
+        "concrete": discrete_priors.Concrete,
+        "one_hots": discrete_priors.OneHots,
+        "joint": discrete_priors.Joint,
     },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,
@@ -69,6 +83,11 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
         "staged": staged.Staged,
+        "vimco": score.Vimco,
+        "disarm": score.Disarm,
+        "free_bits": rates.FreeBits,
+        "joint_capacity": rates.JointCapacity,
+        "geco": rates.Geco,
     },
 }
 
@@ -88,11 +107,6 @@ def options_of(part: Callable[..., Any]) -> dict[str, Any]:
     """The hyper-parameters of a part: its keyword-only arguments and their defaults."""
     parameters = inspect.signature(part).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def part_name(part: object) -> str:
-    """The name under which results list a part: its class in snake case, `LowRank` -> `low_rank`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
 
 
 def part_names(model: VAE) -> dict[str, str]:
@@ -178,27 +192,11 @@ def assemble(
     p = make("prior", latent)
     seen = getattr(p, "seen", None) or latent
     encoder, decoder = make("network", data, seen)
-    q, loss = make("posterior", encoder.features, latent), make("objective")
-    _check_pairs(q, p, loss)
     return VAE(
         encoder=encoder,
-        posterior=q,
+        posterior=make("posterior", encoder.features, latent),
         prior=p,
         decoder=decoder if seen == latent else networks.Bottom(decoder, seen),
         likelihood=make("likelihood", data),
-        objective=loss,
+        objective=make("objective"),
     )
-
-
-def _check_pairs(posterior: object, prior: object, objective: object) -> None:
-    """ValueError for parts that cannot work together, by what they say of themselves."""
-    if getattr(prior, "of_posteriors", False) and getattr(posterior, "batch_statistics", False):
-        raise ValueError(
-            f"the prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} depend on the "
-            "batch: choose posterior=diagonal, or another prior"
-        )
-    layered = getattr(posterior, "bottom_up", False) and getattr(prior, "seen", None)
-    if getattr(objective, "staged", False) and not layered:
-        raise ValueError(
-            f"the objective {part_name(objective)} needs posterior=bottom_up and prior=hierarchical with skip=false"
-        )

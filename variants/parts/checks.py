@@ -12,6 +12,20 @@ def at_least(name: str, value: object, low: int) -> int:
     return value
 
 
+def number(name: str, value: object) -> float:
+    """`value` as a finite number; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(float(value)):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def share(name: str, value: object) -> float:
+    """`value` as a number from 0 up to, but not at, 1; ValueError otherwise."""
+    if not 0 <= number(name, value) < 1:
+        raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
+    return number(name, value)
+
+
 def positive(name: str, value: object) -> float:
     """`value` as a finite number above zero; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:

@@ -18,10 +18,14 @@ class Objective(nn.Module, ABC):
     Attributes:
         samples: K, the posterior draws per example that training asks for.
         warmup_epochs: passes over the data during which the loss is not yet the one that is meant.
+        needs_path: whether it differentiates through z; if not, its z carry no gradient, whatever the posterior.
+        latents: the only kind of latents that it is for; None for any.
     """
 
     samples: int = 1
     warmup_epochs: float = 0
+    needs_path: bool = True
+    latents: str | None = None
 
     @abstractmethod
     def forward(self, terms: Terms, epoch: float) -> Tensor:

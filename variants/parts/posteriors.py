@@ -22,12 +22,20 @@ from variants.parts.layers import Conditional, split
 
 
 class Posterior(nn.Module, ABC):
-    """Abstract. A subclass takes `(features, latent)` and its own keyword options, and implements `forward`."""
+    """Abstract. A subclass takes `(features, latent)` and its own keyword options, and implements `forward`.
+
+    Attributes:
+        has_density: whether q(z|x) has one, without which there is no bound.
+        has_path: whether draws in training carry gradients to its parameters.
+        latents: the kind of its latents, which must be that of the prior's.
+        batch_statistics: whether in training q of an example depends on the others of its batch.
+        bottom_up: whether it is q(z1|x) q(z2|z1).
+    """
 
     has_density: bool = True
-    # Whether in training q of an example depends on the others of its batch.
+    has_path: bool = True
+    latents: str = "real"
     batch_statistics: bool = False
-    # Whether it is q(z1|x) q(z2|z1).
     bottom_up: bool = False
 
     @abstractmethod

@@ -23,6 +23,7 @@ __all__ = ["CHECKS", "SPECS", "STANDARD_ERRORS", "ConformanceError", "check_vari
 
 CHECKS: tuple[Callable[[Case], None], ...] = (
     form.parts,
+    form.support,
     form.shapes,
     form.finite_terms,
     reproducible.same_seed,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from variants.core.bounds import iwae
+from variants.core.support import draw
 from variants.testing.case import BATCH, DRAWS, STANDARD_ERRORS, Case, hold, seeded
 
 
@@ -69,7 +70,7 @@ def batch_mates(case: Case) -> None:
     model, x = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
     with torch.no_grad(), seeded(13):
         together, alone = model.infer(x), model.infer(x[:1])
-        z = together.rsample(torch.Size([3]))
+        z = draw(together, [3])
         pairs = [
             ("the mean of q(z|x)", together.mean[:1], alone.mean),
             (

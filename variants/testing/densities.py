@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from variants.core.support import draw, is_real, state_count, states
 from variants.core.vae import VAE
 from variants.data_spec import Kind
 from variants.testing.case import DRAWS, STANDARD_ERRORS, TINY, Case, hold, seeded
+
+Grid = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def densities(case: Case) -> None:
@@ -20,24 +23,39 @@ def densities(case: Case) -> None:
     x = Case(case.name, case.recipe, TINY[case.data.kind]).batch(dtype=torch.float64)[:1]
     with torch.no_grad(), seeded(11):
         q, p = model.infer(x), model.prior()
-        if model.has_bound and q.event_shape == (2,):
+        if model.has_bound:
             for name, density in (("q(z|x)", q), ("p(z)", p)):
-                if _on_real_line(density):
-                    _check_density(name, "real", density.log_prob, density.sample(torch.Size([DRAWS])))
+                _check_latents(name, density)
         # A drawn z, not z = 0, where a decoder without biases would be flat.
-        h = model.decoder(q.rsample(torch.Size([1])) + 0.5)
+        z = draw(q, [1])
+        h = model.decoder(z + 0.5 if is_real(q) else z)
         px = model.likelihood(h)
         shape = TINY[case.data.kind].shape
 
         def log_prob(x: Tensor) -> Tensor:
             points = x.reshape(-1, *shape)
-            log_px: Tensor = model.likelihood.log_prob(h.expand(1, len(points), *shape), points)
+            log_px: Tensor = model.likelihood.log_prob(h.expand(1, len(points), *h.shape[2:]), points)
             return log_px
 
         draws = px.sample(torch.Size([DRAWS]))
-        mean = _check_density("p(x|z)", model.likelihood.support, log_prob, draws)
+        mean = _check_density("p(x|z)", _grid(model.likelihood.support), log_prob, draws)
         off = (px.mean.flatten() - mean).abs().max().item()
         hold(off < 1e-3, f"the mean of p(x|z) and that of its density differ by up to {off:.4g}")
+
+
+def _check_latents(name: str, density: Distribution) -> None:
+    """A density on R^2, or probabilities of latents that can be listed."""
+    draws = density.sample(torch.Size([DRAWS]))
+    count = state_count(density)
+    if is_real(density) and density.event_shape == (2,):
+        _check_density(name, _grid("real"), density.log_prob, draws)
+    elif count is not None and count <= DRAWS:
+        points = states(density).to(torch.float64)
+        # A posterior has one for each of its B = 1 examples.
+        lead = (len(points), *[1] * len(density.batch_shape), -1)
+        _check_density(
+            name, lambda *_: (points, torch.ones_like(points[:, 0])), lambda z: density.log_prob(z.reshape(lead)), draws
+        )
 
 
 def tiny(case: Case) -> Iterator[VAE]:
@@ -50,22 +68,14 @@ def tiny(case: Case) -> Iterator[VAE]:
         yield model.eval()
 
 
-def _on_real_line(density: Distribution) -> bool:
-    try:
-        support = density.support
-    except NotImplementedError:
-        return True
-    return getattr(support, "base_constraint", support) is torch.distributions.constraints.real
-
-
-def _check_density(name: str, support: Kind, log_prob: Callable[[Tensor], Tensor], draws: Tensor) -> Tensor:
+def _check_density(name: str, grid: Grid, log_prob: Callable[[Tensor], Tensor], draws: Tensor) -> Tensor:
     """Total mass one, and samples `[N, ...]` that follow the density; returns the density's mean `[d]`."""
     draws = draws.flatten(1)
     centre, spread = draws.mean(0), draws.std(0).clamp_min(1e-12)
-    points, weights = _grid(support, centre, spread)
+    points, weights = grid(centre, spread)
     mass = weights * log_prob(points).flatten().exp()
     total = mass.sum().item()
-    hold(abs(total - 1) < 2e-3, f"the density {name} sums to {total:.6g} over its {support} support, should be 1")
+    hold(abs(total - 1) < 2e-3, f"the density {name} sums to {total:.6g} over its support, should be 1")
 
     def features(points: Tensor) -> Tensor:
         """Bounded, so that heavy tails do no harm: t_i and t_i t_j with t = tanh of the standardised point."""
@@ -79,20 +89,25 @@ def _check_density(name: str, support: Kind, log_prob: Callable[[Tensor], Tensor
     return mass @ points
 
 
-def _grid(support: Kind, centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Points `[N, d]` and weights `[N]` of a sum over {0, 1}^d, or of a product rule over [0, 1]^d or R^d."""
-    axes = []
-    for middle, scale in zip(centre.tolist(), spread.tolist(), strict=True):
-        if support == "binary":
-            axes.append((torch.tensor([0.0, 1.0], dtype=torch.float64), torch.ones(2, dtype=torch.float64)))
-        elif support == "unit":
-            # Double-exponential rule: it also takes densities that are infinite at the ends.
-            t = torch.linspace(-3, 3, 301, dtype=torch.float64)
-            x = torch.sigmoid(math.pi * t.sinh())
-            axes.append((x, x * (1 - x) * math.pi * t.cosh() * (t[1] - t[0])))
-        else:
-            t = torch.linspace(-7, 7, 401, dtype=torch.float64)
-            axes.append((middle + scale * t.sinh(), scale * t.cosh() * (t[1] - t[0])))
-    points = torch.cartesian_prod(*(x for x, _ in axes)).reshape(-1, len(axes))
-    weights = torch.cartesian_prod(*(w for _, w in axes)).reshape(-1, len(axes)).prod(-1)
-    return points, weights
+def _grid(support: Kind) -> Grid:
+    """Points `[N, d]` and weights `[N]` of a sum over {0, 1}^d, or of a product rule over [0, 1]^d or R^d, for draws
+    of that mean and spread `[d]`."""
+
+    def grid(centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+        axes = []
+        for middle, scale in zip(centre.tolist(), spread.tolist(), strict=True):
+            if support == "binary":
+                axes.append((torch.tensor([0.0, 1.0], dtype=torch.float64), torch.ones(2, dtype=torch.float64)))
+            elif support == "unit":
+                # Double-exponential rule: it also takes densities that are infinite at the ends.
+                t = torch.linspace(-3, 3, 301, dtype=torch.float64)
+                x = torch.sigmoid(math.pi * t.sinh())
+                axes.append((x, x * (1 - x) * math.pi * t.cosh() * (t[1] - t[0])))
+            else:
+                t = torch.linspace(-7, 7, 401, dtype=torch.float64)
+                axes.append((middle + scale * t.sinh(), scale * t.cosh() * (t[1] - t[0])))
+        points = torch.cartesian_prod(*(x for x, _ in axes)).reshape(-1, len(axes))
+        weights = torch.cartesian_prod(*(w for _, w in axes)).reshape(-1, len(axes)).prod(-1)
+        return points, weights
+
+    return grid

@@ -3,6 +3,7 @@
 import torch
 
 from variants.core.bounds import elbo, iwae
+from variants.core.support import support_of
 from variants.core.vae import VAE
 from variants.testing.case import BATCH, FITS, LATE, Case, hold, numbers, seeded
 
@@ -16,6 +17,16 @@ def parts(case: Case) -> None:
     support = model.likelihood.support
     hold(support in FITS, f"likelihood.support is {support!r}, should be one of {', '.join(FITS)}")
     hold(case.data.kind in FITS[support], f"a likelihood with {support} support is no density on {case.data.kind} data")
+
+
+def support(case: Case) -> None:
+    """q(z|x) and p(z) declare where they live, by which the judge knows what it may measure."""
+    for mode in (True, False):
+        model = case.model().train(mode)
+        with torch.no_grad(), seeded(2):
+            densities = [("p(z)", model.prior())] + ([("q(z|x)", model.infer(case.batch()))] if model.has_bound else [])
+        for name, density in densities:
+            hold(support_of(density) is not None, f"{name} does not declare its support: give its class one")
 
 
 def shapes(case: Case) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from variants.core.support import is_discrete, is_real
 from variants.testing.case import LATE, Case, hold, seeded
 
 
@@ -22,10 +23,17 @@ def gradients(case: Case) -> None:
 
 
 def reparameterised_samples(case: Case) -> None:
-    """z carries gradients to the posterior, and p(x|z) to the encoder."""
-    model = case.model().eval()
+    """z of training carries gradients to the posterior, and p(x|z) to the encoder; without a path log q(z|x) does."""
+    model = case.model().train()
     with seeded(19):
         terms = model.terms(case.batch(), 2)
+        path = getattr(model.posterior, "has_path", True)
+        hold(path or not terms.z.requires_grad, "z carries gradients, and posterior.has_path is false")
+        hold(
+            not (path and is_discrete(terms.q)),
+            "q(z|x) lives on a countable set, where a draw's gradient is biased: set posterior.has_path to false, or "
+            "relax q in training",
+        )
         # Every latent: a decoder need not see all of them.
         z = (terms.z * torch.randn_like(terms.z)).sum()
     log_px_z = terms.log_px_z.sum()
@@ -39,6 +47,10 @@ def reparameterised_samples(case: Case) -> None:
         names = [name for name, g in zip(named, gradients, strict=True) if g is None or not g.any()]
         return names, bool(named) and len(names) == len(named)
 
+    if not path:
+        names, _ = missed(terms.log_qz_x.sum(), model.posterior)
+        hold(not names, f"log q(z|x) gives no gradient to posterior.{', posterior.'.join(names)}: is it detached?")
+        return
     names, none_hit = missed(z, model.posterior)
     # Without a density the posterior may hold parameters that z does not move, such as a code book's.
     if model.has_bound or none_hit:
@@ -51,11 +63,13 @@ def reparameterised_samples(case: Case) -> None:
 
 def path_derivative(case: Case) -> None:
     """Sticking the landing and IWAE-DReG hold for any posterior whose log-density is a smooth function of the point."""
-    model, x = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
+    model, x = case.model(dtype=torch.float64).train(), case.batch(dtype=torch.float64)
     if not model.has_bound:
         return
     with seeded(29):
         terms = model.terms(x, 3)
+        if not is_real(terms.q):
+            return
         step = 1e-5 * torch.randn_like(terms.z)
     off = (terms.log_qz_x_stopped - terms.log_qz_x).abs().max().item()
     hold(off < 1e-6, f"log q(z|x) of its own sample and of an equal point differ by {off:.4g} nats")
