@@ -48,6 +48,8 @@ class DataSet:
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
         kind: of its examples without a binarisation.
+        made_by: the module that draws it from a density that is known, by its function `make(**options)`; such a set
+            takes the options d, its number of dimensions, and n, its number of examples.
     """
 
     name: str
@@ -62,6 +64,7 @@ class DataSet:
     package: str | None = None
     options: Mapping[str, bool | int | float] = field(default_factory=dict)
     kind: Literal["unit", "real"] = "unit"
+    made_by: str | None = None
 
 
 def tenths(n: int) -> dict[str, int]:
@@ -283,6 +286,19 @@ _ALL = (
         licence="none needed",
         options={"d": 16, "k": 4, "noise": 0.1, "orthogonal": False, "n": 10_000},
         kind="real",
+        made_by="bench.data.gaussian",
+    ),
+    DataSet(
+        name="flow_data",
+        shape=(16,),
+        splits=tenths(10_000),
+        rule="of n examples the last tenth test, the tenth before it valid",
+        binarise="none",
+        source="generated: x = f(u), f a fixed flow of couplings, u Gaussian of variance 1 in k directions, else noise",
+        licence="none needed",
+        options={"d": 16, "k": 4, "noise": 0.1, "n": 10_000},
+        kind="real",
+        made_by="bench.data.flow",
     ),
 )
 SETS = {dataset.name: dataset for dataset in _ALL}
@@ -343,17 +359,22 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
             raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
         resolved[key] = value
-    if name == "linear_gaussian":
-        _check_linear_gaussian(resolved)
+    if name in _LEAST_DIMENSIONS:
+        _check_made(name, resolved)
     return resolved
 
 
-def _check_linear_gaussian(options: Mapping[str, bool | int | float]) -> None:
-    if options["d"] < 1:
-        raise UsageError(f"linear_gaussian: option d must be at least 1, got {options['d']}")
+# A coupling has two halves.
+_LEAST_DIMENSIONS = {"linear_gaussian": 1, "flow_data": 2}
+
+
+def _check_made(name: str, options: Mapping[str, bool | int | float]) -> None:
+    least = _LEAST_DIMENSIONS[name]
+    if options["d"] < least:
+        raise UsageError(f"{name}: option d must be at least {least}, got {options['d']}")
     if not 1 <= options["k"] <= options["d"]:
-        raise UsageError(f"linear_gaussian: option k must be from 1 to d = {options['d']}, got {options['k']}")
+        raise UsageError(f"{name}: option k must be from 1 to d = {options['d']}, got {options['k']}")
     if not (options["noise"] > 0 and math.isfinite(options["noise"])):
-        raise UsageError(f"linear_gaussian: option noise (a variance) must be above 0, got {options['noise']}")
+        raise UsageError(f"{name}: option noise (a variance) must be above 0, got {options['noise']}")
     if options["n"] < 10:
-        raise UsageError(f"linear_gaussian: option n must be at least 10, got {options['n']}")
+        raise UsageError(f"{name}: option n must be at least 10, got {options['n']}")

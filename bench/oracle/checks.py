@@ -148,8 +148,8 @@ class Problem:
         self.settings = Settings(**cell["settings"])
         self.device: str = cell["device"]
         self.data: Data = data.load(cell["dataset"], device=self.device, **cell["data_options"])
-        assert self.data.truth is not None
-        self.truth: LinearGaussian = self.data.truth
+        assert isinstance(self.data.truth, LinearGaussian)
+        self.truth = self.data.truth
         self.d, self.k = self.truth.W.shape
         self.train = self.split("train")
         self.test = self.split("test")

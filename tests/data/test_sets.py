@@ -25,7 +25,7 @@ def test_nothing_heavy_is_imported_before_a_data_set_is_loaded() -> None:
 
 
 def test_every_data_set_can_be_read_and_is_documented() -> None:
-    assert set(readers._READERS) | {"linear_gaussian"} == set(data.names())
+    assert set(readers._READERS) | {row.name for row in sets.SETS.values() if row.made_by} == set(data.names())
     for row in data.describe():
         numbers = " | ".join(f"{row['splits'][split]:,}" for split in sets.SPLITS)
         shape = " x ".join(map(str, row["shape"]))
@@ -88,6 +88,8 @@ def test_spec_says_shape_kind_and_size() -> None:
         ("linear_gaussian", {"d": 3, "k": 4}, "from 1 to d"),
         ("linear_gaussian", {"d": 0}, "at least 1"),
         ("linear_gaussian", {"n": 9}, "at least 10"),
+        ("flow_data", {"d": 1}, "d must be at least 2, got 1"),
+        ("flow_data", {"orthogonal": True}, "unknown option 'orthogonal'"),
     ],
 )
 def test_what_cannot_be_asked_for(name: str, arguments: dict[str, object], says: str) -> None:
