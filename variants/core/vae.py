@@ -30,6 +30,8 @@ class VAE(nn.Module):
         objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it. Its
             `needs_path` says whether it differentiates through z; if not, it is given draws that carry no gradient.
 
+    `options` are the keywords that each role was built with, where `variants.parts.assemble` built the model.
+
     A part may name in its attribute `stepper`, as `"module:Class"`, who makes the steps of the model's training. One
     with a method `bind` is given the model's `Ways` once; one with a method `anneal` is told the epoch before a loss.
 
@@ -58,6 +60,7 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.objective = objective
+        self.options: dict[str, dict[str, Any]] = {}
         # Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing.
         self.has_bound = bool(posterior.has_density)
         _refuse_misfits(posterior, prior, objective)

@@ -91,6 +91,9 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
     },
 }
 
+# Options that `assemble` gives unless the user does.
+FROM_DATA = ("data_size", "data_spec")
+
 NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian"}
 
 
@@ -177,8 +180,8 @@ def assemble(
     for name in options:
         if name not in known:
             raise OptionError(name, known)
-    options.setdefault("data_size", data.size)
-    options.setdefault("data_spec", data)
+    for name, value in zip(FROM_DATA, (data.size, data), strict=True):
+        options.setdefault(name, value)
     seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
 
     def make(role: str, *args: Any) -> Any:
@@ -192,7 +195,7 @@ def assemble(
     p = make("prior", latent)
     seen = getattr(p, "seen", None) or latent
     encoder, decoder = make("network", data, seen)
-    return VAE(
+    model = VAE(
         encoder=encoder,
         posterior=make("posterior", encoder.features, latent),
         prior=p,
@@ -200,3 +203,8 @@ def assemble(
         likelihood=make("likelihood", data),
         objective=make("objective"),
     )
+    model.options = {"latent": {"latent": latent, "init": init}} | {
+        role: {name: options.get(name, default) for name, default in taken.items() if name not in FROM_DATA}
+        for role, taken in takes.items()
+    }
+    return model
