@@ -4,11 +4,11 @@ from tests.mutants import Mistake
 
 ELBO = "variants/parts/objectives/elbo.py"
 IMPORTANCE = "variants/parts/objectives/importance.py"
-SCORE = "variants/parts/objectives/score.py"
+SELF_NORMALISED = "variants/parts/objectives/self_normalised.py"
 AGGREGATE = "variants/parts/objectives/aggregate.py"
 
 IN_IMPORTANCE = ("tests/variants/test_importance.py",)
-IN_SCORE = ("tests/variants/test_score.py",)
+IN_SELF_NORMALISED = ("tests/variants/test_self_normalised.py",)
 IN_SCHEDULES = ("tests/variants/test_schedules.py",)
 IN_AGGREGATE = ("tests/variants/test_aggregate.py",)
 
@@ -89,55 +89,55 @@ SEVERAL_DRAWS = [
         "wake_phase_through_the_path",
         6,
         "q is to fit draws of p(z|x), and not to move its own draws",
-        SCORE,
-        "        scale_path(terms, torch.zeros_like(log_weights))\n        log_p",
-        "        log_p",
-        IN_SCORE,
+        SELF_NORMALISED,
+        "    needs_path = False\n\n    def __init__(self, *, samples: int = 10)",
+        "    def __init__(self, *, samples: int = 10)",
+        IN_SELF_NORMALISED,
     ),
     Mistake(
         "wake_phase_in_the_wrong_direction",
         6,
         "the encoder ascends the cross-entropy",
-        SCORE,
-        "(log_p + terms.log_qz_x_held)",
-        "(log_p - terms.log_qz_x_held)",
-        IN_SCORE,
+        SELF_NORMALISED,
+        "(log_p + terms.log_qz_x)",
+        "(log_p - terms.log_qz_x)",
+        IN_SELF_NORMALISED,
     ),
     Mistake(
         "wake_phase_of_equal_weights",
         6,
         "without its weights q fits its own draws",
-        SCORE,
-        "(log_weights.softmax(0) * (log_p + terms.log_qz_x_held)).sum(0)",
-        "(log_weights.softmax(0) * log_p).sum(0) + terms.log_qz_x_held.mean(0)",
-        IN_SCORE,
+        SELF_NORMALISED,
+        "(log_weights.softmax(0) * (log_p + terms.log_qz_x)).sum(0)",
+        "(log_weights.softmax(0) * log_p).sum(0) + terms.log_qz_x.mean(0)",
+        IN_SELF_NORMALISED,
     ),
     Mistake(
         "covariance_of_k_draws_over_k",
         6,
         "a covariance about a mean of the same K draws is (K - 1) / K of the true one",
-        SCORE,
+        SELF_NORMALISED,
         "covariance = share * (log_weights - mean) * (len(share) / (len(share) - 1))",
         "covariance = share * (log_weights - mean)",
-        IN_SCORE,
+        IN_SELF_NORMALISED,
     ),
     Mistake(
         "thermodynamic_gradient_without_the_covariance_of_p",
         6,
         "pi_b moves with p too, by b",
-        SCORE,
+        SELF_NORMALISED,
         "of_p = of_p + (end - b) * (share + b * covariance)",
         "of_p = of_p + (end - b) * share",
-        IN_SCORE,
+        IN_SELF_NORMALISED,
     ),
     Mistake(
         "right_riemann_sum",
         6,
         "an upper bound where a lower one is meant",
-        SCORE,
+        SELF_NORMALISED,
         "share = (b * log_weights).softmax(0)",
         "share = (end * log_weights).softmax(0)",
-        IN_SCORE,
+        IN_SELF_NORMALISED,
     ),
 ]
 

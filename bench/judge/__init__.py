@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data
 from bench.judge import evidence, gaps, representation, surgery
-from bench.judge.bounds import EVAL_BATCH, Scores, parameter_count, point_metrics, scores
+from bench.judge.bounds import EVAL_BATCH, Scores, has_bits, lives_on_r_d, parameter_count, point_metrics, scores
 from bench.resume.notebook import Columns, Notebook
 from bench.settings import Measure
-from variants.core import VAE
+from variants.core import VAE, is_real
+from variants.core.support import state_count
 
 __all__ = ["EVAL_BATCH", "Judgement", "Scores", "evaluate", "parameter_count", "point_metrics", "scores"]
 
@@ -123,13 +125,33 @@ def _likelihood(
     else:
         nll, error = _whole(columns, gap, columns.get("gap_var"), test)
     # On a continuous support log p(x) is a density, whose bits depend on the unit of x.
-    binary = model.likelihood.support == "binary"
+    counted = has_bits(model, data, SPLIT)
     judgement.metrics |= {
         name: nll,
         "inference_gap_nats": gap.mean().item(),
-        "bits_per_dim": nll / (data.spec.dims * math.log(2)) if binary else None,
+        "bits_per_dim": nll / (data.spec.dims * math.log(2)) if counted else None,
     }
     judgement.errors |= {name: error, "inference_gap_nats": _error(gap, columns.get("gap_var"))}
+    _exact(judgement, model, data, points, notebook, test, columns)
+
+
+def _exact(
+    judgement: Judgement, model: VAE, data: Data, points: int | None, notebook: Notebook, test: Scores, known: Columns
+) -> None:
+    """log p(x) as a sum over all latents, where they can be counted; `known` has the ELBO of the same examples."""
+    count = state_count(model.prior())
+    if count is None or test.elbo is None:
+        return
+    judgement.metrics["nll_exact_nats"] = None
+    if count > evidence.MOST_STATES:
+        return
+    found = _each(notebook, f"exact NLL, {count} states", "nll", data, points, partial(evidence.enumerated, model))
+    log_px = found["log_px"]
+    if len(log_px) == len(test.elbo):
+        nll, error = -log_px.mean().item(), _error(log_px, torch.zeros_like(log_px))
+    else:
+        nll, error = _whole(found, log_px - known["elbo"], known.get("elbo_var"), test)
+    judgement.metrics["nll_exact_nats"], judgement.errors["nll_exact_nats"] = nll, error
 
 
 def _whole(columns: Columns, gap: Tensor, gap_var: Tensor | None, test: Scores) -> tuple[float, Error]:
@@ -193,7 +215,7 @@ def _gaps(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebo
         "approximation_gap_full_nats": "approximation_full",
     }
     judgement.metrics |= dict.fromkeys(["nll_optimised_nats", *names])
-    if test.elbo is None:
+    if test.elbo is None or not lives_on_r_d(model, data):
         return
     function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
     title = f"gaps, {measure.gap_steps} steps of {GAP_SAMPLES}, {GAP_EVIDENCE} draws"
@@ -213,7 +235,7 @@ def _train_bounds(judgement: Judgement, model: VAE, data: Data, measure: Measure
     """
     names = {"train_elbo_nats": "elbo", "train_elbo_optimised_nats": "elbo_own", "train_nll_optimised_nats": "log_px"}
     judgement.metrics |= dict.fromkeys(names)
-    if not model.has_bound:
+    if not model.has_bound or not lives_on_r_d(model, data):
         return
     function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
     points, batch = min(measure.gap_points, data.splits["train"]), NOTED["gaps"]
@@ -233,7 +255,7 @@ def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, no
     """log p(x) of test examples from below, and that of simulated ones from both sides."""
     names = ("nll_ais_nats", "ais_acceptance", "bdmc_lower_nats", "bdmc_upper_nats", "bdmc_gap_nats")
     judgement.metrics |= dict.fromkeys(names)
-    if test.elbo is None:
+    if test.elbo is None or not is_real(model.prior()):
         return
     chains, steps = measure.ais_chains, measure.ais_steps
 

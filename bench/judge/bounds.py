@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data
-from variants.core import VAE, Terms, elbo
+from variants.core import VAE, Terms, elbo, is_discrete, is_real
 
 # Examples per evaluation batch.
 EVAL_BATCH = 250
@@ -130,6 +130,21 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
     # The threshold presumes a prior of unit scale, which a model without a density does not have.
     units = {name: value if model.has_bound else None for name, value in found.items()}
     return {"mse_per_pixel": squared / count} | units
+
+
+@torch.no_grad()
+def has_bits(model: VAE, data: Data, split: str) -> bool:
+    """Whether p(x|z) gives probabilities: on a continuous support log p(x) is a density, whose bits depend on the unit
+    of x."""
+    x, _ = next(data.eval_batches(split, 1, limit=1))
+    return is_discrete(model.decode(model.infer(x).mean))
+
+
+@torch.no_grad()
+def lives_on_r_d(model: VAE, data: Data) -> bool:
+    """Whether q(z|x) and p(z) are densities on all of R^D, as a Gaussian that stands in for q(z|x) is."""
+    x, _ = next(data.eval_batches("test", 1, limit=1))
+    return is_real(model.infer(x)) and is_real(model.prior())
 
 
 def parameter_count(model: VAE) -> int:

@@ -19,7 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.judge.bounds import elbo_draws
-from variants.core import VAE, elbo
+from variants.core import VAE, elbo, is_real
+from variants.core.support import state_count, states, where
 
 # Numbers in the largest tensor of any operation, hidden layers included: 2^21 float32 are 8 MiB, which stays near the
 # caches. Only a model that needs more for a single draw of a single example exceeds it.
@@ -38,7 +39,54 @@ _PILOT_CHAINS, _PILOT_WARMUP, _FIRST_STEP, _PILOT_RATE = 4, 20, 0.5, 0.5
 # mixes (Neal 2011, arXiv:1206.1901, section 3.2).
 _JITTER = 0.2
 
+# Points of a latent space that are summed over, at most.
+MOST_STATES = 2**14
+
 Columns = dict[str, Tensor]
+
+
+def require_real(model: VAE, q: Distribution | None = None) -> None:
+    """ValueError unless the prior, and q if given, live on all of R^D: elsewhere what a Gaussian or a gradient says of
+    a point is finite, and about nothing."""
+    for name, density in (("the prior", model.prior()), ("q(z|x)", q)):
+        if density is not None and not is_real(density):
+            raise ValueError(f"{name} lives on {where(density)}, not on R^D, where alone this is measured")
+
+
+@torch.no_grad()
+def enumerated(model: VAE, x: Tensor) -> Columns:
+    """Exact log p(x) = log sum_z p(z) p(x|z) over every z that the prior can draw; q(z|x) plays no part.
+
+    Args:
+        model: its prior has at most `MOST_STATES` points.
+        x: `[B, *shape]`, on the model's device.
+
+    Returns:
+        Column `log_px`, without an error.
+
+    Raises:
+        ValueError: the prior's points cannot be listed, or are too many.
+    """
+    with _judged(model):
+        prior = model.prior()
+        count = state_count(prior)
+        if count is None or count > MOST_STATES:
+            raise ValueError(f"a sum over the latents needs at most {MOST_STATES} points, and here are {count or 'no'}")
+        z = states(prior)
+        log_pz = prior.log_prob(z)
+        rows = rows_at_once(lambda n: model.log_px(z[:1].expand(n, 1, -1), x[:1]))
+        examples = max(1, min(len(x), rows // 64))
+        log_px: list[Tensor] = []
+        for part in torch.split(x, examples):
+            total = torch.full((len(part),), -math.inf, dtype=torch.float64)
+            size = max(1, rows // len(part))
+            for points, log_p in zip(torch.split(z, size), torch.split(log_pz, size), strict=True):
+                h = model.decoder(points.unsqueeze(1))
+                log_px_z = model.likelihood.log_prob(h.expand(-1, len(part), *h.shape[2:]), part)
+                joint = _precise(log_px_z + log_p.unsqueeze(1)).logsumexp(0)
+                total = torch.logaddexp(total, joint)
+            log_px.append(total)
+    return {"log_px": torch.cat(log_px)}
 
 
 @torch.no_grad()
@@ -106,6 +154,9 @@ def annealed(model: VAE, x: Tensor, *, chains: int, steps: int, leapfrog: int = 
     Returns:
         Columns `log_px`, `acceptance` (mean over the main run's transitions; 1 where `steps` = 1 leaves none), and
         with more than one chain `log_px_var` (delta method, see `importance_weights`).
+
+    Raises:
+        ValueError: the prior does not live on R^D, where alone its density has a gradient that leads somewhere.
     """
     return _anneal(model, x, None, chains, steps, leapfrog)
 
@@ -243,6 +294,7 @@ def schedule(steps: int) -> list[float]:
 @torch.no_grad()
 def _anneal(model: VAE, x: Tensor, z: Tensor | None, chains: int, steps: int, leapfrog: int) -> Columns:
     """`annealed` where z is None, else `reverse`."""
+    require_real(model)
     betas = schedule(steps)
     found: list[Columns] = []
     with _judged(model):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
-from bench.judge.evidence import gap_variance, log_mean_exp, rows_at_once
-from variants.core import VAE, Terms
+from bench.judge.evidence import gap_variance, log_mean_exp, require_real, rows_at_once
+from variants.core import VAE, Terms, draw
 
 # Adam's step at the start; it falls to zero along a cosine, so that the last iterate needs no averaging. Means move in
 # units of the start's standard deviations and scales by factors, so one step size serves every model: 250 steps go up
@@ -87,13 +87,15 @@ def local_posterior(
         Batch shape `[B]`, event shape `[D]`; without gradients.
 
     Raises:
-        ValueError: the model has no bound, or `"own"` is asked for and its posterior is no Gaussian.
+        ValueError: the model has no bound, its posterior or prior does not live on R^D, or `"own"` is asked for and its
+            posterior is no Gaussian.
     """
     model.eval()
     with torch.no_grad():
         if not model.has_bound:
             raise ValueError("a model without a bound has no gaps")
         amortised = model.infer(x)
+        require_real(model, amortised)
         own = own_family(amortised)
         if own is None:
             if family == "own":
@@ -137,7 +139,7 @@ def gaps(
         posterior is no Gaussian.
 
     Raises:
-        ValueError: the model has no bound.
+        ValueError: the model has no bound, or its posterior or prior does not live on R^D.
     """
     model.eval()
     weights = {
@@ -233,8 +235,8 @@ _FAMILIES: dict[str, Callable[[Distribution], tuple[list[Tensor], Build]]] = {
 
 
 def _terms(model: VAE, x: Tensor, q: Distribution, p: Distribution, samples: int) -> Terms:
-    z = q.rsample(torch.Size([samples]))
-    return Terms(x=x, z=z, q=q, p=p, log_px_z=model.likelihood.log_prob(model.decoder(z), x))
+    z = draw(q, [samples])
+    return Terms(x=x, z=z, q=q, p=p, log_px_z=model.log_px(z, x))
 
 
 def _maximise(model: VAE, x: Tensor, start: list[Tensor], build: Build, steps: int, samples: int) -> list[Tensor]:

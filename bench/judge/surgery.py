@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution, LowRankMultivariateNormal, MultivariateNormal, Normal, kl_divergence
 
 from bench.judge.gaps import own_family, scale_tril
-from variants.core import VAE
+from variants.core import VAE, kl_parts
 from variants.core.rotated import RotatedNormal
 
 # Numbers per tensor of pairs of draws and components: 2^21 float64 are 16 MiB.
@@ -84,8 +84,8 @@ def latent_axes(model: VAE, batches: Iterable[Tensor]) -> dict[str, list[float]]
 
     Returns:
         `kl_per_dim`: per axis, 1/N sum_n KL(q(z_j|x_n) || p(z_j)) in nats. `mean_variance`: per axis, the unbiased
-        variance over the examples of the posterior mean. None unless the posterior is Gaussian and the prior a diagonal
-        Gaussian, where these are closed forms.
+        variance over the examples of the posterior mean. None where these have no closed form: it takes a Gaussian
+        posterior and a diagonal Gaussian prior, or products of the same axes with a known KL.
     """
     model.eval()
     p = model.prior()
@@ -94,9 +94,14 @@ def latent_axes(model: VAE, batches: Iterable[Tensor]) -> dict[str, list[float]]
     for x in batches:
         q = model.infer(x)
         gaussian = own_family(q) is not None or isinstance(q, RotatedNormal)
-        if not gaussian or own_family(p) != "diagonal":
+        kl: Tensor | None
+        if gaussian and own_family(p) == "diagonal":
+            kl = kl_divergence(Normal(q.mean, q.stddev), Normal(p.mean, p.stddev))
+        else:
+            kl = kl_parts(q, p, q.mean.unsqueeze(0))
+        if kl is None or kl.shape != q.mean.shape or hasattr(q, "kl_parts"):
             return None
-        kls.append(kl_divergence(Normal(q.mean, q.stddev), Normal(p.mean, p.stddev)).cpu().double())
+        kls.append(kl.cpu().double())
         means.append(q.mean.cpu().double())
     return {"kl_per_dim": torch.cat(kls).mean(0).tolist(), "mean_variance": torch.cat(means).var(0).tolist()}
 

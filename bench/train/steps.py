@@ -175,8 +175,10 @@ def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -
         ValueError: an objective that cannot be compiled is to be.
     """
     number, _, compiled = precision.partition("+")
-    if compiled and getattr(model.objective, "eager", False):
-        raise ValueError(f"the objective {part_name(model.objective)} cannot be compiled: train it without --compile")
+    for role in ("posterior", "prior", "likelihood", "objective"):
+        part = getattr(model, role)
+        if compiled and getattr(part, "eager", False):
+            raise ValueError(f"the {role} {part_name(part)} cannot be compiled: train it without --compile")
     lowered = _bf16_networks(model, device) if number == "bf16" else nullcontext
     function: Loss = torch.compile(model.loss) if compiled else model.loss
     shape: torch.Size | None = None

@@ -183,11 +183,15 @@ def test_axes_of_a_correlated_posterior_lack_its_total_correlation(posterior: st
     assert sum(axes["kl_per_dim"]) == pytest.approx(kl.mean().item() - correlation, abs=1e-9)
 
 
-def test_axes_know_only_gaussians() -> None:
+def test_axes_need_closed_forms() -> None:
     x = torch.randn(5, 2, dtype=torch.float64)
     model = random("diagonal", 2)
     model.posterior = Peaked()
-    assert latent_axes(model, [x]) is None
+    axes, kl = latent_axes(model, [x]), closed_form_kl(model.infer(x), model.prior())
+    assert axes is not None
+    assert kl is not None
+    assert sum(axes["kl_per_dim"]) == pytest.approx(kl.mean().item())
+    assert latent_axes(build("vamp_prior", DataSpec((2,), "real"), latent=2).double(), [x]) is None
     assert latent_axes(build("autoencoder", DataSpec((2,), "real"), latent=2).double(), [x]) is None
     model = random("diagonal", 2)
     loc, scale = torch.tensor([1.0, 0.0]).double(), torch.tensor([2.0, 0.5]).double()

@@ -85,7 +85,7 @@ def changed_by(path: Path, variant: str, more: str = "changed = True\n") -> set[
         ("bench/cells/clock.py", {"code_sha256"}),
         ("bench/pages/figures/style.py", set()),
         ("bench/engines/local.py", set()),
-        ("variants/testing.py", set()),
+        ("variants/testing/bounds.py", set()),
     ],
 )
 def test_what_counts(copy: Path, file: str, keys: set[str]) -> None:

@@ -116,4 +116,12 @@ OVERRIDES = {"network": "linear", "posterior": "full", "prior": "standard_normal
 @pytest.mark.parametrize("name", [name for name in names() if get(name).sources == (BUILT_IN,)])
 def test_every_part_of_every_variant_can_be_swapped_by_keyword(name: str, role: str) -> None:
     choice = (OVERRIDES | {"objective": "beta"})[role]
-    assert part_names(seeded(name, SPECS[1], 0, **{role: choice}))[role] == choice
+    chosen = {role: choice}
+    posterior = seeded(name, SPECS[1], 0).posterior
+    kind = posterior.latents
+    if (kind != "real" and role in ("posterior", "prior")) or (not posterior.has_path and role == "objective"):
+        # Parts of other latents cannot be swapped one by one, and say so: they are chosen together.
+        with pytest.raises(ValueError, match=f"{kind} (latents|ones)|has no path"):
+            seeded(name, SPECS[1], 0, **chosen)
+        chosen = {"posterior": "full", "prior": "standard_normal", "objective": "elbo"} | chosen
+    assert part_names(seeded(name, SPECS[1], 0, **chosen))[role] == choice

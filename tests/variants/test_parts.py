@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -243,8 +244,45 @@ def test_options_reach_their_part() -> None:
 
 @pytest.mark.parametrize(("role", "name"), [(role, name) for role in PARTS for name in PARTS[role]])
 def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> None:
-    data = {"bernoulli": BINARY, "continuous_bernoulli": GREY}.get(name, GREY)
-    assert part_names(assemble(data, **{role: name}))[role] == name
+    data = BINARY if (role, name) == ("likelihood", "bernoulli") else GREY
+    others = {} if role in ("network", "likelihood") else BESIDE.get(name, {})
+    assert part_names(assemble(data, **(others | {role: name})))[role] == name
+
+
+# Latents of one kind go together.
+BITS = {"posterior": "bernoulli", "prior": "bernoulli", "objective": "vimco"}
+BESIDE = {
+    "bernoulli": BITS,
+    "disarm": BITS,
+    "concrete": {"posterior": "concrete", "prior": "concrete"},
+    "one_hots": {"posterior": "one_hots", "prior": "one_hots", "objective": "vimco"},
+    "gumbel_softmax": {"prior": "one_hots"},
+    "joint": {"posterior": "joint", "prior": "joint"},
+    "joint_capacity": {"posterior": "joint", "prior": "joint"},
+}
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"posterior": "bernoulli"}, "posterior bernoulli has binary latents and prior standard_normal has real ones"),
+        (
+            {"prior": "joint"},
+            "posterior diagonal has real latents and prior joint has joint ones: choose two of a kind",
+        ),
+        ({"posterior": "concrete", "prior": "bernoulli"}, "has relaxed binary latents and prior bernoulli has binary"),
+        (BITS | {"objective": "elbo"}, "objective elbo differentiates through z, and posterior bernoulli has no path"),
+        ({"objective": "disarm"}, "objective disarm is for binary latents, and posterior diagonal has real ones"),
+        (BESIDE["one_hots"] | {"classes": 3}, "latent size of N times K classes: 20 is not N times 3"),
+        (BESIDE["one_hots"] | {"latent": 13}, "13 has no K up to 10"),
+        (BESIDE["joint"] | {"classes": 20}, "joint latents need 2 classes or more and a Gaussian latent beside them"),
+        ({"objective": "vimco", "samples": 1}, "samples must be a whole number of at least 2, got 1"),
+    ],
+)
+def test_parts_that_cannot_work_together_are_refused_in_one_line(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as refused:
+        assemble(GREY, **parts)
+    assert "\n" not in str(refused.value)
 
 
 def test_given_parts_are_taken_as_they_are() -> None:
@@ -264,7 +302,7 @@ def test_likelihood_fits_the_data_by_default() -> None:
 @pytest.mark.parametrize("part", [mlp, Full, LowRank, partial(Diagonal, shared_covariance=True)])
 def test_options_of_a_part_are_its_keywords(part: Callable[..., object]) -> None:
     expected = {
-        "mlp": {"hidden": (400,), "activation": "relu", "centre": True},
+        "mlp": {"hidden": (400,), "activation": "relu", "centre": True, "corruption": 0.0},
         "Full": {"shared_covariance": False, "pace": PACE},
         "LowRank": {"rank": 2, "pace": PACE},
         "partial": {"shared_covariance": True, "pace": PACE},

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from variants.core.kl import closed_form_kl
+from variants.core.support import draw
+
 
 class Chain(Distribution):
     """p(z1, z2) = p(root) p(other | root) over z = (z1, z2): the root is the one layer, the other is given it.
@@ -54,18 +57,48 @@ class Chain(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Reparameterised draws, `[*sample_shape, B, D]`, where both layers' distributions have such."""
-        shape = torch.Size(sample_shape)
-        root = self.root.rsample(shape) if self.root.has_rsample else self.root.sample(shape)
+        root = draw(self.root, sample_shape)
         conditional = self.conditional(root)
         z = self._joined(root, conditional.rsample())
         self._drawn = (z, conditional, torch.is_grad_enabled())
         return z
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """log p(z1, z2) at `value` `[..., D]`, in nats."""
-        root, other = self._parted(value)
+    def _given(self, value: Tensor, root: Tensor) -> Distribution:
+        """Of the other layer at a draw of the root."""
         drawn, conditional, with_gradient = self._drawn
         # What was drawn without gradients has none to give.
         if conditional is None or value is not drawn or with_gradient < torch.is_grad_enabled():
-            conditional = self.conditional(root)
-        return self.root.log_prob(root) + conditional.log_prob(other)
+            return self.conditional(root)
+        return conditional
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(z1, z2) at `value` `[..., D]`, in nats."""
+        root, other = self._parted(value)
+        return self.root.log_prob(root) + self._given(value, root).log_prob(other)
+
+    def kl_parts(self, p: Distribution, z: Tensor) -> Tensor | None:
+        """KL to a chain of the same layers by layer, (z1, z2), averaged over draws z `[K, B, D]`: `[B, 2]`.
+
+        Where both go the same way, a layer's KL given the draws above it has a closed form; else it is log q - log p.
+        """
+        if not isinstance(p, Chain) or p.layers != self.layers:
+            return None
+        root, other = self._parted(z)
+        conditional = self._given(z, root)
+        if p.upward == self.upward:
+            given = p.conditional(root)
+            pairs = ((self.root, p.root, root), (conditional, given, other))
+            first, second = (_layer_kl(*pair) for pair in pairs)
+        else:
+            # Here the root of the one is the other layer of the other.
+            first = (self.root.log_prob(root) - p.conditional(other).log_prob(root)).mean(0)
+            second = (conditional.log_prob(other) - p.root.log_prob(other)).mean(0)
+        return torch.stack([first, second] if self.upward else [second, first], dim=-1)
+
+
+def _layer_kl(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    """KL(q || p), `[B]`, of batch shapes `[B]` or, with a distribution for each of K draws, `[K, B]`."""
+    kl = closed_form_kl(q, p)
+    if kl is None:
+        kl = q.log_prob(z) - p.log_prob(z)
+    return kl if kl.dim() == 1 else kl.mean(0)

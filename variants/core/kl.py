@@ -2,6 +2,7 @@
 
 from torch import Tensor
 from torch.distributions import (
+    Bernoulli,
     Distribution,
     Independent,
     LowRankMultivariateNormal,
@@ -11,6 +12,7 @@ from torch.distributions import (
     register_kl,
 )
 
+from variants.core.one_hots import OneHots
 from variants.core.rotated import RotatedNormal
 
 
@@ -24,10 +26,33 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
     Returns:
         `[B]`, or `None`.
     """
+    if isinstance(getattr(p, "base_dist", None), Bernoulli):
+        p = p.expand(q.batch_shape)  # torch's formula for a pair of these does not broadcast
     try:
         return kl_divergence(q, p)
     except NotImplementedError:
         return None
+
+
+def kl_parts(q: Distribution, p: Distribution, z: Tensor) -> Tensor | None:
+    """KL(q || p) by groups of latents, in nats: one group an axis where both are products over axes.
+
+    A distribution of its own kind brings `kl_parts(p, z)`: one group a layer, a block or a variable.
+
+    Args:
+        q: batch shape `[B]`, event shape `[D]`.
+        p: batch shape `[]` or `[B]`, event shape `[D]`.
+        z: draws of q, `[K, B, D]`, over which parts without a closed form are averaged.
+
+    Returns:
+        `[B, G]`; the sum over G is the KL, exactly so where both are closed forms. None where the KL has no parts.
+    """
+    if hasattr(q, "kl_parts"):
+        parts: Tensor | None = q.kl_parts(p, z)
+        return parts
+    if not all(isinstance(d, Independent) and d.reinterpreted_batch_ndims == 1 for d in (q, p)):
+        return None
+    return closed_form_kl(q.base_dist, p.base_dist.expand(q.base_dist.batch_shape))  # type: ignore[attr-defined]
 
 
 def _diagonal_normal(p: Independent[Normal]) -> Normal:
@@ -57,3 +82,8 @@ def _kl_diagonal_gaussian(q: Independent[Normal], p: MultivariateNormal | LowRan
     normal = _diagonal_normal(q)
     full = MultivariateNormal(normal.loc, scale_tril=normal.scale.diag_embed(), validate_args=False)
     return kl_divergence(full, p)
+
+
+@register_kl(OneHots, OneHots)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_one_hots(q: OneHots, p: OneHots) -> Tensor:
+    return q.kl_by_variable(p).sum(-1)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from variants.core.kl import closed_form_kl
+from variants.core.kl import closed_form_kl, kl_parts
+from variants.core.ways import Ways
 
 T = TypeVar("T")
 
@@ -39,10 +40,11 @@ class Terms:
 
     Attributes:
         x: the batch, `[B, *shape]`.
-        z: samples z_k ~ q(z|x), `[K, B, D]`, reparameterised.
+        z: samples z_k ~ q(z|x), `[K, B, D]`, reparameterised where q can be.
         q: the approximate posterior q(z|x), batch shape `[B]`, event shape `[D]`.
         p: the prior p(z), batch shape `[]` or `[B]`, event shape `[D]`.
         log_px_z: log p(x|z_k), fully normalised, `[K, B]`.
+        ways: through the model that they come from; None where they were put together otherwise.
     """
 
     x: Tensor
@@ -50,6 +52,7 @@ class Terms:
     q: Distribution
     p: Distribution
     log_px_z: Tensor
+    ways: Ways | None = None
 
     @cached
     def log_pz(self) -> Tensor:
@@ -108,3 +111,8 @@ class Terms:
         if self._closed_form_kl is not None:
             return self._closed_form_kl
         return (self.log_qz_x - self.log_pz).mean(0)
+
+    @cached
+    def kl_parts(self) -> Tensor | None:
+        """The KL by groups of latents, `[B, G]`, see `core.kl.kl_parts`; None where it has no parts."""
+        return kl_parts(self.q, self.p, self.z)

@@ -1,12 +1,20 @@
 """The latent-variable model p(z) p(x|z) with its amortised posterior q(z|x)."""
 
+import re
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from variants.core.support import draw
 from variants.core.terms import Terms
+from variants.core.ways import Ways
+
+
+def part_name(part: object) -> str:
+    """The name under which results list a part: its class in snake case, `LowRank` -> `low_rank`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
 
 
 class VAE(nn.Module):
@@ -14,13 +22,19 @@ class VAE(nn.Module):
 
     Args:
         encoder: module, x `[B, *shape]` -> features h `[B, H]`.
-        posterior: module, h -> q(z|x), batch shape `[B]`, event shape `[D]`; its `has_density` says whether q has one.
-        prior: module, () -> p(z), event shape `[D]`. If it has a method `bind`, that is given `infer` once.
+        posterior: module, h -> q(z|x), batch shape `[B]`, event shape `[D]`; its `has_density` says whether q has one,
+            its `has_path` whether its draws in training carry gradients.
+        prior: module, () -> p(z), event shape `[D]`.
         decoder: module, z `[..., D]` -> `[..., *shape]`.
         likelihood: module, decoder output -> p(x|z), event shape `shape`.
-        objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it.
+        objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it. Its
+            `needs_path` says whether it differentiates through z; if not, it is given draws that carry no gradient.
 
-    A part may name in its attribute `stepper`, as `"module:Class"`, who makes the steps of the model's training.
+    A part may name in its attribute `stepper`, as `"module:Class"`, who makes the steps of the model's training. One
+    with a method `bind` is given the model's `Ways` once; one with a method `anneal` is told the epoch before a loss.
+
+    Raises:
+        ValueError: parts that cannot work together, in one line.
     """
 
     # The core knows parts by what they offer, not by their classes, for it imports none of them.
@@ -46,11 +60,15 @@ class VAE(nn.Module):
         self.objective = objective
         # Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing.
         self.has_bound = bool(posterior.has_density)
-        # A prior may be made of posteriors at inputs of its own. It is given the way to them, not the parts on the way,
-        # which are registered here and nowhere else.
-        bind = getattr(prior, "bind", None)
-        if bind is not None:
-            bind(self.infer)
+        _refuse_misfits(posterior, prior, objective)
+        # A part may be made of others, a prior of posteriors say. It is given the ways to them, not the parts on the
+        # way, which are registered here and nowhere else.
+        self.ways = Ways(self.infer, self.decode, self.log_px)
+        parts: tuple[Any, ...] = (encoder, posterior, prior, decoder, likelihood, objective)
+        for part in parts:
+            if hasattr(part, "bind"):
+                part.bind(self.ways)
+        self._annealed = tuple(part.anneal for part in parts if hasattr(part, "anneal"))
 
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
@@ -62,22 +80,37 @@ class VAE(nn.Module):
         p: Distribution = self.likelihood(self.decoder(z))
         return p
 
-    def terms(self, x: Tensor, samples: int = 1, p: Distribution | None = None) -> Terms:
+    def log_px(self, z: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) in nats: z `[K, B, D]`, x `[B, *shape]` -> `[K, B]`."""
+        log_px: Tensor = self.likelihood.log_prob(self.decoder(z), x)
+        return log_px
+
+    def terms(self, x: Tensor, samples: int = 1, p: Distribution | None = None, *, path: bool = True) -> Terms:
         """Everything the ELBO of a batch `[B, *shape]` is made of, with `samples` draws of z per example.
 
         Args:
             x: the batch.
             samples: K.
             p: `self.prior()`, where the caller has it already: with fixed weights it is the same for every batch.
+            path: whether z carries gradients to the encoder, where its posterior has such draws.
+
+        Raises:
+            NotImplementedError: torch's, if in training a posterior has no such draws and does not say so.
         """
         q = self.infer(x)
-        z = q.rsample(torch.Size([samples]))
+        shape = torch.Size([samples])
+        # In training a missing path must be loud: an ELBO without it moves the encoder by the KL alone.
+        loud = self.training and getattr(self.posterior, "has_path", True)
+        z = q.sample(shape) if not path else q.rsample(shape) if loud else draw(q, shape)
         p = self.prior() if p is None else p
-        return Terms(x=x, z=z, q=q, p=p, log_px_z=self.likelihood.log_prob(self.decoder(z), x))
+        return Terms(x=x, z=z, q=q, p=p, log_px_z=self.log_px(z, x), ways=self.ways)
 
     def loss(self, x: Tensor, epoch: float = 0.0) -> Tensor:
         """What training minimises for a batch `[B, *shape]` after `epoch` passes over the data, `[B]`."""
-        loss: Tensor = self.objective(self.terms(x, self.objective.samples), epoch)
+        for anneal in self._annealed:
+            anneal(epoch)
+        path = getattr(self.objective, "needs_path", True)
+        loss: Tensor = self.objective(self.terms(x, self.objective.samples, path=path), epoch)
         return loss
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -87,3 +120,24 @@ class VAE(nn.Module):
     def sample(self, n: int) -> Tensor:
         """Means of p(x|z) for `n` draws z ~ p(z), `[n, *shape]`."""
         return self.decode(self.prior().sample(torch.Size([n]))).mean
+
+
+def _refuse_misfits(posterior: nn.Module, prior: nn.Module, objective: nn.Module) -> None:
+    """ValueError for a pair of parts whose declared facts exclude each other."""
+    kind, other = (getattr(part, "latents", "real") for part in (posterior, prior))
+    if kind != other:
+        raise ValueError(
+            f"posterior {part_name(posterior)} has {kind} latents and prior {part_name(prior)} has {other} ones: "
+            "choose two of a kind"
+        )
+    wanted = getattr(objective, "latents", None)
+    if wanted is not None and kind != wanted:
+        raise ValueError(
+            f"objective {part_name(objective)} is for {wanted} latents, and posterior {part_name(posterior)} has "
+            f"{kind} ones"
+        )
+    if getattr(objective, "needs_path", True) and not getattr(posterior, "has_path", True):
+        raise ValueError(
+            f"objective {part_name(objective)} differentiates through z, and posterior {part_name(posterior)} has no "
+            "path: choose an objective without needs_path, such as vimco, or a relaxed posterior"
+        )

@@ -2,15 +2,26 @@
 
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 
 from variants.core.vae import VAE
+from variants.core.vae import part_name as part_name
 from variants.data_spec import DataSpec
-from variants.parts import flows, likelihoods, networks, objectives, posteriors, priors
+from variants.parts import (
+    discrete,
+    discrete_priors,
+    flows,
+    likelihoods,
+    networks,
+    objectives,
+    posteriors,
+    priors,
+    rates,
+    score,
+)
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
 
@@ -29,11 +40,21 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "inverse_autoregressive": flows.InverseAutoregressive,
         "householder": flows.Householder,
         "deterministic": posteriors.Deterministic,
+        "bernoulli": discrete.Bernoulli,
+        "concrete": discrete.Concrete,
+        "one_hots": discrete.OneHots,
+        "gumbel_softmax": discrete.GumbelSoftmax,
+        "joint": discrete.Joint,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
         "vamp": priors.Vamp,
         "hierarchical": priors.Hierarchical,
+        "autoregressive_normal": priors.AutoregressiveNormal,
+        "bernoulli": discrete_priors.Bernoulli,
+        "concrete": discrete_priors.Concrete,
+        "one_hots": discrete_priors.OneHots,
+        "joint": discrete_priors.Joint,
     },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,
@@ -60,6 +81,11 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "info_vae": objectives.InfoVae,
         "dip_i": objectives.DipI,
         "dip_ii": objectives.DipII,
+        "vimco": score.Vimco,
+        "disarm": score.Disarm,
+        "free_bits": rates.FreeBits,
+        "joint_capacity": rates.JointCapacity,
+        "geco": rates.Geco,
     },
 }
 
@@ -79,11 +105,6 @@ def options_of(part: Callable[..., Any]) -> dict[str, Any]:
     """The hyper-parameters of a part: its keyword-only arguments and their defaults."""
     parameters = inspect.signature(part).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def part_name(part: object) -> str:
-    """The name under which results list a part: its class in snake case, `LowRank` -> `low_rank`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__).lower()
 
 
 def part_names(model: VAE) -> dict[str, str]:

@@ -12,6 +12,20 @@ def at_least(name: str, value: object, low: int) -> int:
     return value
 
 
+def number(name: str, value: object) -> float:
+    """`value` as a finite number; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(float(value)):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def share(name: str, value: object) -> float:
+    """`value` as a number from 0 up to, but not at, 1; ValueError otherwise."""
+    if not 0 <= number(name, value) < 1:
+        raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
+    return number(name, value)
+
+
 def positive(name: str, value: object) -> float:
     """`value` as a finite number above zero; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
@@ -26,18 +40,11 @@ def not_negative(name: str, value: object) -> float:
     return float(value)
 
 
-def finite(name: str, value: object) -> float:
-    """`value` as a finite number; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-    return float(value)
-
-
 def between(name: str, value: object, low: float, high: float) -> float:
     """`value` as a number from `low` to `high`; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+    if not low <= number(name, value) <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
-    return float(value)
+    return number(name, value)
 
 
 def sizes(name: str, value: object) -> tuple[int, ...]:

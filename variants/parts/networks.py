@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from variants.data_spec import DataSpec
-from variants.parts.checks import at_least, flag, sizes
+from variants.data_spec import DataSpec, Kind
+from variants.parts.checks import at_least, flag, share, sizes
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -115,8 +115,46 @@ class ChannelsLast(nn.Module):
         return x.contiguous(memory_format=torch.channels_last)
 
 
+class Corrupt(nn.Module):
+    """What a denoising encoder is shown in training: binary values flipped, others with Gaussian noise added.
+
+    The corrupted x is shown to the encoder alone, so that p(x|z) is asked for x itself; nothing is corrupted in
+    evaluation mode. Noise comes from torch's global generators.
+
+    Source: Im, Ahn, Memisevic and Bengio 2017, arXiv:1511.06406.
+
+    Args:
+        kind: of the data.
+        amount: the chance that a binary value is flipped, or the standard deviation of the noise.
+    """
+
+    def __init__(self, kind: Kind, amount: float) -> None:
+        super().__init__()
+        self.kind = kind
+        self.amount = amount
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, *shape]` -> the same shape."""
+        if not self.training:
+            return x
+        if self.kind == "binary":
+            return torch.where(torch.rand_like(x) < self.amount, 1 - x, x)
+        return x + self.amount * torch.randn_like(x)
+
+
+def shown(data: DataSpec, corruption: float) -> list[nn.Module]:
+    """The layer before all others of an encoder that is to be shown corrupted data; none for others."""
+    return [Corrupt(data.kind, share("corruption", corruption))] if corruption else []
+
+
 def mlp(
-    data: DataSpec, latent: int, *, hidden: tuple[int, ...] = (400,), activation: str = "relu", centre: bool = True
+    data: DataSpec,
+    latent: int,
+    *,
+    hidden: tuple[int, ...] = (400,),
+    activation: str = "relu",
+    centre: bool = True,
+    corruption: float = 0.0,
 ) -> tuple[Encoder, Decoder]:
     """Fully connected layers.
 
@@ -126,9 +164,11 @@ def mlp(
         hidden: widths from the data to the latents; the decoder mirrors them.
         activation: one of `ACTIVATIONS`.
         centre: whether the encoder sees x less its mean, see `Centre`.
+        corruption: of what the encoder is shown in training, see `Corrupt`.
     """
     widths = list(sizes("hidden", hidden))
-    encoder = nn.Sequential(Centre(data, centre), nn.Flatten(), *dense([data.dims, *widths], activation))
+    layers = [Centre(data, centre), nn.Flatten(), *dense([data.dims, *widths], activation)]
+    encoder = nn.Sequential(*shown(data, corruption), *layers)
     decoder = nn.Sequential(*dense([latent, *reversed(widths)], activation), nn.Linear(widths[0], data.dims))
     return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, data.shape)
 
@@ -141,6 +181,7 @@ def conv(
     width: int = 128,
     activation: str = "elu",
     centre: bool = True,
+    corruption: float = 0.0,
 ) -> tuple[Encoder, Decoder]:
     """Strided 4x4 convolutions that halve the image (rounding up), then one dense layer; the decoder mirrors them.
 
@@ -153,6 +194,7 @@ def conv(
         width: H, units of the dense layer.
         activation: one of `ACTIVATIONS`.
         centre: whether the encoder sees x less the mean of each channel, see `Centre`.
+        corruption: of what the encoder is shown in training, see `Corrupt`.
 
     Raises:
         ValueError: if the data are no images.
@@ -180,7 +222,7 @@ def conv(
         assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
         up = [*doubled, *([act()] if up else []), *up]
     volume = depths[-1] * images[-1][0] * images[-1][1]
-    down = [Centre(data, centre, channels=True), ChannelsLast(), *down, nn.Flatten()]
+    down = [*shown(data, corruption), Centre(data, centre, channels=True), ChannelsLast(), *down, nn.Flatten()]
     encoder = nn.Sequential(*down, *dense([volume, width], activation))
     decoder = nn.Sequential(
         *dense([latent, width, volume], activation),

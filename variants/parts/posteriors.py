@@ -21,9 +21,17 @@ from variants.parts.layers import Conditional, split
 
 
 class Posterior(nn.Module, ABC):
-    """Abstract. A subclass takes `(features, latent)` and its own keyword options, and implements `forward`."""
+    """Abstract. A subclass takes `(features, latent)` and its own keyword options, and implements `forward`.
+
+    Attributes:
+        has_density: whether q(z|x) has one, without which there is no bound.
+        has_path: whether draws in training carry gradients to its parameters.
+        latents: the kind of its latents, which must be that of the prior's.
+    """
 
     has_density: bool = True
+    has_path: bool = True
+    latents: str = "real"
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:

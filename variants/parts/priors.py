@@ -1,20 +1,18 @@
 """Priors p(z): modules that return a distribution with event `[D]`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.nn import functional
 
 from variants.core.chain import Chain
 from variants.core.mixture import Mixture
+from variants.core.ways import Ways
 from variants.data_spec import DataSpec
-from variants.parts.checks import at_least, flag, sizes
+from variants.parts.checks import at_least, flag, share, sizes
 from variants.parts.layers import Conditional, split
-
-Infer = Callable[[Tensor], Distribution]
 
 
 class Prior(nn.Module, ABC):
@@ -22,9 +20,11 @@ class Prior(nn.Module, ABC):
 
     Attributes:
         seen: how many of the latents, from the first on, the decoder sees; None for all.
+        latents: the kind of its latents, which must be that of the posterior's.
     """
 
     seen: int | None = None
+    latents: str = "real"
 
     @abstractmethod
     def forward(self) -> Distribution:
@@ -49,6 +49,36 @@ class StandardNormal(Prior):
     def forward(self) -> Independent[Normal]:
         """p(z), batch shape `[]`, event shape `[D]`."""
         return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)
+
+
+class AutoregressiveNormal(Prior):
+    """p(z) with z_1 ~ N(0, 1) and z_t | z_(t-1) ~ N(a z_(t-1), 1 - a^2): each latent alone is N(0, 1).
+
+    No posterior of independent latents is near it: its KL is at least 1/2 [(D - 2) log(1 + a^2) - log(1 - a^2)] nats.
+
+    Source: Razavi, van den Oord, Poole and Vinyals 2019, arXiv:1901.03416, section 3 (delta-VAE).
+
+    Args:
+        latent: D.
+        correlation: a, between neighbouring latents, from 0 up to below 1.
+    """
+
+    loc: Tensor
+    scale_tril: Tensor
+
+    def __init__(self, latent: int, *, correlation: float = 0.95) -> None:
+        super().__init__()
+        a = share("correlation", correlation)
+        steps = torch.arange(latent)
+        # z_t is a sum of the noise of all steps up to its own, each a times smaller a step later.
+        decayed = torch.tensor(a).pow((steps.unsqueeze(1) - steps).clamp(min=0)).tril()
+        decayed[:, 1:] *= (1 - a * a) ** 0.5
+        self.register_buffer("loc", torch.zeros(latent), persistent=False)
+        self.register_buffer("scale_tril", decayed, persistent=False)
+
+    def forward(self) -> MultivariateNormal:
+        """p(z), batch shape `[]`, event shape `[D]`."""
+        return MultivariateNormal(self.loc, scale_tril=self.scale_tril, validate_args=False)
 
 
 class PseudoInputs(nn.Module):
@@ -88,19 +118,19 @@ class Vamp(Prior):
         pseudo_inputs: C.
     """
 
-    _infer: Infer
+    _ways: Ways
 
     def __init__(self, latent: int, *, data_spec: DataSpec | None = None, pseudo_inputs: int = 500) -> None:  # noqa: ARG002
         super().__init__()
         self.inputs = PseudoInputs(_needed(data_spec), pseudo_inputs)
 
-    def bind(self, infer: Infer) -> None:
-        """Told the model's x `[C, *shape]` -> q(z|x)."""
-        self._infer = infer
+    def bind(self, ways: Ways) -> None:
+        """Told the model's ways, of which it goes x `[C, *shape]` -> q(z|x)."""
+        self._ways = ways
 
     def forward(self) -> Mixture:
         """p(z), batch shape `[]`, event shape `[D]`. One pass of the C pseudo-inputs through the encoder."""
-        return Mixture(self._infer(self.inputs()))
+        return Mixture(self._ways.infer(self.inputs()))
 
 
 class Hierarchical(Prior):
@@ -122,7 +152,7 @@ class Hierarchical(Prior):
 
     loc: Tensor
     scale: Tensor
-    _infer: Infer
+    _ways: Ways
 
     def __init__(
         self,
@@ -148,15 +178,15 @@ class Hierarchical(Prior):
             PseudoInputs(_needed(data_spec), pseudo_inputs) if top_prior == "vamp" else StandardNormal(self.layers[1])
         )
 
-    def bind(self, infer: Infer) -> None:
-        """Told the model's x `[C, *shape]` -> q(z|x)."""
-        self._infer = infer
+    def bind(self, ways: Ways) -> None:
+        """Told the model's ways, of which it goes x `[C, *shape]` -> q(z|x)."""
+        self._ways = ways
 
     def _top(self) -> Distribution:
         if isinstance(self.second, StandardNormal):
             normal: Distribution = self.second()
             return normal
-        q = self._infer(self.second())
+        q = self._ways.infer(self.second())
         if not isinstance(q, Chain) or q.upward:
             raise ValueError("the top_prior vamp needs a posterior that knows q(z2|x): choose posterior=top_down")
         return Mixture(q.root)

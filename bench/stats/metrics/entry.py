@@ -23,9 +23,13 @@ ABOUT = {
         "On `gap_points` evenly spaced test examples, with log p(x) importance-sampled from the best full Gaussian of "
         "each example. Two errors oppose each other in an approximation gap: a search that ends early makes it too "
         "large, and log p̂(x), too low on average, makes it too small. The posterior of `linear` is exactly Gaussian, "
-        "so its true full approximation gap is 0: what is measured there is the search's own error."
+        "so its true full approximation gap is 0: what is measured there is the search's own error. A dash where "
+        "q(z|x) or p(z) is no density on R^D, as with discrete latents: no Gaussian is then a member of any family."
     ),
-    SANDWICH: "On `ais_points` evenly spaced test examples, and as many simulated from the model itself.",
+    SANDWICH: (
+        "On `ais_points` evenly spaced test examples, and as many simulated from the model itself. A dash where p(z) "
+        "is no density on R^D, as with discrete latents: its Hamiltonian moves need a gradient in z."
+    ),
     COST: (
         "Never ranked. Timings are medians [quartiles] over blocks of synchronised calls, each variant with the device "
         "to itself; their columns are `<metric>_<device>_median`, `_q1` and `_q3`, and `throughput_status_<device>` "

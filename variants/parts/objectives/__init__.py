@@ -11,8 +11,9 @@ from variants.parts.objectives.importance import (
     PartialIwae,
     Renyi,
     VrMax,
+    negative_log_mean,
 )
-from variants.parts.objectives.score import ReweightedWakeSleep, Thermodynamic
+from variants.parts.objectives.self_normalised import ReweightedWakeSleep, Thermodynamic
 
 __all__ = [
     "Beta",
@@ -37,4 +38,5 @@ __all__ = [
     "TotalCorrelation",
     "VrMax",
     "linear_warmup",
+    "negative_log_mean",
 ]

@@ -14,10 +14,14 @@ class Objective(nn.Module, ABC):
     Attributes:
         samples: K, the posterior draws per example that training asks for.
         warmup_epochs: passes over the data during which the loss is not yet the one that is meant.
+        needs_path: whether it differentiates through z; if not, its z carry no gradient, whatever the posterior.
+        latents: the only kind of latents that it is for; None for any.
     """
 
     samples: int = 1
     warmup_epochs: float = 0
+    needs_path: bool = True
+    latents: str | None = None
 
     @abstractmethod
     def forward(self, terms: Terms, epoch: float) -> Tensor:
@@ -43,13 +47,13 @@ def linear_warmup(epoch: float, epochs: float) -> float:
     return 1.0 if epochs == 0 else min(1.0, epoch / epochs)
 
 
-def gradient_of(surrogate: Tensor, *, value: Tensor) -> Tensor:
-    """What has the `value` and the gradient of the `surrogate`, so that curves show the bound and no stand-in."""
-    return value.detach() + surrogate - surrogate.detach()
+def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
+    """A value that is shown, with the gradient of a surrogate added to its own."""
+    return value + (surrogate - surrogate.detach())
 
 
 def scale_path(terms: Terms, factor: Tensor) -> None:
-    """Multiply the gradient that arrives at z by `factor` `[K, B]`, zero to let none pass.
+    """Multiply the gradient that arrives at z by `factor` `[K, B]`.
 
     A hook does it, which saves a second pass through the decoder. So these terms must serve no other loss, and an
     objective that calls this is `eager`: within one compiled graph no gradient would pass by the hook.

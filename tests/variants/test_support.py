@@ -1,0 +1,113 @@
+"""Conformance where latents are no points of R^D, or a decoder gives several numbers for each value of x."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+
+from tests.judge.test_support import Bits, FairBits
+from variants import DataSpec
+from variants.core import VAE
+from variants.parts import assemble
+from variants.parts.discrete import RelaxedBits
+from variants.parts.likelihoods import Likelihood
+from variants.parts.networks import Decoder, Encoder, mlp
+from variants.parts.posteriors import Posterior
+from variants.parts.priors import Prior
+from variants.testing import ConformanceError, check_variant
+
+
+def variant(**parts: Any) -> Any:
+    def made(data: DataSpec, **options: Any) -> VAE:
+        return assemble(data, **({"latent": 3} | parts | options))
+
+    return made
+
+
+def test_draws_of_a_countable_set_that_pretend_to_have_a_gradient_are_refused() -> None:
+    """T3. Elbo's gradient is then biased, and nothing says so."""
+    with pytest.raises(ConformanceError, match=r"'reparameterised samples': .*countable"):
+        check_variant(variant(posterior=Bits, prior=FairBits))
+
+
+def two_numbers(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
+    encoder, _ = mlp(data, latent, hidden=(16,))
+    return encoder, Decoder(nn.Linear(latent, 2 * data.dims), (2, *data.shape))
+
+
+class MeanAndScale(Likelihood):
+    support = "real"
+
+    def __init__(self, data: DataSpec) -> None:
+        super().__init__()
+        self.dims = len(data.shape)
+
+    def forward(self, h: Tensor) -> Distribution:
+        loc, log_scale = h.unbind(-self.dims - 1)
+        return Independent(Normal(loc, (0.1 * log_scale).exp(), validate_args=False), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        return self(h).log_prob(x)
+
+
+def test_a_decoder_may_give_several_numbers_for_each_value() -> None:
+    """T5."""
+    check_variant(variant(network=two_numbers, likelihood=MeanAndScale))
+
+
+class Relaxed(Posterior):
+    """Bits when it is judged, their relaxation when it is trained."""
+
+    detached = False
+
+    def __init__(self, features: int, latent: int) -> None:
+        super().__init__()
+        self.logits = nn.Linear(features, latent)
+
+    def forward(self, h: Tensor) -> Distribution:
+        logits = self.logits(h)
+        base: Any = Bernoulli(logits=logits, validate_args=False)
+        if self.training:
+            return (Detached if self.detached else RelaxedBits)(logits, 0.7)
+        return Independent(base, 1, validate_args=False)
+
+
+class Detached(RelaxedBits):
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        return super().rsample(sample_shape).detach()
+
+
+class RelaxedPrior(FairBits):
+    def forward(self) -> Distribution:
+        return RelaxedBits(self.logits, 0.7) if self.training else super().forward()
+
+
+class DetachedInTraining(Relaxed):
+    detached = True
+
+
+def test_samples_are_reparameterised_where_they_are_trained_on() -> None:
+    """T6. In evaluation mode this posterior is discrete, and owes no gradient."""
+    check_variant(variant(posterior=Relaxed, prior=RelaxedPrior))
+    with pytest.raises(ConformanceError, match=r"'reparameterised samples': z gives no gradient to posterior\.logits"):
+        check_variant(variant(posterior=DetachedInTraining, prior=RelaxedPrior))
+
+
+class Undeclared(Normal):
+    support = property(lambda _: (_ for _ in ()).throw(NotImplementedError))  # type: ignore[assignment]
+
+
+class NoSupport(Prior):
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent), persistent=False)
+
+    def forward(self) -> Distribution:
+        return Independent(Undeclared(self.loc, torch.ones_like(self.loc), validate_args=False), 1, validate_args=False)
+
+
+def test_a_density_says_where_it_lives() -> None:
+    with pytest.raises(ConformanceError, match=r"'support': p\(z\) does not declare its support"):
+        check_variant(variant(prior=NoSupport))

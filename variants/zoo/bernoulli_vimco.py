@@ -1,0 +1,18 @@
+from typing import Any
+
+from variants import DataSpec, register
+from variants.core import VAE
+from variants.parts import Choice, assemble
+
+
+@register(base="vanilla", changes=("posterior", "prior", "objective"), paper="Mnih and Rezende 2016, arXiv:1602.06725")
+def bernoulli_vimco(
+    data: DataSpec,
+    *,
+    posterior: Choice = "bernoulli",
+    prior: Choice = "bernoulli",
+    objective: Choice = "vimco",
+    **parts: Any,
+) -> VAE:
+    """Binary latents, trained on the bound of `iwae` by VIMCO: each draw's score by what it adds."""
+    return assemble(data, posterior=posterior, prior=prior, objective=objective, **parts)
