@@ -2,13 +2,15 @@
 
  1. A mean over pixels or over latent dimensions where a sum belongs; dividing by the number of batches, or reading one
     batch.
- 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO.
+ 2. A beta-weighted or annealed loss reported, early-stopped on, or used to pick a checkpoint as if it were the ELBO; a
+    schedule that something else than the epoch moves.
  3. "MSE" used as a likelihood without its variance and constant; a missing 1/2 or 1/2 log 2 pi.
  4. Evaluating at the posterior mean and calling it an ELBO; evaluating on the training split.
  5. KL with the wrong sign, or signs that differ between variants.
  6. Importance weights: a softmax over losses instead of log-weights; weights not detached; the gradient surrogate
     reported as the bound; no max-subtraction; the number of samples ignored.
- 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one.
+ 7. beta-TC: importance weight added once per dimension; the stratified-sampling matrix off by one. Other estimates from
+    a batch, MMD and covariances: draws compared with themselves, the wrong axis, the wrong number to divide by.
  8. A clamp on log-variance or probabilities that changes the value silently.
  9. NaN batches filtered out of the average; `drop_last` at evaluation.
 10. Grey pixels under a Bernoulli without saying so; rows with different binarisation or padding ranked together.
@@ -22,6 +24,7 @@
     full covariance ends behind a diagonal one.
 """
 
+from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
 from tests.mutants import Mistake
 
@@ -36,7 +39,9 @@ CORE_KL = "variants/core/kl.py"
 TERMS = "variants/core/terms.py"
 VAE = "variants/core/vae.py"
 LIKELIHOODS = "variants/parts/likelihoods.py"
-OBJECTIVES = "variants/parts/objectives.py"
+ELBO_OBJECTIVE = "variants/parts/objectives/elbo.py"
+IMPORTANCE = "variants/parts/objectives/importance.py"
+AGGREGATE = "variants/parts/objectives/aggregate.py"
 POSTERIORS = "variants/parts/posteriors.py"
 FLOWS = "variants/parts/flows.py"
 HEADS = "variants/parts/heads.py"
@@ -450,7 +455,7 @@ WRONG_SIGN = [
         "kl_rewarded_in_the_beta_vae",
         5,
         "a sign that differs between variants",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "return self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
         "return -self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl",
         IN_OBJECTIVES,
@@ -477,7 +482,7 @@ WRONG_SIGN = [
         "kl_rewarded_in_training",
         5,
         "the loss is KL minus reconstruction",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "return linear_warmup(epoch, self.warmup_epochs) * terms.kl -",
         "return -linear_warmup(epoch, self.warmup_epochs) * terms.kl -",
         IN_OBJECTIVES,
@@ -486,7 +491,7 @@ WRONG_SIGN = [
         "reconstruction_rewarded_with_the_wrong_sign",
         5,
         "the autoencoder's loss is minus log p(x|z)",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "        return -terms.log_px_z.mean(0)\n",
         "        return terms.log_px_z.mean(0)\n",
         IN_OBJECTIVES,
@@ -534,7 +539,7 @@ IMPORTANCE_WEIGHTS = [
         "softmax_over_losses",
         6,
         "normalised over the losses, the worst draw weighs most",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "return -(log_weights.neg().softmax(0).detach() * log_weights).sum(0)",
         IN_OBJECTIVES,
@@ -543,7 +548,7 @@ IMPORTANCE_WEIGHTS = [
         "surrogate_as_loss",
         6,
         "the detached surrogate has the bound's gradient, but not its value",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "return -(log_weights.softmax(0).detach() * log_weights).sum(0)",
         IN_OBJECTIVES,
@@ -552,7 +557,7 @@ IMPORTANCE_WEIGHTS = [
         "weights_not_detached",
         6,
         "the right value, with the gradient of a surrogate whose weights are not held constant",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "bound = log_weights.logsumexp(0) - math.log(len(log_weights))\n"
         "    surrogate = (log_weights.softmax(0) * log_weights).sum(0)\n"
@@ -563,17 +568,17 @@ IMPORTANCE_WEIGHTS = [
         "dreg_without_the_second_weight",
         6,
         "the encoder's gradient carries the square of the normalised weight",
-        OBJECTIVES,
-        "lambda gradient: factor * gradient",
-        "lambda gradient: gradient",
+        IMPORTANCE,
+        "        scale_path(terms, 1 - weight + weight * log_weights.detach().softmax(0))\n",
+        "",
         IN_PATH_GRADIENTS,
     ),
     Mistake(
         "dreg_without_its_warmup",
         6,
         "while log q counts for a part, so does what takes the place of its score",
-        OBJECTIVES,
-        "(1 - weight + weight * log_weights.detach().softmax(0))",
+        IMPORTANCE,
+        "1 - weight + weight * log_weights.detach().softmax(0)",
         "log_weights.detach().softmax(0)",
         IN_PATH_GRADIENTS,
     ),
@@ -581,16 +586,16 @@ IMPORTANCE_WEIGHTS = [
         "dreg_with_the_score",
         6,
         "the parameters of log q are not stopped, so that their score is counted twice",
-        OBJECTIVES,
-        "terms.log_qz_x_stopped)\n        factor",
-        "terms.log_qz_x)\n        factor",
+        IMPORTANCE,
+        "terms.log_qz_x_stopped)\n        scale_path(terms, 1",
+        "terms.log_qz_x)\n        scale_path(terms, 1",
         IN_PATH_GRADIENTS,
     ),
     Mistake(
         "sticking_the_landing_with_the_score",
         6,
         "the same number, but the noise that was to be left out",
-        OBJECTIVES,
+        ELBO_OBJECTIVE,
         "terms.log_qz_x_stopped)).mean(0)",
         "terms.log_qz_x)).mean(0)",
         IN_PATH_GRADIENTS,
@@ -635,7 +640,7 @@ IMPORTANCE_WEIGHTS = [
         "log_k_missing_in_training",
         6,
         "a loss that is a constant too low",
-        OBJECTIVES,
+        IMPORTANCE,
         "return math.log(len(log_weights)) - log_weights.logsumexp(0)",
         "return -log_weights.logsumexp(0)",
         IN_OBJECTIVES,
@@ -755,7 +760,7 @@ TOTAL_CORRELATION = [
         "weight_once_per_dimension",
         7,
         "log q(z) has its importance weight once, not once for each of its dimensions",
-        OBJECTIVES,
+        AGGREGATE,
         "log_qz = (weights.log() + terms.q.log_prob(z)).logsumexp(2)",
         "log_qz = (weights.log().unsqueeze(-1) + marginals(terms.q).log_prob(z)).sum(-1).logsumexp(2)",
         IN_TC,
@@ -764,7 +769,7 @@ TOTAL_CORRELATION = [
         "stratified_matrix_off_by_one",
         7,
         "B in the place of B - 1: rows no longer sum to 1",
-        OBJECTIVES,
+        AGGREGATE,
         "other = (1 - own) / max(1, batch - 1)",
         "other = (1 - own) / batch",
         IN_TC,
@@ -773,7 +778,7 @@ TOTAL_CORRELATION = [
         "own_example_weighs_like_the_others",
         7,
         "z_i was drawn from q(z|x_i), which is one of N and not one of B",
-        OBJECTIVES,
+        AGGREGATE,
         "own = 1 / data_size if batch > 1 else 1.0",
         "own = 1 / batch",
         IN_TC,
@@ -1272,4 +1277,5 @@ MISTAKES = [
     *WRONGLY_REPRODUCED,
     *HEADS_OUT_OF_STEP,
     *OF_PARTS,
+    *OF_OBJECTIVES,
 ]

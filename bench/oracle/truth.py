@@ -60,6 +60,31 @@ def has_finite_weight_variance(truth: LinearGaussian) -> bool:
     return bool(torch.linalg.eigvalsh(2 * P - P.diagonal().diag()).min() > 0)
 
 
+def log_power(truth: LinearGaussian, power: float) -> float:
+    """log E_q (w / p(x))^b, b = `power`, for the best diagonal posterior q, the same for every x; inf if it diverges.
+
+    q and the true posterior have one mean; with Q = diag(P) and P_b = (1 - b) Q + b P the integral of q^(1-b) p^b is
+    |Q|^((1-b)/2) |P|^(b/2) / |P_b|^(1/2). So log p(x) + log_power(1 - a) / (1 - a) is the Renyi bound of order a, and
+    with b = n the chi upper bound CUBO_n is log p(x) + log_power(n) / n.
+    """
+    P = precision(truth)
+    Q = P.diagonal().diag()
+    mixed = (1 - power) * Q + power * P
+    if torch.linalg.eigvalsh(mixed).min() <= 0:
+        return math.inf
+    log_det: Tensor = (1 - power) * torch.logdet(Q) + power * torch.logdet(P) - torch.logdet(mixed)
+    return 0.5 * log_det.item()
+
+
+def thermodynamic_integrand(truth: LinearGaussian, beta: float) -> float:
+    """E_b[log w] - log p(x) under pi_b ~ q^(1-b) p(x, z)^b, same q: the derivative of `log_power` in b."""
+    P = precision(truth)
+    Q = P.diagonal().diag()
+    mixed = (1 - beta) * Q + beta * P
+    slope: Tensor = torch.logdet(P) - torch.logdet(Q) - torch.linalg.solve(mixed, P - Q).trace()
+    return 0.5 * slope.item()
+
+
 def rate_distortion(truth: LinearGaussian, x: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """KL(q || p) and -E_q log p(x|z), each `[B]`, of the posterior that is best for `beta` (Alemi et al. 2018,
     arXiv:1711.00464), for x `[B, d]`."""

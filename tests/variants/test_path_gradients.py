@@ -20,49 +20,25 @@ from torch.distributions import (
 )
 
 from bench.data.gaussian import LinearGaussian
-from bench.oracle.truth import at_truth, exact_terms, set_decoder
+from bench.oracle.truth import at_truth, exact_terms
+from tests.variants.linear_models import POSTERIORS, D, K, gradient, points, true_model, untrained
 from variants import DataSpec, build
 from variants.core import VAE, iwae
 from variants.parts.objectives import Elbo, Iwae, IwaeDreg, Objective, StickingTheLanding
 from variants.parts.posteriors import Posterior
 
-D, K = 4, 2
-POSTERIORS = ["diagonal", "full", "low_rank", "householder", "planar", "inverse_autoregressive"]
 # Standard errors; none of some hundred comparisons is to exceed it.
 ERRORS = 4.5
 
 
 @pytest.fixture
 def truth() -> LinearGaussian:
-    generator = torch.Generator().manual_seed(1)
-    w = torch.randn(D, K, generator=generator, dtype=torch.float64)
-    return LinearGaussian(w, torch.randn(D, generator=generator, dtype=torch.float64), 0.5)
+    return true_model()
 
 
 @pytest.fixture
 def x() -> Tensor:
-    return torch.randn(3, D, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-
-
-def untrained(truth: LinearGaussian, posterior: str | type[Posterior], **options: object) -> VAE:
-    """The true decoder with an encoder that knows nothing yet."""
-    torch.manual_seed(3)
-    options = {
-        "latent": K,
-        "network": "linear",
-        "likelihood": "gaussian",
-        "squash": False,
-        "sigma": "learned",
-    } | options
-    model = build("vanilla", DataSpec((D,), "real"), posterior=posterior, **options).double()
-    set_decoder(model, truth)
-    return model
-
-
-def gradient(loss: Tensor, module: nn.Module) -> Tensor:
-    """Of the mean loss with respect to all parameters of a module, as one vector."""
-    found = torch.autograd.grad(loss.mean(), list(module.parameters()), retain_graph=True)
-    return torch.cat([part.flatten() for part in found])
+    return points()
 
 
 @pytest.mark.parametrize("epoch", [0.0, 1.0, 2.0, 9.0])

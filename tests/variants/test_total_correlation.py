@@ -12,7 +12,8 @@ import bench.data as data
 from variants import DataSpec, build
 from variants.core import VAE, Terms, elbo
 from variants.parts import OptionError, assemble
-from variants.parts.objectives import Elbo, TotalCorrelation, marginals, stratified_weights, total_correlation
+from variants.parts.objectives import Elbo, TotalCorrelation
+from variants.parts.objectives.aggregate import marginals, stratified_weights, total_correlation
 from variants.registry import seeded
 from variants.testing import check_variant
 

@@ -87,6 +87,11 @@ class Terms:
         return log_q.detach() + (slope * (self.z - z.detach())).sum(-1)
 
     @cached
+    def log_qz_x_held(self) -> Tensor:
+        """log q(z_k|x), `[K, B]`, as if the z_k were constants: its gradient is the score of q alone."""
+        return self.q.log_prob(self.z.detach())
+
+    @cached
     def log_weights(self) -> Tensor:
         """log w_k = log p(x|z_k) + log p(z_k) - log q(z_k|x), `[K, B]`: its mean is the ELBO, its logsumexp IWAE."""
         return self.log_px_z + self.log_pz - self.log_qz_x

@@ -40,6 +40,13 @@ def not_negative(name: str, value: object) -> float:
     return float(value)
 
 
+def between(name: str, value: object, low: float, high: float) -> float:
+    """`value` as a number from `low` to `high`; ValueError otherwise."""
+    if not low <= number(name, value) <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+    return number(name, value)
+
+
 def sizes(name: str, value: object) -> tuple[int, ...]:
     """`value` as a non-empty tuple of layer sizes; ValueError otherwise."""
     if isinstance(value, int) and not isinstance(value, bool):

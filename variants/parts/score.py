@@ -8,11 +8,7 @@ from torch import Tensor
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative
 from variants.parts.objectives import Objective, linear_warmup, negative_log_mean
-
-
-def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
-    """A value that is shown, with the gradient of a surrogate added to its own."""
-    return value + (surrogate - surrogate.detach())
+from variants.parts.objectives.base import with_gradient_of
 
 
 def leave_one_out(log_weights: Tensor) -> Tensor:

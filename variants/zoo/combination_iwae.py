@@ -1,0 +1,11 @@
+from typing import Any
+
+from variants import DataSpec, register
+from variants.core import VAE
+from variants.parts import Choice, assemble
+
+
+@register(base="iwae", changes="objective", paper="Rainforth et al. 2018, arXiv:1802.04537")
+def combination_iwae(data: DataSpec, *, objective: Choice = "combination_iwae", **parts: Any) -> VAE:
+    """CIWAE: trained on b ELBO + (1 - b) IWAE of the same draws, b = `elbo_weight`."""
+    return assemble(data, objective=objective, **parts)

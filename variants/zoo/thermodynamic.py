@@ -1,0 +1,11 @@
+from typing import Any
+
+from variants import DataSpec, register
+from variants.core import VAE
+from variants.parts import Choice, assemble
+
+
+@register(base="vanilla", changes="objective", paper="Masrani, Le and Wood 2019, arXiv:1907.00031")
+def thermodynamic(data: DataSpec, *, objective: Choice = "thermodynamic", **parts: Any) -> VAE:
+    """TVO: left Riemann sum of log p(x) = int_0^1 E_b[log w] db with pi_b ~ q^(1-b) p(x, z)^b; no path through z."""
+    return assemble(data, objective=objective, **parts)
