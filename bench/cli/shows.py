@@ -71,17 +71,15 @@ def _below(words: str) -> list[str]:
 def show(variant: str, /, *, json: Json = False) -> int:
     """Show all of one variant: formula, paper, parts, keywords, what may be measured, cost, when to use it."""
     import variants
+    from bench.cells.anatomy import anatomy
     from bench.engines.plugins import Silent, each
-    from bench.judge.anatomy import anatomy
 
     try:
-        recipe = variants.get(variant)
-        facts = anatomy(variant) if recipe.built_in else each(anatomy, [(variant,)])[0]
+        row = anatomy(variant) if variants.get(variant).built_in else each(anatomy, [(variant,)])[0]
     except (variants.RegistryError, ValueError) as error:
         raise UsageError(str(error)) from None
-    if isinstance(facts, Silent):
-        raise UsageError(f"variant {variant!r} cannot be shown: {facts.reason}")
-    row = recipe.describe() | facts
+    if isinstance(row, Silent):
+        raise UsageError(f"variant {variant!r} cannot be shown: {row.reason}")
     if json:
         print_json(row)
         return OK

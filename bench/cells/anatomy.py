@@ -25,9 +25,9 @@ def anatomy(name: str) -> dict[str, Any]:
     """Facts of one variant, in plain Python.
 
     Returns:
-        `text`: the recipe's docstring; `data`: the data it was built for; `parts`: role -> name and first words of its
-        docstring; `keywords`: role -> keyword -> default; `parameters`: role -> trainable numbers; `samples`: draws a
-        step; `evidence`: what is measured -> `"yes"`, or why not.
+        What `Recipe.describe` says, and `text`: the recipe's docstring; `data`: the data it was built for; `parts`:
+        role -> name and first words of its docstring; `keywords`: role -> keyword -> default; `parameters`: role ->
+        trainable numbers; `samples`: draws a step; `evidence`: what is measured -> `"yes"`, or why not.
 
     Raises:
         RegistryError: no such variant, or one that cannot be loaded.
@@ -42,7 +42,7 @@ def anatomy(name: str) -> dict[str, Any]:
         except ValueError as error:
             refused.append(str(error))
             continue
-        return {
+        return recipe.describe() | {
             "text": text,
             "data": f"{spec.kind} {' x '.join(map(str, spec.shape))}",
             "parts": {role: [part, _says(model, role, part)] for role, part in part_names(model).items()},
