@@ -27,6 +27,13 @@ def test_variant(name: str) -> None:
         ("vamp_prior", {"posterior": "bottom_up", "pseudo_inputs": 5, "latent": 3}),
         ("hierarchical_vamp", {"objective": "iwae", "activation": "gated", "top": 1, "latent": 4, "hidden": (9,)}),
         ("hierarchical", {"network": "conv", "activation": "gated", "latent": 4, "top_hidden": (5, 6)}),
+        ("flow_prior", {"network": "conv", "posterior": "full", "objective": "iwae_dreg", "prior_hidden": (8,)}),
+        ("flow_prior", {"posterior": "laplace", "latent": 3, "prior_flows": 2, "prior_hidden": (8,)}),
+        ("spline_flow", {"prior": "gaussian_mixture", "components": 3, "flows": 1, "spline_bins": 3, "flow_width": 8}),
+        ("sylvester_flow", {"latent": 3, "flows": 1, "columns": 1}),
+        ("student_t", {"df": 3.0, "sigma": 0.5, "network": "skip", "hidden": (9, 7), "activation": "gated"}),
+        ("batch_norm_posterior", {"objective": "iwae", "bn_scale": 1.0, "latent": 1}),
+        ("two_stage", {"network": "conv", "samples": 2, "latent": 3}),
     ],
 )
 def test_combinations(name: str, overrides: dict[str, object]) -> None:

@@ -202,6 +202,7 @@ def test_linear_recipe_is_affine_with_one_covariance() -> None:
         ({"likelihood": "student_t", "df": 2.0}, "df must be a number above 2 or 'learned', got 2.0"),
         ({"likelihood": "student_t", "sigma": "optimal"}, "sigma must be a number above 0 or 'learned', got 'optimal'"),
         ({"posterior": "sylvester", "columns": 21}, "columns must be at most the latent size 20, got 21"),
+        ({"posterior": "sylvester", "latent": 1}, "needs a latent size of at least 2, got 1: choose posterior=planar"),
         ({"posterior": "spline", "latent": 1}, "a coupling flow needs a latent size of at least 2, got 1"),
         ({"posterior": "spline", "spline_bins": 1}, "spline_bins must be a whole number of at least 2, got 1"),
         ({"objective": "beta", "beta": -1}, "beta must be a number of at least 0, got -1"),

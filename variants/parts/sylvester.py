@@ -82,7 +82,7 @@ class Sylvester(Posterior):
 
     Args:
         features: H, width of the encoder's output.
-        latent: D.
+        latent: D, at least 2.
         flows: T, number of maps.
         columns: M, at most D; None for 8, or D where that is smaller.
         pace: of log sigma, see `Head`.
@@ -97,6 +97,10 @@ class Sylvester(Posterior):
         self, features: int, latent: int, *, flows: int = 4, columns: int | None = None, pace: float = PACE
     ) -> None:
         super().__init__()
+        if latent < 2:
+            raise ValueError(
+                f"a Sylvester flow needs a latent size of at least 2, got {latent}: choose posterior=planar"
+            )
         self.flows = at_least("flows", flows, 1)
         self.columns = min(8, latent) if columns is None else at_least("columns", columns, 1)
         if self.columns > latent:
