@@ -96,7 +96,7 @@ class Data:
         checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
         splits: number of examples in use, by split.
         streamed: whether examples are read from disk as they are needed.
-        truth: the exact distribution of data that are simulated, else None.
+        truth: the exact distribution of the data, where it is known, else None.
         device: where batches are.
     """
 

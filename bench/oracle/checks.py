@@ -149,7 +149,7 @@ class Problem:
         self.device: str = cell["device"]
         self.data: Data = data.load(cell["dataset"], device=self.device, **cell["data_options"])
         assert isinstance(self.data.truth, LinearGaussian)
-        self.truth = self.data.truth
+        self.truth: LinearGaussian = self.data.truth
         self.d, self.k = self.truth.W.shape
         self.train = self.split("train")
         self.test = self.split("test")

@@ -154,6 +154,15 @@ def test_relaxed_draws_fall_to_a_class_as_often_as_it_is_likely(hard: bool) -> N
     assert bool(((draws == 0) | (draws == 1)).all()) is hard
 
 
+@pytest.mark.parametrize("name", ["gumbel_softmax", "joint"])
+def test_log_weights_of_relaxed_draws_are_refused_in_one_line(name: str) -> None:
+    """A bound of log-weights would hold a log-probability at points that have none."""
+    made = build(name, SPEC, latent=4, objective="iwae")
+    with pytest.raises(NotImplementedError, match="relaxed one-hot draws have no density here, only a KL: train on"):
+        made.loss(torch.ones(2, 4))
+    assert made.eval().terms(torch.ones(2, 4), 3).log_weights.isfinite().all()
+
+
 def test_rounded_draws_have_the_gradient_of_the_unrounded_ones() -> None:
     logits = torch.tensor([[0.5, 0.0, -1.0]], requires_grad=True)
     found = []

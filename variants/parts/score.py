@@ -20,8 +20,8 @@ def leave_one_out(log_weights: Tensor) -> Tensor:
     """
     k = len(log_weights)
     others = (log_weights.sum(0) - log_weights) / (k - 1)
-    own = torch.eye(k, dtype=torch.bool, device=log_weights.device).unsqueeze(-1)
-    return torch.where(own, others.unsqueeze(1), log_weights.unsqueeze(0)).logsumexp(1) - math.log(k)
+    itself = torch.eye(k, dtype=torch.bool, device=log_weights.device).unsqueeze(-1)
+    return torch.where(itself, others.unsqueeze(1), log_weights.unsqueeze(0)).logsumexp(1) - math.log(k)
 
 
 class Vimco(Objective):
