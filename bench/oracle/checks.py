@@ -18,6 +18,7 @@ from bench.data.batches import Data
 from bench.data.gaussian import LinearGaussian
 from bench.judge import bounds, evidence
 from bench.judge.gaps import gaps
+from bench.oracle import objectives
 from bench.oracle import truth as exact
 from bench.records.record import Cell, Record
 from bench.settings import Budget
@@ -192,6 +193,7 @@ def run(cell: Cell, result: Record) -> None:
         closed_forms(problem, checks)
         estimates(problem, checks)
         annealing(problem, checks)
+        objectives.bounds(problem, checks, WIDENING)
     optimised(problem, checks)
     trained(problem, checks)
     result["rate_distortion"] = rate_distortion(problem, checks)
