@@ -22,8 +22,12 @@
     tolerance exchanged, a figure judged that nobody saw in its source, a failed run taken for the figure of a seed.
 15. A quantity that one step of training moves as far as the features happen to be large: log sigma overflows, and a
     full covariance ends behind a diagonal one.
+16. Discrete latents: draws without a gradient taken for draws with one, a score weighed wrongly, a relaxation that is
+    judged, a temperature that calls move.
+17. What has no meaning is measured: a Gaussian or a gradient in z where latents are no points of R^D.
 """
 
+from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mutants import Mistake
 
@@ -368,8 +372,8 @@ WRONG_PLACE = [
         4,
         "log p(x|mean) is no expectation over q",
         VAE,
-        "z = q.rsample(torch.Size([samples]))",
-        "z = q.rsample(torch.Size([samples])) if self.training else q.mean.expand(samples, *q.mean.shape)",
+        "if loud else draw(q, shape)",
+        "if loud else q.mean.expand(samples, *q.mean.shape)",
         IN_TERMS,
     ),
     Mistake(
@@ -658,8 +662,8 @@ IMPORTANCE_WEIGHTS = [
         6,
         "one draw, whatever K the objective asks for",
         VAE,
-        "self.terms(x, self.objective.samples)",
-        "self.terms(x, 1)",
+        "self.terms(x, self.objective.samples, path=path)",
+        "self.terms(x, 1, path=path)",
         IN_OBJECTIVES,
     ),
     Mistake(
@@ -730,8 +734,8 @@ IMPORTANCE_WEIGHTS = [
         6,
         "a bound scored with the draws that it was fitted to is no bound",
         GAPS,
-        "    z = q.rsample(torch.Size([samples]))\n",
-        "    torch.manual_seed(0)\n    z = q.rsample(torch.Size([samples]))\n",
+        "    z = draw(q, [samples])\n",
+        "    torch.manual_seed(0)\n    z = draw(q, [samples])\n",
         IN_GAPS,
     ),
     Mistake(
@@ -1004,8 +1008,8 @@ UNLIKE_RANKED_TOGETHER = [
         10,
         "on a continuous support the bits depend on the unit of x",
         EVALUATE,
-        'binary = model.likelihood.support == "binary"',
-        "binary = True",
+        "counted = has_bits(model, data, SPLIT)",
+        "counted = True",
         JUDGE,
     ),
 ]
@@ -1275,5 +1279,6 @@ MISTAKES = [
     *RESUMED_AS_ANOTHER,
     *WRONGLY_REPRODUCED,
     *HEADS_OUT_OF_STEP,
+    *OF_DISCRETE,
     *OF_OBJECTIVES,
 ]

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data import binarise as to_binary
+from bench.data.belief import BeliefNetwork
 from bench.data.gaussian import LinearGaussian
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS, did_you_mean
@@ -79,6 +80,9 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
+Truth = LinearGaussian | BeliefNetwork
+
+
 class Data:
     """One data set, split, prepared and ready to be walked through. Made by `bench.data.load`.
 
@@ -90,7 +94,7 @@ class Data:
         checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
         splits: number of examples in use, by split.
         streamed: whether examples are read from disk as they are needed.
-        truth: the exact distribution of the data, for `linear_gaussian`, else None.
+        truth: the exact distribution of the data, where it is known, else None.
         device: where batches are.
     """
 
@@ -103,7 +107,7 @@ class Data:
         raw: Raw,
         train_size: int | None,
         device: str | torch.device,
-        truth: LinearGaussian | None = None,
+        truth: Truth | None = None,
     ) -> None:
         self.name = name
         self.binarise = binarise

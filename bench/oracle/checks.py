@@ -149,7 +149,7 @@ class Problem:
         self.settings = Settings(**cell["settings"])
         self.device: str = cell["device"]
         self.data: Data = data.load(cell["dataset"], device=self.device, **cell["data_options"])
-        assert self.data.truth is not None
+        assert isinstance(self.data.truth, LinearGaussian)
         self.truth: LinearGaussian = self.data.truth
         self.d, self.k = self.truth.W.shape
         self.train = self.split("train")
