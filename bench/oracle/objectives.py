@@ -2,13 +2,10 @@
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from bench.oracle import truth as exact
+from bench.oracle.problem import Checks, Problem
 from variants.parts.objectives import MultiplyIwae, Renyi, Thermodynamic
-
-if TYPE_CHECKING:
-    from bench.oracle.checks import Checks, Problem
 
 # The Renyi divergence is infinite for some orders; so is the variance of an estimate, at half of those powers.
 ORDERS = (-1.0, 0.5, 2.0)
@@ -17,7 +14,7 @@ ESTIMATES, DRAWS = 4, 10
 SELF_NORMALISED = 0.05
 
 
-def bounds(problem: "Problem", checks: "Checks", widening: float) -> None:
+def bounds(problem: Problem, checks: Checks, widening: float) -> None:
     """The best diagonal posterior under Renyi bounds and the thermodynamic sum, the widened one under MIWAE."""
     truth, points = problem.truth, problem.here(problem.points)
     log_px = truth.log_prob(problem.points)
@@ -30,13 +27,13 @@ def bounds(problem: "Problem", checks: "Checks", widening: float) -> None:
         bound = -Renyi(alpha=alpha)(terms, 0.0).cpu().double()
         ratio = (power * (bound - log_px) - exact.log_power(truth, power)).exp()
         checks.estimate(f"estimated E w^{power:g} / E w^{power:g}, Renyi bound of order {alpha:g}", 1.0, ratio)
-    objective = Thermodynamic()
-    widths = [(b, end - b) for b, end in pairwise(objective.partition)]
+    left_sum = Thermodynamic()
+    widths = [(b, end - b) for b, end in pairwise(left_sum.partition)]
     left = log_px + sum(width * exact.thermodynamic_integrand(truth, b) for b, width in widths)
     checks.estimate(
         f"thermodynamic left sum, {len(widths)} intervals",
         left,
-        -objective(terms, 0.0).cpu().double(),
+        -left_sum(terms, 0.0).cpu().double(),
         slack=(SELF_NORMALISED, 0.0),
     )
     objective = MultiplyIwae(samples=ESTIMATES * DRAWS, estimates=ESTIMATES)
