@@ -143,7 +143,7 @@ SEVERAL_DRAWS = [
 
 SCHEDULES = [
     Mistake(
-        "capacity_of_each_example",
+        "annealed_capacity_of_each_example",
         2,
         "the mean of |KL - C| in the place of |mean KL - C|",
         ELBO,
