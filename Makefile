@@ -71,7 +71,7 @@ lint: $(READY) ## ruff
 types: $(READY) ## mypy
 	@$(BIN)/mypy
 
-docs: $(READY) ## write what the documents say of metrics and settings, from the code
+docs: $(READY) ## write what the documents say of metrics, settings and variants, from the code
 	@$(BIN)/python -m bench.pages.docs
 
 bench-micro: $(READY) ## time the core steps of every variant beside the committed baseline (BASELINE=write: a new one)

@@ -22,10 +22,15 @@
     tolerance exchanged, a figure judged that nobody saw in its source, a failed run taken for the figure of a seed.
 15. A quantity that one step of training moves as far as the features happen to be large: log sigma overflows, and a
     full covariance ends behind a diagonal one.
-16. The verdict of a short training told as if a longer one could not reverse it.
+16. Discrete latents: draws without a gradient taken for draws with one, a score weighed wrongly, a relaxation that is
+    judged, a temperature that calls move.
+17. What has no meaning is measured: a Gaussian or a gradient in z where latents are no points of R^D.
+18. The verdict of a short training told as if a longer one could not reverse it.
 """
 
+from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_objectives import OF_OBJECTIVES
+from tests.mistakes_parts import OF_PARTS
 from tests.mutants import made
 
 BOUNDS = "bench/judge/bounds.py"
@@ -490,20 +495,23 @@ MISTAKES = [
          "mean.mean((1, 2), keepdim=True)", "mean.mean((0, 1, 2), keepdim=True)"),
     ]),
     *made(LEARNING, IN_LEARNING, [
-        (16, "verdict_before_its_time", "better or worse although the curves still move",
+        (18, "verdict_before_its_time", "better or worse although the curves still move",
          'return found if settled else replace(found, verdict="still learning")', "return found"),
-        (16, "drift_turned_round",
+        (18, "drift_turned_round",
          "held back where the variant that is ahead pulls away, not where the other catches up",
          "math.log2(LONGER) * (behind - ahead)", "math.log2(LONGER) * (ahead - behind)"),
-        (16, "gain_of_the_slower", "what is yet to come is judged by the variant that learns less",
+        (18, "gain_of_the_slower", "what is yet to come is judged by the variant that learns less",
          "least = SHARE * max(map(abs, means))", "least = SHARE * min(map(abs, means))"),
-        (16, "gain_of_any_training_loss", "a loss below the bound taken for a pass that has nothing more to gain",
+        (18, "gain_of_any_training_loss", "a loss below the bound taken for a pass that has nothing more to gain",
          "return least if min(means) > 0 else math.inf", "return least"),
     ]),
     *made("bench/stats/intervals.py", IN_LEARNING, [
-        (16, "best_before_its_time", "a best row is marked beside one that is still learning",
+        (18, "best_before_its_time", "a best row is marked beside one that is still learning",
          '    if "still learning" in verdicts:\n        return Marks(learning=near)\n', ""),
     ]),
+    *OF_PARTS,
     *OF_OBJECTIVES,
+    *OF_DISCRETE,
+    *OF_DISCRETE,
 ]
 # fmt: on

@@ -4,11 +4,11 @@ from tests.mutants import made
 
 ELBO = "variants/parts/objectives/elbo.py"
 IMPORTANCE = "variants/parts/objectives/importance.py"
-SCORE = "variants/parts/objectives/score.py"
+SELF_NORMALISED = "variants/parts/objectives/self_normalised.py"
 AGGREGATE = "variants/parts/objectives/aggregate.py"
 
 IN_IMPORTANCE = ("tests/variants/test_importance.py",)
-IN_SCORE = ("tests/variants/test_score.py",)
+IN_SELF_NORMALISED = ("tests/variants/test_self_normalised.py",)
 IN_SCHEDULES = ("tests/variants/test_schedules.py",)
 IN_AGGREGATE = ("tests/variants/test_aggregate.py",)
 
@@ -38,14 +38,15 @@ OF_OBJECTIVES = [
          "return -self.log_weights(terms, epoch).max(0).values",
          "return (-self.log_weights(terms, epoch)).max(0).values"),
     ]),
-    *made(SCORE, IN_SCORE, [
+    *made(SELF_NORMALISED, IN_SELF_NORMALISED, [
         (6, "wake_phase_through_the_path", "q is to fit draws of p(z|x), and not to move its own draws",
-         "        scale_path(terms, torch.zeros_like(log_weights))\n        log_p", "        log_p"),
+         "    needs_path = False\n\n    def __init__(self, *, samples: int = 10)",
+         "    def __init__(self, *, samples: int = 10)"),
         (6, "wake_phase_in_the_wrong_direction", "the encoder ascends the cross-entropy",
-         "(log_p + terms.log_qz_x_held)", "(log_p - terms.log_qz_x_held)"),
+         "(log_p + terms.log_qz_x)", "(log_p - terms.log_qz_x)"),
         (6, "wake_phase_of_equal_weights", "without its weights q fits its own draws",
-         "(log_weights.softmax(0) * (log_p + terms.log_qz_x_held)).sum(0)",
-         "(log_weights.softmax(0) * log_p).sum(0) + terms.log_qz_x_held.mean(0)"),
+         "(log_weights.softmax(0) * (log_p + terms.log_qz_x)).sum(0)",
+         "(log_weights.softmax(0) * log_p).sum(0) + terms.log_qz_x.mean(0)"),
         (6, "covariance_of_k_draws_over_k",
          "a covariance about a mean of the same K draws is (K - 1) / K of the true one",
          "covariance = share * (log_weights - mean) * (len(share) / (len(share) - 1))",
@@ -56,7 +57,7 @@ OF_OBJECTIVES = [
          "share = (b * log_weights).softmax(0)", "share = (end * log_weights).softmax(0)"),
     ]),
     *made(ELBO, IN_SCHEDULES, [
-        (2, "capacity_of_each_example", "the mean of |KL - C| in the place of |mean KL - C|",
+        (2, "annealed_capacity_of_each_example", "the mean of |KL - C| in the place of |mean KL - C|",
          "(terms.kl.mean() - capacity).abs()", "(terms.kl - capacity).abs()"),
         (2, "capacity_moved_by_calls", "a counter of its own, which runs in validation too",
          "capacity = self.capacity * linear_warmup(epoch, self.warmup_epochs)",

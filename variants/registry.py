@@ -6,8 +6,9 @@ that listing them needs no torch.
 
 import ast
 import difflib
+import fnmatch
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -24,6 +25,9 @@ R = TypeVar("R", bound=Callable[..., Any])
 GROUP = "vaebench.variants"
 ZOO = Path(__file__).parent / "zoo"
 BUILT_IN = "vaebench"
+ROLES = ("network", "posterior", "prior", "likelihood", "objective")
+NO_BASE, SEVERAL, UNAVAILABLE = "no base", "several parts", "unavailable"
+GROUPS = (NO_BASE, *ROLES, SEVERAL, UNAVAILABLE)
 
 
 class RegistryError(LookupError):
@@ -157,6 +161,25 @@ def recipes() -> dict[str, Recipe]:
 def names() -> list[str]:
     """Names of all variants, sorted, the unavailable ones included."""
     return list(recipes())
+
+
+def matching(pattern: str) -> list[str]:
+    """Names of the variants that a shell's pattern fits, such as `"*flow*"`; RegistryError if it fits none."""
+    fits = fnmatch.filter(recipes(), pattern)
+    if not fits:
+        hint = "`vaebench list` shows all" if "*" in pattern else f"a part of a name needs stars: '*{pattern}*'"
+        raise RegistryError(f"no variant is called {pattern!r}: {hint}")
+    return fits
+
+
+def grouped(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Answers of `describe` by what they change: each role, then more than one, then what has no base."""
+    groups: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
+    for row in rows:
+        changes = row["changes"]
+        several = SEVERAL if changes else NO_BASE
+        groups[UNAVAILABLE if not row["available"] else changes[0] if len(changes) == 1 else several].append(row)
+    return {group: found for group, found in groups.items() if found}
 
 
 def get(name: str) -> Recipe:

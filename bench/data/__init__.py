@@ -15,13 +15,16 @@
 | svhn | 3 x 32 x 32 | 65,257 | 8,000 | 26,032 | train file in a row; test file; no extra | none |
 | celeba | 3 x 64 x 64 | 162,770 | 19,867 | 19,962 | the authors' partition | none |
 | linear_gaussian | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
+| flow_data | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
+| tiny_sbn | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
 
 Omniglot is not the 28 x 28 matrix of Burda et al. (2016), and its numbers do not compare with theirs:
 pages are shrunk by area average and ink is white. CelebA's aligned faces are cropped to the middle 148 x
 148 and resized to 64 x 64; it is streamed from its archive, everything else lies on the device.
 The crops of the two photographs overlap: they show what training stands, and rank no variants.
 The columns of `breast_cancer` are standardised. `linear_gaussian` takes the options d, k, noise (a variance),
-orthogonal and n, and comes with its exact density (`Data.truth`).
+orthogonal and n, `flow_data` d, k, noise and n, `tiny_sbn`, which is binary, d, bits and n; they come with their exact
+density (`Data.truth`).
 
 Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
 the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey
@@ -39,6 +42,7 @@ of the unpacked bytes where it is known, else by the md5 of the archive that tor
 the sha256 digests of its two files.
 """
 
+import importlib
 import importlib.util
 from dataclasses import replace
 from functools import cache, partial
@@ -56,8 +60,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from bench.data.batches import Data
-    from bench.data.gaussian import LinearGaussian
+    from bench.data.batches import Data, Truth
     from bench.data.readers import Raw
 
 __all__ = ["default_binarise", "describe", "fetch", "is_user_file", "keep", "load", "names", "spec", "unread", "verify"]
@@ -91,7 +94,7 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     if is_user_file(name):
         images = _read(name, resolved, None)[0].images["train"]
         found = _spec(name, how, images[0].shape, len(images))
-    elif name == "linear_gaussian":
+    elif find(name).maker:
         found = _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
     else:
         found = _spec(name, how, find(name).shape, find(name).splits["train"])
@@ -160,7 +163,7 @@ def keep(name: str, binarise: str, file: str | None = None) -> None:
     Raises:
         As `load`.
     """
-    if (is_user_file(name) and file is None) or name == "linear_gaussian":
+    if file is None and (is_user_file(name) or find(name).maker):
         return
     from bench.data.batches import prepare
     from bench.data.readers import Photos
@@ -236,15 +239,14 @@ def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int) -> DataSp
 
 def _read(
     name: str, options: dict[str, Any], root: str | Path | None, may_fetch: bool = True
-) -> "tuple[Raw, LinearGaussian | None]":
+) -> "tuple[Raw, Truth | None]":
     if is_user_file(name):
         from bench.data import user_file
 
         return user_file.read(at_home(name)), None
-    if name == "linear_gaussian":
-        from bench.data import gaussian
-
-        return gaussian.make(**options)
+    if maker := find(name).maker:
+        made: tuple[Raw, Truth] = importlib.import_module(f"bench.data.{maker}").make(**options)
+        return made
     from bench.data import readers
 
     folder = folder_of(find(name), root)

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data import binarise as to_binary
-from bench.data.gaussian import LinearGaussian
 from bench.data.readers import Photos, Raw
 from bench.data.sets import SPLITS, did_you_mean
 from bench.errors import UsageError
@@ -79,6 +78,13 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
+class Truth(Protocol):
+    """A density that is known."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log p(x) in nats: `[B, *shape]`, of any float type, on any device -> `[B]`, float64, on the CPU."""
+
+
 class Data:
     """One data set, split, prepared and ready to be walked through. Made by `bench.data.load`.
 
@@ -90,7 +96,7 @@ class Data:
         checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
         splits: number of examples in use, by split.
         streamed: whether examples are read from disk as they are needed.
-        truth: the exact distribution of the data, for `linear_gaussian`, else None.
+        truth: the exact distribution of the data, where it is known, else None.
         device: where batches are.
     """
 
@@ -103,7 +109,7 @@ class Data:
         raw: Raw,
         train_size: int | None,
         device: str | torch.device,
-        truth: LinearGaussian | None = None,
+        truth: Truth | None = None,
     ) -> None:
         self.name = name
         self.binarise = binarise

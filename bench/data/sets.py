@@ -10,6 +10,8 @@ from typing import Literal
 from bench.errors import UsageError
 
 SPLITS = ("train", "valid", "test")
+# Of a network whose states are all counted.
+MOST_BITS = 12
 BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
 
 
@@ -48,6 +50,8 @@ class DataSet:
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
         kind: of its examples without a binarisation.
+        maker: module of `bench.data` whose `make(**options)` generates it; None for data that are read. Its examples
+            are vectors of `d` values.
     """
 
     name: str
@@ -61,7 +65,8 @@ class DataSet:
     places: tuple[Path, ...] = ()
     package: str | None = None
     options: Mapping[str, bool | int | float] = field(default_factory=dict)
-    kind: Literal["unit", "real"] = "unit"
+    kind: Literal["binary", "unit", "real"] = "unit"
+    maker: str | None = None
 
 
 def tenths(n: int) -> dict[str, int]:
@@ -283,6 +288,31 @@ _ALL = (
         licence="none needed",
         options={"d": 16, "k": 4, "noise": 0.1, "orthogonal": False, "n": 10_000},
         kind="real",
+        maker="gaussian",
+    ),
+    DataSet(
+        name="flow_data",
+        shape=(16,),
+        splits=tenths(10_000),
+        rule="of n examples the last tenth test, the tenth before it valid",
+        binarise="none",
+        source="generated: x = f(u), f a fixed flow of couplings, u Gaussian of variance 1 in k directions, else noise",
+        licence="none needed",
+        options={"d": 16, "k": 4, "noise": 0.1, "n": 10_000},
+        kind="real",
+        maker="flow",
+    ),
+    DataSet(
+        name="tiny_sbn",
+        shape=(16,),
+        splits=tenths(10_000),
+        rule="of n examples the last tenth test, the tenth before it valid",
+        binarise="none",
+        source="generated: bits z, x = 1 with probability sigmoid(Wz + bias)",
+        licence="none needed",
+        options={"d": 16, "bits": 8, "n": 10_000},
+        kind="binary",
+        maker="belief",
     ),
 )
 SETS = {dataset.name: dataset for dataset in _ALL}
@@ -321,8 +351,9 @@ def check_binarise(name: str, binarise: str) -> None:
     if binarise not in BINARISATIONS:
         hint = did_you_mean(binarise, BINARISATIONS)
         raise UsageError(f"unknown binarisation {binarise!r}{hint}; choose one of {', '.join(BINARISATIONS)}")
-    if not is_user_file(name) and find(name).kind == "real" and binarise != "none":
-        raise UsageError(f"{name} is real-valued and cannot be binarised; use binarise='none', not {binarise!r}")
+    if not is_user_file(name) and find(name).kind != "unit" and binarise != "none":
+        why = "is real-valued and cannot be binarised" if find(name).kind == "real" else "is binary as it is"
+        raise UsageError(f"{name} {why}; use binarise='none', not {binarise!r}")
 
 
 def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | int | float]:
@@ -343,17 +374,21 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
             raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
         resolved[key] = value
-    if name == "linear_gaussian":
-        _check_linear_gaussian(resolved)
+    if not is_user_file(name) and find(name).maker:
+        for key in ("d", "n"):
+            # A coupling has two halves.
+            least = {"d": 2 if name == "flow_data" else 1, "n": 10}[key]
+            if resolved[key] < least:
+                raise UsageError(f"{name}: option {key} must be at least {least}, got {resolved[key]}")
+    if name in ("linear_gaussian", "flow_data"):
+        _check_gaussian(name, resolved)
+    if name == "tiny_sbn" and not 1 <= resolved["bits"] <= MOST_BITS:
+        raise UsageError(f"tiny_sbn: option bits must be from 1 to {MOST_BITS}, got {resolved['bits']}")
     return resolved
 
 
-def _check_linear_gaussian(options: Mapping[str, bool | int | float]) -> None:
-    if options["d"] < 1:
-        raise UsageError(f"linear_gaussian: option d must be at least 1, got {options['d']}")
+def _check_gaussian(name: str, options: Mapping[str, bool | int | float]) -> None:
     if not 1 <= options["k"] <= options["d"]:
-        raise UsageError(f"linear_gaussian: option k must be from 1 to d = {options['d']}, got {options['k']}")
+        raise UsageError(f"{name}: option k must be from 1 to d = {options['d']}, got {options['k']}")
     if not (options["noise"] > 0 and math.isfinite(options["noise"])):
-        raise UsageError(f"linear_gaussian: option noise (a variance) must be above 0, got {options['noise']}")
-    if options["n"] < 10:
-        raise UsageError(f"linear_gaussian: option n must be at least 10, got {options['n']}")
+        raise UsageError(f"{name}: option noise (a variance) must be above 0, got {options['noise']}")

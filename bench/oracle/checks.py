@@ -7,27 +7,22 @@ What is checked is the code that judges every model: `variants.core` and `bench.
 import math
 import time
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from bench import data, seeds
 from bench import device as devices
-from bench.data.batches import Data
-from bench.data.gaussian import LinearGaussian
+from bench import seeds
 from bench.judge import bounds, evidence
 from bench.judge.gaps import gaps
+from bench.oracle import objectives
 from bench.oracle import truth as exact
-from bench.records.record import Cell, Check, Record
+from bench.oracle.problem import ESTIMATES, STANDARD_ERRORS, Checks, Problem
+from bench.records.record import Cell, Record
 from bench.settings import Budget
-from bench.suites.oracle import Settings
 from bench.train.loop import train
 from variants import registry
-from variants.core import VAE, elbo, iwae
+from variants.core import elbo, iwae
 
-# Closed forms against each other in float64, and how many standard errors an estimate may be off.
-CLOSED_FORM, STANDARD_ERRORS = 1e-9, 4.0
 # Stated beforehand, in nats: how far training with a finite budget may stay below the maximum of the likelihood, how
 # far its KL and its reconstruction may be off (they move in the first order where the ELBO moves in the second), and
 # what local optimisation of one example's posterior may leave.
@@ -38,145 +33,10 @@ BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 IWAE_SAMPLES = (2, 10, 100)
 # The covariance of the widened posterior over the true one: its weights have a variance, and no reason to agree.
 WIDENING = 2.0
-# The judge's own standard error, over the spread of its errors across examples.
-STATED_LOW, STATED_HIGH = 0.65, 1.5
 TRAIN_BATCH, TRAIN_LR = 100, 0.03
 # Draws per step of local optimisation: near the optimum its gradient has hardly any noise.
 GAP_DRAWS = 8
-
-CLOSED, ESTIMATES, TRAINED, RATE = "closed form", "estimate", "trained", "rate-distortion"
-
-
-class Checks:
-    """The list of checks of one problem, each a row of the table.
-
-    A check passes if `low <= error <= high`, the error being the estimate minus the truth; a None is no limit. An
-    estimate that is not finite does not pass, and stands as None.
-    """
-
-    def __init__(self) -> None:
-        self.rows: list[Check] = []
-
-    def add(
-        self,
-        part: str,
-        quantity: str,
-        truth: float,
-        estimate: float,
-        *,
-        low: float | None,
-        high: float | None,
-        rule: str,
-        standard_error: float | None = None,
-    ) -> None:
-        """Note one figure, its truth, and what is allowed between them; `rule` is that in words."""
-        error = estimate - truth
-        passed = (low is None or error >= low) and (high is None or error <= high)
-        numbers = {
-            "truth": truth,
-            "estimate": estimate,
-            "error": error,
-            "standard_error": standard_error,
-            "low": low,
-            "high": high,
-        }
-        # JSON has no NaN and no infinity.
-        finite = {key: value if value is None or math.isfinite(value) else None for key, value in numbers.items()}
-        passed = passed and math.isfinite(error)
-        self.rows.append(Check(part=part, quantity=quantity, **finite, rule=rule, passed=passed))
-
-    def equal(self, quantity: str, truth: float, estimate: float, part: str = CLOSED) -> None:
-        """Two closed forms."""
-        self.add(part, quantity, truth, estimate, low=-CLOSED_FORM, high=CLOSED_FORM, rule="1e-9")
-
-    def estimate(
-        self,
-        quantity: str,
-        truth: Tensor | float,
-        estimate: Tensor,
-        *,
-        sides: str = "both",
-        slack: tuple[float, float] = (0.0, 0.0),
-        part: str = ESTIMATES,
-    ) -> None:
-        """Estimates `[n]` of n examples beside the truth of each.
-
-        The errors of different examples are independent, so their spread gives the standard error of the mean.
-
-        Args:
-            quantity: name.
-            truth: `[n]`, or the same for all.
-            estimate: `[n]`.
-            sides: `"both"`; `"at most"` for what is a lower bound on average, `"at least"` for an upper one.
-            slack: nats that the estimate may be lower, and higher, on top of the standard errors.
-            part: of the table.
-        """
-        errors = estimate - truth
-        standard_error = (errors.std() / math.sqrt(len(errors))).item()
-        # Where all weights agree there is no sampling error, and rounding is what is left.
-        room = STANDARD_ERRORS * standard_error + CLOSED_FORM
-        words = {"both": "4 SE", "at most": "at most truth + 4 SE", "at least": "at least truth - 4 SE"}[sides]
-        self.add(
-            part,
-            quantity,
-            truth.mean().item() if isinstance(truth, Tensor) else truth,
-            estimate.mean().item(),
-            low=None if sides == "at most" else -room - slack[0],
-            high=None if sides == "at least" else room + slack[1],
-            rule=words + "".join(f", {s:g} {w}" for s, w in zip(slack, ("below", "above"), strict=True) if s),
-            standard_error=standard_error,
-        )
-
-    def stated(self, quantity: str, variance: Tensor, errors: Tensor) -> None:
-        """The judge's standard error of a mean, from its variances `[n]`, beside the spread of its errors `[n]`."""
-        ratio = (variance.sum().sqrt() / len(errors) / (errors.std() / math.sqrt(len(errors)))).item()
-        self.add(
-            ESTIMATES,
-            f"stated standard error / spread of errors, {quantity}",
-            1.0,
-            ratio,
-            low=STATED_LOW - 1,
-            high=STATED_HIGH - 1,
-            rule=f"between {STATED_LOW} and {STATED_HIGH}",
-        )
-
-
-class Problem:
-    """A linear Gaussian model with its data: x in float64 on the device, and formulas on the CPU."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.settings = Settings(**cell["settings"])
-        self.device: str = cell["device"]
-        self.data: Data = data.load(cell["dataset"], device=self.device, **cell["data_options"])
-        assert self.data.truth is not None
-        self.truth: LinearGaussian = self.data.truth
-        self.d, self.k = self.truth.W.shape
-        self.train = self.split("train")
-        self.test = self.split("test")
-        self.points = self.split("test", self.settings.points)
-        self.seed = seeds.derive(seeds.JUDGE, f"oracle {sorted(cell['data_options'].items())}")
-
-    def split(self, name: str, limit: int | None = None) -> Tensor:
-        """Examples `[N, d]`, float64, on the CPU."""
-        return torch.cat([x.cpu().double() for x, _ in self.data.eval_batches(name, 1000, limit)])
-
-    def here(self, x: Tensor) -> Tensor:
-        """On the device."""
-        return x.to(self.device)
-
-    def draws(self, name: str) -> Any:
-        """Random draws for one measurement of this problem alone."""
-        return seeds.stream(self.seed, name, self.device)
-
-    def model(self, posterior: Any, **options: Any) -> VAE:
-        """The linear VAE at the truth, on the device; see `truth.at_truth`."""
-        return exact.at_truth(self.truth, posterior, **options).to(self.device)
-
-    def scores(self, model: VAE, name: str) -> bounds.Scores:
-        """What the judge says of the points."""
-        points = self.here(self.points)
-        batches = [(x, torch.zeros(len(x))) for x in torch.split(points, bounds.EVAL_BATCH)]
-        return bounds.scores(model, batches, samples=self.settings.elbo_samples, seed=seeds.derive(self.seed, name))
+TRAINED, RATE = "trained", "rate-distortion"
 
 
 def run(cell: Cell, result: Record) -> None:
@@ -190,6 +50,7 @@ def run(cell: Cell, result: Record) -> None:
         closed_forms(problem, checks)
         estimates(problem, checks)
         annealing(problem, checks)
+        objectives.bounds(problem, checks, WIDENING)
     optimised(problem, checks)
     trained(problem, checks)
     result.rate_distortion = rate_distortion(problem, checks)

@@ -1,4 +1,5 @@
-"""What documents and `--help` say of metrics and settings, from `METRICS` and the types of the settings.
+"""What documents and `--help` say of metrics, settings and variants: from `METRICS`, the types of the settings and the
+registry.
 
 `python -m bench.pages.docs` (`make docs`) writes it into the documents, between two lines `<!-- generated: NAME -->`
 and `<!-- end: NAME -->`. The rest of them is written by hand; the JSON Schema of a record is a file of its own.
@@ -8,6 +9,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import FieldInfo, fields
@@ -17,6 +19,7 @@ from bench.records.record import CELLS, Record
 from bench.settings import SECTIONS
 from bench.stats import metrics
 from bench.stats.metrics import codes
+from variants import registry
 
 ROOT = Path(__file__).parents[2]
 _BETTER = {"higher": "higher is better", "lower": "lower is better", None: "none"}
@@ -105,7 +108,26 @@ def example_row() -> str:
     return "```python\n" + inspect.cleandoc(row[0]) + "\n```"
 
 
+def zoo() -> str:
+    """The built-in variants, a table for each thing that is changed."""
+    rows = [recipe.describe() for recipe in registry.recipes().values() if recipe.built_in]
+    blocks = []
+    for group, members in registry.grouped(rows).items():
+        blocks += [f"## {group.capitalize()} ({len(members)})", _variants(members)]
+    return "\n\n".join([f"{len(rows)} variants.", *blocks])
+
+
+def _variants(rows: list[dict[str, Any]]) -> str:
+    lines = ["| variant | changes | of | what it is | paper |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        base = f"`{row['base']}`" if row["base"] else ""
+        cells = [f"`{row['name']}`", ", ".join(row["changes"]), base, row["summary"], row["paper"]]
+        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines)
+
+
 BLOCKS = {
+    "docs/zoo.md": {"variants": zoo},
     "docs/metrics.md": {"metrics": metric_sections},
     "README.md": {"settings": setting_lines},
     "CONTRIBUTING.md": {"a metric": example_row},

@@ -30,6 +30,6 @@ class Laplace(Posterior):
 
 
 @register(base="vanilla", changes="posterior")
-def laplace(data: DataSpec, *, posterior: Choice = Laplace, **parts: Any) -> VAE:
+def laplace_posterior(data: DataSpec, *, posterior: Choice = Laplace, **parts: Any) -> VAE:
     """VAE with a Laplace posterior. Its KL to N(0, I) is known in closed form."""
     return assemble(data, posterior=posterior, **parts)

@@ -13,7 +13,7 @@ from variants.data_spec import DataSpec
 
 
 def test_every_data_set_can_be_read_and_is_documented() -> None:
-    assert set(readers._READERS) | {"linear_gaussian"} == set(data.names())
+    assert set(readers._READERS) | {row.name for row in sets.SETS.values() if row.maker} == set(data.names())
     for row in data.describe():
         numbers = " | ".join(f"{row['splits'][split]:,}" for split in sets.SPLITS)
         shape = " x ".join(map(str, row["shape"]))
@@ -57,6 +57,7 @@ def test_spec_says_shape_kind_and_size() -> None:
     assert data.spec("mnist", "none") == DataSpec((1, 28, 28), "unit", 50_000)
     assert data.spec("cifar10") == DataSpec((3, 32, 32), "unit", 45_000)
     assert data.spec("linear_gaussian", d=5, k=2) == DataSpec((5,), "real", 8_000)
+    assert data.spec("tiny_sbn", d=5, n=100) == DataSpec((5,), "binary", 80)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,10 @@ def test_spec_says_shape_kind_and_size() -> None:
         ("linear_gaussian", {"d": 3, "k": 4}, "from 1 to d"),
         ("linear_gaussian", {"d": 0}, "at least 1"),
         ("linear_gaussian", {"n": 9}, "at least 10"),
+        ("flow_data", {"d": 1}, "d must be at least 2, got 1"),
+        ("flow_data", {"orthogonal": True}, "unknown option 'orthogonal'"),
+        ("tiny_sbn", {"bits": 13}, "from 1 to 12"),
+        ("tiny_sbn", {"binarise": "dynamic"}, "binary as it is"),
     ],
 )
 def test_what_cannot_be_asked_for(name: str, arguments: dict[str, object], says: str) -> None:

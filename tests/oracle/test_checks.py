@@ -1,13 +1,14 @@
 """The checks see a judge that is wrong, and stay quiet about one that is right."""
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
 from bench.judge import bounds, evidence
-from bench.oracle import checks
+from bench.oracle import checks, objectives
 from bench.pages import oracle
 from bench.suites.oracle import parse
 from tests.oracle.tiny import TINY
@@ -36,6 +37,30 @@ def test_a_right_judge_passes(problem: checks.Problem) -> None:
     assert failed(found) == set()
     assert len(found.rows) > 25
     assert all(math.isfinite(row.error) for row in found.rows)
+
+
+def of_objectives(problem: checks.Problem) -> checks.Checks:
+    return look(problem, partial(objectives.bounds, widening=checks.WIDENING))
+
+
+def test_objectives_meet_their_formulas(problem: checks.Problem) -> None:
+    found = of_objectives(problem)
+    assert failed(found) == set()
+    assert len(found.rows) >= 4
+
+
+@pytest.mark.parametrize("name", ["Renyi", "Thermodynamic", "MultiplyIwae"])
+def test_an_objective_that_is_off_by_a_tenth_of_a_nat_fails(
+    problem: checks.Problem, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    right = getattr(objectives, name)
+
+    class Off(right):  # type: ignore[misc, valid-type]
+        def forward(self, *words: Any) -> torch.Tensor:
+            return super().forward(*words) - 0.1  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(objectives, name, Off)
+    assert failed(of_objectives(problem))
 
 
 @pytest.mark.parametrize("off", [1e-6, -1e-6])

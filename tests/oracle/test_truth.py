@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 
 from bench.data import gaussian
 from bench.data.gaussian import LinearGaussian
@@ -70,6 +72,41 @@ def test_the_variance_of_the_diagonal_posteriors_weights() -> None:
         torch.tensor([[3.0, 3.0], [3.0, 3.1]], dtype=torch.float64), torch.zeros(2, dtype=torch.float64), 0.1
     )
     assert not truth.has_finite_weight_variance(nearly_parallel)
+
+
+def test_the_integral_of_powers_of_the_weights() -> None:
+    """q^(1-b) p^b on a grid, where q and p are the best diagonal posterior and the true one, both about zero."""
+    model = make(d=4, k=2, noise=4.0)
+    p = truth.precision(model)
+    axis = torch.linspace(-12, 12, 481, dtype=torch.float64)
+    z = torch.cartesian_prod(axis, axis)
+
+    def log_density(precision: torch.Tensor) -> torch.Tensor:
+        return MultivariateNormal(torch.zeros(2, dtype=torch.float64), precision_matrix=precision).log_prob(z)
+
+    log_q, log_p = log_density(p.diagonal().diag()), log_density(p)
+    for power in (-1.0, 0.0, 0.3, 0.5, 1.0, 1.5):
+        found = ((1 - power) * log_q + power * log_p).logsumexp(0) + 2 * math.log(axis[1] - axis[0])
+        assert truth.log_power(model, power) == pytest.approx(found.item(), abs=1e-6)
+
+
+def test_the_chi_bound_is_an_upper_bound_or_infinite() -> None:
+    assert truth.log_power(make(noise=4.0), 2.0) / 2 > 0
+    assert truth.log_power(make(noise=0.01), 2.0) == math.inf
+    assert truth.has_finite_weight_variance(make(noise=4.0))
+    assert not truth.has_finite_weight_variance(make(noise=0.01))
+
+
+def test_the_thermodynamic_integrand_goes_from_the_elbo_up_to_the_evidence() -> None:
+    model, step = make(), 1e-5
+    assert truth.thermodynamic_integrand(model, 0.0) == pytest.approx(-truth.diagonal_gap(model), abs=1e-9)
+    nodes = np.polynomial.legendre.leggauss(128)
+    points, weights = 0.5 * (nodes[0] + 1), 0.5 * nodes[1]
+    values = [truth.thermodynamic_integrand(model, b) for b in points]
+    assert values == sorted(values)
+    assert weights @ values == pytest.approx(0, abs=1e-9)
+    slope = (truth.log_power(model, 0.3 + step) - truth.log_power(model, 0.3 - step)) / (2 * step)
+    assert truth.thermodynamic_integrand(model, 0.3) == pytest.approx(slope, abs=1e-6)
 
 
 def test_sigma_points_give_the_expectation_over_many_draws() -> None:

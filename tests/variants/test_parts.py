@@ -199,6 +199,12 @@ def test_linear_recipe_is_affine_with_one_covariance() -> None:
         ),
         ({"likelihood": "gaussian", "squash": "yes"}, "squash must be true or false, got 'yes'"),
         ({"likelihood": "bernoulli"}, "a Bernoulli likelihood needs binary data, not 'unit'"),
+        ({"likelihood": "student_t", "df": 2.0}, "df must be a number above 2 or 'learned', got 2.0"),
+        ({"likelihood": "student_t", "sigma": "optimal"}, "sigma must be a number above 0 or 'learned', got 'optimal'"),
+        ({"posterior": "sylvester", "columns": 21}, "columns must be at most the latent size 20, got 21"),
+        ({"posterior": "sylvester", "latent": 1}, "needs a latent size of at least 2, got 1: choose posterior=planar"),
+        ({"posterior": "spline", "latent": 1}, "a coupling flow needs a latent size of at least 2, got 1"),
+        ({"posterior": "spline", "spline_bins": 1}, "spline_bins must be a whole number of at least 2, got 1"),
         ({"objective": "beta", "beta": -1}, "beta must be a number of at least 0, got -1"),
         ({"objective": "iwae", "samples": 0}, "samples must be a whole number of at least 1, got 0"),
         ({"warmup_epochs": -1}, "warmup_epochs must be a number of at least 0, got -1"),
@@ -259,6 +265,7 @@ BESIDE = {
     "gumbel_softmax": {"prior": "one_hots"},
     "joint": {"posterior": "joint", "prior": "joint"},
     "joint_capacity": {"posterior": "joint", "prior": "joint"},
+    "staged": {"posterior": "bottom_up", "prior": "hierarchical"},
 }
 
 
@@ -276,6 +283,11 @@ BESIDE = {
         (BESIDE["one_hots"] | {"classes": 3}, "latent size of N times K classes: 20 is not N times 3"),
         (BESIDE["one_hots"] | {"latent": 13}, "13 has no K up to 10"),
         (BESIDE["joint"] | {"classes": 20}, "joint latents need 2 classes or more and a Gaussian latent beside them"),
+        (
+            {"posterior": "batch_norm", "prior": "vamp"},
+            "prior vamp is made of posteriors, and those of batch_norm depend",
+        ),
+        ({"objective": "staged"}, "objective staged needs posterior=bottom_up and prior=hierarchical"),
         ({"objective": "vimco", "samples": 1}, "samples must be a whole number of at least 2, got 1"),
     ],
 )

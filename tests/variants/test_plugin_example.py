@@ -16,13 +16,14 @@ import json, sys
 import pytest
 from variants import DataSpec, build, get, names
 from variants.parts import part_names
-row = get("laplace").describe()
-print(json.dumps({"names": names(), "row": row, "parts": part_names(build("laplace", DataSpec((4,), "real")))}))
+row = get("laplace_posterior").describe()
+parts = part_names(build("laplace_posterior", DataSpec((4,), "real")))
+print(json.dumps({"names": names(), "row": row, "parts": parts}))
 sys.exit(pytest.main(["-q", "-W", "error", "-p", "no:cacheprovider", *sys.argv[1:]]))
 """
     first, said = run_installed(site, "-c", code, str(site.parent / "source")).split("\n", 1)
     told = json.loads(first)
-    assert {"laplace", "vanilla"} <= set(told["names"])
+    assert {"laplace_posterior", "vanilla"} <= set(told["names"])
     assert told["row"]["available"], told["row"]["reason"]
     assert told["row"]["source"].startswith("vaebench-laplace (")
     assert (told["row"]["base"], told["row"]["changes"]) == ("vanilla", ["posterior"])

@@ -36,7 +36,7 @@ def test_no_capacity_is_a_large_beta() -> None:
 
 @pytest.mark.parametrize(("epoch", "capacity"), [(0.0, 0.0), (1.0, 5.0), (2.5, 12.5), (4.0, 20.0), (9.0, 20.0)])
 def test_the_capacity_rises_in_epochs(epoch: float, capacity: float) -> None:
-    objective = Capacity(gamma=2.0, capacity=20.0, warmup_epochs=4)
+    objective = Capacity(gamma=2.0, capacity=20.0, capacity_epochs=4)
     assert objective.warmup_epochs == 4
     for kl in (capacity + 3, max(capacity - 3, 0)):
         assert penalty(objective, epoch, kl) == pytest.approx([2 * abs(kl - capacity)])
@@ -86,7 +86,7 @@ def test_a_schedule_that_is_none_is_refused(options: dict[str, float]) -> None:
 # Both
 
 
-@pytest.mark.parametrize("objective", [Capacity(warmup_epochs=4), Cyclical(cycle_epochs=4)])
+@pytest.mark.parametrize("objective", [Capacity(capacity_epochs=4), Cyclical(cycle_epochs=4)])
 def test_only_the_epoch_moves_the_schedule(objective: Objective) -> None:
     """Not the calls, of which validation makes some too; and a resumed training begins at its epoch."""
     expected = [penalty(objective, epoch, 3.0) for epoch in (1.0, 5.0)]

@@ -99,6 +99,24 @@ class Undeclared(Normal):
     support = property(lambda _: (_ for _ in ()).throw(NotImplementedError))  # type: ignore[assignment]
 
 
+class Forgetful(Posterior):
+    """Bits that do not say that their draws carry no gradient."""
+
+    def __init__(self, features: int, latent: int) -> None:
+        super().__init__()
+        self.logits = nn.Linear(features, latent)
+
+    def forward(self, h: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=self.logits(h), validate_args=False), 1, validate_args=False)
+
+
+def test_a_missing_path_is_loud_in_training() -> None:
+    model = variant(posterior=Forgetful, prior=FairBits)(DataSpec((4,), "binary", 40))
+    with pytest.raises(NotImplementedError):
+        model.loss(torch.ones(2, 4))
+    assert model.eval().terms(torch.ones(2, 4), 3).z.shape == (3, 2, 3)
+
+
 class NoSupport(Prior):
     def __init__(self, latent: int) -> None:
         super().__init__()

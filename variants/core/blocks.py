@@ -31,6 +31,11 @@ class Blocks(Distribution):
         return all(block.has_rsample for block in self.blocks)
 
     @property
+    def has_density(self) -> bool:
+        """Whether every block has one."""
+        return all(getattr(block, "has_density", True) for block in self.blocks)
+
+    @property
     def support(self) -> constraints.Constraint:
         """That of each block, side by side."""
         return constraints.cat([block.support for block in self.blocks], dim=-1, lengths=self.sizes)  # type: ignore[no-untyped-call, no-any-return]

@@ -1,4 +1,4 @@
-"""Mixtures with equal weights."""
+"""Mixtures, with equal weights or others."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ CHUNK_NUMBERS = 2**21
 
 
 class Mixture(Distribution):
-    """p(z) = 1/C sum_c p_c(z).
+    """p(z) = sum_c pi_c p_c(z), by default with equal weights pi_c = 1/C.
 
     The log-density of diagonal Gaussians is one matrix product, with a number for each point and component instead of
     one for each point, component and dimension as in torch's `MixtureSameFamily`. What it costs is rounding, about
@@ -20,14 +20,16 @@ class Mixture(Distribution):
 
     Args:
         components: p_c, batch shape `[C]`, event shape `[D]`. The mixture has batch shape `[]`, event shape `[D]`.
+        logits: `[C]`, pi = softmax(logits); None for equal weights.
     """
 
     arg_constraints = {}  # noqa: RUF012 - torch reads this class attribute
     support = constraints.real_vector
 
-    def __init__(self, components: Distribution) -> None:
+    def __init__(self, components: Distribution, logits: Tensor | None = None) -> None:
         self.components = components
         self.count = components.batch_shape.numel()
+        self.log_pi = None if logits is None else logits.log_softmax(0)
         self._normal: Normal | None = None
         if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
             # log N(z; m, s^2) = [z^2, z] . [-1/2 s^-2, m s^-2] + constant
@@ -35,23 +37,30 @@ class Mixture(Distribution):
             precision = normal.scale.square().reciprocal()
             self._weights = torch.cat([-0.5 * precision, normal.loc * precision], dim=1).mT
             squares = -0.5 * (normal.loc.square() * precision).sum(1) - normal.scale.log().sum(1)
-            self._constant = squares - 0.5 * normal.loc.shape[1] * math.log(2 * math.pi) - math.log(self.count)
+            constant = squares - 0.5 * normal.loc.shape[1] * math.log(2 * math.pi)
+            self._constant = constant - math.log(self.count) if self.log_pi is None else constant + self.log_pi
         super().__init__(torch.Size(), components.event_shape, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
         """`[D]`."""
-        return self.components.mean.mean(0)
+        return self._average(self.components.mean)
 
     @property
     def variance(self) -> Tensor:
         """`[D]`: the mean variance within the components, and the variance between their means."""
-        return self.components.variance.mean(0) + self.components.mean.var(0, correction=0)
+        if self.log_pi is None:
+            return self.components.variance.mean(0) + self.components.mean.var(0, correction=0)
+        return self._average(self.components.variance + (self.components.mean - self.mean).square())
+
+    def _average(self, of_components: Tensor) -> Tensor:
+        return of_components.mean(0) if self.log_pi is None else self.log_pi.exp() @ of_components
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(z) at `value` `[..., D]`, `[...]` in nats."""
         if self._normal is None:
-            log_p = self.components.log_prob(value.unsqueeze(-2)) - math.log(self.count)
+            log_p = self.components.log_prob(value.unsqueeze(-2))
+            log_p = log_p - math.log(self.count) if self.log_pi is None else log_p + self.log_pi
             return log_p.logsumexp(-1)
         z = value.reshape(-1, value.shape[-1])
         log_p = torch.addmm(self._constant, torch.cat([z.square(), z], dim=1), self._weights)
@@ -61,7 +70,10 @@ class Mixture(Distribution):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """`[*sample_shape, D]`."""
         shape = torch.Size(sample_shape)
-        chosen = torch.randint(self.count, (shape.numel(),), device=self.components.mean.device)
+        if self.log_pi is None:
+            chosen = torch.randint(self.count, (shape.numel(),), device=self.components.mean.device)
+        else:
+            chosen = torch.multinomial(self.log_pi.exp(), shape.numel(), replacement=True)
         if self._normal is not None:
             loc, scale = self._normal.loc[chosen], self._normal.scale[chosen]
             return torch.normal(loc, scale).reshape(*shape, -1)

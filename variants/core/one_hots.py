@@ -101,9 +101,9 @@ class OneHots(Distribution):
 
 
 class RelaxedOneHots(OneHots):
-    """Draws softmax((logits + Gumbel noise) / temperature) between the one-hot points; all else as if it were discrete.
+    """Draws softmax((logits + Gumbel noise) / temperature) between the one-hot points; its KL is that of the points.
 
-    So log-probabilities and the KL are those of the categorical variables, and a loss made of both is no bound.
+    So a loss made of both is no bound, and there is no log-density that would go with the draws.
 
     Source: Jang, Gu and Poole 2017, arXiv:1611.01144.
 
@@ -114,6 +114,7 @@ class RelaxedOneHots(OneHots):
     """
 
     has_rsample = True
+    has_density = False
 
     def __init__(self, logits: Tensor, temperature: float, *, hard: bool = False) -> None:
         super().__init__(logits)
@@ -135,3 +136,10 @@ class RelaxedOneHots(OneHots):
             rounded = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
             soft = rounded + (soft - soft.detach())
         return soft.flatten(-2)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Raises NotImplementedError: what the one-hot points have is no density of the draws between them."""
+        raise NotImplementedError(
+            "relaxed one-hot draws have no density here, only a KL: train on elbo, beta or free_bits, or take posterior "
+            "concrete"
+        )

@@ -30,6 +30,8 @@ class VAE(nn.Module):
         objective: module, (`Terms`, epoch) -> loss `[B]`. It trains the model and is never used to judge it. Its
             `needs_path` says whether it differentiates through z; if not, it is given draws that carry no gradient.
 
+    `options` are the keywords that each role was built with, where `variants.parts.assemble` built the model.
+
     A part may name in its attribute `stepper`, as `"module:Class"`, who makes the steps of the model's training. One
     with a method `bind` is given the model's `Ways` once; one with a method `anneal` is told the epoch before a loss.
 
@@ -58,6 +60,7 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.objective = objective
+        self.options: dict[str, dict[str, Any]] = {}
         # Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing.
         self.has_bound = bool(posterior.has_density)
         _refuse_misfits(posterior, prior, objective)
@@ -140,4 +143,14 @@ def _refuse_misfits(posterior: nn.Module, prior: nn.Module, objective: nn.Module
         raise ValueError(
             f"objective {part_name(objective)} differentiates through z, and posterior {part_name(posterior)} has no "
             "path: choose an objective without needs_path, such as vimco, or a relaxed posterior"
+        )
+    if getattr(prior, "of_posteriors", False) and getattr(posterior, "batch_statistics", False):
+        raise ValueError(
+            f"prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} depend on the batch: "
+            "choose posterior=diagonal, or another prior"
+        )
+    layered = getattr(posterior, "bottom_up", False) and getattr(prior, "seen", None)
+    if getattr(objective, "staged", False) and not layered:
+        raise ValueError(
+            f"objective {part_name(objective)} needs posterior=bottom_up and prior=hierarchical with skip=false"
         )

@@ -11,6 +11,7 @@ from variants.core.vae import VAE
 from variants.core.vae import part_name as part_name
 from variants.data_spec import DataSpec
 from variants.parts import (
+    coupling,
     discrete,
     discrete_priors,
     flows,
@@ -19,6 +20,10 @@ from variants.parts import (
     objectives,
     posteriors,
     priors,
+    splines,
+    staged,
+    student_t,
+    sylvester,
 )
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
@@ -27,9 +32,11 @@ Choice = str | Callable[..., Any]
 
 # What a name means in each role. A variant outside this package passes its own class or function instead of a name.
 PARTS: dict[str, dict[str, Callable[..., Any]]] = {
-    "network": {"mlp": networks.mlp, "conv": networks.conv, "linear": networks.linear},
+    "network": {"mlp": networks.mlp, "skip": networks.skip, "conv": networks.conv, "linear": networks.linear},
     "posterior": {
         "diagonal": posteriors.Diagonal,
+        "laplace": posteriors.Laplace,
+        "batch_norm": posteriors.BatchNorm,
         "full": posteriors.Full,
         "low_rank": posteriors.LowRank,
         "bottom_up": posteriors.BottomUp,
@@ -37,6 +44,8 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "planar": flows.Planar,
         "inverse_autoregressive": flows.InverseAutoregressive,
         "householder": flows.Householder,
+        "sylvester": sylvester.Sylvester,
+        "spline": splines.Spline,
         "deterministic": posteriors.Deterministic,
         "bernoulli": discrete.Bernoulli,
         "concrete": discrete.Concrete,
@@ -46,6 +55,9 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
+        "laplace": priors.Laplace,
+        "gaussian_mixture": priors.GaussianMixture,
+        "flow": coupling.Flow,
         "vamp": priors.Vamp,
         "hierarchical": priors.Hierarchical,
         "autoregressive_normal": priors.AutoregressiveNormal,
@@ -58,6 +70,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "bernoulli": likelihoods.Bernoulli,
         "continuous_bernoulli": likelihoods.ContinuousBernoulli,
         "gaussian": likelihoods.Gaussian,
+        "student_t": student_t.StudentT,
     },
     "objective": {
         "elbo": objectives.Elbo,
@@ -67,6 +80,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "sticking_the_landing": objectives.StickingTheLanding,
         "total_correlation": objectives.TotalCorrelation,
         "reconstruction": objectives.Reconstruction,
+        "staged": staged.Staged,
         "renyi": objectives.Renyi,
         "vr_max": objectives.VrMax,
         "multiply_iwae": objectives.MultiplyIwae,
@@ -86,6 +100,9 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "geco": objectives.Geco,
     },
 }
+
+# Options that `assemble` gives unless the user does.
+FROM_DATA = ("data_size", "data_spec")
 
 NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian"}
 
@@ -173,8 +190,8 @@ def assemble(
     for name in options:
         if name not in known:
             raise OptionError(name, known)
-    options.setdefault("data_size", data.size)
-    options.setdefault("data_spec", data)
+    for name, value in zip(FROM_DATA, (data.size, data), strict=True):
+        options.setdefault(name, value)
     seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
 
     def make(role: str, *args: Any) -> Any:
@@ -188,7 +205,7 @@ def assemble(
     p = make("prior", latent)
     seen = getattr(p, "seen", None) or latent
     encoder, decoder = make("network", data, seen)
-    return VAE(
+    model = VAE(
         encoder=encoder,
         posterior=make("posterior", encoder.features, latent),
         prior=p,
@@ -196,3 +213,8 @@ def assemble(
         likelihood=make("likelihood", data),
         objective=make("objective"),
     )
+    model.options = {"latent": {"latent": latent, "init": init}} | {
+        role: {name: options.get(name, default) for name, default in taken.items() if name not in FROM_DATA}
+        for role, taken in takes.items()
+    }
+    return model

@@ -40,18 +40,11 @@ def not_negative(name: str, value: object) -> float:
     return float(value)
 
 
-def finite(name: str, value: object) -> float:
-    """`value` as a finite number; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-    return float(value)
-
-
 def between(name: str, value: object, low: float, high: float) -> float:
     """`value` as a number from `low` to `high`; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+    if not low <= number(name, value) <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
-    return float(value)
+    return number(name, value)
 
 
 def sizes(name: str, value: object) -> tuple[int, ...]:

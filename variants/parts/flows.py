@@ -1,6 +1,7 @@
 """Normalising-flow posteriors: a diagonal Gaussian, moved by a chain of invertible maps that depend on x.
 
-Every one of them has a density at every point, not at its own samples alone, so the judge treats it like any other.
+More of them are in `splines` and `sylvester`. Every one of them has a density at every point, not at its own samples
+alone, so the judge treats it like any other.
 """
 
 import math
@@ -49,8 +50,8 @@ class Flow(Distribution):
     Of its own last sample the density is known from drawing it; any other point is brought back through the inverses.
 
     Args:
-        loc: mu, `[B, D]`; batch shape `[B]`, event shape `[D]`.
-        scale: sigma, `[B, D]`.
+        loc: mu, `[B, D]`; batch shape `[B]`, event shape `[D]`. Or `[D]`, batch shape `[]`.
+        scale: sigma, of the same shape.
         steps: f_1 to f_T.
     """
 
@@ -95,7 +96,9 @@ class Flow(Distribution):
         return (self._base_log_prob(z) - log_det).masked_fill(far, -math.inf)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        z, _ = self._push(self.loc + self.base.stddev * _noise(self.loc.shape[-1]).to(self.loc))
+        noise = _noise(self.loc.shape[-1]).to(self.loc)
+        noise = noise.reshape(-1, *[1] * len(self.batch_shape), self.loc.shape[-1])
+        z, _ = self._push(self.loc + self.base.stddev * noise)
         return z.mean(0), z.var(0)
 
     @property

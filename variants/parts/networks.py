@@ -173,6 +173,50 @@ def mlp(
     return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, data.shape)
 
 
+class Skip(nn.Module):
+    """Dense layers each of which sees z too: h <- act(W h + V z), and V z + W h + b as the output.
+
+    Args:
+        widths: D, the hidden widths, the size of the output.
+        activation: one of `ACTIVATIONS`.
+    """
+
+    def __init__(self, widths: list[int], activation: str) -> None:
+        super().__init__()
+        act, wide = _activation(activation)
+        outputs = [*(wide * width for width in widths[1:-1]), widths[-1]]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], outputs, strict=True))
+        self.skips = nn.ModuleList(nn.Linear(widths[0], b, bias=False) for b in outputs[1:])
+        self.act = act()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z `[..., D]` -> `[..., outputs]`."""
+        h: Tensor = self.layers[0](z)
+        for layer, skip in zip(list(self.layers)[1:], self.skips, strict=True):
+            h = layer(self.act(h)) + skip(z)
+        return h
+
+
+def skip(
+    data: DataSpec, latent: int, *, hidden: tuple[int, ...] = (400,), activation: str = "relu", centre: bool = True
+) -> tuple[Encoder, Decoder]:
+    """`mlp` with a decoder whose every layer, the last included, sees the latents.
+
+    Source: Dieng, Kim, Rush and Blei 2019, arXiv:1807.04863, section 3 (Skip-VAE).
+
+    Args:
+        data: any shape.
+        latent: D.
+        hidden: widths from the data to the latents; the decoder mirrors them.
+        activation: one of `ACTIVATIONS`.
+        centre: whether the encoder sees x less its mean, see `Centre`.
+    """
+    encoder, _ = mlp(data, latent, hidden=hidden, activation=activation, centre=centre)
+    widths = sizes("hidden", hidden)
+    encoder.network = "skip"
+    return encoder, Decoder(Skip([latent, *reversed(widths), data.dims], activation), data.shape)
+
+
 def conv(
     data: DataSpec,
     latent: int,

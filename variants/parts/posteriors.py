@@ -13,9 +13,10 @@ from torch.distributions import (
     Normal,
     constraints,
 )
+from torch.distributions import Laplace as LaplaceDistribution
 
 from variants.core.chain import Chain
-from variants.parts.checks import at_least, flag, positive
+from variants.parts.checks import at_least, flag, not_negative, positive
 from variants.parts.heads import PACE, Constant, Head
 from variants.parts.layers import Conditional, split
 
@@ -27,11 +28,15 @@ class Posterior(nn.Module, ABC):
         has_density: whether q(z|x) has one, without which there is no bound.
         has_path: whether draws in training carry gradients to its parameters.
         latents: the kind of its latents, which must be that of the prior's.
+        batch_statistics: whether in training q of an example depends on the others of its batch.
+        bottom_up: whether it is q(z1|x) q(z2|z1).
     """
 
     has_density: bool = True
     has_path: bool = True
     latents: str = "real"
+    batch_statistics: bool = False
+    bottom_up: bool = False
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
@@ -64,6 +69,87 @@ class Diagonal(Posterior):
     def forward(self, h: Tensor) -> Independent[Normal]:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
         return Independent(Normal(self.loc(h), self.log_scale(h).exp(), validate_args=False), 1, validate_args=False)
+
+
+class Laplace(Posterior):
+    """q(z|x) = prod_j Laplace(mu_j(x), b_j(x)), with a log-b head.
+
+    Its KL is known in closed form to the `laplace` prior and to the standard normal one.
+
+    Source: Kingma and Welling 2014, arXiv:1312.6114, section 2.4 (families of location and scale).
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D.
+        pace: of log b, see `Head`.
+    """
+
+    def __init__(self, features: int, latent: int, *, pace: float = PACE) -> None:
+        super().__init__()
+        self.loc = nn.Linear(features, latent)
+        self.log_scale = Head(features, latent, pace=positive("pace", pace))
+
+    def forward(self, h: Tensor) -> Independent[LaplaceDistribution]:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        density = LaplaceDistribution(self.loc(h), self.log_scale(h).exp(), validate_args=False)
+        return Independent(density, 1, validate_args=False)
+
+
+class BatchNorm(Posterior):
+    """q(z|x) = N(mu(x), diag(sigma(x)^2)) with mu normalised over the batch to mean b and standard deviation g.
+
+    The KL to N(0, I) of a training batch is then at least D g^2 / 2 + |b|^2 / 2 on average, so q cannot collapse to the
+    prior; g is fixed, b is learnt. (Where the variance of the means is near `EPS` the bound is less.) In evaluation
+    mode mu is normalised by running moments, so that q of an example is its own affair.
+
+    Source: Zhu et al. 2020, arXiv:2004.12585, section 4 (BN-VAE).
+
+    Args:
+        features: H, width of the encoder's output.
+        latent: D.
+        bn_scale: g, at least 0.
+        pace: of log sigma, see `Head`.
+    """
+
+    batch_statistics = True
+    # Added to the variance of the means. Small, for means that shrink instead of spreading would evade the bound.
+    EPS = 1e-10
+    # Least weight of the newest batch in the running moments, after a plain mean of the first batches.
+    MOMENTUM = 0.05
+
+    running_mean: Tensor
+    running_variance: Tensor
+    batches: Tensor
+
+    def __init__(self, features: int, latent: int, *, bn_scale: float = 0.6, pace: float = PACE) -> None:
+        super().__init__()
+        self.bn_scale = not_negative("bn_scale", bn_scale)
+        # Normalising takes away what a bias would add.
+        self.loc = nn.Linear(features, latent, bias=False)
+        self.shift = nn.Parameter(torch.zeros(latent))
+        self.log_scale = Head(features, latent, pace=positive("pace", pace))
+        self.register_buffer("running_mean", torch.zeros(latent))
+        self.register_buffer("running_variance", torch.ones(latent))
+        self.register_buffer("batches", torch.tensor(0.0))
+
+    def _moments(self, loc: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance `[D]` by which to normalise `[B, D]`; one example has no variance of its own."""
+        if not self.training or len(loc) == 1:
+            return self.running_mean, self.running_variance
+        mean, variance = loc.mean(0), loc.var(0, correction=0)
+        with torch.no_grad():
+            self.batches += 1
+            weight = self.batches.reciprocal().clamp(min=self.MOMENTUM)
+            self.running_mean.lerp_(mean, weight)
+            self.running_variance.lerp_(variance, weight)
+        return mean, variance
+
+    def forward(self, h: Tensor) -> Independent[Normal]:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        loc = self.loc(h)
+        mean, variance = self._moments(loc)
+        loc = self.bn_scale * (loc - mean) * (variance + self.EPS).rsqrt() + self.shift
+        return Independent(Normal(loc, self.log_scale(h).exp(), validate_args=False), 1, validate_args=False)
 
 
 class Full(Posterior):
@@ -192,6 +278,8 @@ class BottomUp(Posterior):
         top_hidden: widths between z1 and z2.
         activation: of these layers, one of `ACTIVATIONS`.
     """
+
+    bottom_up = True
 
     def __init__(
         self,

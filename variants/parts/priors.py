@@ -1,10 +1,12 @@
 """Priors p(z): modules that return a distribution with event `[D]`."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Laplace as LaplaceDistribution
 from torch.nn import functional
 
 from variants.core.chain import Chain
@@ -21,10 +23,12 @@ class Prior(nn.Module, ABC):
     Attributes:
         seen: how many of the latents, from the first on, the decoder sees; None for all.
         latents: the kind of its latents, which must be that of the posterior's.
+        of_posteriors: whether it is made of posteriors q(z|u) at inputs of its own.
     """
 
     seen: int | None = None
     latents: str = "real"
+    of_posteriors: bool = False
 
     @abstractmethod
     def forward(self) -> Distribution:
@@ -49,6 +53,52 @@ class StandardNormal(Prior):
     def forward(self) -> Independent[Normal]:
         """p(z), batch shape `[]`, event shape `[D]`."""
         return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)
+
+
+class Laplace(Prior):
+    """p(z) = prod_j Laplace(z_j; 0, 1), of variance 2: more mass at zero and in the tails than the normal one.
+
+    Args:
+        latent: D.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent), persistent=False)
+        self.register_buffer("scale", torch.ones(latent), persistent=False)
+
+    def forward(self) -> Independent[LaplaceDistribution]:
+        """p(z), batch shape `[]`, event shape `[D]`."""
+        return Independent(LaplaceDistribution(self.loc, self.scale, validate_args=False), 1, validate_args=False)
+
+
+class GaussianMixture(Prior):
+    """p(z) = sum_c pi_c N(z; m_c, diag(s_c^2)) with learnt weights, means and scales.
+
+    Means start as draws of N(0, I/2) and variances at 1/2, so that the whole starts near N(0, I).
+
+    Source: Tomczak and Welling 2018, arXiv:1705.07120, section 4 (the mixture of Gaussians there); Dilokthanakul et al.
+    2016, arXiv:1611.02648.
+
+    Args:
+        latent: D.
+        components: C.
+    """
+
+    def __init__(self, latent: int, *, components: int = 500) -> None:
+        super().__init__()
+        at_least("components", components, 1)
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.loc = nn.Parameter(math.sqrt(0.5) * torch.randn(components, latent))
+        self.log_scale = nn.Parameter(torch.full((components, latent), 0.5 * math.log(0.5)))
+
+    def forward(self) -> Mixture:
+        """p(z), batch shape `[]`, event shape `[D]`."""
+        normal = Normal(self.loc, self.log_scale.exp(), validate_args=False)
+        return Mixture(Independent(normal, 1, validate_args=False), self.logits)
 
 
 class AutoregressiveNormal(Prior):
@@ -118,6 +168,7 @@ class Vamp(Prior):
         pseudo_inputs: C.
     """
 
+    of_posteriors = True
     _ways: Ways
 
     def __init__(self, latent: int, *, data_spec: DataSpec | None = None, pseudo_inputs: int = 500) -> None:  # noqa: ARG002
@@ -171,6 +222,7 @@ class Hierarchical(Prior):
             raise ValueError(f"top_prior must be standard_normal or vamp, got {top_prior!r}")
         self.layers = split(latent, top)
         self.seen = None if flag("skip", skip) else self.layers[0]
+        self.of_posteriors = top_prior == "vamp"
         self.first = Conditional(
             self.layers[1], self.layers[0], tuple(reversed(sizes("top_hidden", top_hidden))), activation
         )

@@ -28,6 +28,13 @@ def kl(case: Case) -> None:
             )
         else:
             hold(kl >= -STANDARD_ERRORS * se - 1e-6, f"the Monte Carlo KL is {kl:.6g} +- {se:.2g}, should be >= 0")
+    parts = terms.kl_parts
+    if parts is None:
+        return
+    hold(parts.dim() == 2 and len(parts) == BATCH, f"kl_parts has shape {tuple(parts.shape)}, should be ({BATCH}, G)")
+    off = (parts.sum(1) - terms.kl).abs()
+    room = 1e-6 if terms.kl_method == "closed_form" else STANDARD_ERRORS * error + 1e-6
+    hold((off <= room).all(), f"the parts of the KL add up to {off.max().item():.4g} nats more or less than it")
 
 
 def bounds(case: Case) -> None:

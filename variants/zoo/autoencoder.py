@@ -23,5 +23,9 @@ def autoencoder(
     objective: Choice = "reconstruction",
     **parts: Any,
 ) -> VAE:
-    """Plain autoencoder: z = f(x), trained on the squared error. It has no density q(z|x), hence no ELBO."""
+    """Plain autoencoder: z = f(x), trained on the squared error. It has no density q(z|x), hence no ELBO.
+
+    Use it to see what reconstruction alone reaches. Not where data are to be generated or scored: it has no log
+    p(x).
+    """
     return assemble(data, posterior=posterior, likelihood=likelihood, objective=objective, **parts)

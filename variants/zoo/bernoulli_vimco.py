@@ -14,5 +14,9 @@ def bernoulli_vimco(
     objective: Choice = "vimco",
     **parts: Any,
 ) -> VAE:
-    """Binary latents, trained on the bound of `iwae` by VIMCO: each draw's score by what it adds."""
+    """Binary latents, trained on the bound of `iwae` by VIMCO: each draw's score by what it adds.
+
+    Use it for binary codes without relaxing them; with 14 bits or fewer log p(x) is exact. Not where one decode a
+    step must do: it needs K of 2 or more.
+    """
     return assemble(data, posterior=posterior, prior=prior, objective=objective, **parts)

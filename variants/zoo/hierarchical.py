@@ -13,5 +13,9 @@ from variants.parts import Choice, assemble
 def hierarchical(
     data: DataSpec, *, posterior: Choice = "bottom_up", prior: Choice = "hierarchical", **parts: Any
 ) -> VAE:
-    """Two layers of latents, p(z2) p(z1|z2) p(x|z1) and q(z1|x) q(z2|z1): the decoder sees z1 alone."""
+    """Two layers of latents, p(z2) p(z1|z2) p(x|z1) and q(z1|x) q(z2|z1): the decoder sees z1 alone.
+
+    Use it where one Gaussian layer is too plain a prior. Not for few epochs: the upper layer is learnt late, or not
+    at all.
+    """
     return assemble(data, posterior=posterior, prior=prior, **parts)

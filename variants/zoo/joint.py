@@ -14,5 +14,8 @@ def joint(
     objective: Choice = "joint_capacity",
     **parts: Any,
 ) -> VAE:
-    """JointVAE: Gaussian latents beside one categorical, both KLs held at capacities that rise."""
+    """JointVAE: Gaussian latents beside one categorical, both KLs held at capacities that rise.
+
+    Use it for data that are of classes and vary within them. Not where the number of classes is unknown and large.
+    """
     return assemble(data, posterior=posterior, prior=prior, objective=objective, **parts)

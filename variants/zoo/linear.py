@@ -25,5 +25,9 @@ def linear(
     likelihood: Choice = LINEAR_GAUSSIAN,
     **parts: Any,
 ) -> VAE:
-    """Linear VAE = probabilistic PCA, x = W z + m + sigma eps: its optimum and log p(x) are known in closed form."""
+    """Linear VAE = probabilistic PCA, x = W z + m + sigma eps: its optimum and log p(x) are known in closed form.
+
+    Use it to check the judge: all of it is known in closed form. Not for data that are no affine image of Gaussian
+    latents.
+    """
     return assemble(data, network=network, posterior=posterior, likelihood=likelihood, **parts)

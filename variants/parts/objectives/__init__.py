@@ -12,9 +12,10 @@ from variants.parts.objectives.importance import (
     PartialIwae,
     Renyi,
     VrMax,
+    negative_log_mean,
 )
 from variants.parts.objectives.rates import FreeBits, Geco, JointCapacity
-from variants.parts.objectives.score import ReweightedWakeSleep, Thermodynamic
+from variants.parts.objectives.self_normalised import ReweightedWakeSleep, Thermodynamic
 
 __all__ = [
     "Beta",
@@ -44,4 +45,5 @@ __all__ = [
     "Vimco",
     "VrMax",
     "linear_warmup",
+    "negative_log_mean",
 ]

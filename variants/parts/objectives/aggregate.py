@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
 from variants.core.rotated import RotatedNormal
+from variants.core.support import draw
 from variants.core.terms import Terms
-from variants.parts.checks import at_least, finite, not_negative, positive
+from variants.parts.checks import at_least, not_negative, number, positive
 from variants.parts.objectives.base import Sampled, linear_warmup
 
 
@@ -174,8 +175,8 @@ class InfoVae(Sampled):
         warmup_epochs: float = 0,
     ) -> None:
         super().__init__(samples=samples, warmup_epochs=warmup_epochs)
-        self.alpha = finite("alpha", alpha)
-        self.mmd = finite("mmd", mmd)
+        self.alpha = number("alpha", alpha)
+        self.mmd = number("mmd", mmd)
         if not 1 - mmd <= alpha <= 1:
             raise ValueError(f"alpha must be from 1 - mmd to 1, got {alpha:g} with the mmd {mmd:g}")
         self.width = None if width is None else positive("width", width)
@@ -186,8 +187,7 @@ class InfoVae(Sampled):
         if weight := self.alpha + self.mmd - 1:
             samples, batch, latent = terms.z.shape
             shape = torch.Size([samples] if terms.p.batch_shape else [samples, batch])
-            prior = terms.p.rsample(shape) if terms.p.has_rsample else terms.p.sample(shape)
-            distance = squared_mmd(terms.z, prior, self.width or math.sqrt(latent))
+            distance = squared_mmd(terms.z, draw(terms.p, shape), self.width or math.sqrt(latent))
             penalty = penalty + weight * distance.mean()
         return linear_warmup(epoch, self.warmup_epochs) * penalty - terms.log_px_z.mean(0)
 

@@ -47,13 +47,13 @@ def linear_warmup(epoch: float, epochs: float) -> float:
     return 1.0 if epochs == 0 else min(1.0, epoch / epochs)
 
 
-def gradient_of(surrogate: Tensor, *, value: Tensor) -> Tensor:
-    """What has the `value` and the gradient of the `surrogate`, so that curves show the bound and no stand-in."""
-    return value.detach() + surrogate - surrogate.detach()
+def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
+    """A value that is shown, with the gradient of a surrogate added to its own."""
+    return value + (surrogate - surrogate.detach())
 
 
 def scale_path(terms: Terms, factor: Tensor) -> None:
-    """Multiply the gradient that arrives at z by `factor` `[K, B]`, zero to let none pass.
+    """Multiply the gradient that arrives at z by `factor` `[K, B]`.
 
     A hook does it, which saves a second pass through the decoder. So these terms must serve no other loss, and an
     objective that calls this is `eager`: within one compiled graph no gradient would pass by the hook.

@@ -7,13 +7,8 @@ from torch import Tensor
 
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative
-from variants.parts.objectives.base import Objective, linear_warmup
+from variants.parts.objectives.base import Objective, linear_warmup, with_gradient_of
 from variants.parts.objectives.importance import negative_log_mean
-
-
-def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
-    """A value that is shown, with the gradient of a surrogate added to its own."""
-    return value + (surrogate - surrogate.detach())
 
 
 def leave_one_out(log_weights: Tensor) -> Tensor:
@@ -25,8 +20,8 @@ def leave_one_out(log_weights: Tensor) -> Tensor:
     """
     k = len(log_weights)
     others = (log_weights.sum(0) - log_weights) / (k - 1)
-    own = torch.eye(k, dtype=torch.bool, device=log_weights.device).unsqueeze(-1)
-    return torch.where(own, others.unsqueeze(1), log_weights.unsqueeze(0)).logsumexp(1) - math.log(k)
+    itself = torch.eye(k, dtype=torch.bool, device=log_weights.device).unsqueeze(-1)
+    return torch.where(itself, others.unsqueeze(1), log_weights.unsqueeze(0)).logsumexp(1) - math.log(k)
 
 
 class Vimco(Objective):

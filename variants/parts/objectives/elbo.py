@@ -42,7 +42,7 @@ class Beta(Sampled):
         return self.beta * linear_warmup(epoch, self.warmup_epochs) * terms.kl - terms.log_px_z.mean(0)
 
 
-class Capacity(Sampled):
+class Capacity(Objective):
     """-E_q log p(x|z) + gamma |KL - C|, with the mean KL of the batch and a capacity C that rises linearly from 0.
 
     Source: Burgess et al. 2018, arXiv:1804.03599, with their gamma and their 25 nats, which they reach after 1e5 steps,
@@ -52,15 +52,17 @@ class Capacity(Sampled):
         gamma: weight of the distance, at least 0.
         capacity: C after the warm-up, in nats.
         samples: K draws over which E_q log p(x|z) is averaged.
-        warmup_epochs: passes over which C rises; 0 for the full C from the start.
+        capacity_epochs: passes over which C rises; 0 for the full C from the start.
     """
 
     def __init__(
-        self, *, gamma: float = 1000.0, capacity: float = 25.0, samples: int = 1, warmup_epochs: float = 10
+        self, *, gamma: float = 1000.0, capacity: float = 25.0, samples: int = 1, capacity_epochs: float = 10
     ) -> None:
-        super().__init__(samples=samples, warmup_epochs=warmup_epochs)
+        super().__init__()
         self.gamma = not_negative("gamma", gamma)
         self.capacity = not_negative("capacity", capacity)
+        self.warmup_epochs = not_negative("capacity_epochs", capacity_epochs)
+        self.samples = at_least("samples", samples, 1)
 
     def forward(self, terms: Terms, epoch: float) -> Tensor:
         """Loss per example, `[B]`, each with an equal share of the batch's distance."""

@@ -5,8 +5,8 @@ import math
 from torch import Tensor
 
 from variants.core.terms import Terms
-from variants.parts.checks import at_least, between, finite
-from variants.parts.objectives.base import Sampled, gradient_of, linear_warmup, scale_path
+from variants.parts.checks import at_least, between, number
+from variants.parts.objectives.base import Sampled, linear_warmup, scale_path, with_gradient_of
 
 
 def negative_log_mean(log_weights: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Renyi(Weighted):
 
     def __init__(self, *, alpha: float = 0.5, samples: int = 5, warmup_epochs: float = 0) -> None:
         super().__init__(samples=samples, warmup_epochs=warmup_epochs)
-        self.alpha = finite("alpha", alpha)
+        self.alpha = number("alpha", alpha)
 
     def forward(self, terms: Terms, epoch: float) -> Tensor:
         """Loss per example, `[B]`."""
@@ -155,7 +155,7 @@ class PartialIwae(Grouped):
         in_groups = self.groups(log_weights.detach()).softmax(0).transpose(0, 1).flatten(0, 1) / self.estimates
         scale_path(terms, in_groups / of_all)
         surrogate = (of_all * log_weights - weight * in_groups * terms.log_qz_x_held).sum(0)
-        return gradient_of(-surrogate, value=negative_log_mean(log_weights))
+        return with_gradient_of(negative_log_mean(log_weights.detach()), -surrogate)
 
 
 class CombinationIwae(Weighted):

@@ -1,4 +1,4 @@
-"""Objectives that do not differentiate through z: the posterior learns from the score of q alone."""
+"""Objectives of self-normalised weights: q learns from its score alone, and no gradient passes through z."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, between
-from variants.parts.objectives.base import Objective, gradient_of, scale_path
+from variants.parts.objectives.base import Objective, with_gradient_of
 from variants.parts.objectives.importance import negative_log_mean
 
 
@@ -24,7 +24,6 @@ class ReweightedWakeSleep(Objective):
     """
 
     needs_path = False
-    eager = True
 
     def __init__(self, *, samples: int = 10) -> None:
         super().__init__()
@@ -33,10 +32,9 @@ class ReweightedWakeSleep(Objective):
     def forward(self, terms: Terms, epoch: float) -> Tensor:  # noqa: ARG002 - every objective is called alike
         """Loss per example, `[B]`."""
         log_weights = terms.log_weights.detach()
-        scale_path(terms, torch.zeros_like(log_weights))
         log_p = terms.log_px_z + terms.log_pz
-        surrogate = (log_weights.softmax(0) * (log_p + terms.log_qz_x_held)).sum(0)
-        return gradient_of(-surrogate, value=negative_log_mean(log_weights))
+        surrogate = (log_weights.softmax(0) * (log_p + terms.log_qz_x)).sum(0)
+        return with_gradient_of(negative_log_mean(log_weights), -surrogate)
 
 
 class Thermodynamic(Objective):
@@ -56,7 +54,6 @@ class Thermodynamic(Objective):
     """
 
     needs_path = False
-    eager = True
 
     def __init__(self, *, intervals: int = 5, beta_min: float = 0.01, samples: int = 5) -> None:
         super().__init__()
@@ -69,7 +66,6 @@ class Thermodynamic(Objective):
     def forward(self, terms: Terms, epoch: float) -> Tensor:  # noqa: ARG002 - every objective is called alike
         """Loss per example, `[B]`."""
         log_weights = terms.log_weights.detach()
-        scale_path(terms, torch.zeros_like(log_weights))
         bound = torch.zeros_like(log_weights[0])
         of_p, of_q = torch.zeros_like(log_weights), torch.zeros_like(log_weights)
         for b, end in pairwise(self.partition):
@@ -79,5 +75,5 @@ class Thermodynamic(Objective):
             bound = bound + (end - b) * mean
             of_p = of_p + (end - b) * (share + b * covariance)
             of_q = of_q + (end - b) * ((1 - b) * covariance - share)
-        surrogate = (of_p * (terms.log_px_z + terms.log_pz) + of_q * terms.log_qz_x_held).sum(0)
-        return gradient_of(-surrogate, value=-bound)
+        surrogate = (of_p * (terms.log_px_z + terms.log_pz) + of_q * terms.log_qz_x).sum(0)
+        return with_gradient_of(-bound, -surrogate)
