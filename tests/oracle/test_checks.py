@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 
 from bench.judge import bounds, evidence
 from bench.oracle import checks, objectives
 from bench.pages import oracle
+from bench.records import record
 from bench.suites.oracle import parse
 from tests.oracle.tiny import TINY
 from variants.core import elbo
@@ -120,12 +122,13 @@ def test_an_estimate_that_is_no_number_does_not_pass() -> None:
     assert failed(found) == {"a", "b", "c"}
     assert all(row.estimate is None and row.error is None for row in found.rows)
     # JSON has no NaN, and the page must still be written.
-    assert not any(isinstance(v, float) and math.isnan(v) for row in found.rows for v in row.values())
+    assert not any(isinstance(v, float) and math.isnan(v) for row in found.rows for v in structs.asdict(row).values())
     assert len(oracle.failures([fake_record(found)])) == 3
 
 
-def fake_record(found: checks.Checks) -> dict[str, Any]:
-    return {"status": "ok", "cell": parse("tiny", TINY).cells("cpu")[0], "checks": found.rows}
+def fake_record(found: checks.Checks) -> record.Record:
+    made = record.new(record.ORACLE, parse("tiny", TINY).cells("cpu")[0], {}, "ok")
+    return structs.replace(made, checks=found.rows)
 
 
 def test_the_sides_of_a_bound() -> None:
