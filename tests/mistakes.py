@@ -419,7 +419,7 @@ MISTAKES = [
         (10, "data_options_in_one_group", "images prepared in different ways, padded ones say, side by side",
          '"data_options": cell["data_options"],', '"data_options": {},'),
         (10, "protocols_in_one_group", "figures of different definitions side by side",
-         '"protocol": record.get("protocol"),', '"protocol": None,'),
+         '"protocol": record.protocol,', '"protocol": None,'),
     ]),
     *made(BOUNDS, IN_TRAINING, [
         (11, "validation_draws_of_the_runs_seed", "the spread over seeds takes in the judge's own noise",
@@ -469,7 +469,7 @@ MISTAKES = [
     ]),
     *made(SETTLE, IN_VERDICTS, [
         (14, "failed_run_before_a_finished_one", "a later run that broke hides the figure of a seed",
-         'return record["status"] in FINISHED, started(record)', "return True, started(record)"),
+         "return record.status in FINISHED, started(record)", "return True, started(record)"),
     ]),
     *made(SETTLE, IN_SETTLING, [
         (14, "divergence_is_no_outcome", "an earlier run that went well hides a later one that diverged",
@@ -511,7 +511,6 @@ MISTAKES = [
     ]),
     *OF_PARTS,
     *OF_OBJECTIVES,
-    *OF_DISCRETE,
     *OF_DISCRETE,
 ]
 # fmt: on

@@ -11,8 +11,8 @@ DISCRETE = "variants/parts/discrete.py"
 DISCRETE_PRIORS = "variants/parts/discrete_priors.py"
 NETWORKS = "variants/parts/networks.py"
 PRIORS = "variants/parts/priors.py"
-RATES = "variants/parts/rates.py"
-SCORE = "variants/parts/score.py"
+RATES = "variants/parts/objectives/rates.py"
+SCORE = "variants/parts/objectives/discrete.py"
 
 IN_DISCRETE = ("tests/variants/test_discrete.py",)
 IN_RATES = ("tests/variants/test_rates.py",)

@@ -36,9 +36,16 @@ FIXED = (
     *("iwae", "low_rank", "autoencoder", "linear", "hierarchical"),
     *("sticking_the_landing", "householder_flow", "gated", "inverse_autoregressive_flow", "beta_tc"),
     *("iwae_dreg", "planar_flow", "hierarchical_vamp", "vamp_prior", "hierarchical_top_down"),
+    *("batch_norm_posterior", "bernoulli_disarm", "bernoulli_vimco", "capacity", "combination_iwae"),
+    *("concrete", "cyclical", "delta", "denoising", "dip_i"),
+    *("dip_ii", "flow_prior", "free_bits", "geco", "gumbel_softmax"),
+    *("info_vae", "joint", "laplace", "mixture_prior", "multiply_iwae"),
+    *("partial_iwae", "renyi", "reweighted_wake_sleep", "sigma_vae", "skip"),
+    *("spline_flow", "student_t", "sylvester_flow", "thermodynamic", "two_stage"),
+    *("vr_max",),
 )
 # Markers of built-in variants as registered; all others have the rest.
-FIRST = 5
+FIRST = 8
 INK = "#333333"
 QUIET = "#8a8a8a"
 LONGEST_LABEL = 60
