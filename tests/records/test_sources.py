@@ -28,6 +28,7 @@ NO_NUMBERS = {
     "bench.resume.sealed",
     "bench.settings",
     "bench.suites.oracle",
+    "bench.text",
     "variants",
 }
 
