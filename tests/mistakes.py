@@ -183,7 +183,7 @@ MISTAKES = [
         (5, "inference_gap_negated", "log p(x) is above the ELBO",
          'gap = log_px - columns["elbo"]', 'gap = columns["elbo"] - log_px'),
         (10, "bits_of_a_density", "on a continuous support the bits depend on the unit of x",
-         "counted = has_bits(model, data, SPLIT)", "counted = True"),
+         "in_bits = has_bits(model, data, SPLIT)", "in_bits = True"),
         (11, "judges_noise_in_the_error_over_examples",
          "the spread over examples holds the Monte Carlo noise of each, which has a column of its own",
          "values.var().item() / n - (mc or 0.0)", "values.var().item() / n"),
@@ -307,8 +307,8 @@ MISTAKES = [
          "accept = torch.ones_like(log_accept, dtype=torch.bool)"),
         (6, "annealing_weight_of_the_wrong_temperature",
          "each weight is the ratio of neighbouring densities at the state before the move",
-         "        log_w += (betas[t] - betas[t - 1]) * _precise(state.log_likelihood)\n",
-         "        log_w += betas[t] / len(betas) * _precise(state.log_likelihood)\n"),
+         "        log_w += (betas[t] - betas[t - 1]) * precise(state.log_likelihood)\n",
+         "        log_w += betas[t] / len(betas) * precise(state.log_likelihood)\n"),
     ]),
     *made(IMPORTANCE, IN_OBJECTIVES, [
         (6, "softmax_over_losses", "normalised over the losses, the worst draw weighs most",
@@ -496,7 +496,7 @@ MISTAKES = [
     ]),
     *made(LEARNING, IN_LEARNING, [
         (18, "verdict_before_its_time", "better or worse although the curves still move",
-         'return found if settled else replace(found, verdict="still learning")', "return found"),
+         'return comparison if settled else replace(comparison, verdict="still learning")', "return comparison"),
         (18, "drift_turned_round",
          "held back where the variant that is ahead pulls away, not where the other catches up",
          "math.log2(LONGER) * (behind - ahead)", "math.log2(LONGER) * (ahead - behind)"),
