@@ -39,13 +39,13 @@ class Photos:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": None}
 
-    def __getitem__(self, place: int) -> NDArray[np.uint8]:
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
         from PIL import Image
 
         # A forked worker must not share its parent's place in the file.
         if self._open is None or self._open[0] != os.getpid():
             self._open = os.getpid(), zipfile.ZipFile(self.archive)
-        with self._open[1].open(self.names[place]) as stream, Image.open(stream) as photo:
+        with self._open[1].open(self.names[index]) as stream, Image.open(stream) as photo:
             left, top = (photo.width - self.crop) // 2, (photo.height - self.crop) // 2
             box = (left, top, left + self.crop, top + self.crop)
             small = photo.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
@@ -271,7 +271,7 @@ def read(name: str, folder: Path) -> Raw:
         raise DataError(
             f"{name}: cannot read the files in {folder} ({said}); remove them and fetch them again"
         ) from error
-    found = {split: len(raw.images[split]) for split in SPLITS}
-    if found != dict(SETS[name].splits):
-        raise DataError(f"{name}: read splits of {found} where there must be {dict(SETS[name].splits)}")
+    sizes = {split: len(raw.images[split]) for split in SPLITS}
+    if sizes != dict(SETS[name].splits):
+        raise DataError(f"{name}: read splits of {sizes} where there must be {dict(SETS[name].splits)}")
     return raw

@@ -72,7 +72,7 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
     Raises:
         NotImplementedError: the posterior has no density.
     """
-    found: list[Columns] = []
+    per_part: list[Columns] = []
     with judged(model):
         prior = model.prior()
         rows = rows_at_once(lambda n: model.terms(x[:1].expand(n, *x.shape[1:]), 1, prior).log_weights)
@@ -91,8 +91,8 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
             if samples > 1:
                 columns["elbo_var"] = averaged.var(0) / samples
                 columns["gap_var"] = gap_variance(weights, averaged)
-            found.append(columns)
-    return _joined(found)
+            per_part.append(columns)
+    return _joined(per_part)
 
 
 def annealed(model: VAE, x: Tensor, *, chains: int, steps: int, leapfrog: int = 10) -> Columns:
@@ -256,7 +256,7 @@ def schedule(steps: int) -> list[float]:
 def _anneal(model: VAE, x: Tensor, z: Tensor | None, chains: int, steps: int, leapfrog: int) -> Columns:
     """`annealed` where z is None, else `reverse`."""
     betas = schedule(steps)
-    found: list[Columns] = []
+    per_part: list[Columns] = []
     with judged(model):
         prior = model.prior()
         require_real(prior)
@@ -288,8 +288,8 @@ def _anneal(model: VAE, x: Tensor, z: Tensor | None, chains: int, steps: int, le
                 # it holds for the mean over chains, however they depend on each other through their common start.
                 # Jensen: E[-log mean_c w_c] >= -log E[mean_c w_c] = log p(x).
                 columns["log_px"] = -columns["log_px"]
-            found.append(columns | {"acceptance": accepted / chains})
-    return _joined(found)
+            per_part.append(columns | {"acceptance": accepted / chains})
+    return _joined(per_part)
 
 
 def _walk(

@@ -79,10 +79,10 @@ def similarity(model: VAE, data: Data, points: int) -> float | None:
     if len(shape) != 3 or min(shape[1:]) < SSIM_WINDOW:
         return None
     model.eval()
-    found = []
+    similarities = []
     for x, _ in data.eval_batches("test", EVAL_BATCH, limit=points):
         for image, shown in zip(x.cpu().double().numpy(), model.reconstruct(x).cpu().double().numpy(), strict=True):
-            found.append(
+            similarities.append(
                 structural_similarity(  # type: ignore[no-untyped-call]
                     image,
                     shown,
@@ -93,4 +93,4 @@ def similarity(model: VAE, data: Data, points: int) -> float | None:
                     use_sample_covariance=False,
                 )
             )
-    return float(np.mean(found))
+    return float(np.mean(similarities))

@@ -283,12 +283,12 @@ class AutoregressiveStep:
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """See `Step`."""
-        places = torch.arange(y.shape[-1], device=y.device)
+        indices = torch.arange(y.shape[-1], device=y.device)
         z = torch.zeros_like(y)
         for i in self.network.order:
             gate, shift, log_det = self._gate(z)
             # Small gates, one after the other, leave the range of numbers.
-            z = torch.where(places == i, ((y - shift) / gate).nan_to_num(FAR, FAR, -FAR).clamp(-FAR, FAR), z)
+            z = torch.where(indices == i, ((y - shift) / gate).nan_to_num(FAR, FAR, -FAR).clamp(-FAR, FAR), z)
         return z, log_det
 
 
