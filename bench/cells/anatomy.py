@@ -13,7 +13,7 @@ from variants.core import VAE, is_real
 from variants.core.support import state_count, where
 from variants.parts import PARTS, part_names
 
-# Tried in turn: an image as MNIST's, grey or not, and a vector.
+# A variant is tried on these in turn: an image as MNIST's, grey or not, and a vector.
 SPECS = (
     DataSpec((1, 28, 28), "binary", 50_000),
     DataSpec((1, 28, 28), "unit", 50_000),

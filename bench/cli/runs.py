@@ -105,7 +105,7 @@ def throughput(
     """
     chosen = _suite(suite_name, variants, changes)
     plain = suite.load(suite_name)
-    budget = structs.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
+    budget = structs.replace(chosen.budget, batch_size=plain.budget.batch_size)  # the clock has this key too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
         raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
     return _finish(_execute(chosen, where, Effort(again=True), EngineChoice(), quality=False), where)

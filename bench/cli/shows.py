@@ -7,7 +7,7 @@ from bench import data, text
 from bench.cli.app import OK, Json, app, data_app, print_json, print_row
 from bench.errors import UsageError
 
-# Columns of a terminal, and of them those for names.
+# A terminal has WIDTH columns, of which NAMES are for names.
 WIDTH, NAMES = 80, 27
 
 

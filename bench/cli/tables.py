@@ -71,7 +71,7 @@ def _list_tables(names: Sequence[str], where: Where) -> int:
 
     device = devices.resolve(where.device)
     for name in names:
-        published.load(name)  # all are read before any is timed
+        published.load(name)  # all tables are read before any is timed
     print("Timing a few steps of every row that was not run here ...", file=sys.stderr)
     if where.json:
         print_json([entry for name in names for entry in listing.entries(name, device)])

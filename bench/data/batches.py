@@ -19,7 +19,7 @@ from bench.data.sets import SPLITS, did_you_mean
 from bench.errors import UsageError
 from variants.data_spec import DataSpec
 
-# Of this many the mean is known to 1 % of a pixel's standard deviation, and reading them takes seconds.
+# So many examples give the mean to 1 % of a pixel's standard deviation, and are read in seconds.
 MEAN_OF_STREAMED = 10_000
 
 
@@ -71,7 +71,7 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
             pin_memory=self.device.type == "cuda",
             # A cell's own start method would have each worker import torch anew, seconds for every pass.
             multiprocessing_context="fork" if sys.platform == "linux" else None,
-            # Else the loader draws from torch's global generator, and would change the noise of a run.
+            # Without its own, the loader draws from torch's global generator, and would change the noise of a run.
             generator=torch.Generator(),
         )
         for images, labels in loader:

@@ -22,9 +22,9 @@ from types import ModuleType
 from bench.data.sets import DataSet, File
 from bench.errors import DataError, MachineError
 
-# Long enough for a slow server to answer, short enough that a run without a network says so at once.
+# The timeout lets a slow server answer, and a run without a network says so soon.
 TIMEOUT_S = 10.0
-# Bytes a second below which a mirror is as good as stalled.
+# A mirror with fewer bytes a second is as good as stalled.
 SLOWEST = 1000
 _UNPACK = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
@@ -77,9 +77,9 @@ def fetch(dataset: DataSet, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with held(folder / FILE, partial(_say_waiting, dataset.name)):
-            for left in folder.glob(".partial-*"):  # by a download that was killed
+            for left in folder.glob(".partial-*"):  # a killed download left them
                 shutil.rmtree(left)
-            for file in missing(dataset, folder):  # by now another process may have fetched them
+            for file in missing(dataset, folder):  # another process may have fetched some by now
                 with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as scratch:
                     _download(dataset.name, file, Path(scratch) / file.name, folder)
                     (Path(scratch) / file.name).replace(folder / file.name)
@@ -110,7 +110,7 @@ def _download(name: str, file: File, path: Path, folder: Path) -> None:
     except MachineError:
         raise
     except urllib.error.HTTPError as error:
-        error.close()  # it is an answer too
+        error.close()  # the error is an open answer too
         raise DataError(f"{name}: could not fetch {url} ({error}); {advice}") from error
     # Downloaders raise what they like: URLError, HTTPException, and more from the one for Google Drive.
     except Exception as error:

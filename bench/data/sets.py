@@ -10,7 +10,7 @@ from typing import Literal
 from bench.errors import UsageError
 
 SPLITS = ("train", "valid", "test")
-# Of a network whose states are all counted.
+# A network with so many bits has all its states counted.
 MOST_BITS = 12
 BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
 

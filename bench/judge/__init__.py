@@ -27,7 +27,7 @@ SPLIT = "test"
 NOTED = {"nll": 100, "gaps": 50, "ais": 10}
 # Fresh draws for each ELBO and log p(x) where the gaps are measured.
 GAP_EVIDENCE = 500
-# Draws per step of that optimisation.
+# Draws per step of the optimisation of a posterior.
 GAP_SAMPLES = 8
 
 Error = dict[str, float | None]
@@ -194,7 +194,7 @@ def _surgery(judgement: Judgement, model: VAE, data: Data, measure: Measure, not
         "mutual_information_nats": information,
         "marginal_kl_nats": test.kl.mean().item() - information,
     }
-    # Which examples were drawn from the split, and which z from their posteriors: both are the judge's choice.
+    # The judge chose the examples of the split and the z of their posteriors: the error holds both choices.
     error: Error = {"mc": math.sqrt(values.var().item() / points) if points > 1 else None, "test": None}
     judgement.errors["mutual_information_nats"] = error
     # A KL that is itself estimated has an error of its own, which is not known here.
@@ -261,7 +261,7 @@ def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, no
     chains, steps = measure.ais_chains, measure.ais_steps
 
     def forward(x: Tensor) -> Columns:
-        # With the ELBO of the same examples, the control variate, from draws enough not to add to the error.
+        # The ELBO of the same examples is the control variate; its draws are enough not to add to the error.
         bound = evidence.importance_weights(model, x, GAP_EVIDENCE)
         columns = evidence.annealed(model, x, chains=chains, steps=steps)
         return columns | {"elbo": bound["elbo"], "elbo_var": bound["elbo_var"]}

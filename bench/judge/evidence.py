@@ -25,7 +25,7 @@ from variants.core.support import where
 # Numbers in the largest tensor of any operation, hidden layers included: 2^21 float32 are 8 MiB, which stays near the
 # caches. Only a model that needs more for a single draw of a single example exceeds it.
 TENSOR_NUMBERS = 2**21
-# Rows with which the numbers per row are found, enough for tensors that do not grow with the rows to count for little.
+# A probe of so many rows measures the numbers per row; tensors that do not grow with the rows count for little in it.
 _PROBE_ROWS = 64
 
 # Wu, Burda, Salakhutdinov and Grosse 2017, arXiv:1611.04273: the sigmoid schedule's half width, and the acceptance to
@@ -85,7 +85,7 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
                 log_weights.append(precise(terms.log_weights))
                 draws.append(precise(elbo_draws(terms)))
                 lower += precise(elbo(terms)) * len(terms.z)
-                del terms  # else it is held while the next is made
+                del terms  # a held `terms` would double the memory while the next is made
             weights, averaged = torch.cat(log_weights), torch.cat(draws)
             columns = log_mean_exp(weights) | {"elbo": lower / samples}
             if samples > 1:
@@ -187,7 +187,7 @@ class State:
             z = z.detach().requires_grad_()
             log_prior = prior.log_prob(z)
             log_likelihood = model.likelihood.log_prob(model.decoder(z), x)
-            # Apart, so that they serve every temperature and the place where a transition ends is the next one's start.
+            # The two gradients stay apart: they serve every temperature, and a transition starts where the last ended.
             (prior_gradient,) = torch.autograd.grad(log_prior.sum(), z)
             (likelihood_gradient,) = torch.autograd.grad(log_likelihood.sum(), z)
         return cls(z.detach(), log_prior.detach(), log_likelihood.detach(), prior_gradient, likelihood_gradient)

@@ -22,7 +22,7 @@ from variants.core import VAE, Terms, draw
 # which Adam would otherwise blow up to full steps. BETAS: from a poor start the first gradients are thousands of times
 # the last, and the second moment must forget them.
 LR, EPS, BETAS = 0.1, 1e-3, (0.9, 0.99)
-# Draws that decide, example by example, between start and end; draws for the moments of q(z|x) that is no Gaussian.
+# CHOICE_DRAWS decide, example by example, between start and end; MOMENT_DRAWS give a non-Gaussian q(z|x) its moments.
 CHOICE_DRAWS, MOMENT_DRAWS = 200, 512
 
 Build = Callable[[list[Tensor]], Distribution]
@@ -189,8 +189,8 @@ def _like(rows: Tensor, other: Tensor) -> Tensor:
 def _diagonal(start: Distribution) -> tuple[list[Tensor], Build]:
     loc, scale = start.mean, start.stddev
     if isinstance(start, MultivariateNormal | LowRankMultivariateNormal):
-        # Of all diagonal Gaussians, that with variances 1 / P_ii is nearest, in KL, to a Gaussian of precision P: if
-        # the encoder's q were exact, this would be q*. The marginal variances are larger.
+        # The diagonal Gaussian with variances 1 / P_ii is the nearest, in KL, to a Gaussian of precision P: if the
+        # encoder's q were exact, this would be q*. The marginal variances are larger.
         scale = start.precision_matrix.diagonal(dim1=-2, dim2=-1).rsqrt()
 
     def build(parameters: list[Tensor]) -> Distribution:
@@ -268,7 +268,7 @@ def _in_turns(model: VAE, x: Tensor, q: Distribution, samples: int) -> Iterator[
 
 
 def _bound(model: VAE, x: Tensor, q: Distribution, samples: int) -> Tensor:
-    # With the KL in closed form where there is one: where a scale has shrunk until z cannot be told from the mean,
+    # The KL is in closed form where there is one: where a scale has shrunk until z cannot be told from the mean,
     # log q(z) is rounding, and log-weights would make the worst q look best.
     return torch.cat([terms.log_px_z - terms.kl for terms in _in_turns(model, x, q, samples)]).mean(0)
 

@@ -51,7 +51,7 @@ def accuracies(model: VAE, data: Data, points: int) -> dict[str, float | None]:
     test, truth = codes(model, data, "test", None)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     nearest = KNeighborsClassifier(NEIGHBOURS)
-    # The cell's own share of the cores; and a probe that stops early is still the probe that it is.
+    # The probes use the cell's share of the cores; a probe that stops early is still the probe that it is.
     with threadpool_limits(torch.get_num_threads()), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return {

@@ -63,7 +63,7 @@ def mutual_information(model: VAE, x: Tensor, components: Iterable[Tensor]) -> d
     information = log_qz_x - (log_sum - math.log(n))
     if information.max() > math.log(n) + 1e-2:
         raise ValueError("x must be among the components: the aggregated posterior has the own component in it")
-    # In single precision a posterior has other last digits in another batch: no more than that is cut off here.
+    # A posterior in single precision has other last digits in another batch: no more than that is cut off here.
     information = information.clamp(max=math.log(n))
     return {"mutual_information": information}
 

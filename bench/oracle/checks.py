@@ -228,7 +228,7 @@ def rate_distortion(problem: Problem, checks: Checks) -> dict[str, list[list[flo
     truth, points = problem.truth, problem.points
     measured = []
     model = problem.model("full", beta_of_posterior=100.0, objective="beta")
-    # From a wide posterior to a narrow one, each starting where the last ended.
+    # Beta goes from a wide posterior to a narrow one; each starts where the last ended.
     for beta in sorted(BETAS, reverse=True):
         model.objective.beta = beta
         exact.minimise(model, list(model.posterior.parameters()), problem.here(points))

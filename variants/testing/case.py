@@ -34,7 +34,7 @@ FITS: dict[Kind, tuple[Kind, ...]] = {
 
 BATCH = 4
 DRAWS = 1024
-# Past the end of any warm-up, so that no term of a loss has weight zero.
+# The step is past the end of any warm-up, so that no term of a loss has weight zero.
 LATE = 1e9
 
 
@@ -136,7 +136,7 @@ def numbers(model: VAE, x: Tensor, seed: int = 7) -> dict[str, Tensor]:
         numbers = {"z": terms.z, "log_px_z": terms.log_px_z}
         if model.has_bound:
             numbers |= {"log_pz": terms.log_pz, "kl": terms.kl, "elbo": elbo(terms)}
-        # What is relaxed in training may have a KL and no density.
+        # A posterior that is relaxed in training may have a KL and no density.
         if model.has_bound and getattr(terms.q, "has_density", True):
             numbers |= {"log_qz_x": terms.log_qz_x, "iwae": iwae(terms)}
         numbers |= {"loss": model.loss(x, LATE), "reconstruct": model.reconstruct(x), "sample": model.sample(5)}
