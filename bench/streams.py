@@ -4,7 +4,7 @@ import os
 from typing import Any, TextIO
 
 
-class Patient:
+class PipeSafeStream:
     """A stream whose reader may leave (`| head`): what nobody reads any more is thrown away, and the work goes on."""
 
     def __init__(self, stream: TextIO) -> None:

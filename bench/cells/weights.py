@@ -16,7 +16,7 @@ from bench.settings import MOST
 from variants.core import VAE
 
 # Training depends on these keys of a cell; the measurement afterwards does not change it.
-TRAINING = (
+TRAINING_KEYS = (
     "variant",
     "overrides",
     "dataset",
@@ -32,7 +32,7 @@ TRAINING = (
 
 def path(out: Path, cell: Cell) -> Path:
     """Where the weights of a cell are: a readable name, unique by a hash of all that training depends on."""
-    text = json.dumps([PROTOCOL, *(cell[key] for key in TRAINING)], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([PROTOCOL, *(cell[key] for key in TRAINING_KEYS)], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     return out / "weights" / f"{subject(cell)}_s{cell['seed']}_{digest}.safetensors"
 

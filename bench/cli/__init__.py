@@ -13,13 +13,13 @@ from cyclopts import CycloptsError
 from bench import text
 from bench.cli import app, results, runs, shows, tables  # noqa: F401 - to import a family of commands is to add it
 from bench.errors import BenchError
-from bench.streams import Patient
+from bench.streams import PipeSafeStream
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with a documented exit code. An expected error is one line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    out, err = Patient(sys.stdout), Patient(sys.stderr)
+    out, err = PipeSafeStream(sys.stdout), PipeSafeStream(sys.stderr)
     with _signals(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):  # type: ignore[type-var]
         try:
             code = app.app(words, exit_on_error=False, print_error=False, result_action="return_value") or app.OK

@@ -20,7 +20,7 @@ from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_i
 from bench.errors import UsageError
 from bench.records import sources
 from bench.records.record import Cell
-from bench.streams import Patient
+from bench.streams import PipeSafeStream
 
 # Seconds that a cell has to leave tidily when it is asked to.
 GRACE_S = 2.0
@@ -109,7 +109,7 @@ def _work(pipe: Connection, request: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cell that is asked to end closes what is open
     os.dup2(2, 1)  # standard output belongs to the command; what a variant prints goes to standard error
-    sys.stdout = sys.stderr = Patient(sys.stderr)  # type: ignore[assignment]
+    sys.stdout = sys.stderr = PipeSafeStream(sys.stderr)  # type: ignore[assignment]
     try:
         from bench.cells.run import run_cell
 

@@ -117,9 +117,10 @@ class Ray(Engine):
         copies = {name: self.ray.put(_read(name)) for name in files}
         run = uuid.uuid4().hex if job.again else None
         waiting, running, lost = list(reversed(job.cells)), dict[Any, Cell](), Counter[str]()
-        aside: list[Cell] = []  # those whose only nodes are lost: the others do not wait for them
+        # Cells whose only nodes are lost wait here, and the others do not wait for them.
+        waiting_for_node: list[Cell] = []
         try:
-            while waiting or running or aside:
+            while waiting or running or waiting_for_node:
                 nodes = self._nodes()
                 while waiting and len(running) < (job.side_by_side or math.inf):
                     room = self._room(waiting[-1], nodes)
@@ -129,17 +130,17 @@ class Ray(Engine):
                     if room:
                         running[self._send(job, cell, run, copies.get(cell["dataset"]))] = cell
                     else:
-                        aside.append(cell)
+                        waiting_for_node.append(cell)
                 if not running:
-                    self._require(aside)
-                    waiting, aside = aside, waiting  # a node has joined
+                    self._require(waiting_for_node)
+                    waiting, waiting_for_node = waiting_for_node, waiting  # a node has joined
                     continue
                 ready = self._ready(list(running))
                 if not ready:
                     for stream, cell in list(running.items()):
                         if not self._room(cell, nodes):  # it would wait for ever
                             self.ray.cancel(stream, force=True)
-                            aside.append(running.pop(stream))
+                            waiting_for_node.append(running.pop(stream))
                             lost[record.record_id(job.kind, cell)] += 1
                 for stream in ready:
                     cell = running[stream]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench.disk.files import write_bytes
 from bench.pages import blocks as b
 from bench.pages.figures import style
-from bench.stats.frame import tame
+from bench.stats.frame import without_formula
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +126,7 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> 
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns or list(rows[0]), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({key: tame(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: without_formula(value) for key, value in row.items()} for row in rows)
     return buffer.getvalue()
 
 

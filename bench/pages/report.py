@@ -6,11 +6,11 @@ from pathlib import Path
 from bench import text
 from bench.errors import UsageError
 from bench.pages import doubts, figures, grids, tables
-from bench.pages.beside import beside
 from bench.pages.blocks import Items, Table, Text
 from bench.pages.figures.pictures import load_artefacts
 from bench.pages.origins import provenance_lines
 from bench.pages.page import Page, Report
+from bench.pages.reference_comparison import against_reference
 from bench.records.record import Record
 from bench.records.store import read_all
 from bench.stats import frame, groups, metrics
@@ -38,7 +38,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         others, unreadable = read_all(reference)
         warnings += [f"reference: {line}" for line in unreadable]
         if others:
-            grid, notes = beside(records, others)
+            grid, notes = against_reference(records, others)
         else:
             warnings.append(f"the reference {reference.name} holds no records, so nothing is shown beside it")
 

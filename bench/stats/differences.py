@@ -85,14 +85,16 @@ def differences(records: Iterable[Record], baseline: str) -> list[Difference]:
     for group in groups:
         for row in group.rows:
             # The baseline may stand in any group of the same data: one that cannot be compared is refused, not skipped.
-            near = [other for other, home in group_of.items() if _data(home) == _data(group)]
-            base = baseline_row(near, baseline, row.device)
+            same_data = [other for other, its_group in group_of.items() if _data(its_group) == _data(group)]
+            base = baseline_row(same_data, baseline, row.device)
             if base is None or row is base or not row.ok or not base.ok:
                 continue
-            home = group_of[base]
-            unequal = [key for key, value in group.settings.items() if home.settings[key] != value]
+            base_group = group_of[base]
+            unequal = [key for key, value in group.settings.items() if base_group.settings[key] != value]
             if unequal:
-                reasons = "; ".join(f"{key} {group.settings[key]!r}, not {home.settings[key]!r}" for key in unequal)
+                reasons = "; ".join(
+                    f"{key} {group.settings[key]!r}, not {base_group.settings[key]!r}" for key in unequal
+                )
                 raise UsageError(
                     f"{row.label} cannot be compared with {base.label} on {group.dataset}, they are in different "
                     f"comparison groups: {reasons}; run both with the same settings"

@@ -113,14 +113,14 @@ def _timings(timed: Throughput, name: str, slugs: Mapping[str, str]) -> dict[str
     return line
 
 
-def tame(value: Any) -> Any:
+def without_formula(value: Any) -> Any:
     """`value` as a cell of a CSV file: no text in it is a formula to a spreadsheet."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def csv(records: Sequence[Record]) -> str:
     """`frame` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
-    table = frame(records).rename(columns=tame)
+    table = frame(records).rename(columns=without_formula)
     texts = table.select_dtypes(exclude=["number", "bool"]).columns
-    table[texts] = table[texts].map(tame)
+    table[texts] = table[texts].map(without_formula)
     return str(table.to_csv(index=False, lineterminator="\n"))

@@ -123,13 +123,13 @@ class Group:
         settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision.
         rows: best ELBO first, rows without a bound last, then by label.
         of: number of rows where these are not all of them; 0 where they are.
-        apart: what sets it apart from groups that are shown beside it under the same name; empty without such.
+        distinction: what sets it apart from groups that are shown beside it under the same name; empty without such.
     """
 
     settings: dict[str, Any]
     rows: tuple[Row, ...]
     of: int = 0
-    apart: str = ""
+    distinction: str = ""
 
     @property
     def id(self) -> str:
@@ -285,7 +285,7 @@ def describe(settings: dict[str, Any]) -> str:
     return ", ".join(_words(settings))
 
 
-def apart(groups: Sequence[Group]) -> dict[str, str]:
+def distinctions(groups: Sequence[Group]) -> dict[str, str]:
     """Group id -> what it has and not all of the others have, in the words of `describe`."""
     words = {group.id: _words(group.settings) for group in groups}
     common = set.intersection(*(set(each) for each in words.values())) if words else set()

@@ -174,12 +174,12 @@ def test_a_forged_header_is_not_used(tmp_path: Path, changes: dict[str, Any]) ->
 def test_the_place_depends_on_all_that_training_depends_on_and_on_nothing_else() -> None:
     out, plain = Path("out"), cell()
     places = {weights.path(out, plain)}
-    for key in weights.TRAINING:
+    for key in weights.TRAINING_KEYS:
         changed = {**plain[key], "more": 1} if isinstance(plain[key], dict) else f"{plain[key]}1"
         places.add(weights.path(out, plain | {key: changed}))
-    assert len(places) == 1 + len(weights.TRAINING)
+    assert len(places) == 1 + len(weights.TRAINING_KEYS)
     assert weights.path(out, plain | {"measure": {"elbo_samples": 99}}) in places
-    assert set(plain) == {*weights.TRAINING, "measure"}
+    assert set(plain) == {*weights.TRAINING_KEYS, "measure"}
 
 
 def figures(result: dict[str, Any]) -> str:

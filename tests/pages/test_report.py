@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.pages import beside, report
+from bench.pages import reference_comparison, report
 from bench.records.record import Origin, plain
 from tests import fake_records as fake
 
@@ -85,7 +85,9 @@ def test_other_settings_are_never_compared_with_the_reference() -> None:
         ({"epochs": 3}, "not comparable with the reference, which differs in budget.epochs (10 here, 3 there)."),
         ({"dataset": "omniglot"}, "the reference has no runs on this data."),
     ):
-        (_, lines), notes = beside.beside([fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, **other)])  # type: ignore[arg-type]
+        (_, lines), notes = reference_comparison.against_reference(
+            [fake.quality("vanilla", 0)], [fake.quality("vanilla", 0, **other)]
+        )  # type: ignore[arg-type]
         assert (lines, notes) == ([], [f"mnist-dynamic, binary likelihood: {why}"])
 
 

@@ -17,7 +17,7 @@ from bench.pages.figures.plot import Artefacts, Plot, View
 from bench.records.names import canonical, digest, slug
 from bench.records.record import Record
 from bench.stats import speeds
-from bench.stats.groups import Group, apart, groups
+from bench.stats.groups import Group, distinctions, groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,8 +40,8 @@ def drawn(dataset: str, records: Sequence[Record], artefacts: Artefacts) -> "Ite
     many = Counter(group.settings["support"] for group in shown_groups)
     words: dict[str, str] = {}
     for support in many:
-        words |= apart([group for group in shown_groups if group.settings["support"] == support])
-    shown_groups = [replace(group, apart=words[group.id]) for group in shown_groups]
+        words |= distinctions([group for group in shown_groups if group.settings["support"] == support])
+    shown_groups = [replace(group, distinction=words[group.id]) for group in shown_groups]
     settings: dict[str, list[Group]] = {}
     for group in shown_groups:
         settings.setdefault(canonical({**group.settings, "support": None}), []).append(group)

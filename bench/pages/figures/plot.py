@@ -48,12 +48,12 @@ class View:
     def where(self) -> str:
         """Data, and of one group its likelihood, for a title."""
         support = f", {self.group.settings['support']} likelihood" if len(self.groups) == 1 else ""
-        apart = next((f", {group.apart}" for group in self.groups if group.apart), "")
+        distinction = next((f", {group.distinction}" for group in self.groups if group.distinction), "")
         rows = ""
         if any(group.of for group in self.groups):
             of = sum(group.of or len(group.rows) for group in self.groups)
             rows = f" (the best {len(self.rows):,} of {of:,} rows)"
-        return f"{self.dataset}{support}{apart}{rows}"
+        return f"{self.dataset}{support}{distinction}{rows}"
 
 
 @dataclass(frozen=True)

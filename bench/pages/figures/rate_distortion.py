@@ -136,9 +136,9 @@ def _label_points(
     x, y = np.concatenate([obstacles, *boxes]).T
     labels, centres, colours = zip(*names, strict=True)
     across, up = np.array(centres).T
-    apart: Any = {"avoid_label_lines_overlap": True, "avoid_crossing_label_lines": True}
+    avoided: Any = {"avoid_label_lines_overlap": True, "avoid_crossing_label_lines": True}
     lines: Any = {"linecolor": list(colours), "linewidth": 0.9, "textcolor": INK}
-    textalloc.allocate(axis, across, up, list(labels), x_scatter=x, y_scatter=y, **lines, **apart)
+    textalloc.allocate(axis, across, up, list(labels), x_scatter=x, y_scatter=y, **lines, **avoided)
 
 
 PLOTS = [Plot("rate_distortion", "group", rate_distortion, order=2)]

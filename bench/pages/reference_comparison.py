@@ -1,4 +1,4 @@
-"""Our ELBO beside a reference's, row by row."""
+"""Our ELBO compared with a reference's, row by row."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from bench.records.record import Record
 from bench.stats import groups, intervals
 
 
-def beside(records: Sequence[Record], reference: Sequence[Record]) -> tuple[grids.Grid, list[str]]:
+def against_reference(records: Sequence[Record], reference: Sequence[Record]) -> tuple[grids.Grid, list[str]]:
     """Our mean test ELBO, the reference's and the difference of the means, row by row.
 
     Groups are matched on every setting; the device may differ. Where the reference holds no group with the same
