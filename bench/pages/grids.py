@@ -9,19 +9,19 @@ from bench.text import DASH, clip
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One printed cell; `best` if it is to be marked."""
+class Entry:
+    """One printed entry of a table; `best` if it is to be marked."""
 
     text: str
     best: bool = False
 
 
-Grid = tuple[list[str], list[list[Cell]]]
+Grid = tuple[list[str], list[list[Entry]]]
 
 
-def grid(headers: Iterable[str], lines: Iterable[Iterable[str | Cell]]) -> Grid:
-    """A grid of texts, and of cells where one is marked."""
-    return list(headers), [[cell if isinstance(cell, Cell) else Cell(cell) for cell in line] for line in lines]
+def grid(headers: Iterable[str], lines: Iterable[Iterable[str | Entry]]) -> Grid:
+    """A grid of texts, and of entries where one is marked."""
+    return list(headers), [[cell if isinstance(cell, Entry) else Entry(cell) for cell in line] for line in lines]
 
 
 def number(value: float | None, digits: int) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from bench.errors import UsageError
 from bench.pages.blocks import Block, Items, Table, Text, markdown
 from bench.pages.figures import style
-from bench.pages.grids import Cell, Grid, grid, markdown_text, number
+from bench.pages.grids import Entry, Grid, grid, markdown_text, number
 from bench.pages.origins import origin_lines
 from bench.pages.page import Page, Report, csv_text
 from bench.records.record import ORACLE, Check, Record
@@ -189,7 +189,7 @@ def _grid(record: Record) -> Grid:
         cells += [_signed(c.error), DASH if c.standard_error is None else f"{c.standard_error:.2g}"]
         cells += [DASH if score is None else f"{score:+.1f}", c.rule, "ok" if c.passed else "FAILED"]
         part = c.part
-        lines.append([Cell(cell, best=not c.passed) for cell in cells])
+        lines.append([Entry(cell, best=not c.passed) for cell in cells])
     return headers, lines
 
 

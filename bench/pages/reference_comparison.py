@@ -36,7 +36,7 @@ def against_reference(records: Sequence[Record], reference: Sequence[Record]) ->
             mine, yours = row.summary("elbo_nats"), twin.summary("elbo_nats") if twin else None
             difference = f"{mine.mean - yours.mean:+.2f}" if mine and yours else text.DASH
             cells = [group.dataset, row.label, _elbo(row, mine), _elbo(twin, yours), difference]
-            lines.append([grids.Cell(cell) for cell in cells])
+            lines.append([grids.Entry(cell) for cell in cells])
     return (["data", "variant", "here", "reference", "here - reference"], lines), notes
 
 

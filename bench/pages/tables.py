@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.pages.blocks import Block, Items, Table, Text
 from bench.pages.doubts import failures
-from bench.pages.grids import MOST_LINES, Cell, Grid, grid, markdown_text, number, shortened, spread
+from bench.pages.grids import MOST_LINES, Entry, Grid, grid, markdown_text, number, shortened, spread
 from bench.records.names import dataset_slug, row_name
 from bench.records.record import Record, Timed
 from bench.records.settle import precedence
@@ -52,7 +52,7 @@ def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
     names = _of_theme(group, known.MAIN) if metrics is None else metrics
     lines = []
     for row in group.rows:
-        line = [Cell(row.label), Cell(row.count)]
+        line = [Entry(row.label), Entry(row.count)]
         for name in names:
             summary = row.summary(name)
             text = spread(summary, known.metric(name).digits)
@@ -60,7 +60,7 @@ def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
                 text += f" (n={summary.n})"
             marks = group.marks.get(name, Marks())
             text += " †" if row.label in marks.learning else ""
-            line.append(Cell(text, row.label in marks.best))
+            line.append(Entry(text, row.label in marks.best))
         lines.append(line)
     return ["variant", "runs", *(known.metric(name).header for name in names)], lines
 
@@ -212,11 +212,11 @@ def screen(records: Sequence[Record]) -> list[Block]:
         headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
         lines = lines[:MOST_LINES]
         for row, line in zip(group.rows, lines, strict=False):
-            line[1] = Cell(f"{len(row.ok)}/{len(row.records)} ok")
+            line[1] = Entry(f"{len(row.ok)}/{len(row.records)} ok")
         for label, column in timings[group.dataset].columns.items():
             headers.append(f"train/s ↑ {label}")
             for row, line in zip(group.rows, lines, strict=False):
-                line.append(Cell(number(_median(column.get(row.name)), 0)))
+                line.append(Entry(number(_median(column.get(row.name)), 0)))
         made += [Text(markdown_text(group.title)), Table((headers, lines))]
         if (rest := len(group.rows) - len(lines)) > 0:
             made.append(Text(f"... and {rest:,} more rows, in the files"))

@@ -83,7 +83,7 @@ def text(name: str, device: str) -> str:
                 about + duration(entry["seconds_per_run"]),
                 ", ".join(computed) or DASH,
             ]
-            lines.append([grids.Cell(cell) for cell in names + facts])
+            lines.append([grids.Entry(cell) for cell in names + facts])
             names = ["", ""]
     jobs = default_jobs(device)
     totals = []

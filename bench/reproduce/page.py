@@ -145,7 +145,7 @@ def findings_grid(found: Sequence[Finding]) -> grids.Grid:
     sources: dict[tuple[str, str], set[str]] = {}
     for finding in found:
         sources.setdefault((finding.row, finding.metric), set()).add(finding.source)
-    lines: list[list[str | grids.Cell]] = []
+    lines: list[list[str | grids.Entry]] = []
     for finding in found:
         many = len(sources[finding.row, finding.metric]) > 1
         digits = metrics.metric(finding.ours).digits
@@ -161,7 +161,7 @@ def findings_grid(found: Sequence[Finding]) -> grids.Grid:
             DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
             DASH if finding.tolerance is None else str(finding.tolerance),
         ]
-        lines.append([*texts, grids.Cell(finding.verdict, best=finding.verdict == "differs")])
+        lines.append([*texts, grids.Entry(finding.verdict, best=finding.verdict == "differs")])
     return grids.grid(
         ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"], lines
     )

@@ -12,7 +12,7 @@ from bench.pages.blocks import Heading, Items, Picture, Table, Text, Warnings
 from bench.pages.figures import style
 from bench.pages.page import Page, csv_text
 
-GRID = grids.grid(["name_of", "x"], [["a_b | c", grids.Cell("-1.5", best=True)], ["<d>", "2"]])
+GRID = grids.grid(["name_of", "x"], [["a_b | c", grids.Entry("-1.5", best=True)], ["<d>", "2"]])
 ALL = [
     Heading("Title"),
     Text("**Bold** `code` [link](tables/a.md) and a\\_b \\*."),

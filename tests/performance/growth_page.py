@@ -160,7 +160,7 @@ def summary(measured: Sequence[Line]) -> grids.Grid:
             f"{memory_most:g}",
             line.verdict(),
         ]
-        rows.append([grids.Cell(text, text.endswith("steeper than expected")) for text in texts])
+        rows.append([grids.Entry(text, text.endswith("steeper than expected")) for text in texts])
     return headers, rows
 
 

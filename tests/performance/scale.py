@@ -121,7 +121,7 @@ def page(figures: Figures) -> str:
         for size in sizes:
             figure = figures[step, shape, size]
             texts.append(f"{figure['seconds']:.3g} s, {figure['memory_mb']:,.0f} MB")
-        rows.append([grids.Cell(text) for text in texts])
+        rows.append([grids.Entry(text) for text in texts])
     return grids.markdown_grid((["step", "records", *(f"{size:,} cells" for size in sizes)], rows))
 
 

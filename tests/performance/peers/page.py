@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.pages.blocks import Block, Heading, Items, Table, Text, markdown
 from bench.pages.figures import style
-from bench.pages.grids import Cell, Grid, grid
+from bench.pages.grids import Entry, Grid, grid
 from bench.pages.page import Page, csv_text
 from bench.text import DASH
 from tests.performance import Spread
@@ -98,7 +98,7 @@ def ratio_grid(ratios: Iterable[Ratio]) -> Grid:
             f"at least {c.target:g}" if c.target is not None else DASH,
             ratio.verdict,
         ]
-        rows.append([Cell(text, best=text == "missed") for text in texts])
+        rows.append([Entry(text, best=text == "missed") for text in texts])
     return headers, rows
 
 
