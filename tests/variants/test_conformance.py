@@ -27,7 +27,7 @@ def test_variant(name: str) -> None:
         ("vamp_prior", {"posterior": "bottom_up", "pseudo_inputs": 5, "latent": 3}),
         ("hierarchical_vamp", {"objective": "iwae", "activation": "gated", "top": 1, "latent": 4, "hidden": (9,)}),
         ("partial_iwae", {"posterior": "low_rank", "prior": "vamp", "pseudo_inputs": 5, "latent": 3}),
-        ("reweighted_wake_sleep", {"posterior": "inverse_autoregressive", "latent": 3}),
+        ("reweighted_wake_sleep", {"posterior": "full", "latent": 3, "samples": 3}),
         ("thermodynamic", {"posterior": "bernoulli", "prior": "bernoulli", "latent": 4, "intervals": 3}),
         ("info_vae", {"posterior": "bottom_up", "prior": "hierarchical", "latent": 4, "samples": 2}),
         ("dip_ii", {"posterior": "householder", "network": "conv", "latent": 1}),
