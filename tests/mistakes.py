@@ -717,8 +717,8 @@ IMPORTANCE_WEIGHTS = [
         6,
         "each weight is the ratio of neighbouring densities at the state before the move",
         EVIDENCE,
-        "        log_w += (betas[t] - betas[t - 1]) * _precise(state.log_likelihood)\n",
-        "        log_w += betas[t] / len(betas) * _precise(state.log_likelihood)\n",
+        "        log_w += (betas[t] - betas[t - 1]) * precise(state.log_likelihood)\n",
+        "        log_w += betas[t] / len(betas) * precise(state.log_likelihood)\n",
         IN_EVIDENCE,
     ),
     Mistake(
@@ -1009,8 +1009,8 @@ UNLIKE_RANKED_TOGETHER = [
         10,
         "on a continuous support the bits depend on the unit of x",
         EVALUATE,
-        "counted = has_bits(model, data, SPLIT)",
-        "counted = True",
+        "in_bits = has_bits(model, data, SPLIT)",
+        "in_bits = True",
         JUDGE,
     ),
 ]

@@ -3,6 +3,7 @@
 from tests.mutants import Mistake
 
 EVALUATE = "bench/judge/__init__.py"
+COUNTED = "bench/judge/counted.py"
 EVIDENCE = "bench/judge/evidence.py"
 CHAIN = "variants/core/chain.py"
 ONE_HOTS = "variants/core/one_hots.py"
@@ -245,8 +246,8 @@ NOT_THERE_TO_MEASURE = [
         17,
         "Hamiltonian moves follow the logit as if it were the slope of a density",
         EVIDENCE,
-        "    require_real(model)\n    betas",
-        "    betas",
+        "        require_real(prior)\n",
+        "",
         IN_SUPPORT,
     ),
     Mistake(
@@ -254,17 +255,17 @@ NOT_THERE_TO_MEASURE = [
         17,
         "bits a dimension only for a support that is called binary",
         EVALUATE,
-        "counted = has_bits(model, data, SPLIT)",
-        'counted = model.likelihood.support == "binary"',
+        "in_bits = has_bits(model, data, SPLIT)",
+        'in_bits = model.likelihood.support == "binary"',
         IN_SUPPORT,
     ),
     Mistake(
         "states_that_are_equally_likely",
         17,
         "the sum over all latents leaves out p(z)",
-        EVIDENCE,
-        "joint = _precise(log_px_z + log_p.unsqueeze(1)).logsumexp(0)",
-        "joint = _precise(log_px_z - math.log(len(z)) + 0 * log_p.unsqueeze(1)).logsumexp(0)",
+        COUNTED,
+        "joint = precise(log_px_z + log_p.unsqueeze(1)).logsumexp(0)",
+        "joint = precise(log_px_z - math.log(len(z)) + 0 * log_p.unsqueeze(1)).logsumexp(0)",
         IN_SBN,
     ),
 ]

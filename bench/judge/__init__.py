@@ -13,11 +13,11 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data
-from bench.judge import evidence, gaps, representation, surgery
+from bench.judge import counted, evidence, gaps, representation, surgery
 from bench.judge.bounds import EVAL_BATCH, Scores, has_bits, lives_on_r_d, parameter_count, point_metrics, scores
 from bench.resume.notebook import Columns, Notebook
 from bench.settings import Measure
-from variants.core import VAE, is_real
+from variants.core import VAE
 from variants.core.support import state_count
 
 __all__ = ["EVAL_BATCH", "Judgement", "Scores", "evaluate", "parameter_count", "point_metrics", "scores"]
@@ -125,11 +125,11 @@ def _likelihood(
     else:
         nll, error = _whole(columns, gap, columns.get("gap_var"), test)
     # On a continuous support log p(x) is a density, whose bits depend on the unit of x.
-    counted = has_bits(model, data, SPLIT)
+    in_bits = has_bits(model, data, SPLIT)
     judgement.metrics |= {
         name: nll,
         "inference_gap_nats": gap.mean().item(),
-        "bits_per_dim": nll / (data.spec.dims * math.log(2)) if counted else None,
+        "bits_per_dim": nll / (data.spec.dims * math.log(2)) if in_bits else None,
     }
     judgement.errors |= {name: error, "inference_gap_nats": _error(gap, columns.get("gap_var"))}
     _exact(judgement, model, data, points, notebook, test, columns)
@@ -139,13 +139,14 @@ def _exact(
     judgement: Judgement, model: VAE, data: Data, points: int | None, notebook: Notebook, test: Scores, known: Columns
 ) -> None:
     """log p(x) as a sum over all latents, where they can be counted; `known` has the ELBO of the same examples."""
-    count = state_count(model.prior())
+    with torch.no_grad():
+        count = state_count(model.prior())
     if count is None or test.elbo is None:
         return
     judgement.metrics["nll_exact_nats"] = None
-    if count > evidence.MOST_STATES:
+    if count > counted.MOST_STATES:
         return
-    found = _each(notebook, f"exact NLL, {count} states", "nll", data, points, partial(evidence.enumerated, model))
+    found = _each(notebook, f"exact NLL, {count} states", "nll", data, points, partial(counted.enumerated, model))
     log_px = found["log_px"]
     if len(log_px) == len(test.elbo):
         nll, error = -log_px.mean().item(), _error(log_px, torch.zeros_like(log_px))
@@ -255,7 +256,7 @@ def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, no
     """log p(x) of test examples from below, and that of simulated ones from both sides."""
     names = ("nll_ais_nats", "ais_acceptance", "bdmc_lower_nats", "bdmc_upper_nats", "bdmc_gap_nats")
     judgement.metrics |= dict.fromkeys(names)
-    if test.elbo is None or not is_real(model.prior()):
+    if test.elbo is None or not lives_on_r_d(model, data, posterior=False):
         return
     chains, steps = measure.ais_chains, measure.ais_steps
 

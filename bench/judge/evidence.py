@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench.judge.bounds import elbo_draws
 from variants.core import VAE, elbo, is_real
-from variants.core.support import state_count, states, where
+from variants.core.support import where
 
 # Numbers in the largest tensor of any operation, hidden layers included: 2^21 float32 are 8 MiB, which stays near the
 # caches. Only a model that needs more for a single draw of a single example exceeds it.
@@ -39,54 +39,15 @@ _PILOT_CHAINS, _PILOT_WARMUP, _FIRST_STEP, _PILOT_RATE = 4, 20, 0.5, 0.5
 # mixes (Neal 2011, arXiv:1206.1901, section 3.2).
 _JITTER = 0.2
 
-# Points of a latent space that are summed over, at most.
-MOST_STATES = 2**14
-
 Columns = dict[str, Tensor]
 
 
-def require_real(model: VAE, q: Distribution | None = None) -> None:
+def require_real(prior: Distribution, q: Distribution | None = None) -> None:
     """ValueError unless the prior, and q if given, live on all of R^D: elsewhere what a Gaussian or a gradient says of
     a point is finite, and about nothing."""
-    for name, density in (("the prior", model.prior()), ("q(z|x)", q)):
+    for name, density in (("the prior", prior), ("q(z|x)", q)):
         if density is not None and not is_real(density):
             raise ValueError(f"{name} lives on {where(density)}, not on R^D, where alone this is measured")
-
-
-@torch.no_grad()
-def enumerated(model: VAE, x: Tensor) -> Columns:
-    """Exact log p(x) = log sum_z p(z) p(x|z) over every z that the prior can draw; q(z|x) plays no part.
-
-    Args:
-        model: its prior has at most `MOST_STATES` points.
-        x: `[B, *shape]`, on the model's device.
-
-    Returns:
-        Column `log_px`, without an error.
-
-    Raises:
-        ValueError: the prior's points cannot be listed, or are too many.
-    """
-    with _judged(model):
-        prior = model.prior()
-        count = state_count(prior)
-        if count is None or count > MOST_STATES:
-            raise ValueError(f"a sum over the latents needs at most {MOST_STATES} points, and here are {count or 'no'}")
-        z = states(prior)
-        log_pz = prior.log_prob(z)
-        rows = rows_at_once(lambda n: model.log_px(z[:1].expand(n, 1, -1), x[:1]))
-        examples = max(1, min(len(x), rows // 64))
-        log_px: list[Tensor] = []
-        for part in torch.split(x, examples):
-            total = torch.full((len(part),), -math.inf, dtype=torch.float64)
-            size = max(1, rows // len(part))
-            for points, log_p in zip(torch.split(z, size), torch.split(log_pz, size), strict=True):
-                h = model.decoder(points.unsqueeze(1))
-                log_px_z = model.likelihood.log_prob(h.expand(-1, len(part), *h.shape[2:]), part)
-                joint = _precise(log_px_z + log_p.unsqueeze(1)).logsumexp(0)
-                total = torch.logaddexp(total, joint)
-            log_px.append(total)
-    return {"log_px": torch.cat(log_px)}
 
 
 @torch.no_grad()
@@ -112,7 +73,7 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
         NotImplementedError: the posterior has no density.
     """
     found: list[Columns] = []
-    with _judged(model):
+    with judged(model):
         prior = model.prior()
         rows = rows_at_once(lambda n: model.terms(x[:1].expand(n, *x.shape[1:]), 1, prior).log_weights)
         examples = max(1, rows // samples)
@@ -121,9 +82,9 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
             log_weights, draws, lower = [], [], torch.zeros(len(part), dtype=torch.float64)
             for start in range(0, samples, turn):
                 terms = model.terms(part, min(turn, samples - start), prior)
-                log_weights.append(_precise(terms.log_weights))
-                draws.append(_precise(elbo_draws(terms)))
-                lower += _precise(elbo(terms)) * len(terms.z)
+                log_weights.append(precise(terms.log_weights))
+                draws.append(precise(elbo_draws(terms)))
+                lower += precise(elbo(terms)) * len(terms.z)
                 del terms  # else it is held while the next is made
             weights, averaged = torch.cat(log_weights), torch.cat(draws)
             columns = log_mean_exp(weights) | {"elbo": lower / samples}
@@ -200,7 +161,7 @@ def simulate(model: VAE, n: int) -> tuple[Tensor, Tensor]:
     """
     x: list[Tensor] = []
     z: list[Tensor] = []
-    with _judged(model):
+    with judged(model):
         prior = model.prior()
         rows = rows_at_once(lambda k: model.decode(prior.sample(torch.Size([k]))).sample())
         for start in range(0, n, rows):
@@ -294,11 +255,11 @@ def schedule(steps: int) -> list[float]:
 @torch.no_grad()
 def _anneal(model: VAE, x: Tensor, z: Tensor | None, chains: int, steps: int, leapfrog: int) -> Columns:
     """`annealed` where z is None, else `reverse`."""
-    require_real(model)
     betas = schedule(steps)
     found: list[Columns] = []
-    with _judged(model):
+    with judged(model):
         prior = model.prior()
+        require_real(prior)
         first = x[:1]
         rows = rows_at_once(lambda n: State.at(model, prior, first, prior.sample(torch.Size([n, 1]))))
         for i, part in enumerate(torch.split(x, rows)):
@@ -343,11 +304,11 @@ def _walk(
     log_w = torch.zeros(z.shape[:2], dtype=torch.float64)
     accepted = torch.zeros(z.shape[1], dtype=torch.float64)
     for t in range(1, len(betas)):
-        log_w += (betas[t] - betas[t - 1]) * _precise(state.log_likelihood)
+        log_w += (betas[t] - betas[t - 1]) * precise(state.log_likelihood)
         # After the last weight nothing reads the state.
         if t < len(betas) - 1:
             state, acceptance = hmc(at, state, betas[t], sizes[t - 1], leapfrog)
-            accepted += _precise(acceptance).mean(0)
+            accepted += precise(acceptance).mean(0)
     return log_w, accepted / len(sizes) if sizes else torch.ones_like(accepted)
 
 
@@ -382,7 +343,7 @@ def gap_variance(log_weights: Tensor, draws: Tensor) -> Tensor:
     return (relative - draws).var(0) / len(draws)
 
 
-def _precise(values: Tensor) -> Tensor:
+def precise(values: Tensor) -> Tensor:
     """float64 on the CPU: not every device has it."""
     return values.detach().cpu().double()
 
@@ -392,7 +353,7 @@ def _joined(parts: list[Columns]) -> Columns:
 
 
 @contextmanager
-def _judged(model: VAE) -> Iterator[None]:
+def judged(model: VAE) -> Iterator[None]:
     """Evaluation mode and no gradients for parameters; both as they were afterwards."""
     training = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]

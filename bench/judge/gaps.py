@@ -95,7 +95,7 @@ def local_posterior(
         if not model.has_bound:
             raise ValueError("a model without a bound has no gaps")
         amortised = model.infer(x)
-        require_real(model, amortised)
+        require_real(model.prior(), amortised)
         own = own_family(amortised)
         if own is None:
             if family == "own":

@@ -11,7 +11,7 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 import bench.data as data
 from bench.data.belief import BeliefNetwork
-from bench.judge import evaluate, evidence
+from bench.judge import counted, evaluate, evidence
 from bench.settings import Measure
 from tests.helpers import Held
 from variants import build
@@ -93,7 +93,7 @@ def test_the_judge_counts_the_latents_of_the_truth(loaded: Any) -> None:
     truth = loaded.truth
     held = Held(rows(loaded).double())
     log_px = truth.log_prob(held.x)
-    found = evidence.enumerated(at_truth(truth), held.x)["log_px"]
+    found = counted.enumerated(at_truth(truth), held.x)["log_px"]
     torch.testing.assert_close(found, log_px, rtol=0, atol=1e-9)
     judgement = evaluate(at_truth(truth), held, Measure(20, 50, None))
     metrics = judgement.metrics
@@ -139,10 +139,10 @@ def test_too_many_latents_are_not_counted(loaded: Any) -> None:
         "nll_exact_nats" not in evaluate(build("vanilla", spec, latent=2).double(), held, Measure(1, 2, None)).metrics
     )
     with pytest.raises(ValueError, match="at most 16384 points, and here are 32768"):
-        evidence.enumerated(many, held.x)
+        counted.enumerated(many, held.x)
     # More rows than are held at once.
     few = build("bernoulli_vimco", spec, latent=12, hidden=(4,)).double()
-    found = evidence.enumerated(few, held.x)["log_px"]
+    found = counted.enumerated(few, held.x)["log_px"]
     bound = evidence.importance_weights(few, held.x, 20_000)["log_px"]
     torch.testing.assert_close(found, bound, rtol=0, atol=0.1)
     assert math.isfinite(found.sum().item())

@@ -140,6 +140,6 @@ class RelaxedOneHots(OneHots):
     def log_prob(self, value: Tensor) -> Tensor:
         """Raises NotImplementedError: what the one-hot points have is no density of the draws between them."""
         raise NotImplementedError(
-            "relaxed one-hot draws have no density here, only a KL: train on elbo, beta or free_bits, or take posterior "
-            "concrete"
+            "relaxed one-hot draws have no density here, only a KL: train on elbo, beta or free_bits, or choose "
+            "posterior concrete"
         )

@@ -55,7 +55,7 @@ METRICS = (
         cost="as many decodes as latents, once, and as many densities for each example",
         beware="with NLL (IS-K), which is in expectation higher; where latents are continuous there is none",
         setting="nll_samples",
-        measured_by="judge.evidence:enumerated",
+        measured_by="judge.counted:enumerated",
     ),
     Metric(
         "nll_optimised_nats",
