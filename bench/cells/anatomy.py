@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from bench.judge.bounds import parameter_count
-from bench.judge.evidence import MOST_STATES
+from bench.judge.counted import MOST_STATES
 from bench.judge.gaps import own_family
 from variants import DataSpec, registry
 from variants.core import VAE, is_real
