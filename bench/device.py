@@ -32,11 +32,11 @@ def resolve(name: str) -> str:
     """
     if name not in DEVICES:
         raise UsageError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
-    found = accelerator()
+    present = accelerator()
     if name == "auto":
-        return found or "cpu"
-    if name not in ("cpu", found):
-        raise MachineError(f"device {name!r} is not available here (found: {found or 'cpu only'}): use --device auto")
+        return present or "cpu"
+    if name not in ("cpu", present):
+        raise MachineError(f"device {name!r} is not available here (found: {present or 'cpu only'}): use --device auto")
     return name
 
 
@@ -56,10 +56,10 @@ def require_bf16(device: str) -> None:
             warnings.simplefilter("ignore")
             with torch.autocast(device, dtype=torch.bfloat16):
                 # Some devices raise here, others warn and go on in fp32.
-                found = (one @ one).dtype == torch.bfloat16
+                supported = (one @ one).dtype == torch.bfloat16
     except RuntimeError:
-        found = False
-    if not found:
+        supported = False
+    if not supported:
         raise MachineError(f"device {device!r} has no bf16: use --precision fp32")
 
 
@@ -94,8 +94,8 @@ def peak_resident_mb() -> float:
     """
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
-            return int(found[1]) / 2**10
+        if match := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
+            return int(match[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

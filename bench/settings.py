@@ -15,14 +15,14 @@ from bench.text import decode, hint
 
 Typed = TypeVar("Typed")
 MOST_SEEDS = 10_000
-# Of whole numbers: up to here a double holds them exactly.
+# A double holds whole numbers exactly up to here.
 MOST = 2**53
 Count = Annotated[int, Meta(ge=1, le=MOST)]
 Natural = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
 Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
-# Of a text that is shown to people: it holds a letter.
+# A text that is shown to people holds a letter.
 Text = Annotated[str, Meta(pattern=r"\S")]
 _STRICT = json.JSONEncoder(allow_nan=False)
 
@@ -183,7 +183,7 @@ def _complaint(kind: Any, value: Any, name: str) -> str:
             if _refusal(inner, each):
                 return _complaint(inner, each, key)
         if is_table:
-            return f"{prefix}{_refusal(member, value)}"  # of its `__post_init__`
+            return f"{prefix}{_refusal(member, value)}"  # the table's `__post_init__` refused it
     shown = repr(value)
     shown = shown if len(shown) <= 100 else f"{shown[:100]}..."
     return f"{name or 'it'} must be {_words(kind, value)}, got {shown}"
@@ -257,7 +257,7 @@ def _limits(meta: Meta, value: object) -> str:
         return f" with at least {meta.min_length} entr{'y' if meta.min_length == 1 else 'ies'}"
     high = meta.le
     if high in (MOST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
-        high = None  # no limit but that of numbers
+        high = None  # the setting has no limit but that of numbers
     if meta.gt is None and meta.ge is None:
         return ""
     if meta.gt is None:

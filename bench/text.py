@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
-# Stands where there is no value.
+# A dash stands where there is no value.
 DASH = "\N{EN DASH}"
 # Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80

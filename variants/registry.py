@@ -145,17 +145,17 @@ def _read_built_in(name: str) -> tuple[Claim, str]:
 @cache
 def recipes() -> dict[str, Recipe]:
     """Every recipe by name, sorted; nothing is imported."""
-    found: dict[str, Recipe] = {
+    by_name: dict[str, Recipe] = {
         path.stem: Recipe(path.stem, (BUILT_IN,), f"variants.zoo.{path.stem}:{path.stem}")
         for path in ZOO.glob("*.py")
         if not path.stem.startswith("_")
     }
     for point in entry_points(group=GROUP):
         source = point.dist.name if point.dist else point.value
-        known = found.get(point.name)
+        known = by_name.get(point.name)
         sources = (*known.sources, f"{source} ({point.value})") if known else (f"{source} ({point.value})",)
-        found[point.name] = Recipe(point.name, sources, known.target if known else point.value)
-    return dict(sorted(found.items()))
+        by_name[point.name] = Recipe(point.name, sources, known.target if known else point.value)
+    return dict(sorted(by_name.items()))
 
 
 def names() -> list[str]:
@@ -179,7 +179,7 @@ def grouped(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         changes = row["changes"]
         several = SEVERAL if changes else NO_BASE
         groups[UNAVAILABLE if not row["available"] else changes[0] if len(changes) == 1 else several].append(row)
-    return {group: found for group, found in groups.items() if found}
+    return {group: members for group, members in groups.items() if members}
 
 
 def get(name: str) -> Recipe:

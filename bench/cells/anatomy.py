@@ -13,7 +13,7 @@ from variants.core import VAE, is_real
 from variants.core.support import state_count, where
 from variants.parts import PARTS, part_names
 
-# Tried in turn: an image as MNIST's, grey or not, and a vector.
+# A variant is tried on these in turn: an image as MNIST's, grey or not, and a vector.
 SPECS = (
     DataSpec((1, 28, 28), "binary", 50_000),
     DataSpec((1, 28, 28), "unit", 50_000),
@@ -84,7 +84,7 @@ def _evidence(model: VAE, spec: DataSpec) -> dict[str, str]:
         f"no: {what} lives on {where(d)}" for what, d in (("q(z|x)", terms.q), ("p(z)", terms.p)) if not is_real(d)
     ]
     gaps = elsewhere[0] if elsewhere else "yes"
-    own = gaps if elsewhere or own_family(terms.q) else "no: q(z|x) is no Gaussian whose best member could be found"
+    own_gap = gaps if elsewhere or own_family(terms.q) else "no: q(z|x) is no Gaussian whose best member could be found"
     annealed = "yes" if is_real(terms.p) else elsewhere[-1]
     kl = f"yes, with the KL {'in closed form' if terms.kl_method == 'closed_form' else 'by Monte Carlo'}"
-    return dict(zip(names, (kl, "yes", exact, gaps, own, annealed), strict=True))
+    return dict(zip(names, (kl, "yes", exact, gaps, own_gap, annealed), strict=True))

@@ -49,7 +49,7 @@ Tell = Callable[[Event], None]
 
 def encode(event: Event) -> bytes:
     """An event as JSON. ValueError for a number that is not finite."""
-    content = msgspec.to_builtins(event, enc_hook=methodcaller("item"))  # numpy's numbers
+    content = msgspec.to_builtins(event, enc_hook=methodcaller("item"))  # a NumPy number has `item`
     return json.dumps(content, allow_nan=False).encode()
 
 

@@ -46,7 +46,7 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
     )
     result.provenance.data_sha256 = loaded.checksum
     model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
-    # Whatever the recipe did to what all of a process has in common.
+    # A recipe may have changed what all of a process has in common.
     torch.set_num_threads(cell["threads"])
     torch.set_default_dtype(torch.float32)
     if not isinstance(model, VAE):
@@ -106,7 +106,7 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
         tell(Note(cell, line))
 
     known = result.provenance
-    # What it was trained on is a file that may since have been replaced.
+    # A user's file may have been replaced since the training.
     source = {
         "code": known.training_sha256,
         "libraries": known.versions,
@@ -115,7 +115,7 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
     keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
     running = Checkpoint(
         checkpoint.path(kept) if kept else None,
-        # Half a training goes on to the same bytes only where it began; whole ones are measured elsewhere too.
+        # A half training goes on to the same bytes only on its own hardware; a whole one is measured elsewhere too.
         source=source | {"hardware": [known.device_name, known.matmul_precision]},
         provenance={key: getattr(known, key) for key in keys},
         on_note=note,
@@ -126,7 +126,7 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
         except ValueError as error:
             note(f"training starts anew, for the file of its kept weights {error}")
         else:
-            running.close()  # a kill may have come between the two
+            running.close()  # a kill may have come between the weights and the checkpoint
             return training
     try:
         curve = train(
@@ -141,7 +141,7 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
             checkpoint=running,
         )
     except Diverged:
-        running.close()  # it would diverge again
+        running.close()  # the same training would diverge again
         raise
     training = {"curve": curve, "train_s": running.train_s, "provenance": running.provenance, "source": source}
     if kept:
@@ -149,6 +149,6 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
             weights.write(kept, model, training)
             running.close()
         except Exception as error:
-            # A full disk, or a state that is no tensor: what was trained can still be measured.
+            # The disk may be full, or a state no tensor: what was trained can still be measured.
             result.no_weights = f"{type(error).__name__}: {error}"
     return training

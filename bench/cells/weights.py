@@ -15,7 +15,7 @@ from bench.resume.sealed import Facts
 from bench.settings import MOST
 from variants.core import VAE
 
-# All of a cell that training depends on; how it is measured afterwards is not part of it.
+# Training depends on these keys of a cell; the measurement afterwards does not change it.
 TRAINING = (
     "variant",
     "overrides",

@@ -1,6 +1,6 @@
 """The program, its exit codes, and the options and checks that commands have in common."""
 
-import json as jsonlib
+import json
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -43,7 +43,7 @@ data_app = App(name="data", help="Data sets: list, verify, fetch.", help_format=
 app.command(data_app)
 
 Flag = Annotated[bool, Parameter(negative="")]
-Json = Annotated[Flag, Parameter(help="Print JSON, and nothing else, on standard output.")]
+Json = Annotated[Flag, Parameter(name="--json", help="Print JSON, and nothing else, on standard output.")]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 Variants = Annotated[Words, Parameter(help="Only these variants, instead of the suite's.")]
 
@@ -56,12 +56,12 @@ class Where:
     Attributes:
         device: auto, cpu, cuda, mps or xpu; a device that is not there is an error.
         out: Results folder; by default results/SUITE.
-        json: Print JSON, and nothing else, on standard output.
+        as_json: Print JSON, and nothing else, on standard output.
     """
 
     device: str = "auto"
     out: Path | None = None
-    json: Flag = False
+    as_json: Json = False
 
     def folder(self, name: str) -> Path:
         """The results folder of what has this name."""
@@ -98,13 +98,13 @@ class Changes:
     Attributes:
         datasets: Only these data sets, by name or as a path to an .npz file.
         precision: What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32.
-        compile: Train with torch.compile; such runs are a comparison group of their own.
+        compiled: Train with torch.compile; such runs are a comparison group of their own.
     """
 
     datasets: Words = ()
     settings: Annotated[Words, Parameter(name="--set", help=docs.set_help())] = ()
     precision: str | None = None
-    compile: bool | None = None
+    compiled: Annotated[bool | None, Parameter(name="--compile")] = None
 
 
 @Parameter(name="*")
@@ -153,4 +153,4 @@ def print_row(name: str, text: str) -> None:
 
 def print_json(value: object) -> None:
     """JSON on standard output."""
-    print(jsonlib.dumps(value, indent=1, default=list))
+    print(json.dumps(value, indent=1, default=list))

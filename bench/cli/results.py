@@ -10,7 +10,7 @@ from bench.cli.app import OK, Json, app, print_json
 
 
 @app.command(name="report")
-def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = False) -> int:
+def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, as_json: Json = False) -> int:
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
     from bench.pages import oracle, report
     from bench.pages.page import reference_of
@@ -22,7 +22,7 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, json: Json = F
         written = oracle.write(folder)
     else:
         written = report.write(folder, reference=reference_of(folder, folder.resolve().name))
-    if json:
+    if as_json:
         print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
     else:
         print(written.terminal)
@@ -35,7 +35,7 @@ def merge(
     /,
     *,
     out: Annotated[Path, Parameter(help="Results folder to merge into, new or not; what it holds is kept.")],
-    json: Json = False,
+    as_json: Json = False,
 ) -> int:
     """Copy the records of results folders into one, and name what is there twice or differs. Needs no torch.
 
@@ -45,7 +45,7 @@ def merge(
     from bench.records.merge import merge
 
     done = merge(folders, out)
-    if json:
+    if as_json:
         print_json({"out": str(out), "copied": done.copied, "notes": done.lines})
         return OK
     for line in done.lines:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-import json as jsonlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,7 +83,7 @@ def compare(
     check(chosen, names[0])
     outcome = _execute(chosen, where, effort, choice)
     compared = differences(outcome.records, names[0])
-    if where.json:
+    if where.as_json:
         print_json([dataclasses.asdict(difference) for difference in compared])
     else:
         print("\n".join(difference.sentence for difference in compared))
@@ -105,7 +105,7 @@ def throughput(
     """
     chosen = _suite(suite_name, variants, changes)
     plain = suite.load(suite_name)
-    budget = structs.replace(chosen.budget, batch_size=plain.budget.batch_size)  # which is a key of the clock too
+    budget = structs.replace(chosen.budget, batch_size=plain.budget.batch_size)  # the clock has this key too
     if (budget, chosen.measure) != (plain.budget, plain.measure):
         raise UsageError("throughput trains and judges no model: --set takes blocks, block_s, batch_size and keywords")
     return _finish(_execute(chosen, where, Effort(again=True), EngineChoice(), quality=False), where)
@@ -128,8 +128,8 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
     if seeds is not None:
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
         chosen = structs.replace(chosen, seeds=seeds, variants=evenly)
-    for key in ("precision", "compile"):
-        if (value := getattr(changes, key)) is not None:
+    for key, value in (("precision", changes.precision), ("compile", changes.compiled)):
+        if value is not None:
             chosen = structs.replace(chosen, **{key: typed(suite.Suite, key, value)})
     return configure(chosen, parse_settings(changes.settings))
 
@@ -137,7 +137,7 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
 def _refuse(path: Path, *, variants: Words, seeds: int | None, changes: Changes, engine: str) -> None:
     """UsageError for what makes no sense with a suite that checks the judge."""
     given: dict[str, Any] = {"variants": variants, "seeds": seeds, "datasets": changes.datasets}
-    given |= {"precision": changes.precision, "compile": changes.compile}
+    given |= {"precision": changes.precision, "compile": changes.compiled}
     given[f"engine {engine}"] = engine not in ("local", "debug")
     for word in (word for word, value in given.items() if value):
         raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")
@@ -165,7 +165,7 @@ def _execute(
 
 def _finish(outcome: "Outcome", where: Where) -> int:
     """Print what was run, and say where the page is."""
-    if where.json:
+    if where.as_json:
         keys = ("out", "ran", "skipped", "failed")
         done = {key: getattr(outcome, key) for key in keys} | {"out": str(outcome.out)}
         print_json(done | _figures(outcome.records))
@@ -182,7 +182,7 @@ def _figures(records: list[Record]) -> dict[str, Any]:
         return {"checks": [{"problem": name(r), **structs.asdict(check)} for r in records for check in r.checks]}
     from bench.stats import frame
 
-    return {"rows": jsonlib.loads(frame.frame(records).to_json(orient="records"))}
+    return {"rows": json.loads(frame.frame(records).to_json(orient="records"))}
 
 
 def _code(outcome: "Outcome") -> int:

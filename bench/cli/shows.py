@@ -7,12 +7,12 @@ from bench import data, text
 from bench.cli.app import OK, Json, app, data_app, print_json, print_row
 from bench.errors import UsageError
 
-# Columns of a terminal, and of them those for names.
+# A terminal has WIDTH columns, of which NAMES are for names.
 WIDTH, NAMES = 80, 27
 
 
 @app.command(name="list")
-def list_(pattern: str = "*", /, *, json: Json = False) -> int:
+def list_(pattern: str = "*", /, *, as_json: Json = False) -> int:
     """List variants by what they change: built in and from installed plugins.
 
     Args:
@@ -32,7 +32,7 @@ def list_(pattern: str = "*", /, *, json: Json = False) -> int:
     for recipe in recipes:
         answer = answers.get(recipe) or recipe.describe()
         rows.append(recipe.unavailable(answer.reason) if isinstance(answer, NoAnswer) else answer)
-    if json:
+    if as_json:
         print_json(rows)
         return OK
     for group, members in registry.grouped(rows).items():
@@ -66,7 +66,7 @@ def _below(words: str) -> list[str]:
 
 
 @app.command
-def show(variant: str, /, *, json: Json = False) -> int:
+def show(variant: str, /, *, as_json: Json = False) -> int:
     """Show all of one variant: formula, paper, parts, keywords, what may be measured, cost, when to use it."""
     import variants
     from bench.cells.anatomy import anatomy
@@ -78,7 +78,7 @@ def show(variant: str, /, *, json: Json = False) -> int:
         raise UsageError(str(error)) from None
     if isinstance(row, NoAnswer):
         raise UsageError(f"variant {variant!r} cannot be shown: {row.reason}")
-    if json:
+    if as_json:
         print_json(row)
         return OK
     print(f"{variant}\n")
@@ -116,10 +116,10 @@ def _columns(name: str, words: str, **how: Any) -> list[str]:
 
 
 @data_app.command(name="list")
-def data_list(*, json: Json = False) -> int:
+def data_list(*, as_json: Json = False) -> int:
     """List the data sets: shape, splits, binarisation, and whether they are here."""
     rows = data.describe()
-    if json:
+    if as_json:
         print_json(rows)
         return OK
     for row in rows:
@@ -151,7 +151,7 @@ def data_fetch(*names: str) -> int:
 
 
 @app.command
-def env(*, json: Json = False) -> int:
+def env(*, as_json: Json = False) -> int:
     """Show versions, devices and folders: what to paste into a bug report."""
     from bench import device
     from bench.data.files import data_root
@@ -164,7 +164,7 @@ def env(*, json: Json = False) -> int:
         "data_root": str(data_root()),
         "protocol": record.PROTOCOL,
     }
-    if json:
+    if as_json:
         print_json(facts)
         return OK
     for key, value in facts.items():

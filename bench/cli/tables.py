@@ -52,12 +52,12 @@ def reproduce(
         chosen = table.chosen(split_names(rows))
         out = where.out or published.folder(table, chosen_profile)
         done = [execute.reproduce(table, chosen_profile, chosen, out, **how)]
-    if where.json:
+    if where.as_json:
         keys = ("out", "ran", "skipped", "failed")
         lines = [{key: getattr(outcome, key) for key in keys} | {"figures": page.rows(f)} for outcome, f in done]
         print_json([line | {"out": str(line["out"])} for line in lines])
     for outcome, _ in done:
-        if not where.json:
+        if not where.as_json:
             print(outcome.report.terminal)
             print(f"Table, plot and a page that explains them: {outcome.out / 'README.md'}")
         warn(outcome.failed)
@@ -71,9 +71,9 @@ def _list_tables(names: Sequence[str], where: Where) -> int:
 
     device = devices.resolve(where.device)
     for name in names:
-        published.load(name)  # all are read before any is timed
+        published.load(name)  # all tables are read before any is timed
     print("Timing a few steps of every row that was not run here ...", file=sys.stderr)
-    if where.json:
+    if where.as_json:
         print_json([entry for name in names for entry in listing.entries(name, device)])
         return OK
     for name in names:

@@ -93,14 +93,14 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     how, resolved = _resolve(name, binarise, options)
     if is_user_file(name):
         images = _read(name, resolved, None)[0].images["train"]
-        found = _spec(name, how, images[0].shape, len(images))
+        result = _spec(name, how, images[0].shape, len(images))
     elif find(name).maker:
-        found = _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
+        result = _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
     else:
-        found = _spec(name, how, find(name).shape, find(name).splits["train"])
+        result = _spec(name, how, find(name).shape, find(name).splits["train"])
     # A user's file may change.
     mean = _mean.__wrapped__ if is_user_file(name) else _mean
-    return replace(found, mean=partial(mean, name, how, tuple(resolved.items())))
+    return replace(result, mean=partial(mean, name, how, tuple(resolved.items())))
 
 
 def unread(spec: DataSpec) -> DataSpec:

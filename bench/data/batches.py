@@ -19,15 +19,15 @@ from bench.data.sets import SPLITS, did_you_mean
 from bench.errors import UsageError
 from variants.data_spec import DataSpec
 
-# Of this many the mean is known to 1 % of a pixel's standard deviation, and reading them takes seconds.
+# So many examples give the mean to 1 % of a pixel's standard deviation, and are read in seconds.
 MEAN_OF_STREAMED = 10_000
 
 
 class _Store(Protocol):
-    """One split, prepared: hands out examples by their places."""
+    """One split, prepared: hands out examples by their indices."""
 
-    def batches(self, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each `[B]` of places, examples `[B, *shape]` as held and labels `[B]`, on the device."""
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each `[B]` of indices, examples `[B, *shape]` as held and labels `[B]`, on the device."""
         ...
 
 
@@ -38,8 +38,8 @@ class _Resident:
         self.images = torch.from_numpy(images).to(device)
         self.labels = torch.from_numpy(labels).to(device)
 
-    def batches(self, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        for chunk in places:
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        for chunk in indices:
             here = chunk.to(self.images.device)
             yield self.images[here], self.labels[here]
 
@@ -59,19 +59,19 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        image = self.prepare(self.images[place][None], place)[0]
-        return torch.from_numpy(image), int(self.labels[place])
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = self.prepare(self.images[index][None], index)[0]
+        return torch.from_numpy(image), int(self.labels[index])
 
-    def batches(self, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         loader = DataLoader(
             self,
-            batch_sampler=[chunk.tolist() for chunk in places],
+            batch_sampler=[chunk.tolist() for chunk in indices],
             num_workers=min(4, os.cpu_count() or 1),
             pin_memory=self.device.type == "cuda",
             # A cell's own start method would have each worker import torch anew, seconds for every pass.
             multiprocessing_context="fork" if sys.platform == "linux" else None,
-            # Else the loader draws from torch's global generator, and would change the noise of a run.
+            # Without its own, the loader draws from torch's global generator, and would change the noise of a run.
             generator=torch.Generator(),
         )
         for images, labels in loader:
@@ -149,10 +149,10 @@ class Data:
             UsageError: if `batch_size` is not a whole number of at least one.
         """
         _check_count("batch_size", batch_size)
-        places = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)[first:]
+        indices = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)[first:]
         if self.binarise != "dynamic":
-            return (x for x, _ in self._read("train", self.binarise, places))
-        batches = self._store("train", "none").batches(places)
+            return (x for x, _ in self._read("train", self.binarise, indices))
+        batches = self._store("train", "none").batches(indices)
         return (to_binary.dynamic(images, self.raw.levels, noise) for images, _ in batches)
 
     def eval_batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -164,7 +164,7 @@ class Data:
         Args:
             split: "train", "valid" or "test".
             batch_size: number of examples B.
-            limit: take this many of the N examples, evenly spaced at places floor(i N / limit).
+            limit: take this many of the N examples, evenly spaced at indices floor(i N / limit).
 
         Yields:
             `(x, y)` on the device: `[B, *shape]` float32, and `[B]` int64 labels, zeros where there are none.
@@ -179,8 +179,8 @@ class Data:
         if limit is not None:
             _check_count("limit", limit)
         count = n if limit is None else min(limit, n)
-        places = torch.split(torch.arange(count) * n // count, batch_size)
-        return self._read(split, "fixed" if self.binarise == "dynamic" else self.binarise, places)
+        indices = torch.split(torch.arange(count) * n // count, batch_size)
+        return self._read(split, "fixed" if self.binarise == "dynamic" else self.binarise, indices)
 
     def mean(self) -> NDArray[np.float64]:
         """Mean of the training examples in use, of `spec.shape`; of their grey values under dynamic binarisation.
@@ -190,13 +190,13 @@ class Data:
         n = self.splits["train"]
         count = min(n, MEAN_OF_STREAMED) if self.streamed else n
         how = "none" if self.binarise == "dynamic" else self.binarise
-        places = torch.split(torch.arange(count) * n // count, 1000)
-        total = sum(x.double().sum(0) for x, _ in self._read("train", how, places))
+        indices = torch.split(torch.arange(count) * n // count, 1000)
+        total = sum(x.double().sum(0) for x, _ in self._read("train", how, indices))
         return (torch.as_tensor(total) / count).cpu().numpy()
 
-    def _read(self, split: str, how: str, places: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _read(self, split: str, how: str, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         levels = self.raw.levels if how == "none" else 1
-        for images, labels in self._store(split, how).batches(places):
+        for images, labels in self._store(split, how).batches(indices):
             yield images.float() / levels, labels
 
     def _store(self, split: str, how: str) -> _Store:

@@ -12,7 +12,7 @@ from bench.data.readers import Raw, in_a_row
 from bench.data.sets import tenths
 
 SEED = 20_012
-# States held against examples at once: 2^21 float64 with the 256 states of eight bits.
+# So many examples are held against all states at once: 2^21 float64 with the 256 states of eight bits.
 ROWS = 8192
 
 

@@ -27,7 +27,7 @@ def dynamic(images: Tensor, levels: int, noise: torch.Generator) -> Tensor:
         `[B, *shape]`, float32, zeros and ones.
     """
     if images.dtype == torch.uint8:
-        # Of the `levels` whole numbers that can be drawn, `value` are below `value`: nothing is rounded.
+        # A draw has `levels` whole numbers, of which `value` are below `value`: nothing is rounded.
         drawn = torch.empty_like(images).random_(0, levels, generator=noise)
     else:
         drawn = torch.rand(images.shape, generator=noise, device=images.device)

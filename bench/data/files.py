@@ -22,9 +22,9 @@ from types import ModuleType
 from bench.data.sets import DataSet, File
 from bench.errors import DataError, MachineError
 
-# Long enough for a slow server to answer, short enough that a run without a network says so at once.
+# The timeout lets a slow server answer, and a run without a network says so soon.
 TIMEOUT_S = 10.0
-# Bytes a second below which a mirror is as good as stalled.
+# A mirror with fewer bytes a second is as good as stalled.
 SLOWEST = 1000
 _UNPACK = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
@@ -47,9 +47,9 @@ def at_home(path: str | Path) -> Path:
 
 
 def folder_of(dataset: DataSet, root: str | Path | None = None) -> Path:
-    """The folder that a data set is read from: the first of its own places that has it, else ROOT/NAME."""
+    """The folder that a data set is read from: the first of its own folders that has it, else ROOT/NAME."""
     here = data_root(root) / dataset.name
-    return next((place for place in dataset.places if not missing(dataset, place)), here)
+    return next((folder for folder in dataset.folders if not missing(dataset, folder)), here)
 
 
 def missing(dataset: DataSet, folder: Path) -> list[File]:
@@ -77,9 +77,9 @@ def fetch(dataset: DataSet, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with held(folder / FILE, partial(_say_waiting, dataset.name)):
-            for left in folder.glob(".partial-*"):  # by a download that was killed
+            for left in folder.glob(".partial-*"):  # a killed download left them
                 shutil.rmtree(left)
-            for file in missing(dataset, folder):  # by now another process may have fetched them
+            for file in missing(dataset, folder):  # another process may have fetched some by now
                 with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as scratch:
                     _download(dataset.name, file, Path(scratch) / file.name, folder)
                     (Path(scratch) / file.name).replace(folder / file.name)
@@ -102,15 +102,15 @@ def _download(name: str, file: File, path: Path, folder: Path) -> None:
             with path.open("wb") as stream:
                 for chunk in _received(url):
                     stream.write(chunk)
-        if (found := _md5(path)) != file.md5:
+        if (md5 := _md5(path)) != file.md5:
             with path.open("rb") as stream:
                 page = stream.read(100).lstrip().startswith(b"<")
             what = "a web page came instead" if page else "other bytes came"
-            raise ValueError(f"{what}, of md5 {found}, not {file.md5}")
+            raise ValueError(f"{what}, of md5 {md5}, not {file.md5}")
     except MachineError:
         raise
     except urllib.error.HTTPError as error:
-        error.close()  # it is an answer too
+        error.close()  # the error is an open answer too
         raise DataError(f"{name}: could not fetch {url} ({error}); {advice}") from error
     # Downloaders raise what they like: URLError, HTTPException, and more from the one for Google Drive.
     except Exception as error:
@@ -159,11 +159,11 @@ def check_md5(path: Path, file: File) -> None:
         DataError: if it is missing, unreadable or different.
     """
     try:
-        found = _md5(path)
+        md5 = _md5(path)
     except OSError as error:
         raise DataError(f"cannot read {path} ({one_line(error)})") from error
-    if found != file.md5:
-        raise DataError(f"{path} is not the published file (md5 {found}, not {file.md5}); remove it and fetch it again")
+    if md5 != file.md5:
+        raise DataError(f"{path} is not the published file (md5 {md5}, not {file.md5}); remove it and fetch it again")
 
 
 def unpacked(path: Path, file: File) -> bytes:
@@ -178,9 +178,9 @@ def unpacked(path: Path, file: File) -> bytes:
         content = _UNPACK[path.suffix](path.read_bytes())
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"cannot read {path} ({one_line(error)}); remove it and fetch or install it again") from error
-    found = hashlib.sha256(content).hexdigest()
-    if file.sha256 not in (None, found):
-        raise DataError(f"{path} holds other data (sha256 {found}, not {file.sha256}); replace it, it was not used")
+    sha256 = hashlib.sha256(content).hexdigest()
+    if file.sha256 not in (None, sha256):
+        raise DataError(f"{path} holds other data (sha256 {sha256}, not {file.sha256}); replace it, it was not used")
     return content
 
 

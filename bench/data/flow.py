@@ -13,7 +13,7 @@ from bench.data.sets import tenths
 
 SEED = 20_012
 LAYERS, WIDTH = 4, 16
-# Bounds of log s, and the size of t, in each layer.
+# LOG_SCALE bounds log s in each layer, SHIFT is the size of t.
 LOG_SCALE, SHIFT = 0.5, 1.0
 
 Array = NDArray[np.float64]

@@ -39,7 +39,7 @@ class LinearGaussian:
         d = len(self.mean)
         C = self.W @ self.W.T + self.noise_variance * torch.eye(d, dtype=torch.float64)
         L = torch.linalg.cholesky(C)
-        # To the CPU first: not every device has float64.
+        # Tensors go to the CPU first: not every device has float64.
         centred = x.detach().cpu().double() - self.mean
         whitened = torch.linalg.solve_triangular(L, centred.T, upper=False)
         log_det = 2 * L.diagonal().log().sum()

@@ -19,7 +19,7 @@ from bench.data.files import check_md5, one_line, require, unpacked
 from bench.data.sets import SETS, SPLITS
 from bench.errors import BenchError, DataError
 
-# Of what scikit-learn ships, as `from_arrays` sums it.
+# The digits that scikit-learn ships have this sum, by `from_arrays`.
 DIGITS_SHA256 = "0b64f280552cdbed2b3cc9e3ea4f7e848c92966a019b3e52528c58eb99bf4b6a"
 
 
@@ -39,13 +39,13 @@ class Photos:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": None}
 
-    def __getitem__(self, place: int) -> NDArray[np.uint8]:
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
         from PIL import Image
 
-        # A forked worker must not share its parent's place in the file.
+        # A forked worker must not share its parent's position in the file.
         if self._open is None or self._open[0] != os.getpid():
             self._open = os.getpid(), zipfile.ZipFile(self.archive)
-        with self._open[1].open(self.names[place]) as stream, Image.open(stream) as photo:
+        with self._open[1].open(self.names[index]) as stream, Image.open(stream) as photo:
             left, top = (photo.width - self.crop) // 2, (photo.height - self.crop) // 2
             box = (left, top, left + self.crop, top + self.crop)
             small = photo.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
@@ -190,7 +190,7 @@ class _ArraysOnly(pickle.Unpickler):
 def _unpickle(stream: IO[bytes] | None) -> Any:
     if stream is None:
         raise DataError("cifar10: the archive has a folder where a batch must be")
-    # Written by Python 2, whose strings are bytes: latin1 keeps them as they are.
+    # Python 2 wrote the file, and its strings are bytes: latin1 keeps them as they are.
     return _ArraysOnly(stream, encoding="latin1").load()
 
 
@@ -265,13 +265,13 @@ def read(name: str, folder: Path) -> Raw:
         raw = _READERS[name](name, folder)
     except BenchError:
         raise
-    # What a damaged archive makes its library raise is anything. MD5 is no proof of whose file it is.
+    # A damaged archive makes its library raise anything. MD5 is no proof of whose file it is.
     except Exception as error:
         said = f"{type(error).__name__}: {one_line(error)}"
         raise DataError(
             f"{name}: cannot read the files in {folder} ({said}); remove them and fetch them again"
         ) from error
-    found = {split: len(raw.images[split]) for split in SPLITS}
-    if found != dict(SETS[name].splits):
-        raise DataError(f"{name}: read splits of {found} where there must be {dict(SETS[name].splits)}")
+    sizes = {split: len(raw.images[split]) for split in SPLITS}
+    if sizes != dict(SETS[name].splits):
+        raise DataError(f"{name}: read splits of {sizes} where there must be {dict(SETS[name].splits)}")
     return raw

@@ -10,7 +10,7 @@ from typing import Literal
 from bench.errors import UsageError
 
 SPLITS = ("train", "valid", "test")
-# Of a network whose states are all counted.
+# A network with so many bits has all its states counted.
 MOST_BITS = 12
 BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
 
@@ -46,7 +46,7 @@ class DataSet:
         source: where it comes from.
         licence: its licence, or what is known of it.
         files: the files it is read from.
-        places: folders looked in before the data root.
+        folders: searched before the data root, in this order.
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
         kind: of its examples without a binarisation.
@@ -62,7 +62,7 @@ class DataSet:
     source: str
     licence: str
     files: tuple[File, ...] = ()
-    places: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
     package: str | None = None
     options: Mapping[str, bool | int | float] = field(default_factory=dict)
     kind: Literal["binary", "unit", "real"] = "unit"
@@ -123,7 +123,7 @@ _ALL = (
                 {"sha256": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"},
             ],
         ),
-        places=(Path(__file__).parent / "mnist",),
+        folders=(Path(__file__).parent / "mnist",),
     ),
     DataSet(
         name="fashion_mnist",
@@ -156,7 +156,7 @@ _ALL = (
             ],
             mirror="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         ),
-        places=(Path("/usr/share/datasets/fashion-mnist"),),
+        folders=(Path("/usr/share/datasets/fashion-mnist"),),
     ),
     DataSet(
         name="kmnist",

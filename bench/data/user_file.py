@@ -95,7 +95,7 @@ def _images(array: NDArray[Any], split: str, path: Path) -> NDArray[Any]:
         return array
     if array.dtype.kind != "f":
         raise DataError(f"{path}: {split} is of type {array.dtype}; make it uint8, or float in [0, 1]")
-    # Written so that NaN fails it too.
+    # The test is written so that NaN fails it too.
     if not (array.min() >= 0 and array.max() <= 1):
         raise DataError(f"{path}: {split} has values that are NaN or outside [0, 1]; scale it, or make it uint8")
     return array.astype(np.float32)

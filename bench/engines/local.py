@@ -51,7 +51,7 @@ class Local(Engine):
 
     def events(self, job: Job) -> Generator[Event]:
         """Each cell in a process of its own; by default one at a time."""
-        # Before the fork server imports any of it: a record names the code that made its numbers.
+        # The sums are taken before the fork server imports the code: a record names the code that made its numbers.
         sums = {cell["variant"]: sources.sums(cell["variant"]) for cell in job.cells}
         context = _context(job)
         waiting, running = list(reversed(job.cells)), list[_Running]()
@@ -106,8 +106,8 @@ def _start(context: Any, job: Job, cell: Cell, provenance: dict[str, Any]) -> _R
 def _work(pipe: Connection, request: str) -> None:
     """In the cell's process: run it, and send what it tells and its record."""
     end_with_supervisor()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: whatever is open is closed
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cell that is asked to end closes what is open
     os.dup2(2, 1)  # standard output belongs to the command; what a variant prints goes to standard error
     sys.stdout = sys.stderr = Patient(sys.stderr)  # type: ignore[assignment]
     try:

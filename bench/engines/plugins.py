@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bench.engines.processes import end_with_supervisor
 from bench.errors import BenchError
 
-# Seconds in which one answer must come: long enough to import whatever a plugin needs.
+# One answer must come in so many seconds: long enough to import whatever a plugin needs.
 PATIENCE_S = 60.0
 
 Answer = TypeVar("Answer")
@@ -54,7 +54,7 @@ def _some(
     theirs.close()
     answers: list[Answer | NoAnswer] = []
     try:
-        ours.recv()  # it has started; what comes next is the plugin's time
+        ours.recv()  # the process has started; the plugin's time begins here
         while len(answers) < len(questions):
             if not ours.poll(patience_s):
                 return [*answers, NoAnswer(f"no answer in {patience_s:g} seconds")]
@@ -77,8 +77,8 @@ def _some(
 def _answer(pipe: Connection, function: Callable[..., Any], questions: Sequence[tuple[Any, ...]]) -> None:
     """In the other process."""
     end_with_supervisor()  # also where the plugin never comes back
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to handle, and ends this process with it
-    os.dup2(2, 1)  # what a plugin prints is no result
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command handles Ctrl-C, and this process ends with it
+    os.dup2(2, 1)  # a plugin's prints are no result
     pipe.send(None)
     for question in questions:
         try:

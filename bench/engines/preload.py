@@ -16,6 +16,6 @@ sources.keep()
 # The supervisor says in JSON, [[data set, binarisation], ...], what its cells will read; a third word is the place of a
 # user's file that is not under its own name.
 for _choice in json.loads(os.environ.get("VAEBENCH_KEEP", "[]")):
-    # Whatever is wrong with the data, their cells will say it.
+    # The cells report what is wrong with their data.
     with contextlib.suppress(Exception):
         data.keep(*_choice)

@@ -36,7 +36,7 @@ def end_with_supervisor() -> None:
     fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
     if wait([pipe], timeout=0):
-        os._exit(1)  # it was gone before
+        os._exit(1)  # the supervisor was gone before
 
 
 def how_it_ended(code: int | None) -> str:

@@ -28,12 +28,12 @@ from bench.records import provenance as origin
 from bench.records import record, sources
 from bench.records.record import Cell
 
-# How often a cell is begun anew whose worker or node was lost. What a cell does to itself is its result, and final.
+# A cell whose worker or node was lost is begun anew this many times. A cell's own failure is its result, and final.
 RETRIES = 3
-# Seconds between two messages about a measurement, and within which a node has to say what is installed there.
+# Seconds between two messages about a measurement, and seconds that a node has to say what is installed there.
 TELL_S, ANSWER_S = 1.0, 120.0
 
-# What a worker sends: an event, and the files that the cell keeps in `weights/`.
+# A worker sends an event, and the files that the cell keeps in `weights/`.
 Message = tuple[bytes, dict[str, bytes]]
 
 
@@ -69,8 +69,8 @@ def connect(address: str | None = None, gpus: float | None = None) -> Iterator["
         where = "this machine" if address == "local" else address
         raise MachineError(f"no Ray cluster at {where}: {_one_line(error)}") from error
     try:
-        signal.signal(signal.SIGTERM, handler)  # of which Ray takes hold
-        # Of a lost node Ray prints pages, to standard output; a line is said here.
+        signal.signal(signal.SIGTERM, handler)  # Ray has set its own
+        # Ray prints pages about a lost node to standard output; this engine says one line.
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
             yield Ray(ray, gpus)
     finally:
@@ -211,7 +211,7 @@ class Ray(Engine):
     def _send(self, job: Job, cell: Cell, run: str | None, copy: Any) -> Any:
         options = {"num_cpus": cell["threads"], "num_gpus": self._share(cell), "num_returns": "streaming"}
         task = self.ray.remote(max_calls=1, max_retries=0, **options)(_work)
-        # The sums over the code are part of what is sent, so that a record of a failed worker has them.
+        # The task carries the sums over the code, so that a record of a failed worker has them.
         one = replace(job, cells=[cell], provenance=job.provenance | sources.sums(cell["variant"]))
         sent = _Sent(one, _scratch(job.out), run, _stems(job.kind, cell), _identity([cell["variant"]], job.provenance))
         return task.remote(sent, {path.name: path.read_bytes() for path in _kept(job.out, sent.stems)}, copy)
@@ -265,14 +265,14 @@ def _work(sent: _Sent, files: dict[str, bytes], copy: bytes | None) -> Generator
     """
     job, (cell,) = sent.job, sent.job.cells
     here = origin.provenance()
-    expected = sent.expected | {"commit": None}  # one made meanwhile is no other code; the sums tell
+    expected = sent.expected | {"commit": None}  # a commit made meanwhile is no other code; the sums tell
     if line := _unlike(expected, _identity([cell["variant"]], here)):
         line += ", unlike when the run began: run the same command again"
         yield encode(failed(job.kind, cell, job.provenance, line)), {}
         return
     scratch = Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}" / sent.folder
     name = record.record_id(job.kind, cell)
-    begun = scratch / f"{name}.again"  # by which run
+    begun = scratch / f"{name}.again"  # names the run that began it
     copies: dict[str, Path] = {}
     try:
         if sent.run and not (begun.exists() and begun.read_text() == sent.run):
@@ -303,7 +303,7 @@ def _work(sent: _Sent, files: dict[str, bytes], copy: bytes | None) -> Generator
         for path in copies.values():
             path.unlink(missing_ok=True)
         for path in (scratch / "weights", scratch):
-            with contextlib.suppress(OSError):  # something is in it
+            with contextlib.suppress(OSError):  # a folder with files stays
                 path.rmdir()
 
 

@@ -27,7 +27,7 @@ SPLIT = "test"
 NOTED = {"nll": 100, "gaps": 50, "ais": 10}
 # Fresh draws for each ELBO and log p(x) where the gaps are measured.
 GAP_EVIDENCE = 500
-# Draws per step of that optimisation.
+# Draws per step of the optimisation of a posterior.
 GAP_SAMPLES = 8
 
 Error = dict[str, float | None]
@@ -146,12 +146,12 @@ def _exact(
     judgement.metrics["nll_exact_nats"] = None
     if count > counted.MOST_STATES:
         return
-    found = _each(notebook, f"exact NLL, {count} states", "nll", data, points, partial(counted.enumerated, model))
-    log_px = found["log_px"]
+    columns = _each(notebook, f"exact NLL, {count} states", "nll", data, points, partial(counted.enumerated, model))
+    log_px = columns["log_px"]
     if len(log_px) == len(test.elbo):
         nll, error = -log_px.mean().item(), _error(log_px, torch.zeros_like(log_px))
     else:
-        nll, error = _whole(found, log_px - known["elbo"], known.get("elbo_var"), test)
+        nll, error = _whole(columns, log_px - known["elbo"], known.get("elbo_var"), test)
     judgement.metrics["nll_exact_nats"], judgement.errors["nll_exact_nats"] = nll, error
 
 
@@ -188,14 +188,14 @@ def _surgery(judgement: Judgement, model: VAE, data: Data, measure: Measure, not
 
     points = min(measure.mi_points, whole)
     batches = (x for x, _ in data.eval_batches(SPLIT, points, limit=points))
-    found = notebook.each(f"mutual information, {points} points", batches, function, 1)["mutual_information"]
-    information = found.mean().item()
+    values = notebook.each(f"mutual information, {points} points", batches, function, 1)["mutual_information"]
+    information = values.mean().item()
     judgement.metrics |= {
         "mutual_information_nats": information,
         "marginal_kl_nats": test.kl.mean().item() - information,
     }
-    # Which examples were drawn from the split, and which z from their posteriors: both are the judge's choice.
-    error: Error = {"mc": math.sqrt(found.var().item() / points) if points > 1 else None, "test": None}
+    # The judge chose the examples of the split and the z of their posteriors: the error holds both choices.
+    error: Error = {"mc": math.sqrt(values.var().item() / points) if points > 1 else None, "test": None}
     judgement.errors["mutual_information_nats"] = error
     # A KL that is itself estimated has an error of its own, which is not known here.
     judgement.errors["marginal_kl_nats"] = error if test.kl_method == "closed_form" else {"mc": None, "test": None}
@@ -220,13 +220,13 @@ def _gaps(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebo
         return
     function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
     title = f"gaps, {measure.gap_steps} steps of {GAP_SAMPLES}, {GAP_EVIDENCE} draws"
-    found = _each(notebook, title, "gaps", data, measure.gap_points, function)
-    nll, error = _whole(found, found["inference"], found["inference_var"], test)
+    columns = _each(notebook, title, "gaps", data, measure.gap_points, function)
+    nll, error = _whole(columns, columns["inference"], columns["inference_var"], test)
     judgement.metrics["nll_optimised_nats"], judgement.errors["nll_optimised_nats"] = nll, error
     for name, column in names.items():
-        if column in found:
-            judgement.metrics[name] = found[column].mean().item()
-            judgement.errors[name] = _error(found[column], found[f"{column}_var"])
+        if column in columns:
+            judgement.metrics[name] = columns[column].mean().item()
+            judgement.errors[name] = _error(columns[column], columns[f"{column}_var"])
 
 
 def _train_bounds(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook) -> None:
@@ -244,12 +244,12 @@ def _train_bounds(judgement: Judgement, model: VAE, data: Data, measure: Measure
     whole = itertools.islice(data.eval_batches("train", batch), total)
     batches = (x[: points - i * batch] for i, (x, _) in enumerate(whole))
     title = f"gaps in training, {points} points by {batch}, {measure.gap_steps} steps of {GAP_SAMPLES}"
-    found = notebook.each(title, batches, function, total)
+    columns = notebook.each(title, batches, function, total)
     for name, column in names.items():
-        if column in found:
+        if column in columns:
             sign = -1 if name.startswith("train_nll") else 1
-            judgement.metrics[name] = sign * found[column].mean().item()
-            judgement.errors[name] = _error(found[column], found[f"{column}_var"])
+            judgement.metrics[name] = sign * columns[column].mean().item()
+            judgement.errors[name] = _error(columns[column], columns[f"{column}_var"])
 
 
 def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebook: Notebook, test: Scores) -> None:
@@ -261,10 +261,10 @@ def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, no
     chains, steps = measure.ais_chains, measure.ais_steps
 
     def forward(x: Tensor) -> Columns:
-        # With the ELBO of the same examples, the control variate, from draws enough not to add to the error.
+        # The ELBO of the same examples is the control variate; its draws are enough not to add to the error.
         bound = evidence.importance_weights(model, x, GAP_EVIDENCE)
-        found = evidence.annealed(model, x, chains=chains, steps=steps)
-        return found | {"elbo": bound["elbo"], "elbo_var": bound["elbo_var"]}
+        columns = evidence.annealed(model, x, chains=chains, steps=steps)
+        return columns | {"elbo": bound["elbo"], "elbo_var": bound["elbo_var"]}
 
     def both_sides(x: Tensor) -> Columns:
         simulated, z = evidence.simulate(model, len(x))
@@ -272,22 +272,22 @@ def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, no
         upper = evidence.reverse(model, simulated, z, chains=chains, steps=steps)
         return {
             f"{side}{key}": column
-            for side, found in (("lower_", lower), ("upper_", upper))
-            for key, column in found.items()
+            for side, columns in (("lower_", lower), ("upper_", upper))
+            for key, column in columns.items()
         }
 
     title, points = f"{chains} chains of {steps} steps", measure.ais_points
-    found = _each(notebook, f"AIS, {title}", "ais", data, points, forward)
-    gap_var = found["log_px_var"] + found["elbo_var"] if chains > 1 else None
-    nll, error = _whole(found, found["log_px"] - found["elbo"], gap_var, test)
-    judgement.metrics |= {"nll_ais_nats": nll, "ais_acceptance": found["acceptance"].mean().item()}
+    columns = _each(notebook, f"AIS, {title}", "ais", data, points, forward)
+    gap_var = columns["log_px_var"] + columns["elbo_var"] if chains > 1 else None
+    nll, error = _whole(columns, columns["log_px"] - columns["elbo"], gap_var, test)
+    judgement.metrics |= {"nll_ais_nats": nll, "ais_acceptance": columns["acceptance"].mean().item()}
     judgement.errors["nll_ais_nats"] = error
-    found = _each(notebook, f"BDMC, {title}", "ais", data, points, both_sides)
+    columns = _each(notebook, f"BDMC, {title}", "ais", data, points, both_sides)
     for side in ("lower", "upper"):
-        log_px, variance = found[f"{side}_log_px"], found.get(f"{side}_log_px_var")
+        log_px, variance = columns[f"{side}_log_px"], columns.get(f"{side}_log_px_var")
         judgement.metrics[f"bdmc_{side}_nats"] = log_px.mean().item()
         judgement.errors[f"bdmc_{side}_nats"] = _error(log_px, variance)
-    gap = found["upper_log_px"] - found["lower_log_px"]
-    noise = found["upper_log_px_var"] + found["lower_log_px_var"] if chains > 1 else None
+    gap = columns["upper_log_px"] - columns["lower_log_px"]
+    noise = columns["upper_log_px_var"] + columns["lower_log_px_var"] if chains > 1 else None
     judgement.metrics["bdmc_gap_nats"] = gap.mean().item()
     judgement.errors["bdmc_gap_nats"] = _error(gap, noise)

@@ -124,11 +124,11 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
         means.append(mean.cpu().double())
         layers = getattr(q, "layers", ())
     active = torch.cat(means).var(0) > ACTIVE_VARIANCE
-    found = {"active_units": int(active.sum().item())}
+    active_counts = {"active_units": int(active.sum().item())}
     for i, layer in enumerate(torch.split(active, list(layers)) if layers else ()):
-        found[f"active_units_layer{i + 1}"] = int(layer.sum().item())
+        active_counts[f"active_units_layer{i + 1}"] = int(layer.sum().item())
     # The threshold presumes a prior of unit scale, which a model without a density does not have.
-    units = {name: value if model.has_bound else None for name, value in found.items()}
+    units = {name: value if model.has_bound else None for name, value in active_counts.items()}
     return {"mse_per_pixel": squared / count} | units
 
 

@@ -9,7 +9,7 @@ from bench.judge.evidence import Columns, judged, precise, rows_at_once
 from variants.core import VAE
 from variants.core.support import state_count, states
 
-# Points of a latent space that are summed over, at most.
+# The judge sums over at most so many points of a latent space.
 MOST_STATES = 2**14
 
 

@@ -25,7 +25,7 @@ from variants.core.support import where
 # Numbers in the largest tensor of any operation, hidden layers included: 2^21 float32 are 8 MiB, which stays near the
 # caches. Only a model that needs more for a single draw of a single example exceeds it.
 TENSOR_NUMBERS = 2**21
-# Rows with which the numbers per row are found, enough for tensors that do not grow with the rows to count for little.
+# A probe of so many rows measures the numbers per row; tensors that do not grow with the rows count for little in it.
 _PROBE_ROWS = 64
 
 # Wu, Burda, Salakhutdinov and Grosse 2017, arXiv:1611.04273: the sigmoid schedule's half width, and the acceptance to
@@ -72,7 +72,7 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
     Raises:
         NotImplementedError: the posterior has no density.
     """
-    found: list[Columns] = []
+    per_part: list[Columns] = []
     with judged(model):
         prior = model.prior()
         rows = rows_at_once(lambda n: model.terms(x[:1].expand(n, *x.shape[1:]), 1, prior).log_weights)
@@ -85,14 +85,14 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
                 log_weights.append(precise(terms.log_weights))
                 draws.append(precise(elbo_draws(terms)))
                 lower += precise(elbo(terms)) * len(terms.z)
-                del terms  # else it is held while the next is made
+                del terms  # a held `terms` would double the memory while the next is made
             weights, averaged = torch.cat(log_weights), torch.cat(draws)
             columns = log_mean_exp(weights) | {"elbo": lower / samples}
             if samples > 1:
                 columns["elbo_var"] = averaged.var(0) / samples
                 columns["gap_var"] = gap_variance(weights, averaged)
-            found.append(columns)
-    return _joined(found)
+            per_part.append(columns)
+    return _joined(per_part)
 
 
 def annealed(model: VAE, x: Tensor, *, chains: int, steps: int, leapfrog: int = 10) -> Columns:
@@ -187,7 +187,7 @@ class State:
             z = z.detach().requires_grad_()
             log_prior = prior.log_prob(z)
             log_likelihood = model.likelihood.log_prob(model.decoder(z), x)
-            # Apart, so that they serve every temperature and the place where a transition ends is the next one's start.
+            # The two gradients stay apart: they serve every temperature, and a transition starts where the last ended.
             (prior_gradient,) = torch.autograd.grad(log_prior.sum(), z)
             (likelihood_gradient,) = torch.autograd.grad(log_likelihood.sum(), z)
         return cls(z.detach(), log_prior.detach(), log_likelihood.detach(), prior_gradient, likelihood_gradient)
@@ -256,7 +256,7 @@ def schedule(steps: int) -> list[float]:
 def _anneal(model: VAE, x: Tensor, z: Tensor | None, chains: int, steps: int, leapfrog: int) -> Columns:
     """`annealed` where z is None, else `reverse`."""
     betas = schedule(steps)
-    found: list[Columns] = []
+    per_part: list[Columns] = []
     with judged(model):
         prior = model.prior()
         require_real(prior)
@@ -288,8 +288,8 @@ def _anneal(model: VAE, x: Tensor, z: Tensor | None, chains: int, steps: int, le
                 # it holds for the mean over chains, however they depend on each other through their common start.
                 # Jensen: E[-log mean_c w_c] >= -log E[mean_c w_c] = log p(x).
                 columns["log_px"] = -columns["log_px"]
-            found.append(columns | {"acceptance": accepted / chains})
-    return _joined(found)
+            per_part.append(columns | {"acceptance": accepted / chains})
+    return _joined(per_part)
 
 
 def _walk(

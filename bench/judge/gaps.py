@@ -22,7 +22,7 @@ from variants.core import VAE, Terms, draw
 # which Adam would otherwise blow up to full steps. BETAS: from a poor start the first gradients are thousands of times
 # the last, and the second moment must forget them.
 LR, EPS, BETAS = 0.1, 1e-3, (0.9, 0.99)
-# Draws that decide, example by example, between start and end; draws for the moments of q(z|x) that is no Gaussian.
+# CHOICE_DRAWS decide, example by example, between start and end; MOMENT_DRAWS give a non-Gaussian q(z|x) its moments.
 CHOICE_DRAWS, MOMENT_DRAWS = 200, 512
 
 Build = Callable[[list[Tensor]], Distribution]
@@ -96,13 +96,13 @@ def local_posterior(
             raise ValueError("a model without a bound has no gaps")
         amortised = model.infer(x)
         require_real(model.prior(), amortised)
-        own = own_family(amortised)
-        if own is None:
+        gaussian = own_family(amortised)
+        if gaussian is None:
             if family == "own":
                 raise ValueError(f"{type(amortised).__name__} is no Gaussian: its best member cannot be found")
             z = amortised.sample(torch.Size([MOMENT_DRAWS]))
             amortised = Independent(Normal(z.mean(0), z.std(0), validate_args=False), 1, validate_args=False)
-        start, build = _FAMILIES[own if own is not None and family == "own" else family](amortised)
+        start, build = _FAMILIES[gaussian if gaussian is not None and family == "own" else family](amortised)
     end = _maximise(model, x, start, build, steps, samples)
     with torch.no_grad():
         bounds = [_bound(model, x, build(p), CHOICE_DRAWS) for p in (start, end)]
@@ -151,12 +151,12 @@ def gaps(
     with torch.no_grad():
         amortised = model.infer(x)
     weights["elbo"] = _log_weights(model, x, amortised, evidence_samples)
-    own = own_family(amortised)
-    if own == "low_rank":
+    gaussian = own_family(amortised)
+    if gaussian == "low_rank":
         best = local_posterior(model, x, "own", steps=steps, samples=samples)
         weights["elbo_own"] = _log_weights(model, x, best, evidence_samples)
-    elif own is not None:
-        weights["elbo_own"] = weights[f"elbo_{own}"]
+    elif gaussian is not None:
+        weights["elbo_own"] = weights[f"elbo_{gaussian}"]
     columns: dict[str, Tensor] = {}
     for name, log_w in weights.items():
         columns[name], columns[f"{name}_var"] = log_w.mean(0), log_w.var(0) / evidence_samples
@@ -170,10 +170,10 @@ def gaps(
     gap("approximation_diagonal", "log_px", "elbo_diagonal")
     gap("approximation_full", "log_px", "elbo_full")
     columns["approximation_full_var"] = gap_variance(weights["elbo_full"], weights["elbo_full"])
-    if own is not None:
+    if gaussian is not None:
         gap("approximation", "log_px", "elbo_own")
         gap("amortisation", "elbo_own", "elbo")
-        if own == "full":
+        if gaussian == "full":
             columns["approximation_var"] = columns["approximation_full_var"]
     return columns
 
@@ -189,8 +189,8 @@ def _like(rows: Tensor, other: Tensor) -> Tensor:
 def _diagonal(start: Distribution) -> tuple[list[Tensor], Build]:
     loc, scale = start.mean, start.stddev
     if isinstance(start, MultivariateNormal | LowRankMultivariateNormal):
-        # Of all diagonal Gaussians, that with variances 1 / P_ii is nearest, in KL, to a Gaussian of precision P: if
-        # the encoder's q were exact, this would be q*. The marginal variances are larger.
+        # The diagonal Gaussian with variances 1 / P_ii is the nearest, in KL, to a Gaussian of precision P: if the
+        # encoder's q were exact, this would be q*. The marginal variances are larger.
         scale = start.precision_matrix.diagonal(dim1=-2, dim2=-1).rsqrt()
 
     def build(parameters: list[Tensor]) -> Distribution:
@@ -268,7 +268,7 @@ def _in_turns(model: VAE, x: Tensor, q: Distribution, samples: int) -> Iterator[
 
 
 def _bound(model: VAE, x: Tensor, q: Distribution, samples: int) -> Tensor:
-    # With the KL in closed form where there is one: where a scale has shrunk until z cannot be told from the mean,
+    # The KL is in closed form where there is one: where a scale has shrunk until z cannot be told from the mean,
     # log q(z) is rounding, and log-weights would make the worst q look best.
     return torch.cat([terms.log_px_z - terms.kl for terms in _in_turns(model, x, q, samples)]).mean(0)
 

@@ -51,7 +51,7 @@ def accuracies(model: VAE, data: Data, points: int) -> dict[str, float | None]:
     test, truth = codes(model, data, "test", None)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     nearest = KNeighborsClassifier(NEIGHBOURS)
-    # The cell's own share of the cores; and a probe that stops early is still the probe that it is.
+    # The probes use the cell's share of the cores; a probe that stops early is still the probe that it is.
     with threadpool_limits(torch.get_num_threads()), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return {
@@ -79,10 +79,10 @@ def similarity(model: VAE, data: Data, points: int) -> float | None:
     if len(shape) != 3 or min(shape[1:]) < SSIM_WINDOW:
         return None
     model.eval()
-    found = []
+    similarities = []
     for x, _ in data.eval_batches("test", EVAL_BATCH, limit=points):
         for image, shown in zip(x.cpu().double().numpy(), model.reconstruct(x).cpu().double().numpy(), strict=True):
-            found.append(
+            similarities.append(
                 structural_similarity(  # type: ignore[no-untyped-call]
                     image,
                     shown,
@@ -93,4 +93,4 @@ def similarity(model: VAE, data: Data, points: int) -> float | None:
                     use_sample_covariance=False,
                 )
             )
-    return float(np.mean(found))
+    return float(np.mean(similarities))

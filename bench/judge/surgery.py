@@ -55,15 +55,15 @@ def mutual_information(model: VAE, x: Tensor, components: Iterable[Tensor]) -> d
         raise ValueError("a model without a bound has no mutual information")
     q = model.infer(x)
     z = q.sample()
-    own = q.log_prob(z).cpu().double()
+    log_qz_x = q.log_prob(z).cpu().double()
     log_sum, n = torch.full((len(x),), -math.inf, dtype=torch.float64), 0
     for batch in components:
         log_sum = torch.logaddexp(log_sum, log_prob_pairs(model.infer(batch), z).logsumexp(1))
         n += len(batch)
-    information = own - (log_sum - math.log(n))
+    information = log_qz_x - (log_sum - math.log(n))
     if information.max() > math.log(n) + 1e-2:
         raise ValueError("x must be among the components: the aggregated posterior has the own component in it")
-    # In single precision a posterior has other last digits in another batch: no more than that is cut off here.
+    # A posterior in single precision has other last digits in another batch: no more than that is cut off here.
     information = information.clamp(max=math.log(n))
     return {"mutual_information": information}
 

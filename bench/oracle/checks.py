@@ -77,8 +77,8 @@ def closed_forms(problem: Problem, checks: Checks) -> None:
         checks.equal(
             "IWAE-10, full posterior: equal weights", log_px, iwae(full.terms(problem.here(x), 10)).mean().item()
         )
-        found = evidence.importance_weights(full, problem.here(x), 10)["log_px"].mean().item()
-        checks.equal("importance sampling, full posterior: equal weights", log_px, found)
+        estimate = evidence.importance_weights(full, problem.here(x), 10)["log_px"].mean().item()
+        checks.equal("importance sampling, full posterior: equal weights", log_px, estimate)
     best = exact.Ppca(problem.train, problem.k)
     terms = exact.exact_terms(exact.at_truth(best.model, "diagonal").to(problem.device), problem.here(problem.train))
     checks.equal("ELBO at the PPCA optimum", best.log_px, elbo(terms).mean().item())
@@ -116,19 +116,19 @@ def estimates(problem: Problem, checks: Checks) -> None:
         checks.stated(f"ELBO, {name} posterior", scores.elbo_var, scores.elbo - log_px)
     for k in IWAE_SAMPLES:
         with problem.draws(f"iwae {k}"):
-            found = iwae(widened.terms(points, k)).cpu().double()
-        checks.estimate(f"IWAE-{k}, widened posterior", log_px - exact.widened_iwae_gap(problem.k, WIDENING, k), found)
+            bound = iwae(widened.terms(points, k)).cpu().double()
+        checks.estimate(f"IWAE-{k}, widened posterior", log_px - exact.widened_iwae_gap(problem.k, WIDENING, k), bound)
     for name, model in (("diagonal", diagonal), ("widened", widened)):
         with problem.draws(f"importance {name}"):
             columns = evidence.importance_weights(model, points, samples)
-        found = columns["log_px"]
+        estimate = columns["log_px"]
         label = f"importance sampling, {name} posterior"
-        checks.estimate(f"{label}, {samples} draws", log_px, found, sides="at most")
+        checks.estimate(f"{label}, {samples} draws", log_px, estimate, sides="at most")
         # The best diagonal posterior is narrower than the true one: its weights may have no variance to speak of.
         if name == "widened" or exact.has_finite_weight_variance(truth):
-            checks.estimate(f"estimated p(x) / p(x), {label}", 1.0, (found - log_px).exp())
+            checks.estimate(f"estimated p(x) / p(x), {label}", 1.0, (estimate - log_px).exp())
         if name == "widened":
-            checks.stated(label, columns["log_px_var"], found - log_px)
+            checks.stated(label, columns["log_px_var"], estimate - log_px)
 
 
 def annealing(problem: Problem, checks: Checks) -> None:
@@ -228,7 +228,7 @@ def rate_distortion(problem: Problem, checks: Checks) -> dict[str, list[list[flo
     truth, points = problem.truth, problem.points
     measured = []
     model = problem.model("full", beta_of_posterior=100.0, objective="beta")
-    # From a wide posterior to a narrow one, each starting where the last ended.
+    # Beta goes from a wide posterior to a narrow one; each starts where the last ended.
     for beta in sorted(BETAS, reverse=True):
         model.objective.beta = beta
         exact.minimise(model, list(model.posterior.parameters()), problem.here(points))

@@ -10,7 +10,7 @@ from variants.parts.objectives import MultiplyIwae, Renyi, Thermodynamic
 # The Renyi divergence is infinite for some orders; so is the variance of an estimate, at half of those powers.
 ORDERS = (-1.0, 0.5, 2.0)
 ESTIMATES, DRAWS = 4, 10
-# Nats: what self-normalised weights of some hundreds of draws leave below the mean under pi_b.
+# Self-normalised weights of some hundreds of draws stay this many nats below the mean under pi_b.
 SELF_NORMALISED = 0.05
 
 

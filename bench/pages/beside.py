@@ -49,10 +49,10 @@ def _elbo(row: groups.Row | None, summary: intervals.Summary | None) -> str:
 
 def _nearest(group: groups.Group, others: Iterable[groups.Group]) -> str:
     """Why nothing compares: the fewest settings in which any group of the reference's same data differs."""
-    found = [_differences(group.settings, other.settings) for other in others if other.dataset == group.dataset]
-    if not found:
+    candidates = [_differences(group.settings, other.settings) for other in others if other.dataset == group.dataset]
+    if not candidates:
         return "the reference has no runs on this data"
-    _, fewest = min((len(differences), differences) for differences in found)
+    _, fewest = min((len(differences), differences) for differences in candidates)
     return f"not comparable with the reference, which differs in {', '.join(fewest)}"
 
 

@@ -56,11 +56,11 @@ def _section(row: metrics.Metric) -> str:
 def settings() -> dict[str, list[FieldInfo]]:
     """Table of a suite -> the keys that `--set` takes of it, each once: a key of two tables is the first one's."""
     seen: set[str] = set()
-    found: dict[str, list[FieldInfo]] = {}
+    tables: dict[str, list[FieldInfo]] = {}
     for name, kind in SECTIONS.items():
-        found[name] = [key for key in fields(kind) if key.name not in seen]
-        seen |= {key.name for key in found[name]}
-    return found
+        tables[name] = [key for key in fields(kind) if key.name not in seen]
+        seen |= {key.name for key in tables[name]}
+    return tables
 
 
 def setting_lines() -> str:
@@ -142,7 +142,7 @@ def record_schema() -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-# Files that are generated as a whole.
+# These files are generated as a whole.
 FILES = {"docs/record.schema.json": record_schema}
 
 

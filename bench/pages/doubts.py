@@ -40,10 +40,10 @@ def problems(records: Sequence[Record]) -> list[str]:
             f"the records are of {len(protocols)} protocols: {', '.join(protocols)}; no table holds two of them"
         )
     states = [code_states(record.provenance) for record in records]
-    commits = {commit for found in states for commit, _ in found}
+    commits = {commit for state in states for commit, _ in state}
     if len(commits) > 1:
         lines.append(f"the records come from {len(commits)} commits: {', '.join(sorted(commits))}")
-    if dirty := sum(any(dirty for _, dirty in found) for found in states):
+    if dirty := sum(any(dirty for _, dirty in state) for state in states):
         lines.append(f"{dirty} of {len(records)} records were made with uncommitted changes in the code")
     busy: dict[str, float] = {}
     for record in records:
@@ -58,12 +58,12 @@ def problems(records: Sequence[Record]) -> list[str]:
         )
     sums: dict[str, set[str]] = {}
     for record in records:
-        if found := record.provenance.data_sha256:
-            sums.setdefault(dataset_slug(record.cell), set()).add(found)
+        if sha256 := record.provenance.data_sha256:
+            sums.setdefault(dataset_slug(record.cell), set()).add(sha256)
     lines += [
-        f"{name}: the runs saw {len(found)} different versions of the data; do not compare them"
-        for name, found in sorted(sums.items())
-        if len(found) > 1
+        f"{name}: the runs saw {len(versions)} different versions of the data; do not compare them"
+        for name, versions in sorted(sums.items())
+        if len(versions) > 1
     ]
     return lines
 

@@ -96,7 +96,7 @@ def latex_text(text: str) -> str:
 
 
 TERMINAL_WIDTH = 120
-# Of one table or list on a terminal or on a page that holds several; the files that it names have all.
+# A terminal, or a page of several tables, shows so many lines of one; the files that it names have all.
 MOST_LINES = 50
 
 

@@ -93,7 +93,7 @@ def write(out: Path) -> Report:
     machine = markdown_text(f"devices: {', '.join(sorted(devices))}")
     origins = origin_lines([record.provenance for record in records], machine)
     page.section("Where the numbers come from", Items(origins))
-    # Side by side they are wider than a terminal.
+    # The tables side by side are wider than a terminal.
     halves = [[0, *range(1, 6)], [0, *range(6, len(headers))]]
     page.screen += [Table(([headers[i] for i in half], [[line[i] for i in half] for line in lines])) for half in halves]
     page.screen.append(conclusions)
@@ -108,11 +108,11 @@ def summary(records: Sequence[Record]) -> Grid:
         checks = record.checks
 
         def find(part: str, start: str, key: str = "estimate", checks: Any = checks) -> str:
-            found = next((c for c in checks if c.part == part and c.quantity.startswith(start)), None)
-            if found is None or getattr(found, key) is None:
+            check = next((c for c in checks if c.part == part and c.quantity.startswith(start)), None)
+            if check is None or getattr(check, key) is None:
                 return DASH
-            error = found.standard_error if key == "estimate" else None
-            return f"{getattr(found, key):.3f}" + ("" if error is None else f" ± {error:.3f}")
+            error = check.standard_error if key == "estimate" else None
+            return f"{getattr(check, key):.3f}" + ("" if error is None else f" ± {error:.3f}")
 
         cells = [
             name(record),
@@ -258,8 +258,8 @@ def _errors(axis: "Axes", records: Sequence[Record], quantities: Sequence[str], 
             marker = look.marker if abs(score) < reach else ("<" if score < 0 else ">")
             fill = "white" if _side(check) is not None else look.colour
             shown = math.copysign(min(abs(score), reach - 0.2), score)
-            place = quantities.index(check.quantity) + offset
-            axis.plot(shown, place, marker, markersize=5.5, color=look.colour, markerfacecolor=fill, zorder=3)
+            y = quantities.index(check.quantity) + offset
+            axis.plot(shown, y, marker, markersize=5.5, color=look.colour, markerfacecolor=fill, zorder=3)
     sides = {c.quantity: _side(c) for record in records for c in record.checks}
     labels = [" ".join(filter(None, (q, sides[q]))) for q in quantities]
     axis.set_yticks(range(len(quantities)), labels, fontsize=9)

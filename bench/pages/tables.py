@@ -98,7 +98,7 @@ def certainty_grids(group: Group) -> dict[str, Grid]:
             for title, column in zip(("seed sd", "test SE", "MC SE"), (stds, *errors), strict=True):
                 if any(value is not None for value in column):
                     unit = f" ({entry.unit})" if entry.unit else ""
-                    # A digit more than the figure itself: an error that prints as zero says nothing.
+                    # The error has a digit more than the figure: an error that prints as zero says nothing.
                     columns[f"{entry.label}: {title}{unit}"] = [number(value, entry.digits + 1) for value in column]
         if len(columns) > 1 and theme != known.COST:
             grids[theme] = grid(columns, zip(*columns.values(), strict=True))

@@ -80,16 +80,16 @@ def differences(records: Iterable[Record], baseline: str) -> list[Difference]:
         UsageError: if a row with values stands in another comparison group than the baseline's, with what differs.
     """
     groups = grouped(records)
-    places = {row: group for group in groups for row in group.rows}
-    found = []
+    group_of = {row: group for group in groups for row in group.rows}
+    result = []
     for group in groups:
         for row in group.rows:
-            # Of all groups of the same data: one that may not be compared is refused, not passed over.
-            near = [other for other, home in places.items() if _data(home) == _data(group)]
+            # The baseline may stand in any group of the same data: one that cannot be compared is refused, not skipped.
+            near = [other for other, home in group_of.items() if _data(home) == _data(group)]
             base = baseline_row(near, baseline, row.device)
             if base is None or row is base or not row.ok or not base.ok:
                 continue
-            home = places[base]
+            home = group_of[base]
             unequal = [key for key, value in group.settings.items() if home.settings[key] != value]
             if unequal:
                 reasons = "; ".join(f"{key} {group.settings[key]!r}, not {home.settings[key]!r}" for key in unequal)
@@ -99,8 +99,8 @@ def differences(records: Iterable[Record], baseline: str) -> list[Difference]:
                 )
             for metric in group.metrics:
                 if metrics.metric(metric).ranked and row.values(metric) and base.values(metric):
-                    found.append(_difference(group, row, base, metric))
-    return found
+                    result.append(_difference(group, row, base, metric))
+    return result
 
 
 def _data(group: Group) -> str:

@@ -29,14 +29,14 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     """
     import pandas
 
-    found = groups(records)
-    metrics = [*known.ordered(name for group in found for name in group.metrics), "train_s"]
+    comparison_groups = groups(records)
+    metrics = [*known.ordered(name for group in comparison_groups for name in group.metrics), "train_s"]
     stated = {name for record in records for name in record.errors}
-    timings = {dataset: throughput(own, dataset) for dataset, own in by_dataset(records).items()}
+    timings = {dataset: throughput(members, dataset) for dataset, members in by_dataset(records).items()}
     slugs = _slugs({label for timed in timings.values() for label in timed.columns})
     names: dict[str, set[str]] = {}
     lines: list[dict[str, Any]] = []
-    for group in found:
+    for group in comparison_groups:
         timed = timings[group.dataset]
         names.setdefault(group.dataset, set()).update(row.name for row in group.rows)
         for row in group.rows:
@@ -120,7 +120,7 @@ def tame(value: Any) -> Any:
 
 def csv(records: Sequence[Record]) -> str:
     """`frame` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
-    found = frame(records).rename(columns=tame)
-    texts = found.select_dtypes(exclude=["number", "bool"]).columns
-    found[texts] = found[texts].map(tame)
-    return str(found.to_csv(index=False, lineterminator="\n"))
+    table = frame(records).rename(columns=tame)
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    table[texts] = table[texts].map(tame)
+    return str(table.to_csv(index=False, lineterminator="\n"))

@@ -74,28 +74,28 @@ class Row:
         Empty for a time where the runs are of several machines: the mean of two machines' times is nobody's.
         """
         if metric not in self._values:
-            found = {record.cell["seed"]: value_of(record, metric) for record in self.ok}
+            values = {record.cell["seed"]: value_of(record, metric) for record in self.ok}
             if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
-                found = {}
-            kept = {seed: value for seed, value in found.items() if value is not None and math.isfinite(value)}
+                values = {}
+            kept = {seed: value for seed, value in values.items() if value is not None and math.isfinite(value)}
             self._values[metric] = kept
         return self._values[metric]
 
     @cached_property
     def _values(self) -> dict[str, dict[int, float]]:
-        """What `values` found: every table asks again, and a row may have thousands of seeds."""
+        """Metric -> the answer of `values`: every table asks again, and a row may have thousands of seeds."""
         return {}
 
     def gains(self, quantity: str) -> dict[int, learning.Gain]:
         """Seed -> what training still gained in `elbo_nats` or `recon_nats`, for the ok runs whose curve says."""
         if quantity not in self._gains:
-            found = {r.cell["seed"]: learning.gain(r.curve, quantity) for r in self.ok}
-            self._gains[quantity] = {seed: gain for seed, gain in found.items() if gain}
+            gains = {r.cell["seed"]: learning.gain(r.curve, quantity) for r in self.ok}
+            self._gains[quantity] = {seed: gain for seed, gain in gains.items() if gain}
         return self._gains[quantity]
 
     @cached_property
     def _gains(self) -> dict[str, dict[int, learning.Gain]]:
-        """What `gains` found."""
+        """Quantity -> the answer of `gains`."""
         return {}
 
     def summary(self, metric: str) -> intervals.Summary | None:
@@ -111,8 +111,8 @@ class Row:
             kind: `"mc"` for the judge's draws, `"test"` for the choice of test examples.
         """
         stated = [record.errors.get(metric, {}).get(kind) for record in self.ok]
-        found = [value for value in stated if value is not None]
-        return math.sqrt(sum(value**2 for value in found) / len(found)) if found else None
+        errors = [value for value in stated if value is not None]
+        return math.sqrt(sum(value**2 for value in errors) / len(errors)) if errors else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +202,8 @@ def changes(overrides: dict[str, Any]) -> tuple[int, str]:
 
 def baseline_row(rows: Iterable[Row], variant: str, device: str) -> Row | None:
     """The row of `variant` on that device type with the least `changes`, None without any."""
-    found = [row for row in rows if (row.variant, row.device) == (variant, device)]
-    return min(found, key=lambda row: changes(json.loads(row.overrides)), default=None)
+    candidates = [row for row in rows if (row.variant, row.device) == (variant, device)]
+    return min(candidates, key=lambda row: changes(json.loads(row.overrides)), default=None)
 
 
 def groups(records: Iterable[Record]) -> list[Group]:
@@ -237,7 +237,7 @@ def settings_of(record: Record, support: str) -> dict[str, Any]:
     return {
         "dataset": cell["dataset"],
         "data_options": cell["data_options"],
-        # The judge reads no other.
+        # The judge reads the test split alone.
         "split": "test",
         "binarise": cell["binarise"],
         "support": support,
@@ -248,22 +248,22 @@ def settings_of(record: Record, support: str) -> dict[str, Any]:
     }
 
 
-def _place(record: Record) -> tuple[tuple[str, str, str], int]:
+def _row_and_seed(record: Record) -> tuple[tuple[str, str, str], int]:
     """The row of a run in its group (variant, overrides, device type), and its seed."""
     cell = record.cell
     return (cell["variant"], canonical(cell["overrides"]), device_type(record)), cell["seed"]
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:
-    """One line for each quality record that another one with its place counts before: their threads differ, say."""
+    """One line for each quality record that another of its row and seed counts before: their threads differ, say."""
     quality = (record for record in records if record.kind == "quality")
-    return passed_over(quality, lambda record: (canonical(settings_of(record, "")), _place(record)))
+    return passed_over(quality, lambda record: (canonical(settings_of(record, "")), _row_and_seed(record)))
 
 
 def _rows(records: list[Record]) -> tuple[Row, ...]:
     devices = {device_type(record) for record in records}
     parts: dict[tuple[str, str, str], dict[int, Record]] = {}
-    for (key, seed), record in one_of_each(records, _place).items():
+    for (key, seed), record in one_of_each(records, _row_and_seed).items():
         parts.setdefault(key, {})[seed] = record
     rows = []
     for key, seeds in parts.items():
@@ -273,11 +273,11 @@ def _rows(records: list[Record]) -> tuple[Row, ...]:
         runs = tuple(seeds[seed] for seed in sorted(seeds))
         rows.append(Row(label, name, variant, overrides, device, runs))
 
-    def place(row: Row) -> tuple[bool, float, str]:
+    def sort_key(row: Row) -> tuple[bool, float, str]:
         elbo = row.summary("elbo_nats")
         return elbo is None, -elbo.mean if elbo else 0.0, row.label
 
-    return tuple(sorted(rows, key=place))
+    return tuple(sorted(rows, key=sort_key))
 
 
 def describe(settings: dict[str, Any]) -> str:
@@ -343,7 +343,7 @@ def _words(settings: dict[str, Any]) -> list[str]:
 
 def measured(how: dict[str, Any]) -> dict[str, Any]:
     """The settings of what is measured: a measurement that is off says nothing, nor do its other settings."""
-    # Without `nll_points` all are meant.
+    # An unset `nll_points` means all examples, so it turns nothing off.
     points = (key for key in how if key.endswith("_points") and key != "nll_points")
     off = tuple(key.removesuffix("points") for key in points if not how[key])
     return {key: value for key, value in how.items() if value and not key.startswith(off)}
@@ -376,7 +376,7 @@ def datasets(records: Iterable[Record]) -> list[str]:
 
 def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
     """`{"mnist-dynamic": its records in their order, ...}`, by alphabet."""
-    found: dict[str, list[Record]] = {}
+    records_by_name: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(dataset_slug(record.cell), []).append(record)
-    return dict(sorted(found.items()))
+        records_by_name.setdefault(dataset_slug(record.cell), []).append(record)
+    return dict(sorted(records_by_name.items()))

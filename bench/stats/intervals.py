@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MIN_SEEDS = 3
 LEVEL = 0.95
-# Half of them mirror the other half. At 3 values the Monte Carlo error of the half-width is about 2 %.
+# One half of the resamples mirrors the other. At 3 values the Monte Carlo error of the half-width is about 2 %.
 RESAMPLES = 20_000
 
 Verdict = Literal["better", "worse", "not distinguishable", "still learning"]
@@ -103,10 +103,10 @@ def bootstrap_half_width(values: tuple[float, ...]) -> float:
     import numpy as np
 
     n = len(values)
-    places, noise = _draws(n)
+    indices, noise = _draws(n)
     standardised = (np.array(values) - statistics.fmean(values)) / std
-    # In place, and each sum once: it is done for every row and metric of a report.
-    resamples = standardised.take(places)
+    # One array is reused, and each sum is taken once: a report does this for every row and metric.
+    resamples = standardised.take(indices)
     resamples += noise
     mean = resamples.mean(0)
     resamples -= mean
@@ -117,7 +117,7 @@ def bootstrap_half_width(values: tuple[float, ...]) -> float:
 
 @cache
 def _draws(n: int) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Places in a sample and normal noise of standard deviation 1 / sqrt(n), both `[n, RESAMPLES]`, seeded by n alone.
+    """Indices into a sample, and normal noise of deviation 1 / sqrt(n), both `[n, RESAMPLES]`, seeded by n alone.
 
     The second half mirrors the first, so that -x gets the half-width of x, and a against b that of b against a.
     """
@@ -125,8 +125,8 @@ def _draws(n: int) -> "tuple[NDArray[Any], NDArray[Any]]":
 
     rng = np.random.default_rng(n)
     shape = (n, RESAMPLES // 2)
-    places, noise = rng.integers(n, size=shape), rng.standard_normal(shape)
-    return np.hstack([places, n - 1 - places]), np.hstack([noise, -noise]) / math.sqrt(n)
+    indices, noise = rng.integers(n, size=shape), rng.standard_normal(shape)
+    return np.hstack([indices, n - 1 - indices]), np.hstack([noise, -noise]) / math.sqrt(n)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def probability_of_improvement(a: Sequence[float], b: Sequence[float]) -> float:
         b: `[k]`, at least one.
     """
     ordered = sorted(b)
-    # Below x, and below or equal: a tie is counted in one of the two.
+    # `bisect_left` counts the values below x, `bisect_right` those up to x: a tie is counted in one of the two.
     twice = sum(bisect_left(ordered, x) + bisect_right(ordered, x) for x in a)
     return twice / (2 * len(a) * len(b))
 
@@ -235,8 +235,8 @@ def best_rows(
     best = min(judged, key=lambda name: (-sign * statistics.fmean(judged[name].values()), name))
     compare = compare or (lambda a, b: paired(judged[a], judged[b], higher_better))
     held = {name: compare(name, best) for name in judged}
-    verdicts = {found.verdict for found in held.values()}
-    near = {name for name, found in held.items() if found.enough and found.verdict != "worse"}
+    verdicts = {comparison.verdict for comparison in held.values()}
+    near = {name for name, comparison in held.items() if comparison.enough and comparison.verdict != "worse"}
     if "still learning" in verdicts:
         return Marks(learning=near)
     return Marks(best=near) if "worse" in verdicts else Marks()

@@ -23,9 +23,9 @@ from bench.records.record import Model
 from bench.stats import intervals, metrics
 from bench.stats.intervals import Comparison
 
-# How much longer the training is that a verdict is to outlast.
+# A verdict must outlast a training that is this many times longer.
 LONGER = 10
-# Of what both still gain: the part by which two variants may differ in what they have yet to gain.
+# Two variants may differ in what they have yet to gain by this share of what either still gains.
 SHARE = 0.3
 BOUND, RECONSTRUCTION = "elbo_nats", "recon_nats"
 
@@ -68,8 +68,8 @@ def gain(curve: Sequence[Mapping[str, Any]], quantity: str) -> Gain | None:
     return Gain(nats, looks) if math.isfinite(nats) else None
 
 
-def reach(a: Trained, b: Trained, found: Comparison, metric: str, quantity: str = BOUND) -> float:
-    """How far longer training may move the difference `found` of a and b in `metric` towards zero, in nats.
+def reach(a: Trained, b: Trained, comparison: Comparison, metric: str, quantity: str = BOUND) -> float:
+    """How far longer training may move the difference `comparison` of a and b in `metric` towards zero, in nats.
 
     Infinite where the curves do not say: no look, or one look and a loss that is below the bound.
     """
@@ -82,7 +82,7 @@ def reach(a: Trained, b: Trained, found: Comparison, metric: str, quantity: str 
     least = SHARE * max(map(abs, means))
     if min(x.looks for pair in pairs for x in pair) < 2:
         return least if min(means) > 0 else math.inf
-    ahead, behind = means if found.verdict == "better" else reversed(means)
+    ahead, behind = means if comparison.verdict == "better" else reversed(means)
     return max(least, math.log2(LONGER) * (behind - ahead))
 
 
@@ -94,34 +94,34 @@ def compare(a: Trained, b: Trained, metric: str) -> Comparison:
     accuracies of a code the likelihood says little, so that one look is not enough for them.
     """
     entry = metrics.metric(metric)
-    found = intervals.paired(a.values(metric), b.values(metric), entry.better == "higher")
-    if found.verdict == "not distinguishable":
-        return found
+    comparison = intervals.paired(a.values(metric), b.values(metric), entry.better == "higher")
+    if comparison.verdict == "not distinguishable":
+        return comparison
     if entry.unit in ("nats", "bits"):
-        far = reach(a, b, found, metric)
+        far = reach(a, b, comparison, metric)
         if entry.unit == "bits":
             far /= (a.model.data_dims or math.nan) * math.log(2)
-        found = replace(found, reach=far if math.isfinite(far) else None)
-        settled = _outlasts(found, far)
+        comparison = replace(comparison, reach=far if math.isfinite(far) else None)
+        settled = _outlasts(comparison, far)
     else:
         settled = _settled(a, b, entry)
-    return found if settled else replace(found, verdict="still learning")
+    return comparison if settled else replace(comparison, verdict="still learning")
 
 
 def _settled(a: Trained, b: Trained, entry: metrics.Metric) -> bool:
     """Whether the pair's curves carry a verdict in a metric that has none of its own."""
     quantity = BOUND if a.values(BOUND) and b.values(BOUND) else RECONSTRUCTION
-    found = intervals.paired(a.values(quantity), b.values(quantity), higher_better=True)
-    width = found.half_width
-    if width is None or found.difference is None:
+    comparison = intervals.paired(a.values(quantity), b.values(quantity), higher_better=True)
+    width = comparison.half_width
+    if width is None or comparison.difference is None:
         return False
     looks = [gain.looks for row in (a, b) for gain in row.gains(quantity).values()]
     if not looks or (not entry.by_likelihood and min(looks) < 2):
         return False
-    ahead = replace(found, verdict="better" if found.difference > 0 else "worse")
+    ahead = replace(comparison, verdict="better" if comparison.difference > 0 else "worse")
     nats = reach(a, b, ahead, quantity, quantity)
-    return nats <= width or _outlasts(found, nats)
+    return nats <= width or _outlasts(comparison, nats)
 
 
-def _outlasts(found: Comparison, reach: float) -> bool:
-    return abs(found.difference or 0.0) > math.hypot(found.half_width or 0.0, reach)
+def _outlasts(comparison: Comparison, reach: float) -> bool:
+    return abs(comparison.difference or 0.0) > math.hypot(comparison.half_width or 0.0, reach)

@@ -28,17 +28,17 @@ class Throughput:
 
 def throughput(records: Iterable[Record], dataset: str) -> Throughput:
     """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
-    found = [record for record in _timed(records) if dataset_slug(record.cell) == dataset]
+    timed = [record for record in _timed(records) if dataset_slug(record.cell) == dataset]
     columns: dict[str, dict[str, Record]] = {}
     seen: dict[tuple[str, str], set[str]] = {}
-    for record in found:
+    for record in timed:
         for key, value in conditions(record).items():
             seen.setdefault((device_type(record), key), set()).add(value)
-    for record in one_of_each(found, _place).values():
+    for record in one_of_each(timed, _measurement_key).values():
         cell, device = record.cell, device_type(record)
         label = device
         for key, value in conditions(record).items():
-            # A precision other than the usual is always named: these columns stand beside rows of any.
+            # A precision other than fp32 is always named: these columns stand beside rows of every precision.
             if len(seen[device, key]) > 1 or (key == "precision" and value != "fp32"):
                 label += f", {value}"
         columns.setdefault(label, {})[row_name(cell["variant"], cell["overrides"])] = record
@@ -46,15 +46,15 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:
-    """One line for each throughput record that another one with its place counts before: their blocks differ, say."""
-    return passed_over(_timed(records), _place)
+    """One line for each throughput record that another of its key counts before: their blocks differ, say."""
+    return passed_over(_timed(records), _measurement_key)
 
 
 def _timed(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record.kind == "throughput"]
 
 
-def _place(record: Record) -> str:
+def _measurement_key(record: Record) -> str:
     cell = record.cell
     row = row_name(cell["variant"], cell["overrides"])
     return canonical([dataset_slug(cell), row, device_type(record), conditions(record)])

@@ -152,7 +152,7 @@ def names() -> list[str]:
 def read(name: str) -> tuple[Path, dict[str, Any]]:
     """The file of a shipped suite by name, or of one given by its path, and its content. UsageError if unreadable."""
     path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
-    if path.stem in (".", ".."):  # it names the results folder
+    if path.stem in (".", ".."):  # the stem names the results folder
         raise UsageError(f"suite {path} has no name of its own: rename the file")
     try:
         if path.is_file():

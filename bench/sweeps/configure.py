@@ -87,7 +87,7 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
     try:
         recipe = registry.get(variant.name).load()
     except RegistryError:
-        return variant  # its cells will say so
+        return variant  # the variant's cells will say so
     parameters = inspect.signature(recipe).parameters
     if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         overrides = {key: value for key, value in overrides.items() if key in parameters or key in variant.overrides}
@@ -105,7 +105,7 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
                 if _builds(recipe, spec):
                     raise UsageError(f"{variant.name}: {error}") from error
             except (Exception, SystemExit):
-                pass  # a broken variant: its cells will say so
+                pass  # the variant is broken, and its cells will say so
             break
     return dataclasses.replace(variant, overrides=overrides)
 

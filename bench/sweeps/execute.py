@@ -80,7 +80,7 @@ def execute(
         UsageError, DataError, MachineError: before any cell is run.
         KeyboardInterrupt: what finished stays.
     """
-    judge = isinstance(suite, OracleSuite)  # is what is checked
+    judge = isinstance(suite, OracleSuite)  # an oracle suite checks the judge
     device = engine.device("cpu" if judge and device == "auto" else device)
     wanted = _wanted(suite, engine, device, quality) if isinstance(suite, Suite) else {str(ORACLE): suite.cells(device)}
     if judge and device == "mps":
@@ -90,7 +90,7 @@ def execute(
     with lock(out):
         total = sum(map(len, wanted.values()))
         ran = _run_missing(engine, wanted, out, side=side, timeout_s=60 * suite.timeout_min, again=again)
-        written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
+        written = page(out)  # the page comes before the records are held here: 100,000 twice would be gigabytes
         identifiers = [record.record_id(kind, cell) for kind, cells in wanted.items() for cell in cells]
         records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
         failed = oracle.failures(records) if judge else _failures(records)
@@ -222,7 +222,7 @@ def _pure_seconds(made: Record) -> float | None:
 
 def _overhead(pure: list[float | None], wall: float, jobs: int | None) -> str | None:
     seconds = [each for each in pure if each is not None]
-    # Of a few runs the last ones leave jobs idle, which is no overhead.
+    # The last of a few runs leave jobs idle, which is no overhead.
     if jobs is None or not seconds or len(seconds) < max(len(pure), 4 * jobs):
         return None
     ratio = wall / (sum(seconds) / jobs)

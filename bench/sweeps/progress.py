@@ -12,7 +12,7 @@ from bench.pages import oracle
 from bench.records.record import ORACLE, Cell, Record, Timed, record_id
 from bench.text import printable
 
-# Seconds after which plain lines tell of work that goes on.
+# Plain lines tell of work that goes on after so many quiet seconds.
 QUIET_S = 30
 
 
@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.cells, self.done = len(cells), 0
-        self.epochs: dict[str, int] = {}  # done of each cell; one that is begun anew counts them again
+        self.epochs: dict[str, int] = {}  # epochs done of each cell; a cell that is begun anew counts them again
         self.terminal = sys.stderr.isatty()
         self.spoke = time.monotonic()
         total = sum(map(_epochs, cells))

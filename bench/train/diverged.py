@@ -41,7 +41,7 @@ def explain(now: Training, data: Data, start: State) -> str:
     losses = [value.item() for value in now.losses]
     broken = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
     where = None
-    # What a variant's parts do when asked once more is theirs; the reason stands without it.
+    # A variant's parts may raise anything when they are asked once more; the reason stands without them.
     with contextlib.suppress(Exception):
         where = _replay(now, data, start)
     if where is None and broken is not None:

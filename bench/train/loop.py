@@ -17,7 +17,7 @@ from bench.train.state import Training
 from bench.train.steps import stepper_for
 from variants.core import VAE
 
-# What a training is told of a model after each pass: figures by name, or None where the model has no such figure.
+# A look judges a model after each pass: figures by name, or None where the model has no such figure.
 Look = Callable[[VAE], Mapping[str, float | None]]
 
 
@@ -69,7 +69,7 @@ def train(
             start = start_of_pass(now)
             for _ in now.finish_pass(data):
                 checkpoint.tick(now)
-            # One look per pass, so that no step waits for the device; in double precision, which not every device has.
+            # The losses are read once per pass, so that no step waits for the device; Python adds in double precision.
             loss = sum(torch.stack(now.losses).tolist()) / size
             if not math.isfinite(loss):
                 raise Diverged(f"training loss is {loss} in epoch {now.epoch + 1}{explain(now, data, start)}")

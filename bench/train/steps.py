@@ -134,7 +134,7 @@ def _moments(name: str, optim: torch.optim.Adam, left: dict[str, Tensor]) -> dic
         kept = {key: left.pop(f"{name}.{i}.{key}") for key in wanted if f"{name}.{i}.{key}" in left}
         if kept and form(kept) != form(wanted):
             raise ValueError(ANOTHER)
-        # In the parameter's own layout in memory: the fused update goes through all of them in one order.
+        # Moments take their parameter's layout in memory: the fused update goes through all of them in one order.
         moments |= {i: {key: torch.empty_like(wanted[key]).copy_(kept[key]) for key in wanted}} if kept else {}
     return moments
 

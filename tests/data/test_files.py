@@ -41,7 +41,7 @@ def put(
         (folder / file.name).write_bytes(contents[file.name])
         md5 = hashlib.md5(contents[file.name]).hexdigest()
         expected.append(dataclasses.replace(file, md5=md5, sha256=None))
-    changes = {"splits": SIZES, "files": tuple(expected), "places": ()} | changes
+    changes = {"splits": SIZES, "files": tuple(expected), "folders": ()} | changes
     monkeypatch.setitem(sets.SETS, name, dataclasses.replace(sets.find(name), **changes))  # type: ignore[arg-type]
 
 
@@ -79,8 +79,8 @@ def test_the_data_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def mnist_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     mnist = sets.find("mnist")
     copy = tmp_path / "mnist"
-    shutil.copytree(mnist.places[0], copy)
-    monkeypatch.setitem(sets.SETS, "mnist", dataclasses.replace(mnist, places=(copy,)))
+    shutil.copytree(mnist.folders[0], copy)
+    monkeypatch.setitem(sets.SETS, "mnist", dataclasses.replace(mnist, folders=(copy,)))
     return copy
 
 

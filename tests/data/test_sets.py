@@ -47,7 +47,7 @@ def test_published_checksums_are_those_of_torchvision() -> None:
 
 def test_embedded_checksums_are_those_of_the_list_beside_the_files() -> None:
     mnist = sets.find("mnist")
-    lines = (mnist.places[0] / "SHA256SUMS").read_text().splitlines()
+    lines = (mnist.folders[0] / "SHA256SUMS").read_text().splitlines()
     listed = {name: checksum for checksum, name in map(str.split, lines)}
     assert listed == {file.name.removesuffix(".xz"): file.sha256 for file in mnist.files}
 

@@ -66,7 +66,7 @@ class Chain(Distribution):
     def _given(self, value: Tensor, root: Tensor) -> Distribution:
         """Of the other layer at a draw of the root."""
         drawn, conditional, with_gradient = self._drawn
-        # What was drawn without gradients has none to give.
+        # A draw without gradients has none to give.
         if conditional is None or value is not drawn or with_gradient < torch.is_grad_enabled():
             return self.conditional(root)
         return conditional

@@ -77,7 +77,7 @@ class Mixture(Distribution):
         if self._normal is not None:
             loc, scale = self._normal.loc[chosen], self._normal.scale[chosen]
             return torch.normal(loc, scale).reshape(*shape, -1)
-        # Of another family only draws from all components at once can be had.
+        # Another family gives only draws from all components at once.
         size = max(1, CHUNK_NUMBERS // (self.count * self.event_shape.numel()))
         draws = [
             self.components.sample(torch.Size([len(part)]))[torch.arange(len(part), device=part.device), part]

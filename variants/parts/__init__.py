@@ -101,7 +101,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
     },
 }
 
-# Options that `assemble` gives unless the user does.
+# `assemble` gives these options unless the user does.
 FROM_DATA = ("data_size", "data_spec")
 
 NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian"}

@@ -77,7 +77,7 @@ class Flow(Distribution):
         """`[*sample_shape, B, D]`."""
         start = self.base.rsample(torch.Size(sample_shape))
         z, log_det = self._push(start)
-        # What was drawn without gradients is of no use to who wants them.
+        # A draw without gradients is of no use to a caller who wants them.
         self._last = z, self._base_log_prob(start) - log_det, torch.is_grad_enabled()
         return z
 
@@ -245,7 +245,7 @@ class MaskedNetwork(nn.Module):
     def forward(self, z: Tensor, context: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """z `[..., B, D]` -> m and s, `[..., B, D]` each."""
         hidden = functional.linear(z, self.hidden.weight * self.inner, self.hidden.bias) + context[0]
-        # At a pace, like a head; to squash would let each output see all hidden units.
+        # The last layer learns at a pace, like a head; to squash would let each output see all hidden units.
         hidden = self.gain * functional.elu(hidden)
         out = functional.linear(hidden, self.out.weight * self.outer, self.out.bias) + context[1]
         m, s = out.chunk(2, dim=-1)
@@ -283,12 +283,12 @@ class AutoregressiveStep:
 
     def inverse(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """See `Step`."""
-        places = torch.arange(y.shape[-1], device=y.device)
+        indices = torch.arange(y.shape[-1], device=y.device)
         z = torch.zeros_like(y)
         for i in self.network.order:
             gate, shift, log_det = self._gate(z)
             # Small gates, one after the other, leave the range of numbers.
-            z = torch.where(places == i, ((y - shift) / gate).nan_to_num(FAR, FAR, -FAR).clamp(-FAR, FAR), z)
+            z = torch.where(indices == i, ((y - shift) / gate).nan_to_num(FAR, FAR, -FAR).clamp(-FAR, FAR), z)
         return z, log_det
 
 

@@ -112,7 +112,7 @@ class BatchNorm(Posterior):
     """
 
     batch_statistics = True
-    # Added to the variance of the means. Small, for means that shrink instead of spreading would evade the bound.
+    # EPS is added to the variance of the means. It is small: means that shrink, not spread, would evade the bound.
     EPS = 1e-10
     # Least weight of the newest batch in the running moments, after a plain mean of the first batches.
     MOMENTUM = 0.05

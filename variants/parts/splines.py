@@ -66,7 +66,7 @@ class RationalQuadratic:
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x `[...]` -> its image, and the log of the slope there, `[...]` each (eq. 4 and 5)."""
         inside = x.abs() < self.bound
-        # What is outside takes a place inside too, or its gradient would not be finite.
+        # A point outside is put inside too, or its gradient would not be finite.
         left, width, bottom, height, first, last = self._bin(torch.where(inside, x, 0.0), self.x)
         share = (torch.where(inside, x, left) - left) / width
         mean, rest = height / width, share * (1 - share)

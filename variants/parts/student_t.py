@@ -111,5 +111,5 @@ class StudentT(Likelihood):
 
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         """log p(x|z), `[K, B]`."""
-        # Without the distribution, which checks df at every step and so parts a compiled graph.
+        # The distribution is not used: it checks df at every step and so parts a compiled graph.
         return log_density(x, self.df, self._mean(h), self.sigma).flatten(-self.dims).sum(-1)

@@ -88,7 +88,7 @@ class Sylvester(Posterior):
         pace: of log sigma, see `Head`.
     """
 
-    # Keeps the determinant from vanishing in single precision.
+    # This margin keeps the determinant from vanishing in single precision.
     MARGIN = 1e-3
 
     above: Tensor

@@ -73,7 +73,7 @@ def check_variant(recipe: str | Recipe | Callable[..., VAE], **overrides: Any) -
                 for check in CHECKS:
                     try:
                         case.run(check)
-                    finally:  # first of all, for a changed state can be the cause of any other failure
+                    finally:  # a changed state is reported first: it can cause any other failure
                         case.unchanged(before)
     finally:
         torch.set_default_dtype(before["default dtype"])

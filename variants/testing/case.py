@@ -34,7 +34,7 @@ FITS: dict[Kind, tuple[Kind, ...]] = {
 
 BATCH = 4
 DRAWS = 1024
-# Past the end of any warm-up, so that no term of a loss has weight zero.
+# The step is past the end of any warm-up, so that no term of a loss has weight zero.
 LATE = 1e9
 
 

@@ -26,7 +26,7 @@ def densities(case: Case) -> None:
         if model.has_bound:
             for name, density in (("q(z|x)", q), ("p(z)", p)):
                 _check_latents(name, density)
-        # A drawn z, not z = 0, where a decoder without biases would be flat.
+        # The z is drawn: at z = 0 a decoder without biases would be flat.
         z = draw(q, [1])
         h = model.decoder(z + 0.5 if is_real(q) else z)
         px = model.likelihood(h)

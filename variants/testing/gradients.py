@@ -34,7 +34,7 @@ def reparameterised_samples(case: Case) -> None:
             "q(z|x) lives on a countable set, where a draw's gradient is biased: set posterior.has_path to false, or "
             "relax q in training",
         )
-        # Every latent: a decoder need not see all of them.
+        # The sum takes every latent: a decoder need not see all of them.
         z = (terms.z * torch.randn_like(terms.z)).sum()
     log_px_z = terms.log_px_z.sum()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def plots() -> list[Plot]:
     """Every plot that a file of this folder declares, in the order of the page."""
-    modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    modules = [import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
     declared = [plot for module in modules for plot in getattr(module, "PLOTS", ())]
     return sorted(declared, key=lambda plot: (plot.order, plot.name))
 
@@ -36,18 +36,18 @@ def drawn(dataset: str, records: Sequence[Record], artefacts: Artefacts) -> "Ite
     The files of a comparison group are named `<data set>-<support>_<plot>`. The group's hexadecimal name is added where
     a data set holds several that differ in more than their support.
     """
-    found = [bars.shown(group) for group in groups(records)]
-    many = Counter(group.settings["support"] for group in found)
+    shown_groups = [bars.shown(group) for group in groups(records)]
+    many = Counter(group.settings["support"] for group in shown_groups)
     words: dict[str, str] = {}
     for support in many:
-        words |= apart([group for group in found if group.settings["support"] == support])
-    found = [replace(group, apart=words[group.id]) for group in found]
+        words |= apart([group for group in shown_groups if group.settings["support"] == support])
+    shown_groups = [replace(group, apart=words[group.id]) for group in shown_groups]
     settings: dict[str, list[Group]] = {}
-    for group in found:
+    for group in shown_groups:
         settings.setdefault(canonical({**group.settings, "support": None}), []).append(group)
-    whole = View(dataset, tuple(found), artefacts, speeds.throughput(records, dataset))
+    whole = View(dataset, tuple(shown_groups), artefacts, speeds.throughput(records, dataset))
     views: list[tuple[str, str, View]] = []
-    for group in found:
+    for group in shown_groups:
         support = group.settings["support"]
         name = f"{dataset}-{slug(str(support))}" + (f"-{group.id}" if many[support] > 1 else "")
         views.append(("group", name, replace(whole, groups=(group,))))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Half of a 95 % interval of a normal error, in standard errors.
 NORMAL = 1.96
-# What keeps a text or a point readable on lines and bars.
+# A white ground keeps a text or a point readable on lines and bars.
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 RING: Any = {"facecolor": "white", "edgecolor": INK, "zorder": 4}
 # A figure of more rows than this is read by nobody; all rows stand in the tables.
@@ -35,7 +35,7 @@ def shown(group: Group) -> Group:
         rows = tuple(row for row in rows if row in keep)
     labels = [clip(row.label, LONGEST_LABEL) for row in rows]
     repeated = {label for label, count in Counter(labels).items() if count > 1}
-    clear = [f"{label} #{place + 1}" if label in repeated else label for place, label in enumerate(labels)]
+    clear = [f"{label} #{index + 1}" if label in repeated else label for index, label in enumerate(labels)]
     named = tuple(replace(row, label=label) for row, label in zip(rows, clear, strict=True))
     return replace(group, rows=named, of=len(group.rows) if len(named) < len(group.rows) else 0)
 
@@ -43,14 +43,14 @@ def shown(group: Group) -> Group:
 def columns(row: Row, *metrics: str) -> np.ndarray:
     """`[seeds, metrics]`: the ok seeds that have every one of the metrics, in order."""
     values = [row.values(metric) for metric in metrics]
-    seeds = sorted(set.intersection(*(set(found) for found in values)))
-    return np.array([[found[seed] for found in values] for seed in seeds]).reshape(-1, len(metrics))
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in values)))
+    return np.array([[by_seed[seed] for by_seed in values] for seed in seeds]).reshape(-1, len(metrics))
 
 
 def measured(group: Group, *metrics: str) -> dict[Row, np.ndarray]:
     """Row -> `[seeds, metrics]`, of the rows with a seed that has every one of the metrics."""
-    found = {row: columns(row, *metrics) for row in group.rows}
-    return {row: values for row, values in found.items() if len(values)}
+    by_row = {row: columns(row, *metrics) for row in group.rows}
+    return {row: values for row, values in by_row.items() if len(values)}
 
 
 def left_out(group: Group, shown: Sequence[Row], metric: str = "", why: str = "") -> str:
@@ -119,51 +119,51 @@ def stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, st
     """
     widest = max(float(values.mean(0).clip(0).sum()) for values in rows.values())
     ends = [0.0]
-    for place, values in enumerate(rows.values()):
+    for y, values in enumerate(rows.values()):
         totals = values.sum(1)
-        first, last = _seed_points(axis, place, totals)
+        first, last = _seed_points(axis, y, totals)
         # A part below zero, as noise makes it, goes to the left of zero and takes nothing off the others.
         right = left = 0.0
         for part, colour in zip(values.mean(0), parts.values(), strict=True):
             start = right if part >= 0 else left
-            axis.barh(place, part, left=start, height=0.62, color=colour, linewidth=0)
+            axis.barh(y, part, left=start, height=0.62, color=colour, linewidth=0)
             # The number keeps clear of the points.
             room = min(start + part, first) - start
             if room > 0.09 * widest:
                 text: Any = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colour)}
-                axis.text(start + room / 2, place, f"{part:.2f}", **text)
+                axis.text(start + room / 2, y, f"{part:.2f}", **text)
             right, left = right + max(part, 0.0), left + min(part, 0.0)
         ends.append(max(last, right))
-        write_value(axis, place, ends[-1], f"{totals.mean():.2f}")
+        write_value(axis, y, ends[-1], f"{totals.mean():.2f}")
     zero_based(axis, ends)
     add_legend(axis, parts)
 
 
-def _seed_points(axis: "Axes", place: float, values: np.ndarray) -> tuple[float, float]:
+def _seed_points(axis: "Axes", y: float, values: np.ndarray) -> tuple[float, float]:
     """Every seed's value as a point with their interval behind; the leftmost and the rightmost place of them."""
     summary = intervals.summarise(values.tolist())
     if summary.low is not None and summary.high is not None:
-        whisker(axis, place, summary.low, summary.high)
-    axis.scatter(values, place + spread_out(len(values)), s=16, linewidth=1, **RING)
+        whisker(axis, y, summary.low, summary.high)
+    axis.scatter(values, y + spread_out(len(values)), s=16, linewidth=1, **RING)
     ends = [*values.tolist(), *(end for end in (summary.low, summary.high) if end is not None)]
     return min(ends), max(ends)
 
 
-def whisker(axis: "Axes", place: float, low: float, high: float) -> None:
+def whisker(axis: "Axes", y: float, low: float, high: float) -> None:
     """A line from low to high, with a white edge that keeps it visible on the darkest bars."""
     for width, colour in ((3.6, "white"), (1.6, INK)):
-        axis.plot([low, high], [place] * 2, color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
+        axis.plot([low, high], [y] * 2, color=colour, linewidth=width, solid_capstyle="butt", zorder=3)
 
 
-def dash(axis: "Axes", place: float) -> None:
+def dash(axis: "Axes", y: float) -> None:
     """Nothing was measured here."""
-    axis.text(0.01, place, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
+    axis.text(0.01, y, DASH, transform=axis.get_yaxis_transform(), va="center", color=QUIET)
 
 
-def write_value(axis: "Axes", place: float, end: float, text: str) -> None:
+def write_value(axis: "Axes", y: float, end: float, text: str) -> None:
     """A number to the right of what it belongs to."""
     style: Any = {"va": "center", "fontsize": 9.5, "color": INK, "bbox": WHITE, "zorder": 2.5}
-    axis.annotate(text, (end, place), xytext=(7, 0), textcoords="offset points", **style)
+    axis.annotate(text, (end, y), xytext=(7, 0), textcoords="offset points", **style)
 
 
 def zero_based(axis: "Axes", ends: Sequence[float], room: float = 1.16) -> None:
@@ -183,13 +183,13 @@ def paired_bars(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str
         parts: label -> colour.
     """
     ends = [0.0]
-    for place, values in enumerate(rows.values()):
+    for y, values in enumerate(rows.values()):
         if not len(values):
-            dash(axis, place)
+            dash(axis, y)
         for index, (column, colour) in enumerate(zip(values.T, parts.values(), strict=True)):
             if len(column):
                 height = 0.72 / len(parts)
-                middle = place + (index - (len(parts) - 1) / 2) * height
+                middle = y + (index - (len(parts) - 1) / 2) * height
                 axis.barh(middle, column.mean(), height=0.92 * height, color=colour, linewidth=0)
                 axis.scatter(column, [middle] * len(column), s=12, linewidth=0.8, **RING)
                 ends.append(float(column.max()))

@@ -23,7 +23,7 @@ def elbo_by_variant(view: View) -> "Figure | None":
     if not rows:
         return None
     values = {row: list(row.values("elbo_nats").values()) for row in rows}
-    summaries = {row: intervals.summarise(found) for row, found in values.items()}
+    summaries = {row: intervals.summarise(elbos) for row, elbos in values.items()}
     upper = [value for row in rows[: math.ceil(len(rows) / 2)] for value in values[row]]
     width = max(upper) - min(upper)
     # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
@@ -31,9 +31,9 @@ def elbo_by_variant(view: View) -> "Figure | None":
     near = [row for row in rows if summaries[row].mean >= min(upper) - width]
     with panels(9.5, 0.9 + 0.42 * len(rows), across=2 if zoom else 1, sharey=True) as (figure, axes):
         for axis in axes:
-            for place, row in enumerate(rows):
+            for y, row in enumerate(rows):
                 if axis is axes[0] or row in near:
-                    _elbo_row(axis, place, row)
+                    _elbo_row(axis, y, row)
             rows_axis(axis, rows)
             axis.set_xlabel(f"test ELBO (nats{'' if zoom else ' per example'}), higher is better →")
             axis.grid(axis="y", visible=False)
@@ -46,9 +46,9 @@ def elbo_by_variant(view: View) -> "Figure | None":
             axes[1].set_title("the upper rows, enlarged")
             axes[1].set_xlim(min(ends) - pad, max(ends) + pad)
             style: Any = {"transform": axes[1].get_yaxis_transform(), "va": "center", "fontsize": 10, "color": QUIET}
-            for place, row in enumerate(rows):
+            for y, row in enumerate(rows):
                 if row not in near:
-                    axes[1].text(0.015, place, f"← {summaries[row].mean:.2f}".replace("-", "\N{MINUS SIGN}"), **style)
+                    axes[1].text(0.015, y, f"← {summaries[row].mean:.2f}".replace("-", "\N{MINUS SIGN}"), **style)
         add_title(
             figure,
             f"ELBO by variant: {view.where}",
@@ -57,13 +57,13 @@ def elbo_by_variant(view: View) -> "Figure | None":
     return figure
 
 
-def _elbo_row(axis: "Axes", place: int, row: Row) -> None:
+def _elbo_row(axis: "Axes", y: int, row: Row) -> None:
     values = list(row.values("elbo_nats").values())
     summary, style = intervals.summarise(values), look(row.variant, row.overrides)
     if summary.low is not None and summary.high is not None:
-        axis.plot([summary.low, summary.high], [place] * 2, color=style.colour, linewidth=2, solid_capstyle="butt")
-    axis.plot([summary.mean] * 2, [place - 0.28, place + 0.28], color=style.colour, linewidth=2.5)
-    heights = place + spread_out(len(values))
+        axis.plot([summary.low, summary.high], [y] * 2, color=style.colour, linewidth=2, solid_capstyle="butt")
+    axis.plot([summary.mean] * 2, [y - 0.28, y + 0.28], color=style.colour, linewidth=2.5)
+    heights = y + spread_out(len(values))
     points: Any = {"marker": style.marker, "facecolor": "white", "edgecolor": style.colour}
     axis.scatter(values, heights, s=24, linewidth=1.1, zorder=3, **points)
 
@@ -75,10 +75,10 @@ def learning_curves(view: View) -> "Figure | None":
     rows = view.group.rows
     curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in rows}
     broken = {row: [curve for record in row.failed if (curve := _curve(record))] for row in rows}
-    if not any(len(curve) > 1 for found in (*curves.values(), *broken.values()) for curve in found):
+    if not any(len(curve) > 1 for runs in (*curves.values(), *broken.values()) for curve in runs):
         return None  # one epoch is no curve
-    # Of each row the epochs that every seed has, and `[seeds, epochs]`.
-    shared = {row: sorted(set.intersection(*map(set, found))) for row, found in curves.items() if found}
+    # `shared` has the epochs that every seed of a row has, `values` its curves, `[seeds, epochs]`.
+    shared = {row: sorted(set.intersection(*map(set, runs))) for row, runs in curves.items() if runs}
     values = {row: np.array([[c[e] for e in epochs] for c in curves[row]]) for row, epochs in shared.items() if epochs}
     if not values:
         return None
@@ -105,7 +105,7 @@ def learning_curves(view: View) -> "Figure | None":
         note = "Line: mean over the ok seeds; band: lowest to highest seed."
         if any(broken.values()):
             note += " Thin dotted lines: runs that failed."
-        if any(min(curve.values()) < floor - 0.04 * room for found in curves.values() for curve in found):
+        if any(min(curve.values()) < floor - 0.04 * room for runs in curves.values() for curve in runs):
             note += " The earliest epochs lie below the axis."
         add_title(figure, f"Learning curves: {view.where}", note)
     return figure

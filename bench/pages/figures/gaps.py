@@ -115,13 +115,13 @@ def evidence(view: View) -> "Figure | None":
     rows = [row for row in group.rows if row in sandwich or row in estimates]
     if not rows:
         return None
-    found = [each for each in (sandwich, estimates) if each]
+    drawn = [each for each in (sandwich, estimates) if each]
     note = ""
-    with panels(1.6 + 4.6 * len(found), 1.3 + 0.5 * len(rows), across=len(found), sharey=True) as (figure, axes):
-        for axis, each in zip(axes, found, strict=True):
-            for place, row in enumerate(rows):
+    with panels(1.6 + 4.6 * len(drawn), 1.3 + 0.5 * len(rows), across=len(drawn), sharey=True) as (figure, axes):
+        for axis, each in zip(axes, drawn, strict=True):
+            for y, row in enumerate(rows):
                 if row not in each:
-                    dash(axis, place)
+                    dash(axis, y)
         if sandwich:
             _sandwich(axes[0], rows, sandwich)
             note += (
@@ -141,36 +141,36 @@ def evidence(view: View) -> "Figure | None":
     return figure
 
 
-def _sandwich(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray]) -> None:
+def _sandwich(axis: "Axes", rows: Sequence[Row], bounds: Mapping[Row, np.ndarray]) -> None:
     """The width between the bounds `[seeds, 2]` of every row as a bar, with both bounds beside it."""
     ends = [0.0]
-    for place, row in enumerate(rows):
-        if row in found:
-            lower, upper = found[row].T
+    for y, row in enumerate(rows):
+        if row in bounds:
+            lower, upper = bounds[row].T
             width = upper - lower
             seeds = set.intersection(*(set(row.values(metric)) for metric in _BOUNDS))
             reach = NORMAL * np.array([_width_error(record) for record in row.ok if record.cell["seed"] in seeds])
-            axis.barh(place, width.mean(), height=0.62, color="#9fc9e6", linewidth=0)
-            heights = place + spread_out(len(width), 0.2)
+            axis.barh(y, width.mean(), height=0.62, color="#9fc9e6", linewidth=0)
+            heights = y + spread_out(len(width), 0.2)
             axis.hlines(heights, width - reach, width + reach, color=INK, linewidth=1.2, zorder=3)
             axis.scatter(width, heights, s=16, linewidth=1, **RING)
             ends.append(max(0.0, float((width + reach).max())))
-            write_value(axis, place, ends[-1], f"{lower.mean():.2f} to {upper.mean():.2f}")
+            write_value(axis, y, ends[-1], f"{lower.mean():.2f} to {upper.mean():.2f}")
     axis.set_title("simulated data: lower to upper bound", fontsize=11)
     axis.set_xlabel("upper - lower bound (nats), narrower is surer ←")
     zero_based(axis, ends, room=1.6)
 
 
-def _estimates(axis: "Axes", rows: Sequence[Row], found: Mapping[Row, np.ndarray], metrics: tuple[str, ...]) -> None:
+def _estimates(axis: "Axes", rows: Sequence[Row], by_row: Mapping[Row, np.ndarray], metrics: tuple[str, ...]) -> None:
     """For every row one line per metric, which estimates -log p(x): `[seeds, metrics]`."""
     labels = [known.metric(metrics[0]).label.removeprefix("NLL (").removesuffix(")"), "AIS"]
     for index, (label, colour, marker) in enumerate(zip(labels, (COLOURS[0], COLOURS[1]), "os", strict=True)):
         middle, height, reach = [], [], []
-        for place, row in enumerate(rows):
-            if row in found:
-                values = -found[row][:, index]
+        for y, row in enumerate(rows):
+            if row in by_row:
+                values = -by_row[row][:, index]
                 middle.append(values.mean())
-                height.append(place + 0.3 * (index - 0.5))
+                height.append(y + 0.3 * (index - 0.5))
                 # All seeds are measured with the same random numbers, so their errors do not simply average out.
                 reach.append(NORMAL * (row.error(metrics[index], "mc") or 0.0))
                 axis.scatter(values, [height[-1]] * len(values), s=9, color=colour, alpha=0.5, linewidth=0, zorder=3)

@@ -32,21 +32,21 @@ def kl_per_dimension(view: View) -> "Figure | None":
         "kl_per_dim": "KL of the dimension (nats)",
         "mean_variance": "variance of the posterior mean over the data",
     }
-    found = {name: {row: v for row in view.group.rows if len(v := _spectra(row, name))} for name in labels}
-    rows = list(found["kl_per_dim"])
+    by_quantity = {name: {row: v for row in view.group.rows if len(v := _spectra(row, name))} for name in labels}
+    rows = list(by_quantity["kl_per_dim"])
     if not rows:
         return None
-    found = {name: spectra for name, spectra in found.items() if spectra}
+    by_quantity = {name: spectra for name, spectra in by_quantity.items() if spectra}
     height = max(4.4, 0.8 + 0.22 * len(rows))
-    with panels(4.6 * len(found) + 2.2, height, across=len(found)) as (figure, axes):
-        for axis, (name, spectra) in zip(axes, found.items(), strict=True):
+    with panels(4.6 * len(by_quantity) + 2.2, height, across=len(by_quantity)) as (figure, axes):
+        for axis, (name, spectra) in zip(axes, by_quantity.items(), strict=True):
             for row, values in spectra.items():
                 ranks = range(1, values.shape[1] + 1)
                 band(axis, ranks, np.maximum(values, LEAST_KL), row, markersize=4.5, linewidth=1.6)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("")
-            # Two powers of ten at the least, so that the scale is seen to be logarithmic.
+            # The axis spans two powers of ten at the least, so that the scale is seen to be logarithmic.
             bottom, top = axis.get_ylim()
             axis.set_ylim(min(bottom, 0.05), max(top, 2))
             axis.set_ylabel(labels[name])
@@ -58,10 +58,10 @@ def kl_per_dimension(view: View) -> "Figure | None":
             "KL(q(z_d|x) || p(z_d)) of each latent dimension, mean over test examples, sorted within each seed; near "
             "zero the dimension has collapsed onto the prior. Correlated posteriors count by their marginals."
         )
-        if "mean_variance" in found:
+        if "mean_variance" in by_quantity:
             _inactive(axes[-1])
             note = f"Left: {note} Right: the same for the variance that decides whether a dimension is an active unit."
-        below = any(float(values.min()) < LEAST_KL for spectra in found.values() for values in spectra.values())
+        below = any(float(values.min()) < LEAST_KL for spectra in by_quantity.values() for values in spectra.values())
         note += " Line: mean over seeds; band: lowest to highest seed. Logarithmic y axes"
         note += f"; values below {LEAST_KL:g} are drawn at it." if below else "."
         missing = left_out(view.group, rows, "mutual_information_nats", "posterior or prior is no Gaussian")
@@ -81,8 +81,8 @@ def _inactive(axis: "Axes") -> None:
 
 def _spectra(row: Row, name: str) -> np.ndarray:
     """`[seeds, D]`: `record.latent[name]` of every ok seed that has it, each sorted falling."""
-    found = [record.latent.get(name) for record in row.ok]
-    return np.array([sorted(values, reverse=True) for values in found if isinstance(values, list) and values])
+    spectra = [record.latent.get(name) for record in row.ok]
+    return np.array([sorted(values, reverse=True) for values in spectra if isinstance(values, list) and values])
 
 
 POSTERIORS = {"deterministic": "deterministic: points", "diagonal": "diagonal covariance", "full": "full covariance"}
@@ -143,7 +143,7 @@ def _latent_panel(axis: "Axes", arrays: Mapping[str, np.ndarray], labels: list[i
     axis.scatter(mean[:, 0], mean[:, 1], s=5 if spread else 14, c=colours, linewidth=0, alpha=0.9, zorder=2)
     if spread:
         _ellipses(axis, mean[:ELLIPSES], covariance[:ELLIPSES], colours[:ELLIPSES])
-    first, second = (int(place) for place in arrays["latent_axes"])
+    first, second = (int(index) for index in arrays["latent_axes"])
     axis.set_xlabel(f"latent axis {first}")
     axis.set_ylabel(f"latent axis {second}")
     axis.set_aspect("equal", adjustable="datalim")
@@ -174,9 +174,9 @@ def _ellipses(
     style: Any = {"facecolors": list(colours), "alpha": 0.25, "linewidths": 0.8, "zorder": 1}
     if dashed:
         style = {"facecolors": "none", "linestyles": "dashed", "linewidths": 1.3, "zorder": 3}
-    places: Any = {"units": "xy", "offsets": mean, "offset_transform": axis.transData}
+    offsets: Any = {"units": "xy", "offsets": mean, "offset_transform": axis.transData}
     axis.add_collection(
-        EllipseCollection(sizes[:, 0], sizes[:, 1], angles, edgecolors=list(colours), **places, **style)
+        EllipseCollection(sizes[:, 0], sizes[:, 1], angles, edgecolors=list(colours), **offsets, **style)
     )
 
 

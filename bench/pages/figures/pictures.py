@@ -25,7 +25,7 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
     Returns:
         id -> name -> array, and one line for every file that cannot be read.
     """
-    found: dict[str, dict[str, np.ndarray]] = {}
+    artefacts: dict[str, dict[str, np.ndarray]] = {}
     warnings = []
     for record in records:
         path = folder / f"{record.id}.npz"
@@ -36,10 +36,10 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
                         raise ValueError(f"it would unpack to {size:,} bytes")
                     file.seek(0)
                     with np.load(file, allow_pickle=False) as arrays:
-                        found[record.id] = dict(arrays)
+                        artefacts[record.id] = dict(arrays)
             except Exception as error:  # a damaged zip raises anything from zipfile, zlib or numpy
                 warnings.append(f"cannot read {path.name} ({' '.join(str(error).split())}); its plots are left out")
-    return found, warnings
+    return artefacts, warnings
 
 
 def _kept(view: View, row: Row) -> Mapping[str, np.ndarray]:
@@ -68,8 +68,8 @@ def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     gap = max(1, height // 16)
     lines = math.ceil(count / columns)
     sheet = np.full((lines * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
 
@@ -105,17 +105,17 @@ def reconstructions(view: View) -> "Figure | None":
 
 def samples(view: View) -> "Figure | None":
     """Decoded draws from the prior, a sheet per row that has one."""
-    found = [(row, images) for row, images in _pictures(view, "samples") if row.model.has_bound is not False]
-    if not found:
+    sheets = [(row, images) for row, images in _pictures(view, "samples") if row.model.has_bound is not False]
+    if not sheets:
         return None
-    across = min(3, len(found))
-    down = math.ceil(len(found) / across)
+    across = min(3, len(sheets))
+    down = math.ceil(len(sheets) / across)
     with panels(max(3.4 * across, 5.0), 2.1 * down, down, across, grid=False) as (figure, axes):
-        for axis, (row, images) in zip(axes, found, strict=False):
+        for axis, (row, images) in zip(axes, sheets, strict=False):
             axis.imshow(_mosaic(images[:32], 8), interpolation="nearest")
             axis.set_title(row.label, fontsize=11)
             _bare(axis)
-        for axis in axes[len(found) :]:
+        for axis in axes[len(sheets) :]:
             axis.set_visible(False)
         add_title(
             figure,

@@ -13,7 +13,7 @@ from bench.stats.speeds import Throughput
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# id of a record -> name -> array: what its run has kept.
+# A run has kept these: id of its record -> name -> array.
 Artefacts = Mapping[str, Mapping[str, np.ndarray]]
 
 

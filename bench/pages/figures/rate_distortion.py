@@ -86,14 +86,14 @@ def _look(row: Row) -> Style:
 
 def _sweeps(rows: Sequence[Row]) -> dict[str, list[tuple[float, Row]]]:
     """Rows that differ in their override of beta alone: what they share -> (beta, row) by rising beta, two or more."""
-    found: dict[str, list[tuple[float, Row]]] = {}
+    sweeps: dict[str, list[tuple[float, Row]]] = {}
     for row in rows:
         overrides = json.loads(row.overrides)
         beta = overrides.pop("beta", None)
         if isinstance(beta, int | float):
             device = row.label.removeprefix(row.name) if row.label.startswith(row.name) else ""
-            found.setdefault(row_name(row.variant, overrides) + device, []).append((float(beta), row))
-    return {name: sorted(members, key=lambda m: m[0]) for name, members in found.items() if len(members) > 1}
+            sweeps.setdefault(row_name(row.variant, overrides) + device, []).append((float(beta), row))
+    return {name: sorted(members, key=lambda m: m[0]) for name, members in sweeps.items() if len(members) > 1}
 
 
 def _iso_elbo(axis: "Axes") -> None:

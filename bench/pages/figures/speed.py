@@ -31,8 +31,8 @@ def throughput(view: View) -> "Figure | None":
     if len(names) > MOST_ROWS:
 
         def fastest(name: str) -> float:
-            found = [column[name].metrics.get(metrics[0]) for column in columns.values() if name in column]
-            return -max((each.median or 0.0 for each in found if isinstance(each, Timed)), default=0.0)
+            speeds = [column[name].metrics.get(metrics[0]) for column in columns.values() if name in column]
+            return -max((each.median or 0.0 for each in speeds if isinstance(each, Timed)), default=0.0)
 
         where += f" (the fastest {MOST_ROWS} of {len(names):,} in training)"
         names = sorted(sorted(names, key=fastest)[:MOST_ROWS])
@@ -55,18 +55,18 @@ def throughput(view: View) -> "Figure | None":
 
 def _bars(axis: "Axes", names: Sequence[str], column: Mapping[str, Record], metric: str) -> None:
     ends = [0.0]
-    for place, name in enumerate(names):
+    for y, name in enumerate(names):
         speed = column[name].metrics.get(metric) if name in column else None
         if not isinstance(speed, Timed) or speed.median is None:
-            dash(axis, place)
+            dash(axis, y)
             continue
         cell, median = column[name].cell, speed.median
         low, high = (median if end is None else end for end in (speed.q1, speed.q3))
         style = look(cell["variant"], canonical(cell.get("overrides") or {}))
-        axis.barh(place, median, height=0.68, color=style.colour, alpha=0.85, linewidth=0)
-        whisker(axis, place, low, high)
+        axis.barh(y, median, height=0.68, color=style.colour, alpha=0.85, linewidth=0)
+        whisker(axis, y, low, high)
         ends.append(max(high, median))
-        write_value(axis, place, ends[-1], _short(median))
+        write_value(axis, y, ends[-1], _short(median))
     zero_based(axis, ends, room=1.24)
     axis.locator_params(axis="x", nbins=4)
     axis.xaxis.set_major_formatter(_tick)

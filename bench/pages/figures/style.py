@@ -30,7 +30,7 @@ COLOURS = (
     "#8b0026",
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
-# The built-in variants, whose places give their looks: a new one goes to the end, or has a look by its name.
+# The order of the built-in variants gives their looks: a new one goes to the end, or has a look by its name.
 FIXED = (
     *("vanilla", "full_covariance", "conv", "conv_full_covariance", "beta"),
     *("iwae", "low_rank", "autoencoder", "linear", "hierarchical"),
@@ -70,11 +70,11 @@ def look(variant: str, overrides: str = "{}") -> Style:
         overrides: canonical JSON.
     """
     if variant in FIXED:
-        place = FIXED.index(variant)
-        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[(place + place // len(COLOURS)) % FIRST]
+        index = FIXED.index(variant)
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[(index + index // len(COLOURS)) % FIRST]
     else:
-        place = crc32(variant.encode())
-        colour, marker = COLOURS[place % len(COLOURS)], _other_marker(variant)
+        index = crc32(variant.encode())
+        colour, marker = COLOURS[index % len(COLOURS)], _other_marker(variant)
     changed = json.loads(overrides)
     if not changed:
         return Style(colour, marker)
@@ -90,7 +90,7 @@ def _other_marker(name: str) -> str:
 
 def _shade(colour: str, depth: float) -> str:
     """Nearer to white for a depth of -0.5 to 0, to black for one of 0 to 0.5."""
-    parts = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     end, share = (255, -depth) if depth < 0 else (0, 1.2 * depth)
     return "#" + "".join(f"{round(part + share * (end - part)):02x}" for part in parts)
 
@@ -130,7 +130,7 @@ def house_style(grid: bool = True) -> Iterator[None]:
     import matplotlib
     import seaborn
 
-    own: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "font.size": 11,
         "axes.titlesize": 12,
         "axes.labelsize": 11,
@@ -144,7 +144,7 @@ def house_style(grid: bool = True) -> Iterator[None]:
         # A dollar sign in a label is a dollar sign.
         "text.parse_math": False,
     }
-    look: Any = {**seaborn.axes_style("whitegrid" if grid else "white"), **own}
+    look: Any = {**seaborn.axes_style("whitegrid" if grid else "white"), **settings}
     with matplotlib.rc_context(look):
         yield
 

@@ -55,5 +55,5 @@ def _number(pattern: str, name: str) -> str | None:
     """The digits that stand for `*` when the name has the pattern's form, else None."""
     if "*" not in pattern:
         return None
-    found = re.fullmatch(re.escape(pattern).replace(r"\*", r"(\d+)"), name)
-    return found.group(1) if found else None
+    match = re.fullmatch(re.escape(pattern).replace(r"\*", r"(\d+)"), name)
+    return match.group(1) if match else None

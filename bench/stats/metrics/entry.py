@@ -17,7 +17,7 @@ THEMES = (
     COST,
 )
 GAPS, CODE, REPRESENTATION, SANDWICH, OTHER = THEMES[1:6]
-# What holds for all metrics of a theme.
+# Each text says what holds for all metrics of a theme.
 ABOUT = {
     GAPS: (
         "On `gap_points` evenly spaced test examples, with log p(x) importance-sampled from the best full Gaussian of "

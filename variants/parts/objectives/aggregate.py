@@ -41,9 +41,9 @@ def stratified_weights(
     """
     if batch > data_size:
         raise ValueError(f"a batch of {batch} examples cannot be drawn from a data_size of {data_size}")
-    own = 1 / data_size if batch > 1 else 1.0
-    other = (1 - own) / max(1, batch - 1)
-    return torch.full((batch, batch), other, dtype=dtype, device=device).fill_diagonal_(own)
+    diagonal = 1 / data_size if batch > 1 else 1.0
+    other = (1 - diagonal) / max(1, batch - 1)
+    return torch.full((batch, batch), other, dtype=dtype, device=device).fill_diagonal_(diagonal)
 
 
 def marginals(q: Distribution) -> Distribution:

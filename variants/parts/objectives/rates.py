@@ -145,6 +145,6 @@ class Geco(Objective):
     def _learn(self, constraint: Tensor) -> None:
         """Towards the multiplier at which the constraint is met, after a batch."""
         self.steps += 1
-        # A plain mean of the first batches, so that the first is not a hundredth of itself.
+        # The first batches have a plain mean, so that the first is not a hundredth of itself.
         self.average.lerp_(constraint, self.steps.reciprocal().clamp(min=1 - self.momentum))
         self.multiplier.mul_((self.rate * self.average).exp()).clamp_(self.least, self.most)
