@@ -463,6 +463,14 @@ MISTAKES = [
         (14, "unverified_figure_judged", "agreement with a figure that nobody saw in its source",
          "    if not figure.verified:\n", "    if not figure.verified and reason:\n"),
     ]),
+    *made("bench/reproduce/effects.py", ("tests/reproduce/test_effects.py",), [
+        (15, "effect_of_any_sign", "a loss where the source has a gain counts as its effect",
+         "max(signs) <= 0 or ", ""),
+        (15, "effect_turned_round", "the second row minus the first",
+         "seed: value - b.values[seed]", "seed: b.values[seed] - value"),
+        (15, "effect_of_unequal_training", "rows that were trained for different budgets are compared",
+         "    if not alike:\n", "    if not alike and not values:\n"),
+    ]),
     *made("bench/reproduce/published.py", IN_VERDICTS, [
         (14, "sides_of_a_tolerance_exchanged", "what is allowed above is allowed below",
          "-self.below <= difference <= self.above", "-self.above <= difference <= self.below"),

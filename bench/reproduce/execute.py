@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.records.store import read_all
 from bench.reproduce import page
+from bench.reproduce.effects import effects
 from bench.reproduce.published import Row, Table
 from bench.reproduce.verdict import Finding, findings
 from bench.sweeps import configure, execute
@@ -26,11 +27,12 @@ def reproduce(
         how: as for `bench.sweeps.execute.execute`.
 
     Returns:
-        What running did, and the findings of these rows.
+        What running did, and the findings of these rows, their effects last.
 
     Raises:
         As `bench.sweeps.execute.execute`.
     """
     suite = configure.configure(table.suite(profile, rows, seeds), {})
     outcome = execute.execute(suite, out, page=partial(page.write, table=table, profile=profile, asked=rows), **how)
-    return outcome, findings(table, profile, rows, read_all(out)[0])
+    found = findings(table, profile, rows, read_all(out)[0])
+    return outcome, [*found, *effects(table, profile, found)]

@@ -15,6 +15,7 @@ from bench.records.notes import NOTE
 from bench.records.record import PROTOCOL, Record
 from bench.records.store import read_all
 from bench.reproduce import plot, published
+from bench.reproduce.effects import effects
 from bench.reproduce.published import Row
 from bench.reproduce.verdict import Finding, findings, not_shown, protocol_of, short_source
 from bench.stats import groups, intervals, metrics
@@ -32,6 +33,11 @@ VERDICTS = {
     "unverified source": "nobody has seen the figure in its source: it counts neither way",
     "failed": "no run gave the figure",
     "not run": "there is no run of this row yet",
+}
+EFFECTS = {
+    "reproduced": "the whole interval has the published sign, and is within the tolerance of the published size",
+    "not reproduced": "no part of the interval is so",
+    "undecided": "a part of it is, or nothing can be said yet, for a reason that is given",
 }
 
 
@@ -65,7 +71,8 @@ def write(out: Path, table: published.Table, profile: str, asked: Sequence[Row])
     recipes = [_recipe(table, profile, row) for row in table.rows if row.name in rows]
     tail += [Heading("What was run"), Items(recipes)]
     note = {**table.origin, "profile": profile}
-    return save(out, note, f"{table.title}, {profile}", shown, records, [Text(head)], tail, warnings)
+    compared = effects(table, profile, judged)
+    return save(out, note, f"{table.title}, {profile}", shown, records, [Text(head)], tail, warnings, compared)
 
 
 def save(
@@ -77,6 +84,7 @@ def save(
     head: Sequence[Block],
     tail: Sequence[Block],
     warnings: Sequence[str],
+    compared: Sequence[Finding] = (),
 ) -> Report:
     """Write tables, plot and page of these findings: all is made before the first is written.
 
@@ -89,6 +97,7 @@ def save(
         head: of the page before its table.
         tail: after it.
         warnings: one line each.
+        compared: effects, of which the page has a table of their own.
     """
     warnings = [*warnings, *not_shown(records)]
     if (protocol := protocol_of(records)) != PROTOCOL:
@@ -96,31 +105,36 @@ def save(
             f"these runs are of protocol {protocol}; under {PROTOCOL}, this version's, figures are others: "
             "`vaebench reproduce` runs them anew"
         )
-    table = Table(findings_grid(found), f"{title}. {tally(found)}.", width=200)
-    why = Items([markdown_text(line) for line in reasons(found)])
+    shown = [Table(findings_grid(found), f"{title}. {tally(found)}.", width=200)]
+    counted = tally(found)
+    if compared:
+        counted += f"; {tally(compared, 'effect', EFFECTS)}"
+        shown.append(Table(findings_grid(compared, "effect"), f"{title}. {tally(compared, 'effect', EFFECTS)}.", 200))
+    both = [*found, *compared]
+    why = Items([markdown_text(line) for line in reasons(both)])
     page = Page(out, markdown_text(title), by="vaebench reproduce")
     page.attach(NOTE, json.dumps(note) + "\n")
-    page.add(*head, Text(f"**{tally(found)}.**"))
-    page.tables("tables/figures", [table], csv=csv_text(rows(found), COLUMNS))
+    page.add(*head, Text(f"**{counted}.**"))
+    page.tables("tables/figures", shown, csv=csv_text(rows(both), COLUMNS))
     page.picture("plots/figures", plot.figure(found, title), "Published and ours")
     page.section("Why", why)
-    page.section("How to read this", Items(_reading(found)))
+    page.section("How to read this", Items(_reading(found, compared)))
     page.add(*tail)
     page.warn(warnings)
     page.section("Where the numbers come from", Items(origins.provenance_lines(records) if records else []))
-    page.screen = [table, why, Text(f"{tally(found)}.")]
+    page.screen = [*shown, why, Text(f"{counted}.")]
     return page.write()
 
 
-def tally(found: Sequence[Finding]) -> str:
+def tally(found: Sequence[Finding], thing: str = "figure", verdicts: Iterable[str] = VERDICTS) -> str:
     """`"8 figures (2 of them repeat another row's run): 6 agree, 1 differs, 1 not comparable"`."""
     counts = Counter[str](finding.verdict for finding in found)
     words = {"agrees": "agree", "differs": "differ"}
-    parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in VERDICTS if counts[v]]
+    parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in verdicts if counts[v]]
     total, earlier = len(found), _earlier(found)
     again = sum(finding.row in earlier for finding in found)
     repeated = f" ({again} of them repeat another row's run)" if again else ""
-    return f"{total} figure{'s' if total != 1 else ''}{repeated}: {', '.join(parts) or 'none'}"
+    return f"{total} {thing}{'s' if total != 1 else ''}{repeated}: {', '.join(parts) or 'none'}"
 
 
 def _earlier(found: Iterable[Finding]) -> dict[str, str]:
@@ -140,7 +154,7 @@ def reasons(found: Iterable[Finding]) -> list[str]:
     return [f"{verdict}: {', '.join(names)}: {text}" for (verdict, text), names in by_reason.items()]
 
 
-def findings_grid(found: Sequence[Finding]) -> grids.Grid:
+def findings_grid(found: Sequence[Finding], thing: str = "row") -> grids.Grid:
     """Headers and cells: published | ours (mean, interval, seeds, epochs) | difference | tolerance | verdict."""
     sources: dict[tuple[str, str], set[str]] = {}
     for finding in found:
@@ -161,9 +175,9 @@ def findings_grid(found: Sequence[Finding]) -> grids.Grid:
             DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
             DASH if finding.tolerance is None else str(finding.tolerance),
         ]
-        lines.append([*texts, grids.Entry(finding.verdict, best=finding.verdict == "differs")])
+        lines.append([*texts, grids.Entry(finding.verdict, best=finding.verdict in ("differs", "not reproduced"))])
     return grids.grid(
-        ["row", "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"], lines
+        [thing, "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"], lines
     )
 
 
@@ -190,8 +204,8 @@ def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
     return lines
 
 
-def _reading(found: Sequence[Finding]) -> list[str]:
-    shown = {finding.verdict for finding in found}
+def _reading(found: Sequence[Finding], compared: Sequence[Finding]) -> list[str]:
+    shown = {finding.verdict for finding in [*found, *compared]}
     read = dict.fromkeys(f"{finding.source} ({finding.read})" for finding in found)
     return [
         "**published**, **ours**, **difference** (ours minus published) and **tolerance** have the sign of the source.",
@@ -203,6 +217,12 @@ def _reading(found: Sequence[Finding]) -> list[str]:
             for row, name in _earlier(found).items()
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
+        *(
+            ["**effect**: the first row minus the second, seed by seed, beside what the source has."]
+            if compared
+            else []
+        ),
+        *(f"**{verdict}**: {meaning}." for verdict, meaning in EFFECTS.items() if verdict in shown),
         *(
             f"**{markdown_text(metric)}** is our `{ours}`: {markdown_text(metrics.metric(ours).says)}."
             for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)

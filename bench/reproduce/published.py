@@ -17,7 +17,7 @@ from msgspec import Struct
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records.notes import origin_of
-from bench.reproduce.recipe import Layer, Limit, Number, Profile, Profiles, Recipe, Run, SameRun
+from bench.reproduce.recipe import Effect, Layer, Limit, Number, Profile, Profiles, Recipe, Run, SameRun
 from bench.settings import Budget, Clock, Measure, Text, convert
 from bench.stats import metrics
 from bench.suites import suite
@@ -137,6 +137,7 @@ class Table:
         reasons: profile -> why its tolerances are what they are; in the order of `Profiles`.
         rows: in the order of the TOML file.
         figures: in the order of the CSV file.
+        effects: differences of two rows that are judged, too.
         timeout_min: minutes after which a run is ended.
     """
 
@@ -150,6 +151,7 @@ class Table:
     reasons: Mapping[str, str]
     rows: tuple[Row, ...]
     figures: tuple[Figure, ...]
+    effects: tuple[Effect, ...]
     timeout_min: float
 
     def profile(self, name: str | None) -> str:
@@ -285,6 +287,8 @@ def parse(name: str, content: Mapping[str, Any], figures: Sequence[Figure], orig
     runs = {key: _row(key, entry, recipe, profiles) for key, entry in entries.items() if isinstance(entry, Run)}
     rows = {key: runs[key] if isinstance(entry, Run) else _same_run(key, entry, runs) for key, entry in entries.items()}
     _check_figures(figures, rows)
+    for number, effect in enumerate(recipe.effects, start=1):
+        _check_effect(f"effects, number {number}", effect, rows, profiles, figures)
     for word in recipe.start:
         if word not in rows:
             raise UsageError(f"start names the row {word!r}, which rows lacks: {hint(word, rows)}")
@@ -299,6 +303,7 @@ def parse(name: str, content: Mapping[str, Any], figures: Sequence[Figure], orig
         reasons={key: profile.reason for key, profile in profiles.items()},
         rows=tuple(rows.values()),
         figures=tuple(figures),
+        effects=recipe.effects,
         timeout_min=recipe.timeout_min,
     )
 
@@ -316,6 +321,29 @@ def _check_figures(figures: Sequence[Figure], rows: Mapping[str, Row]) -> None:
                 raise UsageError(f"profile {key} states no tolerance for {figure.ours}, which row {row.name} needs")
     if without := [name for name in rows if not any(figure.row == name for figure in figures)]:
         raise UsageError(f"the CSV file has no figure of row {without[0]!r}")
+
+
+def pairs(effect: Effect, figures: Sequence[Figure]) -> list[tuple[Figure, Figure]]:
+    """The figures of its two rows, one pair for each source that was seen to have both."""
+    first, second = ([f for f in figures if (f.row, f.ours) == (row, effect.ours)] for row in effect.rows)
+    return [
+        (a, b)
+        for a in first
+        for b in second
+        if (a.metric, a.source, a.sign) == (b.metric, b.source, b.sign) and a.verified and b.verified
+    ]
+
+
+def _check_effect(
+    where: str, effect: Effect, rows: Mapping[str, Row], profiles: Mapping[str, Profile], figures: Sequence[Figure]
+) -> None:
+    """UsageError unless its rows and profiles are there, and a source that has the figure of both rows."""
+    for known, used, what in ((rows, effect.rows, "row"), (profiles, effect.tolerance, "profile")):
+        for word in used:
+            if word not in known:
+                raise UsageError(f"{where}: there is no {what} {word!r}: {hint(word, known)}")
+    if not pairs(effect, figures):
+        raise UsageError(f"{where}: no source that was seen has {effect.ours} of both {' and '.join(effect.rows)}")
 
 
 def _same_run(name: str, entry: SameRun, runs: Mapping[str, Row]) -> Row:

@@ -67,6 +67,22 @@ class SameRun(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     same_run_as: Text
 
 
+class Effect(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the source shows by two of its rows: a figure of the first minus the same figure of the second.
+
+    Attributes:
+        title: for people.
+        rows: the two.
+        ours: name of our figure.
+        tolerance: profile -> how far our difference may lie from the published one; it is judged in these profiles.
+    """
+
+    title: Text
+    rows: tuple[Text, Text]
+    ours: Text
+    tolerance: Annotated[dict[str, Limit], Meta(min_length=1)]
+
+
 class Recipe(Keywords, frozen=True, kw_only=True):
     """The TOML file. Its rows are of two kinds, which `parse` tells apart."""
 
@@ -77,4 +93,5 @@ class Recipe(Keywords, frozen=True, kw_only=True):
     dataset: DataEntry
     profiles: Profiles
     rows: Annotated[dict[_RowName, dict[str, Any]], Meta(min_length=1)]
+    effects: tuple[Effect, ...] = ()
     timeout_min: Positive = 24 * 60

@@ -13,11 +13,12 @@ from bench.reproduce.published import Figure, Row, Table, Tolerance
 from bench.stats import intervals
 
 Verdict = Literal["agrees", "differs", "not comparable", "unverified source", "failed", "not run"]
+Effect = Literal["reproduced", "not reproduced", "undecided"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One published figure beside ours. All values have the sign of the published one.
+    """One published figure, or difference of two, beside ours. All values have the sign of the published one.
 
     Attributes:
         run: the configuration that was run, by `cell_key`; rows may share it.
@@ -49,7 +50,7 @@ class Finding:
     runs: int
     epochs: tuple[int, ...]
     tolerance: Tolerance | None
-    verdict: Verdict
+    verdict: Verdict | Effect
     reason: str
     source: str
     read: str
@@ -189,10 +190,11 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     if not records:
         return "not run", ""
-    if not values:
-        bad = next((record for record in records.values() if record.status != "ok"), None)
-        return "failed", why_failed(bad) if bad else f"the runs have no figure {figure.ours}"
     reason = row.not_comparable.get(figure.ours, row.not_comparable.get("*", ""))
+    if not values and (bad := next((record for record in records.values() if record.status != "ok"), None)):
+        return "failed", why_failed(bad)
+    if not values and not reason:
+        return "failed", f"the runs have no figure {figure.ours}"
     if not figure.verified:
         return "unverified source", "; ".join(part for part in (figure.read, reason) if part)
     if reason or tolerance is None:

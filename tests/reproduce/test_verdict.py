@@ -116,6 +116,9 @@ def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
     assert (found.verdict, found.reason) == ("failed", "diverged: it broke")
     (found,) = judged(table, "plain", runs(table, "plain", [{"kl_nats": 1.0}]))
     assert (found.verdict, found.reason) == ("failed", "the runs have no figure elbo_nats")
+    # A figure that no run has, for a reason that was stated, is no failure.
+    kl = judged(table, "other", runs(table, "other", [{"nll_is5_nats": 1.0}]))[1]
+    assert (kl.verdict, kl.reason, kl.difference) == ("not comparable", "it is another KL", None)
     # One that failed takes nothing from the others, and is counted.
     (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}, "error"]))
     assert (found.verdict, len(found.values), found.runs) == ("agrees", 1, 3)

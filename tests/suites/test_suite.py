@@ -208,6 +208,11 @@ def test_standard_is_what_is_promised() -> None:
     assert standard.budget.train_size is None
 
 
+def test_shapes_has_every_built_in_variant() -> None:
+    built_in = {name for name in variants.names() if variants.get(name).built_in}
+    assert {v.name for v in suite.load("shapes").variants} == built_in
+
+
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
     from bench.sweeps.configure import configure
 

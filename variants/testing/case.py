@@ -135,9 +135,9 @@ def numbers(model: VAE, x: Tensor, seed: int = 7) -> dict[str, Tensor]:
         terms = model.terms(x, 3)
         numbers = {"z": terms.z, "log_px_z": terms.log_px_z}
         if model.has_bound:
+            # What is relaxed in training may have a KL and no density.
+            if getattr(terms.q, "has_density", True):
+                numbers |= {"log_qz_x": terms.log_qz_x, "iwae": iwae(terms)}
             numbers |= {"log_pz": terms.log_pz, "kl": terms.kl, "elbo": elbo(terms)}
-        # A posterior that is relaxed in training may have a KL and no density.
-        if model.has_bound and getattr(terms.q, "has_density", True):
-            numbers |= {"log_qz_x": terms.log_qz_x, "iwae": iwae(terms)}
         numbers |= {"loss": model.loss(x, LATE), "reconstruct": model.reconstruct(x), "sample": model.sample(5)}
         return numbers
