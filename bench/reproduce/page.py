@@ -28,16 +28,16 @@ COLUMNS = (
 )
 VERDICTS = {
     "agrees": "the difference is within the tolerance, which was stated before the runs",
-    "differs": "it is not",
+    "differs": "the difference is outside the tolerance, which was stated before the runs",
     "not comparable": "the two are not the same quantity, for a reason that is given",
     "unverified source": "nobody has seen the figure in its source: it counts neither way",
     "failed": "no run gave the figure",
     "not run": "there is no run of this row yet",
 }
 EFFECTS = {
-    "reproduced": "the whole interval has the published sign, and is within the tolerance of the published size",
-    "not reproduced": "no part of the interval is so",
-    "undecided": "a part of it is, or nothing can be said yet, for a reason that is given",
+    "reproduced": "the whole 95 % interval has the sign of the source, and lies within the tolerance of its difference",
+    "not reproduced": "no part of the interval does",
+    "undecided": "a part of the interval does and a part does not, or there is no interval",
 }
 
 
