@@ -29,9 +29,9 @@ def test_structure(variant: str) -> None:
     assert set(figures) == {*FIGURES, *counted, "peak_memory_mb", "matrix_peak_gflops"}
     for name in (*FIGURES, "matrix_peak_gflops"):
         figure = figures[name]
-        assert len(figure["blocks"]) == 3
-        assert figure["median"] == statistics.median(figure["blocks"])
-        assert 0 < min(figure["blocks"]) <= figure["q1"] <= figure["median"] <= figure["q3"] <= max(figure["blocks"])
+        assert len(figure.blocks) == 3
+        assert figure.median == statistics.median(figure.blocks)
+        assert 0 < min(figure.blocks) <= figure.q1 <= figure.median <= figure.q3 <= max(figure.blocks)
     assert figures["peak_memory_mb"] > 0
     assert figures["parameters"] == sum(
         p.numel() for p in build(variant, data.spec("digits"), latent=2, hidden=[8]).parameters()
@@ -58,10 +58,10 @@ def test_only_examples_that_were_trained_on_are_counted(
     monkeypatch.setattr(clock, "time_blocks", one_second_a_call)
     figures = timed("vanilla", Clock(3, 0.001, batch_size))
     assert trained == [counted] * 7  # 200 examples end in a smaller batch, which would count as a full one
-    assert figures["train_samples_per_s"]["median"] == figures["eval_samples_per_s"]["median"] == counted
-    assert figures["sample_samples_per_s"]["median"] == batch_size
-    assert figures["latency_b1_ms"]["median"] == 1000
-    assert figures["matrix_peak_gflops"]["median"] == pytest.approx(2 * 1024**3 / 1e9)
+    assert figures["train_samples_per_s"].median == figures["eval_samples_per_s"].median == counted
+    assert figures["sample_samples_per_s"].median == batch_size
+    assert figures["latency_b1_ms"].median == 1000
+    assert figures["matrix_peak_gflops"].median == pytest.approx(2 * 1024**3 / 1e9)
     assert figures["train_mfu"] == pytest.approx(counted * figures["train_mflop"] / 1e3 / (2 * 1.024**3))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from bench import data, judge, seeds
@@ -184,17 +185,17 @@ def three(variant: str, level: float) -> list[fake.Record]:
 
 
 @pytest.mark.parametrize(
-    ("where", "key", "value"),
+    "other",
     [
-        (None, "protocol", "0.9"),
-        ("cell", "data_options", {"padding": 2}),
-        ("cell", "measure", {"elbo_samples": 1}),
+        {"protocol": "0.9"},
+        {"cell": {"data_options": {"padding": 2}}},
+        {"cell": {"measure": {"elbo_samples": 1}}},
     ],
 )
-def test_nothing_is_ranked_across_what_makes_numbers_differ(where: str | None, key: str, value: object) -> None:
-    records = three("vanilla", -100) + three("linear", -130)
-    for record in records[3:]:
-        (record[where] if where else record)[key] = value
+def test_nothing_is_ranked_across_what_makes_numbers_differ(other: dict[str, Any]) -> None:
+    records = three("vanilla", -100)
+    for record in three("linear", -130):
+        records.append(replace(record, **other | {"cell": record.cell | other.get("cell", {})}))
     groups = grouped(records)
     assert sorted([row.label for row in group.rows] for group in groups) == [["linear"], ["vanilla"]]
-    assert not any(marked for group in groups for marked in group.best.values())
+    assert not any(mark for group in groups for marks in group.marks.values() for mark in marks)

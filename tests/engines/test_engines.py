@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from bench import engines
 from bench.cells.events import Done, Epochs, Event, Measured, Note, decode, encode
 from bench.engines import GROUP, Engine
 from bench.engines.debug import Debug
 from bench.engines.local import Local
-from bench.errors import MachineError
+from bench.errors import MachineError, UsageError
+from tests import fake_records as fake
 from tests.helpers import ROOT, call, forget_plugins, install, simulated, work_off
 
 # Engines as plugins bring them: one that works, and one for each way in which one may not.
@@ -143,7 +145,7 @@ def test_two_engines_of_one_name_are_refused(plugin: Path, monkeypatch: pytest.M
         Epochs(simulated("vanilla"), 3),
         Measured(simulated("vanilla"), "nll", 3, 7),
         Note(simulated("vanilla"), "an odd \udc80 file"),
-        Done({"metrics": {"elbo_nats": 0.1 + 0.2, "none": None}}, b"\0\xff", 1.5),
+        Done(replace(fake.quality(), metrics={"elbo_nats": 0.1 + 0.2, "none": None}), b"\0\xff", 1.5),
     ],
 )
 def test_events_are_the_same_beyond_a_pipe(event: Event) -> None:
@@ -151,9 +153,16 @@ def test_events_are_the_same_beyond_a_pipe(event: Event) -> None:
 
 
 def test_numbers_of_numpy_are_numbers_and_what_is_not_finite_is_refused() -> None:
-    assert decode(encode(Done({"figure": np.float64(0.1), "count": np.int64(3)}))) == Done({"figure": 0.1, "count": 3})
+    sent, received = (
+        Done(replace(fake.quality(), metrics=metrics))
+        for metrics in ({"elbo_nats": np.float64(0.1), "units": np.int64(3)}, {"elbo_nats": 0.1, "units": 3})
+    )
+    assert decode(encode(sent)) == received
     with pytest.raises(ValueError, match="not JSON compliant"):
-        encode(Done({"figure": float("nan")}))
+        encode(Done(replace(fake.quality(), metrics={"elbo_nats": float("nan")})))
+    # A plugin may call its parts by anything.
+    with pytest.raises(UsageError, match="unknown key figure"):
+        decode(encode(Done(fake.quality())).replace(b'"metrics"', b'"figure"', 1))
 
 
 def test_debug_runs_in_this_process_and_gives_the_numbers_of_local(tmp_path: Path) -> None:
@@ -164,7 +173,9 @@ def test_debug_runs_in_this_process_and_gives_the_numbers_of_local(tmp_path: Pat
     assert [type(event) for event in seen if event.__class__ is not Measured][2::3] == [Done, Done]
     others = work_off(Local(), cells, tmp_path / "there", side_by_side=1)
     keys = ("id", "status", "metrics", "errors", "latent", "curve", "model")
-    assert [[made[key] for key in keys] for made in records] == [[made[key] for key in keys] for made in others]
+    assert [[getattr(made, key) for key in keys] for made in records] == [
+        [getattr(made, key) for key in keys] for made in others
+    ]
     names = [{path.name for path in (tmp_path / name).rglob("*.*")} for name in ("here", "there")]
     assert names[0] == names[1]
 

@@ -18,6 +18,7 @@ from bench.cells.run import run_cell
 from bench.engines.local import Local
 from bench.errors import MachineError
 from bench.records import store
+from bench.records.record import plain
 from tests.helpers import ROOT, finish, processes, simulated, start, sums_now, wait_for, work_off
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
@@ -75,7 +76,7 @@ def test_throughput_cells(tmp_path: Path) -> None:
 def test_a_cell_that_hangs_is_ended(tmp_path: Path) -> None:
     told = run_cells([simulated("hangs")], tmp_path, timeout_s=0.6)
     assert [(made.status, made.reason) for made in told] == [("timeout", "not finished after 0.01 minutes")]
-    assert json.loads(next((tmp_path / "runs").glob("*.json")).read_text()) == told[0]
+    assert json.loads(next((tmp_path / "runs").glob("*.json")).read_text()) == plain(told[0])
 
 
 def test_an_interrupt_ends_what_runs_and_keeps_what_finished(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def edit(files):
 
 variants = tuple(Variant(name, {"latent": 2}) for name in ("vanilla", "linear", "beta", "low_rank"))
 data = DataChoice("linear_gaussian", "none", {"n": 200})
-budget, measure = Budget(1, 100, train_size=100), Measure(2, 0)
+budget, measure = Budget(epochs=1, batch_size=100, train_size=100), Measure(elbo_samples=2, nll_samples=0)
 cells = Suite(name="s", variants=variants, datasets=(data,), seeds=1, budget=budget, measure=measure).cells("cpu")
 told = []
 for cell in cells:
@@ -126,7 +127,7 @@ for event in Local().events(Job("quality", cells, Path("out"), {})):
     if isinstance(event, Done):
         told or edit(after)
         told.append(event.record)
-print(json.dumps([[made.cell["variant"], made.reason, made.provenance["code_sha256"]] for made in told]))
+print(json.dumps([[made.cell["variant"], made.reason, made.provenance.code_sha256] for made in told]))
 """
 CHANGED = "its sources changed while the run went on: run the same command again"
 

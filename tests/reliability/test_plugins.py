@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,13 @@ def test_listing_survives_what_plugins_do_on_import(
         code, out, err = call(capsys, "list")
     finally:
         forget_plugins(on_import)
-    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines()}
+    words = " ".join(out.split())
     assert (code, err) == (0, "")
-    assert rows["dies_on_import"] == "unavailable: its process exited with code 7"
-    assert rows["hangs_on_import"] == "unavailable: no answer in 5 seconds"
-    assert rows["quits_on_import"].endswith("cannot be loaded: SystemExit: not today")
-    assert rows["raises_on_import"].endswith("cannot be loaded: RuntimeError: no good")
-    assert "vanilla" in rows
+    for line in (
+        r"dies_on_import \S* ?unavailable: its process exited with code 7",
+        r"hangs_on_import \S* ?unavailable: no answer in 5 seconds",
+        r"quits_on_import [^:]*: cannot be loaded: SystemExit: not today",
+        r"raises_on_import [^:]*: cannot be loaded: RuntimeError: no good",
+        r"vanilla VAE",
+    ):
+        assert re.search(line, words), line

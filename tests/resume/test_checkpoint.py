@@ -341,12 +341,12 @@ ANOTHER, LACKS = "is of another training", "does not say what it should"
         (put("random.order", lambda t: t[1:]), ANOTHER),
         (lambda tensors, _: tensors.pop("random.binarise"), ANOTHER),
         (put("random.noise", torch.zeros_like), "holds no state of a random generator"),
-        (curve(lambda rows: rows * 2), ANOTHER),
+        (curve(lambda rows: rows * 2), LACKS),
         (curve(lambda rows: [*rows, *({"epoch": i} for i in (2, 3, 4))]), ANOTHER),
-        (curve(lambda rows: [rows[0] | {"train_loss": "1"}]), ANOTHER),
-        (curve(lambda _: None), ANOTHER),
+        (curve(lambda rows: [rows[0] | {"train_loss": "1"}]), LACKS),
+        (curve(lambda _: None), LACKS),
         (lambda _, facts: facts.update(train_s=-1.0), LACKS),
-        (lambda _, facts: facts.update(train_s=math.inf), LACKS),
+        (lambda _, facts: facts.update(train_s=math.inf), "cannot be read"),
         (lambda _, facts: facts.pop("state"), LACKS),
         (lambda _, facts: facts["provenance"].update(resumed="often"), LACKS),
         (lambda _, facts: facts.update(source=[]), LACKS),
@@ -363,7 +363,7 @@ def test_one_that_tells_nothing(kept: Path, digits: Data, whole: Outcome) -> Non
     tensors = load(kept.read_bytes())
     for text in ("[]", "{}"):
         kept.write_bytes(save(tensors, metadata={"kept": text, "sha256": sealed.digest(tensors, text)}))
-        assert starts_anew(kept, digits, whole) in ("cannot be read", LACKS)
+        assert starts_anew(kept, digits, whole).startswith(("cannot be read", LACKS))
 
 
 # When it is written.
@@ -570,7 +570,8 @@ def test_again_forgets_the_checkpoint(tmp_path: Path, monkeypatch: pytest.Monkey
             )
         (found,) = execute.execute(made, tmp_path, engine=Debug(), device="cpu", again=again).records
         assert found.status == "ok"
-        assert ("resumed" in found.provenance["trained"]) is not again
+        assert found.provenance.trained is not None
+        assert bool(found.provenance.trained.resumed) is not again
         weights.path(tmp_path, only).unlink()
         (tmp_path / "runs" / f"{found.id}.json").unlink()
 

@@ -46,15 +46,15 @@ def test_the_shipped_suite() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"problems": []}, "unknown key 'problems': did you mean 'problem'?"),
-        ({"problem": {"d": 3}}, "a problem is written as a table [[problem]]"),
-        ({"problem": [{"d": 4, "k": 2, "noise": 0.5}]}, "a problem lacks orthogonal"),
-        ({"problem": [TINY["problem"][0] | {"nois": 1}]}, "unknown key 'nois' in problem: did you mean 'noise'?"),
+        ({"problems": []}, "unknown key problems: did you mean 'problem'?"),
+        ({"problem": {"d": 3}}, "problem must be a list with at least 1 entry, got {'d': 3}"),
+        ({"problem": [{"d": 4, "k": 2, "noise": 0.5}]}, "problem[0].orthogonal must be true or false, and is missing"),
+        ({"problem": [TINY["problem"][0] | {"nois": 1}]}, "unknown key problem[0].nois: did you mean 'noise'?"),
         ({"problem": [TINY["problem"][0] | {"k": 4}]}, "a problem needs k below d, got d = 4, k = 4"),
         ({"problem": [TINY["problem"][0] | {"noise": 0}]}, "problem[0].noise must be a number above 0, got 0"),
         ({"problem": TINY["problem"] * 2}, "stands twice: remove one"),
         ({"settings": {"step": 3}}, "unknown key settings.step: did you mean 'steps'?"),
-        ({"settings": {"steps": 2.5}}, "steps must be a whole number, got 2.5"),
+        ({"settings": {"steps": 2.5}}, "settings.steps must be a whole number of at least 2, got 2.5"),
         ({"settings": 3}, "settings must be a table"),
     ],
 )

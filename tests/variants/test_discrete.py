@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, kl_divergence
-from variants.parts.score import antithetic, leave_one_out
 
 from variants import DataSpec, build
 from variants.core import VAE, OneHots, RelaxedOneHots, elbo, iwae
 from variants.core.support import state_count, states
-from variants.parts import score
 from variants.parts.discrete import RelaxedBits
+from variants.parts.objectives import discrete as score
+from variants.parts.objectives.discrete import antithetic, leave_one_out
 from variants.testing.case import LATE
 from variants.testing.enumeration import expectation, tuples
 

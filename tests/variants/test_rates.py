@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal
-from variants.parts.rates import FreeBits, Geco, JointCapacity
 
 from bench.data.gaussian import LinearGaussian
 from bench.oracle.truth import rate_distortion
 from variants import DataSpec, build
 from variants.core import VAE, Terms, closed_form_kl
-from variants.parts.objectives import Elbo
+from variants.parts.objectives import Elbo, FreeBits, Geco, JointCapacity
 from variants.parts.priors import AutoregressiveNormal
 from variants.testing.case import LATE
 
