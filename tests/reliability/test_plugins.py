@@ -215,10 +215,10 @@ def test_listing_survives_what_plugins_do_on_import(
     words = " ".join(out.split())
     assert (code, err) == (0, "")
     for line in (
-        r"dies_on_import \S* ?unavailable: its process exited with code 7",
-        r"hangs_on_import \S* ?unavailable: no answer in 5 seconds",
-        r"quits_on_import [^:]*: cannot be loaded: SystemExit: not today",
-        r"raises_on_import [^:]*: cannot be loaded: RuntimeError: no good",
+        r"dies_on_import .*its process exited with code 7",
+        r"hangs_on_import .*no answer in 5 seconds",
+        r"quits_on_import .*cannot be loaded: SystemExit: not today",
+        r"raises_on_import .*cannot be loaded: RuntimeError: no good",
         r"vanilla VAE",
     ):
         assert re.search(line, words), line
