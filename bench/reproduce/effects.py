@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bench.reproduce.published import Table, Tolerance, pairs
 from bench.reproduce.verdict import Effect, Finding
@@ -41,8 +42,9 @@ def effects(table: Table, profile: str, found: Iterable[Finding]) -> list[Findin
         for figures in pairs(effect, table.figures) if profile in effect.tolerance else ():
             a, b = (known.get((figure.row, figure.metric, figure.source)) for figure in figures)
             if a and b:
-                alike = budgets[first] == budgets[second]
-                judged.append(_effect(effect.title, a, b, effect.tolerance[profile], alike))
+                made = _effect(effect.title, a, b, effect.tolerance[profile], budgets[first] == budgets[second])
+                explained = effect.explanation.get(profile, "") if made.verdict == "not reproduced" else made.reason
+                judged.append(replace(made, reason=explained))
     return judged
 
 

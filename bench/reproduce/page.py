@@ -39,6 +39,7 @@ EFFECTS = {
     "not reproduced": "no part of the interval does",
     "undecided": "a part of the interval does and a part does not, or there is no interval",
 }
+DISAGREE = ("differs", "not reproduced")
 
 
 def write(out: Path, table: published.Table, profile: str, asked: Sequence[Row]) -> Report:
@@ -148,7 +149,7 @@ def reasons(found: Iterable[Finding]) -> list[str]:
     """One line for each finding of which the table does not say why, those of one reason together."""
     by_reason: dict[tuple[str, str], dict[str, None]] = {}
     for finding in found:
-        text = finding.reason or ("no explanation is given" if finding.verdict == "differs" else "")
+        text = finding.reason or ("no explanation is given" if finding.verdict in DISAGREE else "")
         if text:
             by_reason.setdefault((finding.verdict, text), {})[f"{finding.row} {finding.metric}"] = None
     return [f"{verdict}: {', '.join(names)}: {text}" for (verdict, text), names in by_reason.items()]
@@ -175,7 +176,7 @@ def findings_grid(found: Sequence[Finding], thing: str = "row") -> grids.Grid:
             DASH if finding.difference is None else f"{finding.difference:+,.{digits}f}",
             DASH if finding.tolerance is None else str(finding.tolerance),
         ]
-        lines.append([*texts, grids.Entry(finding.verdict, best=finding.verdict in ("differs", "not reproduced"))])
+        lines.append([*texts, grids.Entry(finding.verdict, best=finding.verdict in DISAGREE)])
     return grids.grid(
         [thing, "figure", "published", "ours", "seeds", "epochs", "difference", "tolerance", "verdict"], lines
     )

@@ -338,7 +338,8 @@ def _check_effect(
     where: str, effect: Effect, rows: Mapping[str, Row], profiles: Mapping[str, Profile], figures: Sequence[Figure]
 ) -> None:
     """UsageError unless its rows and profiles are there, and a source that has the figure of both rows."""
-    for known, used, what in ((rows, effect.rows, "row"), (profiles, effect.tolerance, "profile")):
+    named = [*effect.tolerance, *effect.explanation]
+    for known, used, what in ((rows, effect.rows, "row"), (profiles, named, "profile")):
         for word in used:
             if word not in known:
                 raise UsageError(f"{where}: there is no {what} {word!r}: {hint(word, known)}")

@@ -75,12 +75,14 @@ class Effect(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         rows: the two.
         ours: name of our figure.
         tolerance: profile -> how far our difference may lie from the published one; it is judged in these profiles.
+        explanation: profile -> of an effect that was not reproduced, written after one was seen.
     """
 
     title: Text
     rows: tuple[Text, Text]
     ours: Text
     tolerance: Annotated[dict[str, Limit], Meta(min_length=1)]
+    explanation: dict[str, Text] = msgspec.field(default_factory=dict)
 
 
 class Recipe(Keywords, frozen=True, kw_only=True):

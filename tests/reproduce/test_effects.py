@@ -126,6 +126,15 @@ def test_rows_that_are_trained_for_different_budgets_show_no_effect(tmp_path: Pa
     assert (found.verdict, found.reason) == ("undecided", "this profile trains the two rows for different budgets")
 
 
+def test_an_effect_that_is_not_reproduced_is_explained(tmp_path: Path) -> None:
+    values = ([9.0, 19.1, 28.9], [10.0, 20.0, 30.0])
+    found = judged(table_of(tmp_path), *values)
+    assert page.reasons(found) == ["not reproduced: plain - other nll: no explanation is given"]
+    explained = table_of(tmp_path, EFFECT + 'explanation = { short = "Made up." }')
+    assert page.reasons(judged(explained, *values)) == ["not reproduced: plain - other nll: Made up."]
+    assert [each.reason for each in judged(explained, [12.0, 22.1, 31.9], values[1])] == [""]
+
+
 def test_a_profile_without_a_tolerance_has_no_effects(tmp_path: Path) -> None:
     table = table_of(tmp_path)
     assert effects(table, "full", findings(table, "full", table.rows, [])) == []
