@@ -21,10 +21,24 @@ Count = Annotated[int, Meta(ge=1, le=MOST)]
 Natural = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
-Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
+# Of figures: the square of the largest, and the sum of many squares, is a number still.
+LARGEST = 1e100
+Figure = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | Figure | None
+# Levels of tables and lists in each other that a setting may have.
+DEEPEST = 20
 # Of a text that is shown to people: it holds a letter.
 Text = Annotated[str, Meta(pattern=r"\S")]
 _STRICT = json.JSONEncoder(allow_nan=False)
+
+
+def check_depth(value: object, most: int = DEEPEST) -> None:
+    """ValueError for JSON of more levels: what walks it would end in the middle."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if parts and not most:
+        raise ValueError(f"it has more than {DEEPEST} levels")
+    for part in parts:
+        check_depth(part, most - 1)
 
 
 class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,6 +49,7 @@ class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         try:
             decode(_STRICT.encode, self.set)
+            check_depth(self.set)
         except (TypeError, ValueError) as error:
             raise ValueError(f"set must hold numbers, texts, true, false, and lists of these: {error}") from error
 
@@ -243,7 +258,7 @@ def _words(kind: Any, value: object) -> str:
     if typing.get_origin(kind) is Annotated:
         return _words(inner[0], value) + "".join(_limits(meta, value) for meta in inner[1:])
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        left_out = ([types.NoneType], [int] if float in inner else None)
+        left_out = ([types.NoneType], [int] if [float] in map(_members, inner) else None)
         return " or ".join(_words(each, value) for each in inner if _members(each) not in left_out)
     if typing.get_origin(kind) is Literal:
         return " or ".join(map(repr, inner))
@@ -256,9 +271,9 @@ def _limits(meta: Meta, value: object) -> str:
     if meta.min_length:
         return f" with at least {meta.min_length} entr{'y' if meta.min_length == 1 else 'ies'}"
     high = meta.le
-    if high in (MOST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
+    if high in (MOST, LARGEST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
         high = None  # no limit but that of numbers
-    if meta.gt is None and meta.ge is None:
+    if meta.gt is None and meta.ge in (None, -LARGEST) and high is None:
         return ""
     if meta.gt is None:
         return f" from {meta.ge:g} to {high:g}" if high is not None else f" of at least {meta.ge:g}"
