@@ -189,7 +189,8 @@ def _complaint(kind: Any, value: Any, name: str) -> str:
         is_table = _is_struct(member) and isinstance(value, Mapping)
         if is_table:
             known = _fields(member)
-            if unknown := [key for key in value if key not in known]:
+            closed = member.__struct_config__.forbid_unknown_fields
+            if unknown := [key for key in value if closed and key not in known]:
                 return f"unknown key {prefix}{unknown[0]}: {hint(str(unknown[0]), known)}"
             required = [field.encode_name for field in msgspec.structs.fields(member) if field.required]
             if missing := [key for key in required if key not in value]:
@@ -216,7 +217,8 @@ def _parts(kind: Any, value: Any, prefix: str) -> Iterator[tuple[Any, object, st
     """The kind, the value and the name of each part of a value."""
     inner = typing.get_args(kind)
     if _is_struct(kind) and isinstance(value, Mapping):
-        yield from ((_fields(kind)[key], each, f"{prefix}{key}") for key, each in value.items())
+        known = _fields(kind)
+        yield from ((known[key], each, f"{prefix}{key}") for key, each in value.items() if key in known)
     elif typing.get_origin(kind) in (dict, Mapping) and isinstance(value, Mapping):
         yield from ((inner[0], key, f"the key {prefix}{key}") for key in value)
         yield from ((inner[1], each, f"{prefix}{key}") for key, each in value.items())

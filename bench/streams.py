@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -17,7 +18,7 @@ class Patient:
 
     def __init__(self, stream: TextIO | None) -> None:
         self.lost: str | None = "it is closed" if stream is None else None
-        self.stream = open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: SIM115
+        self.stream = Path(os.devnull).open("w", encoding="utf-8") if stream is None else stream
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="backslashreplace")
 

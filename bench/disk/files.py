@@ -131,14 +131,18 @@ def check_folder(out: Path, names: Iterable[str] = ("tables", "plots")) -> None:
     """
     for name in FOLDERS:
         if (out / name).is_symlink():
-            raise MachineError(f"{out / name} is a link, and nothing is written out of {out}: put a folder in its place")
+            raise MachineError(
+                f"{out / name} is a link, and nothing is written out of {out}: put a folder in its place"
+            )
     page = out / PAGE
     if os.path.lexists(page):
         taken = [] if _is_generated(page) else [PAGE]
     else:
         taken = [] if next((out / "runs").glob("*.json"), None) else [n for n in names if os.path.lexists(out / n)]
     if taken:
-        raise MachineError(f"{out / taken[0]} was not written by vaebench: move it, or choose another folder with --out")
+        raise MachineError(
+            f"{out / taken[0]} was not written by vaebench: move it, or choose another folder with --out"
+        )
 
 
 def _is_generated(page: Path) -> bool:

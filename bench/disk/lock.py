@@ -112,7 +112,7 @@ def _acquire(path: Path, busy: Callable[[], None]) -> int:
 
 
 def _open(path: Path) -> int:
-    """MachineError for what is no lock of ours: a link, no plain file, one with a second name, or with other content."""
+    """The lock's file, open. MachineError for a link, no plain file, one with a second name, or with other content."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         facts = os.fstat(handle)

@@ -108,7 +108,9 @@ def _start(context: Any, job: Job, cell: Cell, provenance: dict[str, Any]) -> _R
     try:
         process.start()
     except OSError as error:  # no more processes or files, or a socket's path that is too long
-        raise MachineError(f"no process can be started ({error}): look at TMPDIR ({gettempdir()}) and ulimit") from error
+        raise MachineError(
+            f"no process can be started ({error}): look at TMPDIR ({gettempdir()}) and ulimit"
+        ) from error
     theirs.close()
     return _Running(cell, process, ours, time.monotonic())
 
