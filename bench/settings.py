@@ -21,10 +21,24 @@ Count = Annotated[int, Meta(ge=1, le=MOST)]
 Natural = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
-Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | float | None
-# A text that is shown to people holds a letter.
+# Of figures: the square of the largest, and the sum of many squares, is a number still.
+LARGEST = 1e100
+Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Number = Annotated[int, Meta(ge=-MOST, le=MOST)] | Finite | None
+# Levels of tables and lists in each other that a setting may have.
+DEEPEST = 20
+# Of a text that is shown to people: it holds a letter.
 Text = Annotated[str, Meta(pattern=r"\S")]
 _STRICT = json.JSONEncoder(allow_nan=False)
+
+
+def check_depth(value: object, most: int = DEEPEST) -> None:
+    """ValueError for JSON of more levels: what walks it would end in the middle."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if parts and not most:
+        raise ValueError(f"it has more than {DEEPEST} levels")
+    for part in parts:
+        check_depth(part, most - 1)
 
 
 class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,6 +49,7 @@ class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         try:
             decode(_STRICT.encode, self.set)
+            check_depth(self.set)
         except (TypeError, ValueError) as error:
             raise ValueError(f"set must hold numbers, texts, true, false, and lists of these: {error}") from error
 
@@ -174,7 +189,8 @@ def _complaint(kind: Any, value: Any, name: str) -> str:
         is_table = _is_struct(member) and isinstance(value, Mapping)
         if is_table:
             known = _fields(member)
-            if unknown := [key for key in value if key not in known]:
+            closed = member.__struct_config__.forbid_unknown_fields
+            if unknown := [key for key in value if closed and key not in known]:
                 return f"unknown key {prefix}{unknown[0]}: {hint(str(unknown[0]), known)}"
             required = [field.encode_name for field in msgspec.structs.fields(member) if field.required]
             if missing := [key for key in required if key not in value]:
@@ -201,7 +217,8 @@ def _parts(kind: Any, value: Any, prefix: str) -> Iterator[tuple[Any, object, st
     """The kind, the value and the name of each part of a value."""
     inner = typing.get_args(kind)
     if _is_struct(kind) and isinstance(value, Mapping):
-        yield from ((_fields(kind)[key], each, f"{prefix}{key}") for key, each in value.items())
+        known = _fields(kind)
+        yield from ((known[key], each, f"{prefix}{key}") for key, each in value.items() if key in known)
     elif typing.get_origin(kind) in (dict, Mapping) and isinstance(value, Mapping):
         yield from ((inner[0], key, f"the key {prefix}{key}") for key in value)
         yield from ((inner[1], each, f"{prefix}{key}") for key, each in value.items())
@@ -243,7 +260,7 @@ def _words(kind: Any, value: object) -> str:
     if typing.get_origin(kind) is Annotated:
         return _words(inner[0], value) + "".join(_limits(meta, value) for meta in inner[1:])
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        left_out = ([types.NoneType], [int] if float in inner else None)
+        left_out = ([types.NoneType], [int] if [float] in map(_members, inner) else None)
         return " or ".join(_words(each, value) for each in inner if _members(each) not in left_out)
     if typing.get_origin(kind) is Literal:
         return " or ".join(map(repr, inner))
@@ -256,9 +273,9 @@ def _limits(meta: Meta, value: object) -> str:
     if meta.min_length:
         return f" with at least {meta.min_length} entr{'y' if meta.min_length == 1 else 'ies'}"
     high = meta.le
-    if high in (MOST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
-        high = None  # the setting has no limit but that of numbers
-    if meta.gt is None and meta.ge is None:
+    if high in (MOST, LARGEST, sys.float_info.max) and not (isinstance(value, int | float) and value > high):
+        high = None  # no limit but that of numbers
+    if meta.gt is None and meta.ge in (None, -LARGEST) and high is None:
         return ""
     if meta.gt is None:
         return f" from {meta.ge:g} to {high:g}" if high is not None else f" of at least {meta.ge:g}"

@@ -13,7 +13,9 @@ DASH = "\N{EN DASH}"
 # Bytes of a file's name that a data set's name may take, and an id; names on disk end at 255 bytes.
 LONGEST = 80
 # Control characters, line ends, and what turns the direction of writing: they would steer a terminal or break a page.
-UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+UNPRINTABLE = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\u061c\ufeff"
+# Beyond what every dialect of regular expressions can name: tags, which no reader sees.
+TAGS = r"\U000e0000-\U000e007f"
 
 
 def cut(name: str, most: int = LONGEST) -> str:
@@ -37,8 +39,17 @@ def decode(reader: Callable[[Given], Read], given: Given) -> Read:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
+def said(error: BaseException) -> str:
+    """`"RuntimeError: no way"`: an error in one line, whatever its class does when it is asked for its text."""
+    try:
+        words = " ".join(str(error).split())
+    except Exception:
+        words = "its text cannot be had"
+    return f"{type(error).__name__}: {words[:300] or 'no message'}"
+
+
 _BLANK = re.compile("[\t\n\r]+")
-_STRAY = re.compile(f"[{UNPRINTABLE}]")
+_STRAY = re.compile(f"[{UNPRINTABLE}{TAGS}]")
 
 
 def printable(text: str) -> str:

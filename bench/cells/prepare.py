@@ -17,6 +17,7 @@ from bench.resume import checkpoint
 from bench.resume.checkpoint import Checkpoint
 from bench.resume.sealed import Facts
 from bench.settings import Budget
+from bench.text import said
 from bench.train.diverged import Diverged
 from bench.train.loop import train
 from variants import registry
@@ -32,11 +33,11 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
         BenchError, registry.RegistryError: data that cannot be had, or no such variant.
         TypeError, ValueError: the recipe returned no VAE, or one whose shapes are wrong.
     """
-    torch.set_num_threads(cell["threads"])
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
     device = cell["device"]
+    _set_back(cell)
     result.provenance.device_name = devices.describe(device)
-    result.provenance.matmul_precision = torch.get_float32_matmul_precision()
+    precision = result.provenance.matmul_precision = torch.get_float32_matmul_precision()
+    result.provenance.cpu_kernels = torch.backends.cpu.get_cpu_capability()
     loaded = data.load(
         cell["dataset"],
         binarise=cell["binarise"],
@@ -46,9 +47,8 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
     )
     result.provenance.data_sha256 = loaded.checksum
     model = registry.seeded(cell["variant"], loaded.spec, seeds.derive(seed, "init"), **cell["overrides"])
-    # A recipe may have changed what all of a process has in common.
-    torch.set_num_threads(cell["threads"])
-    torch.set_default_dtype(torch.float32)
+    _set_back(cell)
+    torch.set_float32_matmul_precision(precision)
     if not isinstance(model, VAE):
         raise TypeError(f"the recipe returned {type(model).__name__}, not a VAE")
     result.model = Model(
@@ -61,6 +61,13 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
     with torch.no_grad(), seeds.stream(seed, "check", device):
         _check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
     return model, loaded
+
+
+def _set_back(cell: Cell) -> None:
+    """Whatever a recipe did to what all of a process has in common."""
+    torch.set_num_threads(cell["threads"])
+    torch.set_default_dtype(torch.float32)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
 
 
 def _check_shapes(model: VAE, x: Tensor) -> None:
@@ -111,6 +118,7 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
         "code": known.training_sha256,
         "libraries": known.versions,
         "data": known.data_sha256,
+        "kernels": known.cpu_kernels,
     }
     keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
     running = Checkpoint(
@@ -149,6 +157,6 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
             weights.write(kept, model, training)
             running.close()
         except Exception as error:
-            # The disk may be full, or a state no tensor: what was trained can still be measured.
-            result.no_weights = f"{type(error).__name__}: {error}"
+            # A full disk, or a state that is no tensor: what was trained can still be measured.
+            result.no_weights = said(error)
     return training

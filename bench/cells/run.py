@@ -3,7 +3,6 @@
 import glob
 import hashlib
 import json
-import math
 import time
 import traceback
 from pathlib import Path
@@ -16,11 +15,13 @@ from bench import judge, seeds
 from bench.cells import clock, prepare, weights
 from bench.cells.events import Measured, Note, Tell
 from bench.cells.pictures import artefacts_of
+from bench.disk.files import is_ours
 from bench.errors import BenchError
 from bench.records import record, sources
 from bench.records.record import Cell, Record
 from bench.resume.notebook import Notebook
-from bench.settings import Budget, Clock, Measure
+from bench.settings import LARGEST, Budget, Clock, Measure
+from bench.text import said
 from bench.train.diverged import Diverged
 from variants import registry
 
@@ -63,8 +64,7 @@ def run_cell(
     except (BenchError, registry.RegistryError) as error:
         result.status, result.reason = "error", str(error)
     except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split()) or "no message"
-        result.status, result.reason = "error", f"{type(error).__name__}: {text[:300]}"
+        result.status, result.reason = "error", said(error)
         result.traceback = traceback.format_exc()
     return result, artefacts
 
@@ -83,7 +83,7 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
     result.timing = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
     result.model.kl_method = judgement.kl_method
     notebook.close()
-    broken = [name for name, value in judgement.metrics.items() if value is not None and not math.isfinite(value)]
+    broken = [name for name, value in judgement.metrics.items() if value is not None and not abs(value) <= LARGEST]
     if broken:
         raise Diverged(f"not finite at evaluation: {', '.join(broken)}")
     result.metrics, result.errors, result.latent = judgement.metrics, judgement.errors, judgement.latent
@@ -94,21 +94,22 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
             return artefacts_of(model, loaded) if seed == 0 else None
         except Exception as error:
             # Pictures decorate a result, and must not cost it: a posterior may well have no variance in closed form.
-            result.no_pictures = f"{type(error).__name__}: {error}"
+            result.no_pictures = said(error)
             return None
 
 
 def _notes(kept: Path | None, result: Record, tell: Tell) -> Path | None:
     """Where a stopped measurement is kept. It is one of these weights by this code and these libraries: others are no
     use, and go."""
-    if kept is None or not kept.exists():
+    if kept is None or not is_ours(kept):
         return None
-    judge = json.dumps([result.provenance.code_sha256, result.provenance.versions], sort_keys=True)
+    made = result.provenance
+    judge = json.dumps([made.code_sha256, made.versions, made.cpu_kernels], sort_keys=True)
     digest = hashlib.sha256(kept.read_bytes() + judge.encode()).hexdigest()[:10]
     notes = kept.with_name(f"{result.id}_{digest}.notes.json")
     for other in kept.parent.glob(f"{glob.escape(result.id)}_*.notes.json"):
         if other != notes:
-            line = "measuring starts anew, for what was measured is of other weights, code or libraries"
+            line = "measuring starts anew, for what was measured is of other weights, code, libraries or kernels"
             tell(Note(result.cell, line))
             other.unlink(missing_ok=True)
     return notes

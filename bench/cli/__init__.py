@@ -12,16 +12,19 @@ from cyclopts import CycloptsError
 
 from bench import text
 from bench.cli import app, results, runs, shows, tables  # noqa: F401 - to import a family of commands is to add it
-from bench.errors import BenchError
-from bench.streams import PipeSafeStream
+from bench.errors import BenchError, MachineError
+from bench.streams import PipeSafeStream, hold_places
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with a documented exit code. An expected error is one line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    hold_places()
+    os.environ["MPLBACKEND"] = "agg"  # no picture is shown, and a word that it does not know ends its import
     out, err = PipeSafeStream(sys.stdout), PipeSafeStream(sys.stderr)
     with _signals(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):  # type: ignore[type-var]
         try:
+            _check_cwd()
             code = app.app(words, exit_on_error=False, print_error=False, result_action="return_value") or app.OK
             sys.stdout.flush()
         except (BenchError, CycloptsError) as error:
@@ -39,7 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             resume = shlex.join([*program, *words])
             print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
             code = app.INTERRUPTED
+        out.flush()
+        if out.lost:
+            print(f"vaebench: the output could not be written ({out.lost}); all files are", file=sys.stderr)
+            code = code or app.MACHINE
+        err.flush()
     sys.exit(code)
+
+
+def _check_cwd() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise MachineError(f"the working folder cannot be used ({error.strerror}): cd to another") from error
 
 
 @contextlib.contextmanager
@@ -51,7 +66,8 @@ def _signals() -> Iterator[None]:
     heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
 
     def leave(*_: object) -> None:
-        os.write(2, b"\nvaebench: interrupted twice: left at once; finished cells are kept\n")
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nvaebench: interrupted twice: left at once; finished cells are kept\n")
         os._exit(app.INTERRUPTED)  # the cells notice, and end
 
     def interrupt(*_: object) -> None:

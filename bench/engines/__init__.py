@@ -14,7 +14,7 @@ import msgspec
 from bench.cells.events import Event
 from bench.errors import BenchError, MachineError, UsageError
 from bench.records.record import Cell
-from bench.text import hint
+from bench.text import hint, said
 
 GROUP = "vaebench.engines"
 # Each names what makes an engine: a class or a function, whose keywords are the engine's options. What it makes is the
@@ -102,7 +102,7 @@ def opened(name: str, options: Iterable[str] = ()) -> Generator[Engine]:
         except (Exception, SystemExit) as error:
             if name in ENGINES:
                 raise
-            raise MachineError(f"engine {name} ({targets[0]}) cannot be had: {_one_line(error)}") from error
+            raise MachineError(f"engine {name} ({targets[0]}) cannot be had: {said(error)}") from error
         yield engine
 
 
@@ -131,8 +131,4 @@ def run(engine: Engine, job: Job) -> Generator[Event]:
     except Exception as error:
         if isinstance(error, BenchError) or type(engine).__module__.startswith("bench."):
             raise
-        raise MachineError(f"engine {type(engine).__name__} failed: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise MachineError(f"engine {type(engine).__name__} failed: {said(error)}") from error

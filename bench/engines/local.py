@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from bench.cells.events import Done, Event, decode, encode, failed
 from bench.engines import Engine, Job
 from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended
-from bench.errors import UsageError
+from bench.errors import MachineError, UsageError
 from bench.records import sources
 from bench.records.record import Cell
 from bench.streams import PipeSafeStream
+from bench.text import said
 
 # Seconds that a cell has to leave tidily when it is asked to.
 GRACE_S = 2.0
@@ -61,9 +63,14 @@ class Local(Engine):
                     with ctrl_c_held_back():
                         cell = waiting.pop()
                         running.append(_start(context, job, cell, job.provenance | sums[cell["variant"]]))
-                ready = wait([r.pipe for r in running], timeout=1.0)
+                # A process that a cell has left behind may hold its pipe open.
+                ready = wait([each for r in running for each in (r.pipe, r.process.sentinel)], timeout=1.0)
                 for r in list(running):
-                    event = _receive(r, job) if r.pipe in ready else None
+                    event: Event | None = None
+                    if r.pipe in ready or (r.process.sentinel in ready and r.pipe.poll()):
+                        event = _receive(r, job)
+                    elif r.process.sentinel in ready:
+                        event = _ended(r, job)
                     if not isinstance(event, Done) and r.seconds > job.timeout_s:
                         line = f"not finished after {job.timeout_s / 60:g} minutes"
                         event = failed(job.kind, r.cell, job.provenance, line, status="timeout", seconds=r.seconds)
@@ -98,7 +105,12 @@ def _start(context: Any, job: Job, cell: Cell, provenance: dict[str, Any]) -> _R
     request = json.dumps([job.kind, cell, provenance, str(job.out)])
     # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
     process = context.Process(target=_work, args=(theirs, request))
-    process.start()
+    try:
+        process.start()
+    except OSError as error:  # no more processes or files, or a socket's path that is too long
+        raise MachineError(
+            f"no process can be started ({error}): look at TMPDIR ({gettempdir()}) and ulimit"
+        ) from error
     theirs.close()
     return _Running(cell, process, ours, time.monotonic())
 
@@ -117,7 +129,12 @@ def _work(pipe: Connection, request: str) -> None:
             pipe.send_bytes(encode(event))
 
         kind, cell, provenance, out = json.loads(request)
-        tell(Done(*run_cell(kind, cell, provenance, tell, Path(out))))
+        try:
+            tell(Done(*run_cell(kind, cell, provenance, tell, Path(out))))
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            tell(failed(kind, cell, provenance, said(error)))
     except BrokenPipeError:
         os._exit(1)  # the supervisor is gone, and nobody is left to report to
     except KeyboardInterrupt:
@@ -131,10 +148,15 @@ def _receive(r: _Running, job: Job) -> Event:
     except UsageError as error:
         return failed(job.kind, r.cell, job.provenance, f"its record would be none: {error}", seconds=r.seconds)
     except (EOFError, OSError):
-        r.process.join(5)
-        line = f"the cell's process {how_it_ended(r.process.exitcode)}"
-        return failed(job.kind, r.cell, job.provenance, line, seconds=r.seconds)
+        return _ended(r, job)
     return Done(event.record, event.artefacts, r.seconds) if isinstance(event, Done) else event
+
+
+def _ended(r: _Running, job: Job) -> Done:
+    """Of a process that has left without a result."""
+    r.process.join(5)
+    line = f"the cell's process {how_it_ended(r.process.exitcode)}"
+    return failed(job.kind, r.cell, job.provenance, line, seconds=r.seconds)
 
 
 def _end(r: _Running, until: float) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk.files import write_bytes
+from bench.disk.files import PAGE, check_folder, write_bytes
 from bench.pages import blocks as b
 from bench.pages.figures import style
 from bench.stats.frame import without_formula
@@ -107,9 +107,10 @@ class Page:
         self.add(b.Picture(name, alt))
 
     def write(self) -> Report:
-        """Write all files, each in one step. MachineError if one cannot be written."""
+        """Write all files, each in one step. MachineError if one cannot be written, or is somebody else's."""
         terminal = b.terminal([*self.screen, b.Warnings(self.warnings)])
-        self.attach("README.md", b.markdown(self.blocks))
+        check_folder(self.out, self.files)
+        self.attach(PAGE, b.markdown(self.blocks))
         for name, content in self.files.items():
             write_bytes(self.out / name, content)
         return Report(self.out, tuple(self.out / name for name in self.files), tuple(self.warnings), terminal)

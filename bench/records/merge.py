@@ -1,5 +1,6 @@
 """Results of several machines or people in one folder: nothing is lost, nothing is counted twice. Needs no torch."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def _merge_notes(folders: Sequence[Path], out: Path) -> list[str]:
 def _note(path: Path) -> str | None:
     """The note of what was reproduced; None without one that could be read."""
     try:
-        return files.read_text(path)
+        return files.read_text(path, follow=False)
     except (OSError, ValueError):
         return None
 
@@ -130,9 +131,9 @@ def _copy_all(folders: Sequence[Path], runs: Path) -> tuple[int, list[str]]:
                 if key in old or path is not new[key][0]:
                     name = "" if path.name == target.name else f" as {target.name}"
                     lines.append(f"{path.parents[1]}: {path.name} is there already{name}")
-                    _add_pictures(path.with_suffix(".npz"), target.with_suffix(".npz"))
+                    lines += _add_pictures(path.with_suffix(".npz"), target.with_suffix(".npz"))
                 else:
-                    _copy_record(path, target)
+                    lines += _copy_record(path, target)
                     copied += 1
     return copied, lines
 
@@ -150,27 +151,35 @@ def _files(runs: Path) -> tuple[_Files, list[str]]:
     return records, lines
 
 
-def _copy_record(source: Path, target: Path) -> None:
-    """Byte for byte, to where no record is. What a killed run left there goes.
+def _copy_record(source: Path, target: Path) -> list[str]:
+    """Byte for byte, to where no record is. What a killed run left there goes. Returns what `_add_pictures` does.
 
     The record comes before its pictures: killed between the two, merging again finds it there and adds them.
     """
     files.remove(target.with_suffix(".npz"))
-    files.write_bytes(target, source.read_bytes())
-    _add_pictures(source.with_suffix(".npz"), target.with_suffix(".npz"))
+    try:
+        files.write_bytes(target, files.read_bytes(source))
+    except (OSError, ValueError) as error:
+        raise MachineError(f"{source} changed while it was copied ({error}): merge again") from error
+    return _add_pictures(source.with_suffix(".npz"), target.with_suffix(".npz"))
 
 
 def _move_record(source: Path, target: Path) -> None:
     """The pictures before the record: killed between the two, merging again moves the record after them."""
     pictures = source.with_suffix(".npz")
     try:
-        if pictures.is_file():
+        if files.is_ours(pictures):
             pictures.replace(target.with_suffix(".npz"))
         source.replace(target)
     except OSError as error:
         raise MachineError(f"cannot move {source}: {error.strerror}; choose another folder with --out") from error
 
 
-def _add_pictures(source: Path, target: Path) -> None:
-    if source.is_file() and not target.exists():
-        files.write_bytes(target, source.read_bytes())
+def _add_pictures(source: Path, target: Path) -> list[str]:
+    """Copied, where there are some and none stand there; else a line that says why they cannot be."""
+    if os.path.lexists(source) and not os.path.lexists(target):
+        try:
+            files.write_bytes(target, files.read_bytes(source))
+        except (OSError, ValueError) as error:
+            return [f"{source} is not copied: {error}"]
+    return []

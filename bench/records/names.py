@@ -47,5 +47,5 @@ def dataset_slug(cell: Cell) -> str:
 
 def slug(text: str) -> str:
     """`text` as part of a file's name: nothing in it leads to another folder, and it is short enough for any disk."""
-    name = re.sub(r"[^\w.=-]+", "_", text)
+    name = re.sub(r"^\.|[^\w.=-]+", "_", text)
     return name if cut(name) == name else f"{cut(name, LONGEST - 9)}-{digest(text)}"

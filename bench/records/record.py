@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from bench.settings import Measure, Number
-from bench.text import UNPRINTABLE, cut
+from bench.settings import Figure, Measure, Number
+from bench.text import TAGS, UNPRINTABLE, cut
 
 SCHEMA = 1
 # Results compare only within one protocol. Raise it when the same configuration would give other numbers, beyond the
@@ -141,6 +141,7 @@ class Provenance(Origin, forbid_unknown_fields=True, kw_only=True, omit_defaults
     platform: str | None = None
     cpu_count: int | None = None
     matmul_precision: str | None = None
+    cpu_kernels: str | None = None
     processor_share: Number = None
     trained: Origin | None = None
 
@@ -172,11 +173,11 @@ class Record(Struct, forbid_unknown_fields=True, kw_only=True):
     model: Model = msgspec.field(default_factory=Model)
     metrics: Mapping[str, Number | Timed]
     errors: dict[str, dict[str, Number]] = {}
-    latent: dict[str, Number | list[float]] = {}
+    latent: dict[str, Number | list[Figure]] = {}
     curve: list[dict[str, Number]] = []
     timing: dict[str, Number] = {}
     provenance: Provenance = msgspec.field(default_factory=Provenance)
-    rate_distortion: dict[str, list[list[float]]] = {}
+    rate_distortion: dict[str, list[list[Figure]]] = {}
     checks: list[Check] = []
     traceback: str | None = None
     no_pictures: str | None = None
@@ -198,7 +199,7 @@ def record_id(kind: str, cell: Cell) -> str:
 def subject(cell: Cell) -> str:
     """What names of files begin with: data set and variant, without anything that could lead to another folder."""
     name = f"{cut(Path(cell['dataset']).stem)}-{cell['binarise']}_{cut(cell['variant'])}"
-    return re.sub(rf"[{UNPRINTABLE}/\\]", "_", name)
+    return re.sub(rf"^\.|[{UNPRINTABLE}{TAGS}/\\]", "_", name)
 
 
 def new(

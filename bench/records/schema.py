@@ -8,7 +8,7 @@ import msgspec
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.records.record import CELLS, SCHEMA, Record
-from bench.settings import convert
+from bench.settings import check_depth, convert
 from bench.text import cut, decode, printable_json
 
 LONGEST_ID = 230
@@ -21,7 +21,7 @@ class Newer(ValueError):
 def read(path: Path) -> Record:
     """One record, its texts fit to be printed. ValueError with a one-line reason if it is none of a known schema."""
     try:
-        text = read_text(path)
+        text = read_text(path, follow=False)
         content = decode(msgspec.json.decode, text)
         # Most have neither an escape nor a letter beyond ASCII, and then nothing that JSON allows is unprintable.
         if "\\" in text or "\x7f" in text or not text.isascii():
@@ -43,6 +43,10 @@ def of(content: Any) -> Record:
     """A record from its JSON. UsageError of one line if it is none."""
     record = convert(Record, content)
     convert(CELLS[record.kind], record.cell, "cell")
+    try:
+        check_depth(record.cell)
+    except ValueError as error:
+        raise UsageError(f"cell: {error}") from error
     if cut(record.id, LONGEST_ID) != record.id:
         raise UsageError(f"id must be a text of at most {LONGEST_ID} bytes, got {record.id!r}")
     if record.kind == "oracle" and record.status == "ok" and not (record.checks and record.rate_distortion):

@@ -8,7 +8,7 @@ from bench.disk.files import remove, write_bytes
 from bench.errors import UsageError
 from bench.records.record import Record, plain
 from bench.records.schema import Newer, read
-from bench.records.settle import settle
+from bench.records.settle import FINISHED, settle
 from bench.text import printable
 
 
@@ -62,4 +62,4 @@ def finished(out: Path, identifier: str) -> Record | None:
         raise UsageError(f"{error}: update vaebench, or choose another folder with --out") from error
     except ValueError:
         return None
-    return record if record.status in ("ok", "diverged") else None
+    return record if record.status in FINISHED else None

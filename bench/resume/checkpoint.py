@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from bench.resume import sealed
 from bench.resume.sealed import Facts, Tensors
 from bench.settings import MOST, Number
+from bench.text import said
 
 # Seconds between two checkpoints, longer where writing one would otherwise take more than this share of the time.
 EVERY_S, SHARE = 30.0, 0.01
@@ -108,7 +109,7 @@ class Checkpoint:
         except Exception as error:
             # A full disk, or a state that is no tensor: a training that cannot be kept is a training still.
             if not self._complained:
-                self.on_note(f"training goes on without a checkpoint: {type(error).__name__}: {error}")
+                self.on_note(f"training goes on without a checkpoint: {said(error)}")
             self._complained = True
         self._last = time.monotonic()
         self._cost = self._last - began

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.disk.files import write_bytes
+from bench.disk.files import read_bytes, write_bytes
 from bench.text import decode
 
 Columns = dict[str, Tensor]
@@ -71,7 +71,7 @@ def _write(file: Path, kept: dict[str, dict[str, list[float]]]) -> None:
 def _read(file: Path) -> dict[str, dict[str, list[float]]]:
     """What `_write` has written; nothing if a single bit of it is not as it was."""
     try:
-        digest, _, text = file.read_bytes().partition(b"\n")
+        digest, _, text = read_bytes(file, None).partition(b"\n")
         return decode(_KEPT.decode, text) if digest == _digest(text) else {}
     except (OSError, ValueError):
         return {}

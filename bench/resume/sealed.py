@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bench.disk.files import write_bytes
+from bench.disk.files import is_ours, write_bytes
 from bench.errors import UsageError
 from bench.settings import Number, convert
 from bench.text import decode
@@ -52,6 +52,8 @@ def read(file: Path, kind: type[Struct]) -> tuple[Tensors, Facts]:
 
     A digest is no signature: whoever knows how a file is made can make another. So the facts must fit `kind`.
     """
+    if not is_ours(file):
+        raise ValueError("is a link, or no regular file")
     try:
         with safe_open(file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dictionary

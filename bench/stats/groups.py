@@ -364,7 +364,7 @@ def value_of(record: Record, metric: str) -> float | None:
 def _seed_text(seeds: list[int]) -> str:
     if not seeds:
         return "no seeds"
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"seeds {seeds[0]} to {seeds[-1]}"
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 

@@ -12,7 +12,7 @@ import msgspec
 from bench import data
 from bench.engines.plugins import NoAnswer, ask
 from bench.errors import UsageError
-from bench.settings import SECTIONS, convert, typed
+from bench.settings import SECTIONS, check_depth, convert, typed
 from bench.suites.suite import DataChoice, Suite, Variant
 from bench.text import decode, hint
 from variants import RegistryError, registry
@@ -42,6 +42,10 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     keywords: dict[str, Any] = {}
     for key, value in settings.items():
+        try:
+            decode(check_depth, value)
+        except ValueError as error:
+            raise UsageError(f"setting {key}: {error}") from error
         takers = [name for name, kind in SECTIONS.items() if key in kind.__struct_fields__]
         for name in takers:
             sections[name][key] = typed(SECTIONS[name], key, value)

@@ -1,6 +1,7 @@
 """A suite, end to end: check it, run what is missing, time each variant alone on its device, write its page."""
 
 import contextlib
+import glob
 import itertools
 import sys
 import time
@@ -14,13 +15,14 @@ from bench import device as devices
 from bench.cells import weights
 from bench.cells.events import Done
 from bench.device import cores, default_jobs
+from bench.disk.files import check_folder, remove
 from bench.disk.lock import lock
 from bench.engines import Engine, Job
 from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
 from bench.pages import oracle, report
 from bench.pages.page import Report, reference_of
-from bench.records import provenance, record, schema, sources, store
+from bench.records import provenance, record, schema, settle, sources, store
 from bench.records.record import ORACLE, Cell, Record
 from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
@@ -88,13 +90,24 @@ def execute(
     page = page or (oracle.write if judge else partial(report.write, reference=reference_of(out, suite.name)))
     side = jobs or (default_jobs(device) if engine.measures_speed else None)
     with lock(out):
+        check_folder(out)  # what its page would replace, before hours are spent
         total = sum(map(len, wanted.values()))
-        ran = _run_missing(engine, wanted, out, side=side, timeout_s=60 * suite.timeout_min, again=again)
-        written = page(out)  # the page comes before the records are held here: 100,000 twice would be gigabytes
-        identifiers = [record.record_id(kind, cell) for kind, cells in wanted.items() for cell in cells]
-        records = [schema.read(out / "runs" / f"{identifier}.json") for identifier in identifiers]
-        failed = oracle.failures(records) if judge else _failures(records)
+        ran, failed = _run_missing(engine, wanted, out, side=side, timeout_s=60 * suite.timeout_min, again=again)
+        written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
+        records, gone = _read(out, wanted)
+        failed += gone + (oracle.failures(records) if judge else _failures(records))
         return Outcome(out, ran, total - ran, records, failed, written)
+
+
+def _read(out: Path, wanted: Mapping[str, list[Cell]]) -> tuple[list[Record], list[str]]:
+    """The records of the wanted cells, and a line for each that is there no more."""
+    records, lines = [], []
+    for identifier in (record.record_id(kind, cell) for kind, cells in wanted.items() for cell in cells):
+        try:
+            records.append(schema.read(out / "runs" / f"{identifier}.json"))
+        except ValueError:
+            lines.append(f"{identifier}: its record was removed or changed during the run: run the same again")
+    return records, lines
 
 
 def _wanted(suite: Suite, engine: Engine, device: str, quality: bool) -> dict[str, list[Cell]]:
@@ -117,8 +130,8 @@ def _wanted(suite: Suite, engine: Engine, device: str, quality: bool) -> dict[st
 
 def _run_missing(
     engine: Engine, wanted: dict[str, list[Cell]], out: Path, *, side: int | None, timeout_s: float, again: bool
-) -> int:
-    """Run those of the wanted cells, by kind, that have no result; returns how many."""
+) -> tuple[int, list[str]]:
+    """Run those of the wanted cells, by kind, that have no result; returns how many, and the lines of `_work_off`."""
     missing, lines = unfinished(out, wanted, again=again)
     cells = [*itertools.chain(*missing.values())]
     for name in dict.fromkeys(cell["dataset"] for cell in cells):
@@ -131,40 +144,50 @@ def _run_missing(
         lines = [f"{finished} in {out} and not run again; --again does it", *lines]
     for line in lines:
         progress.say(line)
+    failed: list[str] = []
     try:
         for kind in missing:
             at_once = 1 if kind == "throughput" else side
             job = Job(kind, missing[kind], out, provenance.provenance(), at_once, timeout_s, again)
-            _work_off(engine, job, progress)
+            failed += _work_off(engine, job, progress)
     finally:
         progress.close()
-    return len(cells)
+    return len(cells), failed
 
 
-def _work_off(engine: Engine, job: Job, progress: Progress) -> None:
-    """Run the cells of a job, and write and show what happens."""
+def _work_off(engine: Engine, job: Job, progress: Progress) -> list[str]:
+    """Run the cells of a job, and write and show what happens.
+
+    Returns:
+        A line for each cell that failed where it has an earlier record with figures, which stays.
+    """
+    kept: list[str] = []
     started = time.perf_counter()
     pure: list[float | None] = []
     with contextlib.closing(engines.run(engine, job)) as events:
         for event in events:
             if isinstance(event, Done):
-                store.write(job.out, event.record, event.artefacts)
+                made = event.record
+                if made.status not in settle.FINISHED and store.finished(job.out, made.id):
+                    kept.append(f"{made.id}: {made.status}, {made.reason}; its earlier record stays")
+                else:
+                    store.write(job.out, made, event.artefacts)
                 pure.append(_pure_seconds(event.record))
             progress.tell(event)
     if len(pure) < len(job.cells):
         raise MachineError(f"the engine ended with {len(pure)} of {len(job.cells)} cells done: run the same again")
     if line := _overhead(pure, time.perf_counter() - started, job.side_by_side):
         progress.say(line)
+    return kept
 
 
 def _forget(out: Path, cells: list[Cell]) -> None:
     """Remove what is kept of cells that are trained again."""
     for cell in cells:
         kept = weights.path(out, cell)
-        kept.unlink(missing_ok=True)
-        checkpoint.path(kept).unlink(missing_ok=True)
-        for notes in kept.parent.glob(f"{record.record_id('quality', cell)}_*.notes.json"):
-            notes.unlink()
+        notes = kept.parent.glob(f"{glob.escape(record.record_id('quality', cell))}_*.notes.json")
+        for path in (kept, checkpoint.path(kept), *notes):
+            remove(path)
 
 
 def _failures(records: Sequence[Record]) -> list[str]:
@@ -179,6 +202,9 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
     What diverged is kept only if this very code made it: other code may do better, and no result is lost.
     """
     if again:
+        for kind, cells in wanted.items():
+            for cell in cells:
+                store.finished(out, record.record_id(kind, cell))  # refuses what a later version has written
         return dict(wanted), []
     missing: dict[str, list[Cell]] = {kind: [] for kind in wanted}
     commits: list[str] = []

@@ -1,6 +1,8 @@
 """Images that a run has kept: reconstructions and samples."""
 
+import io
 import math
+import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.disk.files import LARGEST
+from bench.disk.files import LARGEST, read_bytes
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import add_title, panels
 from bench.records.record import Record
@@ -29,9 +31,9 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
     warnings = []
     for record in records:
         path = folder / f"{record.id}.npz"
-        if record.kind == "quality" and record.status == "ok" and path.exists():
+        if record.kind == "quality" and record.status == "ok" and os.path.lexists(path):
             try:
-                with path.open("rb") as file, zipfile.ZipFile(file) as members:
+                with io.BytesIO(read_bytes(path)) as file, zipfile.ZipFile(file) as members:
                     if (size := sum(member.file_size for member in members.infolist())) > LARGEST:
                         raise ValueError(f"it would unpack to {size:,} bytes")
                     file.seek(0)

@@ -145,7 +145,10 @@ def house_style(grid: bool = True) -> Iterator[None]:
         "text.parse_math": False,
     }
     look: Any = {**seaborn.axes_style("whitegrid" if grid else "white"), **settings}
-    with matplotlib.rc_context(look):
+    # Ours alone: a user's matplotlibrc may ask for LaTeX, or for sizes of its own.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(look)
         yield
 
 
