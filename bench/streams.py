@@ -18,7 +18,9 @@ class PipeSafeStream:
 
     def __init__(self, stream: TextIO | None) -> None:
         self.lost: str | None = "it is closed" if stream is None else None
-        self.stream = Path(os.devnull).open("w", encoding="utf-8") if stream is None else stream
+        if stream is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open
+        self.stream = stream
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="backslashreplace")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from bench.settings import Figure, Measure, Number
+from bench.settings import Finite, Measure, Number
 from bench.text import TAGS, UNPRINTABLE, cut
 
 SCHEMA = 1
@@ -173,11 +173,11 @@ class Record(Struct, forbid_unknown_fields=True, kw_only=True):
     model: Model = msgspec.field(default_factory=Model)
     metrics: Mapping[str, Number | Timed]
     errors: dict[str, dict[str, Number]] = {}
-    latent: dict[str, Number | list[Figure]] = {}
+    latent: dict[str, Number | list[Finite]] = {}
     curve: list[dict[str, Number]] = []
     timing: dict[str, Number] = {}
     provenance: Provenance = msgspec.field(default_factory=Provenance)
-    rate_distortion: dict[str, list[list[Figure]]] = {}
+    rate_distortion: dict[str, list[list[Finite]]] = {}
     checks: list[Check] = []
     traceback: str | None = None
     no_pictures: str | None = None
