@@ -5,6 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
+from tests.helpers import ROOT
 from tests.variants.test_imports import MODULES, all_imports
 
 # From the top floor to the ground. Rooms of one floor do not import each other.
@@ -20,7 +21,7 @@ FLOORS = (
     ("stats", "suites"),
     ("data", "records", "resume"),
     ("device", "disk", "settings"),
-    ("errors", "seeds", "streams", "text"),
+    ("errors", "seeds", "text"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -43,6 +44,13 @@ def arrows() -> Iterator[tuple[str, str]]:
 
 def test_every_room_has_a_floor() -> None:
     assert {room_of(module) for module in MODULES if module.startswith("bench.")} == set(FLOOR)
+
+
+def test_the_house_stays_small_enough_to_find_one_s_way() -> None:
+    assert len(FLOORS) <= 12
+    assert len(list((ROOT / "bench").glob("*.py"))) <= 7
+    files = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.glob("[bv]*/**/*.py")}
+    assert {path.name: lines for path, lines in files.items() if lines > 400} == {}
 
 
 def test_imports_go_down() -> None:

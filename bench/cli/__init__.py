@@ -12,8 +12,8 @@ from cyclopts import CycloptsError
 
 from bench import text
 from bench.cli import app, results, runs, shows, tables  # noqa: F401 - to import a family of commands is to add it
+from bench.engines.streams import PipeSafeStream, hold_places
 from bench.errors import BenchError, MachineError
-from bench.streams import PipeSafeStream, hold_places
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 from bench.cells.events import Done, Event, decode, encode, failed
 from bench.engines import Engine, Job
 from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended
+from bench.engines.streams import PipeSafeStream
 from bench.errors import MachineError, UsageError
 from bench.records import sources
 from bench.records.record import Cell
-from bench.streams import PipeSafeStream
 from bench.text import said
 
 # Seconds that a cell has to leave tidily when it is asked to.
