@@ -18,6 +18,7 @@ from bench.errors import UsageError
 from bench.records.record import Cell
 from bench.settings import Budget, Clock, Keywords, Measure, Positive, Seeds, convert
 from bench.text import decode, hint
+from variants import registry
 
 SHIPPED = Path(__file__).parent
 
@@ -180,7 +181,7 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     file = convert(_File, table)
     suite = Suite(
         name=name,
-        variants=tuple(map(_variant, file.variants)),
+        variants=tuple(variant for entry in file.variants for variant in _variants(entry)),
         datasets=tuple(map(_dataset, file.datasets)),
         **{key: getattr(file, key) for key in _Common.__struct_fields__},
     )
@@ -203,9 +204,16 @@ def _refuse_repeats(key: str, entries: list[tuple[Any, ...]]) -> None:
             raise UsageError(f"{key} has {entry[0]!r} twice with the same settings: remove one")
 
 
-def _variant(entry: str | _VariantEntry) -> Variant:
+def _variants(entry: str | _VariantEntry) -> list[Variant]:
+    """One variant, or all built-in ones that a pattern such as `"*flow*"` fits."""
     entry = _VariantEntry(name=entry) if isinstance(entry, str) else entry
-    return Variant(check_variant_name(entry.name), entry.set, entry.seeds)
+    if "*" not in entry.name:
+        return [Variant(check_variant_name(entry.name), entry.set, entry.seeds)]
+    try:
+        fits = registry.matching(entry.name)
+    except variants.RegistryError as error:
+        raise UsageError(str(error)) from error
+    return [Variant(name, entry.set, entry.seeds) for name in fits if variants.get(name).built_in]
 
 
 def _dataset(entry: str | DataEntry) -> DataChoice:

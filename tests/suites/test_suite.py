@@ -208,9 +208,13 @@ def test_standard_is_what_is_promised() -> None:
     assert standard.budget.train_size is None
 
 
-def test_shapes_has_every_built_in_variant() -> None:
+def test_a_pattern_stands_for_the_built_in_variants_that_it_fits() -> None:
     built_in = {name for name in variants.names() if variants.get(name).built_in}
     assert {v.name for v in suite.load("shapes").variants} == built_in
+    flows = suite.parse("mine", {"variants": ["*_flow"], "datasets": ["mnist"]}).variants
+    assert {v.name for v in flows} == {name for name in built_in if name.endswith("_flow")}
+    with pytest.raises(UsageError, match="no variant is called 'flows\\*'"):
+        suite.parse("mine", {"variants": ["flows*"], "datasets": ["mnist"]})
 
 
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
