@@ -1,8 +1,8 @@
 """Standard streams that may fail: their reader leaves, their disk is full, they are closed, or know no Unicode."""
 
 import contextlib
+import io
 import os
-from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -18,7 +18,7 @@ class Patient:
 
     def __init__(self, stream: TextIO | None) -> None:
         self.lost: str | None = "it is closed" if stream is None else None
-        self.stream = Path(os.devnull).open("w", encoding="utf-8") if stream is None else stream
+        self.stream: TextIO = io.StringIO() if stream is None else stream
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="backslashreplace")
 

@@ -228,7 +228,7 @@ def test_again_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     origin = provenance.provenance() | sources.sums("vanilla")
     other, _ = run_cell("quality", trained.cell | {"seed": 1}, origin, out=tmp_path / "other")
     weights.path(tmp_path / "other", other.cell).replace(kept)
-    (tmp_path / "runs" / f"{trained['id']}.json").unlink()
+    (tmp_path / "runs" / f"{trained.id}.json").unlink()
     (reused,) = execute.execute(made, tmp_path, engine=Debug(), device="cpu").records
     assert figures(reused) == figures(other) != figures(trained)
     (retrained,) = execute.execute(made, tmp_path, engine=Debug(), device="cpu", again=True).records
@@ -246,7 +246,7 @@ def test_weights_that_were_trained_on_other_data_are_not_used(tmp_path: Path) ->
         made = cell("linear", dataset=str(file), binarise="none", overrides={"latent": 2}, budget={"train_size": None})
         result, _ = run_cell("quality", made, PROVENANCE, tell=telling(epochs=epochs.append), out=out)
         assert (result.status, epochs) == ("ok", epochs_run), result.reason
-        assert result.provenance["trained"]["data_sha256"] == result.provenance["data_sha256"]
+        assert result.provenance.trained.data_sha256 == result.provenance.data_sha256
         # Nor does training begin from them.
         assert figures(result) == figures(run_cell("quality", made, PROVENANCE)[0])
 
@@ -256,7 +256,7 @@ def stop(*_: object) -> None:
 
 
 ANEW = "training starts anew, for the file of its kept weights was written with other"
-JUDGED_ANEW = "measuring starts anew, for what was measured is of other weights, code or libraries"
+JUDGED_ANEW = "measuring starts anew, for what was measured is of other weights, code, libraries or kernels"
 ORIGIN = PROVENANCE | {"training_sha256": "1", "code_sha256": "1"}
 
 
