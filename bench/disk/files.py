@@ -91,24 +91,25 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-def read_bytes(path: Path, most: int | None = LARGEST, *, follow: bool = False) -> bytes:
+def read_bytes(path: Path, most: float | None = None, *, follow: bool = False) -> bytes:
     """A regular file that others may have made.
 
     Args:
         path: what is a pipe, a socket or a device is neither read nor waited for.
-        most: bytes.
+        most: bytes; by default `LARGEST`.
         follow: whether it may be a link; in a results folder none is followed.
 
     Raises:
         OSError: it cannot be read, or is no regular file.
         ValueError: it is larger.
     """
+    most = LARGEST if most is None else most
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
     with os.fdopen(handle, "rb") as file:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        if most is not None and facts.st_size > most:
+        if facts.st_size > most:
             raise ValueError(f"it is larger than {most:,} bytes")
         return file.read()
 

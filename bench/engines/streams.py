@@ -1,8 +1,8 @@
 """Standard streams that may fail: their reader leaves, their disk is full, they are closed, or know no Unicode."""
 
 import contextlib
+import io
 import os
-from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -18,9 +18,7 @@ class PipeSafeStream:
 
     def __init__(self, stream: TextIO | None) -> None:
         self.lost: str | None = "it is closed" if stream is None else None
-        if stream is None:
-            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open
-        self.stream = stream
+        self.stream: TextIO = io.StringIO() if stream is None else stream
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="backslashreplace")
 

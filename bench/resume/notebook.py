@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def _write(file: Path, kept: dict[str, dict[str, list[float]]]) -> None:
 def _read(file: Path) -> dict[str, dict[str, list[float]]]:
     """What `_write` has written; nothing if a single bit of it is not as it was."""
     try:
-        digest, _, text = read_bytes(file, None).partition(b"\n")
+        digest, _, text = read_bytes(file, math.inf).partition(b"\n")
         return decode(_KEPT.decode, text) if digest == _digest(text) else {}
     except (OSError, ValueError):
         return {}

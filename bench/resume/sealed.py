@@ -53,7 +53,7 @@ def read(file: Path, kind: type[Struct]) -> tuple[Tensors, Facts]:
     A digest is no signature: whoever knows how a file is made can make another. So the facts must fit `kind`.
     """
     if not is_ours(file):
-        raise ValueError("is a link, or no regular file")
+        raise ValueError("cannot be read")  # nor waited for
     try:
         with safe_open(file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dictionary

@@ -257,7 +257,7 @@ def stop(*_: object) -> None:
 
 
 ANEW = "training starts anew, for the file of its kept weights was written with other"
-JUDGED_ANEW = "measuring starts anew, for what was measured is of other weights, code or libraries"
+JUDGED_ANEW = "measuring starts anew, for what was measured is of other weights, code, libraries or kernels"
 ORIGIN = PROVENANCE | {"training_sha256": "1", "code_sha256": "1"}
 
 
