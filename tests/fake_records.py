@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records.record import Cell, Model, Provenance, Record, Timed, plain
+from bench.records.record import Cell, Model, Provenance, Record, Status, Timed, plain
 
 # variant -> (posterior, network, objective, ELBO, KL): the sizes are typical of binarised digits.
 VARIANTS: dict[str, tuple[str, str, str, float, float]] = {
@@ -28,7 +28,7 @@ def quality(
     seed: int = 0,
     *,
     elbo: float | None = None,
-    status: str = "ok",
+    status: Status = "ok",
     reason: str | None = None,
     dataset: str = "mnist",
     binarise: str = "dynamic",
