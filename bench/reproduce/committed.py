@@ -94,11 +94,11 @@ def reproduce(
     where = (out or HOME / "results") / chosen.name
     write = partial(_write, origin=_origin(name), chosen=chosen, theirs=theirs)
     outcome = execute.execute(chosen, where, page=write, **how)
-    found = findings(chosen.cells("cpu"), outcome.records, theirs)
-    if not any(finding.verdict in ("agrees", "differs", "failed") for finding in found):
-        line = f"suite {chosen.name}: nothing was checked ({page.tally(found)}); its page says why"
+    judged = findings(chosen.cells("cpu"), outcome.records, theirs)
+    if not any(finding.verdict in ("agrees", "differs", "failed") for finding in judged):
+        line = f"suite {chosen.name}: nothing was checked ({page.tally(judged)}); its page says why"
         outcome = dataclasses.replace(outcome, failed=[*outcome.failed, line])
-    return outcome, found
+    return outcome, judged
 
 
 def _origin(name: str) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _committed(chosen: Suite, reference: Path) -> list[Record]:
 def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence[Record]) -> builder.Report:
     records, warnings = read_all(out)
     cells = chosen.cells("cpu")
-    found = findings(cells, records, theirs)
+    judged = findings(cells, records, theirs)
     known = by_configuration(theirs)
     left = dict.fromkeys(_row(cell, cells) for cell in cells if cell_key(cell) not in known)
     warnings += [f"no committed run of {name}" for name in left]
@@ -143,21 +143,21 @@ def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence
     title = grids.markdown_text(name)
     head = [Text(f"The suite {title}, run again, beside its committed results.")]
     tail: list[Block] = [Heading("What counts as agreement"), Text(grids.markdown_text(REASON))]
-    return page.save(out, origin, f"Drift of {name}", found, records, head, tail, warnings)
+    return page.save(out, origin, f"Drift of {name}", judged, records, head, tail, warnings)
 
 
 def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Record]) -> list[Finding]:
     """One finding for every figure of `FIGURES`, and the NLL, of every configuration that has committed runs."""
     mine, committed = by_configuration(ours), by_configuration(theirs)
-    found = []
+    moved = []
     for key, cell in {cell_key(cell): cell for cell in cells}.items():
         reference, again = committed.get(key, {}), mine.get(key, {})
         nll = f"nll_is{cell['measure']['nll_samples']}_nats"
         for name in (*FIGURES[:1], nll, *FIGURES[1:]):
             finding = _finding(key, _row(cell, cells), name, reference, again)
             if finding is not None:
-                found.append(finding)
-    return found
+                moved.append(finding)
+    return moved
 
 
 def _row(cell: Cell, cells: Sequence[Cell]) -> str:
@@ -167,8 +167,8 @@ def _row(cell: Cell, cells: Sequence[Cell]) -> str:
 
 
 def _values(records: dict[int, Record], name: str) -> dict[int, float]:
-    found = {seed: figure_of(record, name) for seed, record in records.items() if record.status == "ok"}
-    return {seed: value for seed, value in found.items() if value is not None}
+    values = {seed: figure_of(record, name) for seed, record in records.items() if record.status == "ok"}
+    return {seed: value for seed, value in values.items() if value is not None}
 
 
 def _tolerance(name: str, reference: dict[int, Record], old: dict[int, float]) -> Tolerance | None:

@@ -101,8 +101,8 @@ def _measure_seconds(model: VAE, x: torch.Tensor, measure: Measure, test: int, d
     total = 0.0
     if measure.nll_samples:
         some = x[:NLL_EXAMPLES]
-        found = _seconds(lambda: evidence.importance_weights(model, some, measure.nll_samples), device)
-        total += found * min(measure.nll_points or test, test) / len(some)
+        seconds = _seconds(lambda: evidence.importance_weights(model, some, measure.nll_samples), device)
+        total += seconds * min(measure.nll_points or test, test) / len(some)
     if measure.gap_points:
         some = x[:GAP_EXAMPLES]
         one, six = (_seconds(lambda n=n: gaps.gaps(model, some, steps=n), device) for n in (1, 6))  # type: ignore[misc]

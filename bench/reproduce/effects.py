@@ -26,15 +26,15 @@ def judge(published: float, tolerance: float, ours: intervals.Summary) -> Effect
     return "reproduced" if min(signs) > 0 and least <= ours.low and ours.high <= most else "undecided"
 
 
-def effects(table: Table, profile: str, found: Iterable[Finding]) -> list[Finding]:
+def effects(table: Table, profile: str, judged: Iterable[Finding]) -> list[Finding]:
     """The effects for which this profile states a tolerance, once for each source that has both rows.
 
     Args:
         table: a published table.
         profile: one of its profiles.
-        found: its findings. Effects of rows that are not among them are left out.
+        judged: its findings. Effects of rows that are not among them are left out.
     """
-    known = {(finding.row, finding.metric, finding.source): finding for finding in found}
+    known = {(finding.row, finding.metric, finding.source): finding for finding in judged}
     budgets = {row.name: row.plans[profile].budget for row in table.rows}
     judged = []
     for effect in table.effects:

@@ -34,5 +34,5 @@ def reproduce(
     """
     suite = configure.configure(table.suite(profile, rows, seeds), {})
     outcome = execute.execute(suite, out, page=partial(page.write, table=table, profile=profile, asked=rows), **how)
-    found = findings(table, profile, rows, read_all(out)[0])
-    return outcome, [*found, *effects(table, profile, found)]
+    judged = findings(table, profile, rows, read_all(out)[0])
+    return outcome, [*judged, *effects(table, profile, judged)]

@@ -36,9 +36,9 @@ def _entry(
     chosen: Table, profile: str, row: Row, device: str, here: list[Record], committed: list[Record]
 ) -> dict[str, Any]:
     cells = chosen.suite(profile, [row]).cells(device)
-    found = cost.known(cells[0], here) or _estimates.get(_text(cells[0]))
-    if found is None:
-        found = _estimates[_text(cells[0])] = cost.estimate(cells[0])
+    estimate = cost.known(cells[0], here) or _estimates.get(_text(cells[0]))
+    if estimate is None:
+        estimate = _estimates[_text(cells[0])] = cost.estimate(cells[0])
     return {
         "table": chosen.name,
         "profile": profile,
@@ -46,8 +46,8 @@ def _entry(
         "title": row.title,
         "runs": len(cells),
         "epochs": cells[0]["budget"]["epochs"],
-        "seconds_per_run": found.seconds,
-        "measured": found.measured,
+        "seconds_per_run": estimate.seconds,
+        "measured": estimate.measured,
         "here": _done(cells, here),
         "committed": _done(cells, committed),
     }
@@ -62,19 +62,19 @@ def _text(cell: Cell) -> str:
 
 
 def _done(cells: list[Cell], records: list[Record]) -> int:
-    ok = [found for found in records if found.status == "ok"]
-    return sum(any(same_run(found, c) and found.cell["seed"] == c["seed"] for found in ok) for c in cells)
+    ok = [record for record in records if record.status == "ok"]
+    return sum(any(same_run(record, c) and record.cell["seed"] == c["seed"] for record in ok) for c in cells)
 
 
 def text(name: str, device: str) -> str:
     """The name and title of a table, and a line for each of its rows."""
     chosen = published.load(name)
-    found = list(entries(name, device))
+    listed = list(entries(name, device))
     headers = ["row", "what", "profile", "runs x epochs", "time a run", "computed"]
     lines = []
     for row in chosen.rows:
         names = [row.name, row.title]
-        for entry in (entry for entry in found if entry["row"] == row.name):
+        for entry in (entry for entry in listed if entry["row"] == row.name):
             about = "" if entry["measured"] else "about "
             computed = [f"{entry[key]}/{entry['runs']} {key}" for key in ("here", "committed") if entry[key]]
             facts = [
@@ -88,7 +88,7 @@ def text(name: str, device: str) -> str:
     jobs = default_jobs(device)
     totals = []
     for profile in chosen.reasons:
-        missing = [e for e in found if e["profile"] == profile and not e["same_run_as"]]
+        missing = [e for e in listed if e["profile"] == profile and not e["same_run_as"]]
         seconds = sum(e["seconds_per_run"] * (e["runs"] - e["here"]) for e in missing) / jobs
         totals.append(f"{profile}: about {duration(seconds)} for what is missing here")
     side = f", {jobs} side by side" if jobs > 1 else ""

@@ -80,7 +80,7 @@ def save(
     out: Path,
     note: Mapping[str, str],
     title: str,
-    found: Sequence[Finding],
+    findings: Sequence[Finding],
     records: Sequence[Record],
     head: Sequence[Block],
     tail: Sequence[Block],
@@ -93,7 +93,7 @@ def save(
         out: results folder.
         note: by which `rewrite` finds what the page is of.
         title: of page, tables and plot.
-        found: what is shown, in order.
+        findings: what is shown, in order.
         records: what it was made from, for the lines of provenance.
         head: of the page before its table.
         tail: after it.
@@ -106,20 +106,20 @@ def save(
             f"these runs are of protocol {protocol}; under {PROTOCOL}, this version's, figures are others: "
             "`vaebench reproduce` runs them anew"
         )
-    shown = [Table(findings_grid(found), f"{title}. {tally(found)}.", width=200)]
-    counted = tally(found)
+    shown = [Table(findings_grid(findings), f"{title}. {tally(findings)}.", width=200)]
+    counted = tally(findings)
     if compared:
         counted += f"; {tally(compared, 'effect', EFFECTS)}"
         shown.append(Table(findings_grid(compared, "effect"), f"{title}. {tally(compared, 'effect', EFFECTS)}.", 200))
-    both = [*found, *compared]
+    both = [*findings, *compared]
     why = Items([markdown_text(line) for line in reasons(both)])
     page = Page(out, markdown_text(title), by="vaebench reproduce")
     page.attach(NOTE, json.dumps(note) + "\n")
     page.add(*head, Text(f"**{counted}.**"))
     page.tables("tables/figures", shown, csv=csv_text(rows(both), COLUMNS))
-    page.picture("plots/figures", plot.figure(found, title), "Published and ours")
+    page.picture("plots/figures", plot.figure(findings, title), "Published and ours")
     page.section("Why", why)
-    page.section("How to read this", Items(_reading(found, compared)))
+    page.section("How to read this", Items(_reading(findings, compared)))
     page.add(*tail)
     page.warn(warnings)
     page.section("Where the numbers come from", Items(origins.provenance_lines(records) if records else []))
@@ -127,41 +127,41 @@ def save(
     return page.write()
 
 
-def tally(found: Sequence[Finding], thing: str = "figure", verdicts: Iterable[str] = VERDICTS) -> str:
+def tally(findings: Sequence[Finding], thing: str = "figure", verdicts: Iterable[str] = VERDICTS) -> str:
     """`"8 figures (2 of them repeat another row's run): 6 agree, 1 differs, 1 not comparable"`."""
-    counts = Counter[str](finding.verdict for finding in found)
+    counts = Counter[str](finding.verdict for finding in findings)
     words = {"agrees": "agree", "differs": "differ"}
     parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in verdicts if counts[v]]
-    total, earlier = len(found), _earlier(found)
-    again = sum(finding.row in earlier for finding in found)
+    total, earlier = len(findings), _earlier(findings)
+    again = sum(finding.row in earlier for finding in findings)
     repeated = f" ({again} of them repeat another row's run)" if again else ""
     return f"{total} {thing}{'s' if total != 1 else ''}{repeated}: {', '.join(parts) or 'none'}"
 
 
-def _earlier(found: Iterable[Finding]) -> dict[str, str]:
+def _earlier(findings: Iterable[Finding]) -> dict[str, str]:
     """Rows whose run an earlier row has, with the name of that row."""
     first: dict[str, str] = {}
-    names = {finding.row: first.setdefault(finding.run, finding.row) for finding in found}
+    names = {finding.row: first.setdefault(finding.run, finding.row) for finding in findings}
     return {row: name for row, name in names.items() if row != name}
 
 
-def reasons(found: Iterable[Finding]) -> list[str]:
+def reasons(findings: Iterable[Finding]) -> list[str]:
     """One line for each finding of which the table does not say why, those of one reason together."""
     by_reason: dict[tuple[str, str], dict[str, None]] = {}
-    for finding in found:
+    for finding in findings:
         text = finding.reason or ("no explanation is given" if finding.verdict in DISAGREE else "")
         if text:
             by_reason.setdefault((finding.verdict, text), {})[f"{finding.row} {finding.metric}"] = None
     return [f"{verdict}: {', '.join(names)}: {text}" for (verdict, text), names in by_reason.items()]
 
 
-def findings_grid(found: Sequence[Finding], thing: str = "row") -> grids.Grid:
+def findings_grid(findings: Sequence[Finding], thing: str = "row") -> grids.Grid:
     """Headers and cells: published | ours (mean, interval, seeds, epochs) | difference | tolerance | verdict."""
     sources: dict[tuple[str, str], set[str]] = {}
-    for finding in found:
+    for finding in findings:
         sources.setdefault((finding.row, finding.metric), set()).add(finding.source)
     lines: list[list[str | grids.Entry]] = []
-    for finding in found:
+    for finding in findings:
         many = len(sources[finding.row, finding.metric]) > 1
         digits = metrics.metric(finding.ours).digits
         low, high = min(finding.epochs, default=0), max(finding.epochs, default=0)
@@ -189,10 +189,10 @@ def _ours(summary: intervals.Summary | None, digits: int) -> str:
     return grids.number(summary.mean, digits)
 
 
-def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
+def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """One dictionary a finding, by `COLUMNS`, at full precision."""
     lines = []
-    for f in found:
+    for f in findings:
         s, t = f.summary, f.tolerance
         ours = (s.mean, s.low, s.high, s.std) if s else (None,) * 4
         values = (
@@ -205,9 +205,9 @@ def rows(found: Sequence[Finding]) -> list[dict[str, Any]]:
     return lines
 
 
-def _reading(found: Sequence[Finding], compared: Sequence[Finding]) -> list[str]:
-    shown = {finding.verdict for finding in [*found, *compared]}
-    read = dict.fromkeys(f"{finding.source} ({finding.read})" for finding in found)
+def _reading(findings: Sequence[Finding], compared: Sequence[Finding]) -> list[str]:
+    shown = {finding.verdict for finding in [*findings, *compared]}
+    read = dict.fromkeys(f"{finding.source} ({finding.read})" for finding in findings)
     return [
         "**published**, **ours**, **difference** (ours minus published) and **tolerance** have the sign of the source.",
         tables.SPREAD_LEGEND,
@@ -215,7 +215,7 @@ def _reading(found: Sequence[Finding], compared: Sequence[Finding]) -> list[str]
         *(
             f"**{markdown_text(row)}** is no run of its own: its published figures stand beside those of the run "
             f"of **{markdown_text(name)}**."
-            for row, name in _earlier(found).items()
+            for row, name in _earlier(findings).items()
         ),
         *(f"**{verdict}**: {meaning}." for verdict, meaning in VERDICTS.items() if verdict in shown),
         *(
@@ -226,7 +226,7 @@ def _reading(found: Sequence[Finding], compared: Sequence[Finding]) -> list[str]
         *(f"**{verdict}**: {meaning}." for verdict, meaning in EFFECTS.items() if verdict in shown),
         *(
             f"**{markdown_text(metric)}** is our `{ours}`: {markdown_text(metrics.metric(ours).says)}."
-            for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in found)
+            for metric, ours in dict.fromkeys((finding.metric, finding.ours) for finding in findings)
         ),
         f"Figures were read in: {'; '.join(map(grids.markdown_text, read))}.",
     ]

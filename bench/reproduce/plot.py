@@ -25,9 +25,9 @@ LONGEST = 36
 WIDEST = 100
 
 
-def figure(found: Sequence[Finding], title: str) -> "Figure | None":
+def figure(findings: Sequence[Finding], title: str) -> "Figure | None":
     """One panel a quantity, one line a published figure; None where nothing was run."""
-    shown = [finding for finding in found if finding.summary is not None]
+    shown = [finding for finding in findings if finding.summary is not None]
     if not shown:
         return None
     panels: dict[str, list[Finding]] = {}
@@ -53,8 +53,8 @@ def figure(found: Sequence[Finding], title: str) -> "Figure | None":
 
 def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
     entry = metrics.metric(panel[0].ours)
-    for place, finding in enumerate(panel):
-        _line(axis, place, finding)
+    for index, finding in enumerate(panel):
+        _line(axis, index, finding)
     many = len({finding.source for finding in panel}) > 1
     axis.set_yticks(range(len(panel)), [_label(finding, many) for finding in panel])
     for label in axis.get_yticklabels():
@@ -81,38 +81,38 @@ def _label(finding: Finding, many: bool) -> str:
 def _ends(finding: Finding) -> list[float]:
     """Everything that a figure's line must have room for."""
     summary, tolerance = finding.summary, finding.tolerance
-    found = [finding.published, *finding.values.values()]
-    found += [end for end in (summary.low, summary.high) if end is not None] if summary else []
+    ends = [finding.published, *finding.values.values()]
+    ends += [end for end in (summary.low, summary.high) if end is not None] if summary else []
     if finding.stderr is not None:
-        found += [finding.published - finding.stderr, finding.published + finding.stderr]
+        ends += [finding.published - finding.stderr, finding.published + finding.stderr]
     if tolerance is not None:
-        found += [finding.published - tolerance.below, finding.published + tolerance.above]
-    return found
+        ends += [finding.published - tolerance.below, finding.published + tolerance.above]
+    return ends
 
 
-def _line(axis: "Axes", place: int, finding: Finding) -> None:
+def _line(axis: "Axes", index: int, finding: Finding) -> None:
     summary, colour = finding.summary, COLOUR.get(finding.verdict, QUIET)
     assert summary is not None
     assert finding.difference is not None
     published = finding.published
     if finding.tolerance is not None:
         low, high = published - finding.tolerance.below, published + finding.tolerance.above
-        axis.barh(place, high - low, left=low, height=0.62, color=BAND, linewidth=0, zorder=1)
+        axis.barh(index, high - low, left=low, height=0.62, color=BAND, linewidth=0, zorder=1)
     if finding.stderr is not None:
-        axis.plot([published - finding.stderr, published + finding.stderr], [place] * 2, color=INK, lw=1, zorder=3)
-    axis.plot([published, summary.mean], [place] * 2, color=colour, lw=1, alpha=0.5, zorder=2)
-    axis.scatter(published, place, s=42, marker="D", facecolor="#9a9a9a", edgecolor=INK, linewidth=0.9, zorder=4)
+        axis.plot([published - finding.stderr, published + finding.stderr], [index] * 2, color=INK, lw=1, zorder=3)
+    axis.plot([published, summary.mean], [index] * 2, color=colour, lw=1, alpha=0.5, zorder=2)
+    axis.scatter(published, index, s=42, marker="D", facecolor="#9a9a9a", edgecolor=INK, linewidth=0.9, zorder=4)
     if summary.low is not None and summary.high is not None:
-        axis.plot([summary.low, summary.high], [place] * 2, color=colour, lw=2.2, solid_capstyle="butt", zorder=5)
+        axis.plot([summary.low, summary.high], [index] * 2, color=colour, lw=2.2, solid_capstyle="butt", zorder=5)
     if summary.n > 1:
         seeds = list(finding.values.values())
-        axis.scatter(seeds, [place] * len(seeds), s=16, facecolor="white", edgecolor=colour, zorder=6)
-    axis.scatter(summary.mean, place, s=46, color=colour, zorder=7, linewidth=0)
+        axis.scatter(seeds, [index] * len(seeds), s=16, facecolor="white", edgecolor=colour, zorder=6)
+    axis.scatter(summary.mean, index, s=46, color=colour, zorder=7, linewidth=0)
     digits = metrics.metric(finding.ours).digits
     look: Any = {"color": colour if finding.verdict in COLOUR else "#6a6a6a", "va": "center", "fontsize": 10}
     look |= {"fontweight": "bold"} if finding.verdict == "differs" else {}
     words = f"{finding.difference:+,.{digits}f}  {finding.verdict}"
-    axis.text(1.012, place, words, transform=axis.get_yaxis_transform(), **look)
+    axis.text(1.012, index, words, transform=axis.get_yaxis_transform(), **look)
 
 
 def _handles(shown: Sequence[Finding]) -> "list[Line2D | Patch]":

@@ -86,13 +86,13 @@ def findings(table: Table, profile: str, rows: Sequence[Row], records: Iterable[
     """
     records = list(records)
     by_cell = by_configuration(records, protocol_of(records))
-    found = []
+    judged = []
     by_name = {row.name: row for row in rows}
     for figure in table.figures:
         if (row := by_name.get(figure.row)) is not None:
             run = cell_key(table.suite(profile, [row]).cells("cpu")[0])
-            found.append(_finding(figure, row, profile, run, by_cell.get(run, {})))
-    return found
+            judged.append(_finding(figure, row, profile, run, by_cell.get(run, {})))
+    return judged
 
 
 def protocol_of(records: Iterable[Record]) -> str:
@@ -105,10 +105,10 @@ def protocol_of(records: Iterable[Record]) -> str:
 
 def by_configuration(records: Iterable[Record], protocol: str = PROTOCOL) -> dict[str, dict[int, Record]]:
     """`cell_key` -> seed -> its record. Of several, as of two devices, one counts by `settle.precedence`."""
-    found: dict[str, dict[int, Record]] = {}
+    by_run: dict[str, dict[int, Record]] = {}
     for (run, seed), record in sorted(one_of_each((r for r in records if counts(r, protocol)), _run_and_seed).items()):
-        found.setdefault(run, {})[seed] = record
-    return found
+        by_run.setdefault(run, {})[seed] = record
+    return by_run
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:
