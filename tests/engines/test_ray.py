@@ -435,7 +435,7 @@ def test_a_users_file_that_no_other_node_has(cluster: Ray, tmp_path: Path, monke
     wait_for(lambda: not scratch.exists(), 20)  # neither a copy of the file nor the weights stay there
     (here,) = work_off(Local(), [cell], tmp_path / "here", provenance=provenance.provenance())
     assert here.metrics == there.metrics
-    assert here.provenance["data_sha256"] == there.provenance["data_sha256"]
+    assert here.provenance.data_sha256 == there.provenance.data_sha256
 
 
 def test_a_node_killed_in_the_middle_of_a_sweep(nodes: Any, cluster: Ray, tmp_path: Path, notes: Path) -> None:

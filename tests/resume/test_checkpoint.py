@@ -603,10 +603,10 @@ def test_a_process_that_was_killed_in_training_goes_on(tmp_path: Path) -> None:
     made = simulated("slow", budget={"epochs": 20})  # forty steps
     code = (
         "import json, sys; from pathlib import Path; from bench.cells.run import run_cell\n"
-        "from tests.helpers import telling\n"
+        "from bench.records.record import plain; from tests.helpers import telling\n"
         "cell, out = json.loads(sys.argv[1]), Path(sys.argv[2])\n"
         "result, _ = run_cell('quality', cell, {'commit': 'abc'}, tell=telling(note=print), out=out)\n"
-        "print(json.dumps(result))"
+        "print(json.dumps(plain(result)))"
     )
     paths = os.pathsep.join([str(ROOT), str(tmp_path / "plugin")])
 
