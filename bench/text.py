@@ -71,6 +71,12 @@ def short(digest: Any) -> str:
     return re.sub(r"\W", "", str(digest))[:12]
 
 
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`", did you mean 'x'?"`, or nothing if no known word is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
 def hint(word: str, known: Iterable[str]) -> str:
     """Ends an error line: the known word nearest to `word`, or all of them."""
     near = difflib.get_close_matches(word, list(known), n=1)

@@ -294,6 +294,13 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
     return (left.value.code, *capsys.readouterr())  # type: ignore[return-value]
 
 
+def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str | Path) -> str:
+    """The one line with which `vaebench` refuses these words, after a check that it is one, and of its exit code."""
+    status, out, err = call(capsys, *words)
+    assert (status, out, err.count("\n")) == (code, "", 1), err
+    return err
+
+
 def telling(**on: Callable[..., Any]) -> Callable[[Event], None]:
     """`tell` of a cell, that hands on what `epochs`, `measured` or `note` are to know of an event."""
 

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.data import binarise as to_binary
 from bench.data.readers import Photos, Raw
-from bench.data.sets import SPLITS, did_you_mean
+from bench.data.sets import SPLITS
 from bench.errors import UsageError
+from bench.text import did_you_mean
 from variants.data_spec import DataSpec
 
 # So many examples give the mean to 1 % of a pixel's standard deviation, and are read in seconds.

@@ -1,18 +1,20 @@
 """The data sets by name: one entry each, and everything that can be said of them without loading one."""
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.errors import UsageError
+from bench.text import did_you_mean
 
 SPLITS = ("train", "valid", "test")
 # A network with so many bits has all its states counted.
 MOST_BITS = 12
 BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
+
+Options = Mapping[str, bool | int | float]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class DataSet:
         folders: searched before the data root, in this order.
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
+        least: of some options, the lowest value.
+        check: of its name and its options; UsageError for a value that the others rule out.
         kind: of its examples without a binarisation.
         maker: module of `bench.data` whose `make(**options)` generates it; None for data that are read. Its examples
             are vectors of `d` values.
@@ -64,7 +68,9 @@ class DataSet:
     files: tuple[File, ...] = ()
     folders: tuple[Path, ...] = ()
     package: str | None = None
-    options: Mapping[str, bool | int | float] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+    least: Options = field(default_factory=dict)
+    check: Callable[[str, Options], None] = lambda *_: None
     kind: Literal["binary", "unit", "real"] = "unit"
     maker: str | None = None
 
@@ -76,6 +82,28 @@ def tenths(n: int) -> dict[str, int]:
 
 def _splits(train: int, valid: int, test: int) -> dict[str, int]:
     return {"train": train, "valid": valid, "test": test}
+
+
+def _check_gaussian(name: str, options: Options) -> None:
+    if not 1 <= options["k"] <= options["d"]:
+        raise UsageError(f"{name}: option k must be from 1 to d = {options['d']}, got {options['k']}")
+    if not (options["noise"] > 0 and math.isfinite(options["noise"])):
+        raise UsageError(f"{name}: option noise (a variance) must be above 0, got {options['noise']}")
+
+
+def _check_bits(name: str, options: Options) -> None:
+    if not 1 <= options["bits"] <= MOST_BITS:
+        raise UsageError(f"{name}: option bits must be from 1 to {MOST_BITS}, got {options['bits']}")
+
+
+# What generated sets share: vectors of `d` values, `n` of them.
+_GENERATED: dict[str, Any] = {
+    "shape": (16,),
+    "splits": tenths(10_000),
+    "rule": "of n examples the last tenth test, the tenth before it valid",
+    "binarise": "none",
+    "licence": "none needed",
+}
 
 
 def _idx_files(ending: str, checksums: Iterable[dict[str, str]], mirror: str | None = None) -> tuple[File, ...]:
@@ -280,37 +308,31 @@ _ALL = (
     ),
     DataSet(
         name="linear_gaussian",
-        shape=(16,),
-        splits=tenths(10_000),
-        rule="of n examples the last tenth test, the tenth before it valid",
-        binarise="none",
+        **_GENERATED,
         source="generated: x = Wz + mean + N(0, noise I)",
-        licence="none needed",
         options={"d": 16, "k": 4, "noise": 0.1, "orthogonal": False, "n": 10_000},
+        least={"d": 1, "n": 10},
+        check=_check_gaussian,
         kind="real",
         maker="gaussian",
     ),
     DataSet(
         name="flow_data",
-        shape=(16,),
-        splits=tenths(10_000),
-        rule="of n examples the last tenth test, the tenth before it valid",
-        binarise="none",
+        **_GENERATED,
         source="generated: x = f(u), f a fixed flow of couplings, u Gaussian of variance 1 in k directions, else noise",
-        licence="none needed",
         options={"d": 16, "k": 4, "noise": 0.1, "n": 10_000},
+        least={"d": 2, "n": 10},  # a coupling has two halves
+        check=_check_gaussian,
         kind="real",
         maker="flow",
     ),
     DataSet(
         name="tiny_sbn",
-        shape=(16,),
-        splits=tenths(10_000),
-        rule="of n examples the last tenth test, the tenth before it valid",
-        binarise="none",
+        **_GENERATED,
         source="generated: bits z, x = 1 with probability sigmoid(Wz + bias)",
-        licence="none needed",
         options={"d": 16, "bits": 8, "n": 10_000},
+        least={"d": 1, "n": 10},
+        check=_check_bits,
         kind="binary",
         maker="belief",
     ),
@@ -336,12 +358,6 @@ def find(name: str) -> DataSet:
     return SETS[name]
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`", did you mean 'x'?"`, or nothing if no known word is near."""
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
-
-
 def check_binarise(name: str, binarise: str) -> None:
     """Refuse a binarisation that does not exist, or that the data cannot have.
 
@@ -362,7 +378,8 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
     Raises:
         UsageError: on an unknown option, a value of the wrong type or out of range.
     """
-    defaults = {} if is_user_file(name) else find(name).options
+    entry = None if is_user_file(name) else find(name)
+    defaults = entry.options if entry else {}
     resolved = dict(defaults)
     for key, value in options.items():
         if key not in defaults:
@@ -374,21 +391,9 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
             raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
         resolved[key] = value
-    if not is_user_file(name) and find(name).maker:
-        for key in ("d", "n"):
-            # A coupling has two halves.
-            least = {"d": 2 if name == "flow_data" else 1, "n": 10}[key]
+    if entry:
+        for key, least in entry.least.items():
             if resolved[key] < least:
                 raise UsageError(f"{name}: option {key} must be at least {least}, got {resolved[key]}")
-    if name in ("linear_gaussian", "flow_data"):
-        _check_gaussian(name, resolved)
-    if name == "tiny_sbn" and not 1 <= resolved["bits"] <= MOST_BITS:
-        raise UsageError(f"tiny_sbn: option bits must be from 1 to {MOST_BITS}, got {resolved['bits']}")
+        entry.check(name, resolved)
     return resolved
-
-
-def _check_gaussian(name: str, options: Mapping[str, bool | int | float]) -> None:
-    if not 1 <= options["k"] <= options["d"]:
-        raise UsageError(f"{name}: option k must be from 1 to d = {options['d']}, got {options['k']}")
-    if not (options["noise"] > 0 and math.isfinite(options["noise"])):
-        raise UsageError(f"{name}: option noise (a variance) must be above 0, got {options['noise']}")

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from bench.data.files import one_line
 from bench.data.readers import Raw, from_arrays
-from bench.data.sets import SPLITS, did_you_mean
+from bench.data.sets import SPLITS
 from bench.errors import DataError
+from bench.text import did_you_mean
 
 _LABELS = {split: f"{split}_labels" for split in SPLITS}
 

@@ -149,15 +149,15 @@ def _write(out: Path, origin: Mapping[str, str], chosen: Suite, theirs: Sequence
 def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Record]) -> list[Finding]:
     """One finding for every figure of `FIGURES`, and the NLL, of every configuration that has committed runs."""
     mine, committed = by_configuration(ours), by_configuration(theirs)
-    moved = []
+    judged = []
     for key, cell in {cell_key(cell): cell for cell in cells}.items():
         reference, again = committed.get(key, {}), mine.get(key, {})
         nll = f"nll_is{cell['measure']['nll_samples']}_nats"
         for name in (*FIGURES[:1], nll, *FIGURES[1:]):
             finding = _finding(key, _row(cell, cells), name, reference, again)
             if finding is not None:
-                moved.append(finding)
-    return moved
+                judged.append(finding)
+    return judged
 
 
 def _row(cell: Cell, cells: Sequence[Cell]) -> str:

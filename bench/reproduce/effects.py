@@ -36,7 +36,7 @@ def effects(table: Table, profile: str, judged: Iterable[Finding]) -> list[Findi
     """
     known = {(finding.row, finding.metric, finding.source): finding for finding in judged}
     budgets = {row.name: row.plans[profile].budget for row in table.rows}
-    judged = []
+    compared = []
     for effect in table.effects:
         first, second = effect.rows
         for figures in pairs(effect, table.figures) if profile in effect.tolerance else ():
@@ -44,8 +44,8 @@ def effects(table: Table, profile: str, judged: Iterable[Finding]) -> list[Findi
             if a and b:
                 made = _effect(effect.title, a, b, effect.tolerance[profile], budgets[first] == budgets[second])
                 explained = effect.explanation.get(profile, "") if made.verdict == "not reproduced" else made.reason
-                judged.append(replace(made, reason=explained))
-    return judged
+                compared.append(replace(made, reason=explained))
+    return compared
 
 
 def _effect(title: str, a: Finding, b: Finding, tolerance: float, alike: bool) -> Finding:
@@ -53,12 +53,11 @@ def _effect(title: str, a: Finding, b: Finding, tolerance: float, alike: bool) -
     # Both were printed with a few digits: more are of the subtraction.
     published = round(a.published - b.published, DIGITS)
     verdict, reason = _verdict(a, b, values, published, tolerance, alike)
-    return Finding(
+    return replace(
+        a,
         run=f"{a.run} - {b.run}",
         row=f"{a.row} - {b.row}",
         title=title,
-        metric=a.metric,
-        ours=a.ours,
         published=published,
         stderr=None if a.stderr is None or b.stderr is None else math.hypot(a.stderr, b.stderr),
         values=values,
@@ -67,9 +66,6 @@ def _effect(title: str, a: Finding, b: Finding, tolerance: float, alike: bool) -
         tolerance=Tolerance(tolerance, tolerance),
         verdict=verdict,
         reason=reason,
-        source=a.source,
-        read=a.read,
-        sign=a.sign,
     )
 
 

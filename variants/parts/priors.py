@@ -35,40 +35,40 @@ class Prior(nn.Module, ABC):
         """p(z), event shape `[D]`."""
 
 
-class StandardNormal(Prior):
+class Standard(Prior):
+    """Abstract: a product over axes of one density of location 0 and scale 1.
+
+    Args:
+        latent: D.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent), persistent=False)
+        self.register_buffer("scale", torch.ones(latent), persistent=False)
+
+
+class StandardNormal(Standard):
     """p(z) = N(0, I). Source: Kingma and Welling 2014, arXiv:1312.6114.
 
     Args:
         latent: D.
     """
 
-    loc: Tensor
-    scale: Tensor
-
-    def __init__(self, latent: int) -> None:
-        super().__init__()
-        self.register_buffer("loc", torch.zeros(latent), persistent=False)
-        self.register_buffer("scale", torch.ones(latent), persistent=False)
-
     def forward(self) -> Independent[Normal]:
         """p(z), batch shape `[]`, event shape `[D]`."""
         return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)
 
 
-class Laplace(Prior):
+class Laplace(Standard):
     """p(z) = prod_j Laplace(z_j; 0, 1), of variance 2: more mass at zero and in the tails than the normal one.
 
     Args:
         latent: D.
     """
-
-    loc: Tensor
-    scale: Tensor
-
-    def __init__(self, latent: int) -> None:
-        super().__init__()
-        self.register_buffer("loc", torch.zeros(latent), persistent=False)
-        self.register_buffer("scale", torch.ones(latent), persistent=False)
 
     def forward(self) -> Independent[LaplaceDistribution]:
         """p(z), batch shape `[]`, event shape `[D]`."""
