@@ -387,6 +387,7 @@ class Held:
         self.y = torch.zeros(len(x), dtype=torch.int64) if y is None else y
         self.spec = DataSpec(tuple(x.shape[1:]), kind)
         self.splits = {"train": 1, "valid": len(x), "test": len(x)}
+        self.truth = self.factors = None
         self.batch_sizes: list[int] = []
 
     def train_batches(self, *_: object, **__: object) -> Iterator[Tensor]:

@@ -17,14 +17,26 @@
 | linear_gaussian | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
 | flow_data | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
 | tiny_sbn | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
+| teacher | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
+| gaussian_mixture | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
+| moons | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
+| rings | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
+| pinwheel | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
+| eight_gaussians | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
+| spiral | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
+| sprites | 1 x 32 x 32 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
+| xy_squares | 3 x 64 x 64 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
 
 Omniglot is not the 28 x 28 matrix of Burda et al. (2016), and its numbers do not compare with theirs:
 pages are shrunk by area average and ink is white. CelebA's aligned faces are cropped to the middle 148 x
 148 and resized to 64 x 64; it is streamed from its archive, everything else lies on the device.
 The crops of the two photographs overlap: they show what training stands, and rank no variants.
 The columns of `breast_cancer` are standardised. `linear_gaussian` takes the options d, k, noise (a variance),
-orthogonal and n, `flow_data` d, k, noise and n, `tiny_sbn`, which is binary, d, bits and n; they come with their exact
-density (`Data.truth`).
+orthogonal and n, `flow_data` d, k, noise and n, `tiny_sbn`, which is binary, d, bits and n, `teacher` d, noise and n,
+`gaussian_mixture` d, classes and n, the sets of the plane n; they come with their exact density (`Data.truth`).
+
+`sprites`, which is binary, and `xy_squares` come with the factors that each image was made from (`Data.factors`); they
+take the option n. No two examples have the same combination, so that the test combinations are new to a model.
 
 Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
 the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey
@@ -49,9 +61,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.data.entry import tenths
 from bench.data.files import at_home, folder_of, missing
 from bench.data.files import fetch as _fetch
-from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file, tenths
+from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file
 from bench.errors import DataError
 from variants.data_spec import DataSpec
 
@@ -95,7 +108,8 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
         images = _read(name, resolved, None)[0].images["train"]
         result = _spec(name, how, images[0].shape, len(images))
     elif find(name).maker:
-        result = _spec(name, how, (int(resolved["d"]),), tenths(int(resolved["n"]))["train"])
+        shape = (int(resolved["d"]),) if "d" in resolved else find(name).shape
+        result = _spec(name, how, shape, tenths(int(resolved["n"]))["train"])
     else:
         result = _spec(name, how, find(name).shape, find(name).splits["train"])
     # A user's file may change.
@@ -165,13 +179,14 @@ def keep(name: str, binarise: str, file: str | None = None) -> None:
     """
     if file is None and (is_user_file(name) or find(name).maker):
         return
+    import numpy as np
+
     from bench.data.batches import prepare
-    from bench.data.readers import Photos
 
     how = "fixed" if binarise == "dynamic" else binarise
     raw = _kept[name] if name in _kept else _read(file or name, {}, None)[0]
     for split, images in raw.images.items():
-        if not isinstance(images, Photos):  # photographs are streamed, and prepared one by one
+        if isinstance(images, np.ndarray):  # what is streamed is prepared one by one
             raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)
     _kept[name] = raw
 
@@ -245,7 +260,8 @@ def _read(
 
         return user_file.read(at_home(name)), None
     if maker := find(name).maker:
-        made: tuple[Raw, Truth] = importlib.import_module(f"bench.data.{maker}").make(**options)
+        module, function = maker.split(":")
+        made: tuple[Raw, Truth | None] = getattr(importlib.import_module(f"bench.data.{module}"), function)(**options)
         return made
     from bench.data import readers
 

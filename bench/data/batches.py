@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data import binarise as to_binary
-from bench.data.readers import Photos, Raw
-from bench.data.sets import SPLITS
+from bench.data.entry import SPLITS
+from bench.data.factors import Factors
+from bench.data.readers import OnDemand, Raw
 from bench.errors import UsageError
 from bench.text import did_you_mean
 from variants.data_spec import DataSpec
@@ -50,7 +51,7 @@ class _Streamed(Dataset[tuple[Tensor, int]]):
 
     def __init__(
         self,
-        images: Photos,
+        images: OnDemand,
         labels: NDArray[np.int64],
         prepare: Callable[[NDArray[Any], int], NDArray[Any]],
         device: torch.device,
@@ -98,6 +99,7 @@ class Data:
         splits: number of examples in use, by split.
         streamed: whether examples are read from disk as they are needed.
         truth: the exact distribution of the data, where it is known, else None.
+        factors: what the examples in use were made from, where it is known, else None.
         device: where batches are.
     """
 
@@ -128,6 +130,7 @@ class Data:
         self.spec = replace(spec, size=self.splits["train"], mean=self.mean)
         self.streamed = not isinstance(raw.images["train"], np.ndarray)
         self.truth = truth
+        self.factors: Factors | None = raw.factors and raw.factors.first(self.splits)
         self.device = torch.device(device)
         self.raw = raw
         self._stores: dict[tuple[str, str], _Store] = {}
@@ -176,12 +179,16 @@ class Data:
         if split not in self.splits:
             raise UsageError(f"unknown split {split!r}{did_you_mean(split, SPLITS)}; choose one of {', '.join(SPLITS)}")
         _check_count("batch_size", batch_size)
-        n = self.splits[split]
         if limit is not None:
             _check_count("limit", limit)
-        count = n if limit is None else min(limit, n)
-        indices = torch.split(torch.arange(count) * n // count, batch_size)
+        indices = torch.split(self.places(split, limit), batch_size)
         return self._read(split, "fixed" if self.binarise == "dynamic" else self.binarise, indices)
+
+    def places(self, split: str, limit: int | None = None) -> Tensor:
+        """Where in its split each example of `eval_batches` stands, `[B]` int64: floor(i N / limit)."""
+        n = self.splits[split]
+        count = n if limit is None else min(limit, n)
+        return torch.arange(count) * n // count
 
     def mean(self) -> NDArray[np.float64]:
         """Mean of the training examples in use, of `spec.shape`; of their grey values under dynamic binarisation.

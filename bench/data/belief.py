@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.data.entry import tenths
 from bench.data.readers import Raw, in_a_row
-from bench.data.sets import tenths
 
 SEED = 20_012
 # So many examples are held against all states at once: 2^21 float64 with the 256 states of eight bits.

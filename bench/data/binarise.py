@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.sets import SPLITS
+from bench.data.entry import SPLITS
 
 SEED = 20_010
 

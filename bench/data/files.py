@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from bench.data.sets import DataSet, File
+from bench.data.entry import DataSet, File
 from bench.errors import DataError, MachineError
 
 # The timeout lets a slow server answer, and a run without a network says so soon.

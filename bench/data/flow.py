@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.data.entry import tenths
 from bench.data.readers import Raw, in_a_row
-from bench.data.sets import tenths
 
 SEED = 20_012
 LAYERS, WIDTH = 4, 16

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.data.entry import tenths
 from bench.data.readers import Raw, in_a_row
-from bench.data.sets import tenths
 
 SEED = 20_011
 

@@ -10,17 +10,27 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.entry import SPLITS
+from bench.data.factors import Factors
 from bench.data.files import check_md5, one_line, require, unpacked
-from bench.data.sets import SETS, SPLITS
+from bench.data.sets import SETS
 from bench.errors import BenchError, DataError
 
 # The digits that scikit-learn ships have this sum, by `from_arrays`.
 DIGITS_SHA256 = "0b64f280552cdbed2b3cc9e3ea4f7e848c92966a019b3e52528c58eb99bf4b6a"
+
+
+class OnDemand(Protocol):
+    """Examples that are read or drawn one at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
 
 
 class Photos:
@@ -57,17 +67,19 @@ class Raw:
     """A data set as read, before any binarisation.
 
     Attributes:
-        images: by split `[N, *shape]`, uint8 counts out of `levels` or float32; or photographs on disk.
+        images: by split `[N, *shape]`, uint8 counts out of `levels` or float32; or what hands them out one at a time.
         labels: by split `[N]`, zeros where there are none.
         levels: the count that means white; 1 for float32.
         checksum: sha256 of the data.
+        factors: what each example was made from, where that is known.
         prepared: whole splits under a binarisation, by both names, where `bench.data.keep` has prepared them.
     """
 
-    images: Mapping[str, NDArray[Any] | Photos]
+    images: Mapping[str, NDArray[Any] | OnDemand]
     labels: Mapping[str, NDArray[np.int64]]
     levels: int
     checksum: str
+    factors: Factors | None = None
     prepared: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict, compare=False)
 
 

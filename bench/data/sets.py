@@ -1,109 +1,18 @@
 """The data sets by name: one entry each, and everything that can be said of them without loading one."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
 
+from bench.data.entry import DataSet, File
+from bench.data.generated import GENERATED
 from bench.errors import UsageError
 from bench.text import did_you_mean
 
-SPLITS = ("train", "valid", "test")
-# A network with so many bits has all its states counted.
-MOST_BITS = 12
 BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
-
-Options = Mapping[str, bool | int | float]
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a data set, as it lies on disk.
-
-    Args:
-        name: file name inside the data set's folder.
-        sha256: checksum of the unpacked bytes, where we have seen the true file.
-        md5: checksum of the published archive, as torchvision states it. Where it stands alone we have not
-            seen the true file, and a sha256 would be invented; `Data.checksum` reports it after loading.
-        url: where it is published; None where it cannot be fetched (it comes with a package).
-    """
-
-    name: str
-    sha256: str | None = None
-    md5: str | None = None
-    url: str | None = None
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One named data set.
-
-    Args:
-        name: what the user types.
-        shape: shape of one example.
-        splits: number of examples in train, valid and test.
-        rule: which examples the splits are made of.
-        binarise: the default binarisation.
-        source: where it comes from.
-        licence: its licence, or what is known of it.
-        files: the files it is read from.
-        folders: searched before the data root, in this order.
-        package: the Python module that carries the data, if one does.
-        options: the options it takes, with their defaults.
-        least: of some options, the lowest value.
-        check: of its name and its options; UsageError for a value that the others rule out.
-        kind: of its examples without a binarisation.
-        maker: module of `bench.data` whose `make(**options)` generates it; None for data that are read. Its examples
-            are vectors of `d` values.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    splits: Mapping[str, int]
-    rule: str
-    binarise: str
-    source: str
-    licence: str
-    files: tuple[File, ...] = ()
-    folders: tuple[Path, ...] = ()
-    package: str | None = None
-    options: Options = field(default_factory=dict)
-    least: Options = field(default_factory=dict)
-    check: Callable[[str, Options], None] = lambda *_: None
-    kind: Literal["binary", "unit", "real"] = "unit"
-    maker: str | None = None
-
-
-def tenths(n: int) -> dict[str, int]:
-    """Sizes of the splits of `n` examples in a row: the last tenth is test, the tenth before it valid."""
-    return {"train": n - 2 * (n // 10), "valid": n // 10, "test": n // 10}
 
 
 def _splits(train: int, valid: int, test: int) -> dict[str, int]:
     return {"train": train, "valid": valid, "test": test}
-
-
-def _check_gaussian(name: str, options: Options) -> None:
-    if not 1 <= options["k"] <= options["d"]:
-        raise UsageError(f"{name}: option k must be from 1 to d = {options['d']}, got {options['k']}")
-    if not (options["noise"] > 0 and math.isfinite(options["noise"])):
-        raise UsageError(f"{name}: option noise (a variance) must be above 0, got {options['noise']}")
-
-
-def _check_bits(name: str, options: Options) -> None:
-    if not 1 <= options["bits"] <= MOST_BITS:
-        raise UsageError(f"{name}: option bits must be from 1 to {MOST_BITS}, got {options['bits']}")
-
-
-# What generated sets share: vectors of `d` values, `n` of them.
-_GENERATED: dict[str, Any] = {
-    "shape": (16,),
-    "splits": tenths(10_000),
-    "rule": "of n examples the last tenth test, the tenth before it valid",
-    "binarise": "none",
-    "licence": "none needed",
-}
 
 
 def _idx_files(ending: str, checksums: Iterable[dict[str, str]], mirror: str | None = None) -> tuple[File, ...]:
@@ -306,36 +215,7 @@ _ALL = (
             ),
         ),
     ),
-    DataSet(
-        name="linear_gaussian",
-        **_GENERATED,
-        source="generated: x = Wz + mean + N(0, noise I)",
-        options={"d": 16, "k": 4, "noise": 0.1, "orthogonal": False, "n": 10_000},
-        least={"d": 1, "n": 10},
-        check=_check_gaussian,
-        kind="real",
-        maker="gaussian",
-    ),
-    DataSet(
-        name="flow_data",
-        **_GENERATED,
-        source="generated: x = f(u), f a fixed flow of couplings, u Gaussian of variance 1 in k directions, else noise",
-        options={"d": 16, "k": 4, "noise": 0.1, "n": 10_000},
-        least={"d": 2, "n": 10},  # a coupling has two halves
-        check=_check_gaussian,
-        kind="real",
-        maker="flow",
-    ),
-    DataSet(
-        name="tiny_sbn",
-        **_GENERATED,
-        source="generated: bits z, x = 1 with probability sigmoid(Wz + bias)",
-        options={"d": 16, "bits": 8, "n": 10_000},
-        least={"d": 1, "n": 10},
-        check=_check_bits,
-        kind="binary",
-        maker="belief",
-    ),
+    *GENERATED,
 )
 SETS = {dataset.name: dataset for dataset in _ALL}
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.entry import SPLITS
 from bench.data.files import one_line
 from bench.data.readers import Raw, from_arrays
-from bench.data.sets import SPLITS
 from bench.errors import DataError
 from bench.text import did_you_mean
 

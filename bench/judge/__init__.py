@@ -12,9 +12,18 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.data.batches import Data
+from bench.data.batches import Data, Truth
 from bench.judge import counted, evidence, gaps, representation, surgery
-from bench.judge.bounds import EVAL_BATCH, Scores, has_bits, lives_on_r_d, parameter_count, point_metrics, scores
+from bench.judge.bounds import (
+    EVAL_BATCH,
+    Scores,
+    has_bits,
+    lives_on_r_d,
+    parameter_count,
+    point_metrics,
+    scores,
+    true_nll,
+)
 from bench.resume.notebook import Columns, Notebook
 from bench.settings import Measure
 from variants.core import VAE
@@ -133,6 +142,8 @@ def _likelihood(
     }
     judgement.errors |= {name: error, "inference_gap_nats": _error(gap, columns.get("gap_var"))}
     _exact(judgement, model, data, points, notebook, test, columns)
+    if data.truth is not None:
+        _excess(judgement, data.truth, data, name)
 
 
 def _exact(
@@ -153,6 +164,16 @@ def _exact(
     else:
         nll, error = _whole(columns, log_px - known["elbo"], known.get("elbo_var"), test)
     judgement.metrics["nll_exact_nats"], judgement.errors["nll_exact_nats"] = nll, error
+
+
+def _excess(judgement: Judgement, truth: Truth, data: Data, name: str) -> None:
+    """How far -log p(x), exact or else the estimate `name`, is above that of what the data were drawn from."""
+    least = true_nll(data, truth, SPLIT)
+    best = name if judgement.metrics.get("nll_exact_nats") is None else "nll_exact_nats"
+    nll = judgement.metrics[best]
+    assert nll is not None
+    judgement.metrics |= {"nll_truth_nats": least, "nll_excess_nats": nll - least}
+    judgement.errors["nll_excess_nats"] = judgement.errors[best] | {"test": None}
 
 
 def _whole(columns: Columns, gap: Tensor, gap_var: Tensor | None, test: Scores) -> tuple[float, Error]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench import seeds
-from bench.data.batches import Data
+from bench.data.batches import Data, Truth
 from variants.core import VAE, Terms, elbo, is_discrete, is_real
 
 # Examples per evaluation batch.
@@ -130,6 +130,11 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
     # The threshold presumes a prior of unit scale, which a model without a density does not have.
     units = {name: value if model.has_bound else None for name, value in active_counts.items()}
     return {"mse_per_pixel": squared / count} | units
+
+
+def true_nll(data: Data, truth: Truth, split: str) -> float:
+    """Mean of -log p(x) over a split, in nats, under what the data were drawn from."""
+    return -torch.cat([truth.log_prob(x) for x, _ in data.eval_batches(split, EVAL_BATCH)]).mean().item()
 
 
 @torch.no_grad()

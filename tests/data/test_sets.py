@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_sample_images
 
 import bench.data as data
-from bench.data import readers, sets
+from bench.data import entry, readers, sets
 from bench.errors import UsageError
 from variants.data_spec import DataSpec
 
@@ -15,7 +15,7 @@ from variants.data_spec import DataSpec
 def test_every_data_set_can_be_read_and_is_documented() -> None:
     assert set(readers._READERS) | {row.name for row in sets.SETS.values() if row.maker} == set(data.names())
     for row in data.describe():
-        numbers = " | ".join(f"{row['splits'][split]:,}" for split in sets.SPLITS)
+        numbers = " | ".join(f"{row['splits'][split]:,}" for split in entry.SPLITS)
         shape = " x ".join(map(str, row["shape"]))
         assert f"| {row['name']} | {shape} | {numbers} |" in (data.__doc__ or "")
         assert data.spec(row["name"], "none").shape == row["shape"]

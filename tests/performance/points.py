@@ -22,8 +22,8 @@ from bench import data, seeds
 from bench.cells.clock import peak_memory_mb
 from bench.cells.events import Done
 from bench.data.batches import Data
+from bench.data.entry import SPLITS
 from bench.data.readers import Photos, Raw
-from bench.data.sets import SPLITS
 from bench.engines import Job
 from bench.engines.local import Local
 from bench.judge.bounds import parameter_count

@@ -255,6 +255,7 @@ def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked
         "elbo_nats",
         "nll_is*_nats",
         "nll_exact_nats",
+        "nll_excess_nats",
         "mse_per_pixel",
         "bits_per_dim",
         "probe_accuracy",

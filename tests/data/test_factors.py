@@ -1,0 +1,164 @@
+"""Data that are made from factors, and points whose density is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import bench.data as data
+from bench.data import generated, plane, sprites, teacher
+from bench.data.batches import Data
+from bench.data.factors import Rendered
+from bench.data.gaussian import LinearGaussian
+from bench.errors import UsageError
+from bench.judge import evaluate
+from bench.oracle.truth import at_truth
+from bench.settings import Measure
+from variants import build
+
+N = 400
+
+
+def test_splits_hold_out_combinations_of_factors() -> None:
+    loaded = data.load("sprites", n=N)
+    assert loaded.factors is not None
+    rows = {split: {tuple(row) for row in loaded.factors.values[split]} for split in loaded.splits}
+    assert (
+        {split: len(each) for split, each in rows.items()} == loaded.splits == {"train": 320, "valid": 40, "test": 40}
+    )
+    assert len(set.union(*rows.values())) == N
+    assert [factor.ordered for factor in loaded.factors.table] == [False, True, True, True, True]
+    for i, factor in enumerate(loaded.factors.table):
+        seen = np.unique(loaded.factors.values["train"][:, i])
+        assert (seen == np.arange(factor.size)).all()
+
+
+def test_factors_follow_the_examples_in_use() -> None:
+    loaded = data.load("sprites", n=N, train_size=30)
+    assert loaded.factors is not None
+    assert len(loaded.factors.values["train"]) == 30
+    x, y = next(loaded.eval_batches("test", 100, limit=7))
+    rows = loaded.factors.values["test"][loaded.places("test", 7)]
+    assert (x.numpy() == np.stack([sprites.sprite(row) for row in rows])).all()
+    assert (y.numpy() == rows[:, 0]).all()
+    assert data.load("digits").factors is None
+
+
+def test_no_two_sprites_are_one_image() -> None:
+    """A square that is turned by a quarter is itself again: two labels would then have one image."""
+    stamps = sprites._stamps()
+    assert len({stamp.tobytes() for stamp in stamps.reshape(-1, sprites.STAMP**2)}) == math.prod(stamps.shape[:3])
+    assert not stamps[..., 0, :].any()
+    assert not stamps[..., -1].any()  # none is cut off at the edge of its stamp
+
+
+@pytest.mark.parametrize("name", ["sprites", "xy_squares"])
+def test_made_again_it_is_the_same(name: str) -> None:
+    first, second, more = (data.load(name, n=n) for n in (100, 100, 200))
+    assert first.checksum == second.checksum != more.checksum
+    assert first.spec == data.spec(name, n=100)
+    assert torch.equal(next(first.eval_batches("test", 5))[0], next(second.eval_batches("test", 5))[0])
+    most = math.prod((generated.SPRITES if name == "sprites" else generated.SQUARES).values())
+    with pytest.raises(UsageError, match=f"n must be at most {most:,}"):
+        data.load(name, n=most + 1)
+
+
+def test_squares_are_drawn_as_they_are_needed_and_equally_far_from_each_other() -> None:
+    loaded = data.load("xy_squares", n=100)
+    assert loaded.streamed
+    assert isinstance(loaded.raw.images["train"], Rendered)
+    x, _ = next(loaded.eval_batches("train", 80))
+    assert x.shape == (80, 3, 64, 64)
+    assert (x.sum((2, 3)) == 64).all()
+    assert set(x.unique().tolist()) == {0.0, 1.0}
+    # Where one square moves, by however much, the distance is the same.
+    moved = [sprites.squares(np.array([a, 0, 1, 1, 2, 2])).astype(float) for a in range(8)]
+    assert {np.abs(moved[0] - other).sum() for other in moved[1:]} == {2 * 64 * 255.0}
+
+
+PLANE = sorted(generated.PLANE)
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_a_density_of_the_plane_integrates_to_one(name: str) -> None:
+    _, truth = getattr(plane, name)(10)
+    step = 0.02
+    axis = torch.arange(-4.5, 4.5, step, dtype=torch.float64) + step / 3
+    assert truth.log_prob(torch.cartesian_prod(axis, axis)).exp().sum().item() * step**2 == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", [*PLANE, "gaussian_mixture", "teacher"])
+def test_examples_follow_their_density(name: str) -> None:
+    """E log p(x) is minus the entropy: draws of each half agree, and noise that is added makes them less likely."""
+    loaded = data.load(name, n=2000)
+    assert loaded.truth is not None
+    x = torch.cat([x for x, _ in loaded.eval_batches("train", 2000)])
+    log_p = loaded.truth.log_prob(x)
+    assert (log_p.shape, log_p.dtype) == ((1600,), torch.float64)
+    first, second = log_p.chunk(2)
+    assert stats.ttest_ind(first, second).pvalue > 1e-3
+    torch.manual_seed(0)
+    assert loaded.truth.log_prob(x + 0.3 * torch.randn_like(x)).mean() < log_p.mean() - 0.1
+
+
+def test_rings_by_their_radius() -> None:
+    loaded = data.load("rings", n=5000)
+    x, ring = next(loaded.eval_batches("train", 4000))
+    radius = x.norm(dim=1).numpy()
+    for which in range(3):
+        assert stats.kstest(radius[ring == which], stats.norm(which + 1, 0.1).cdf).pvalue > 1e-3
+    assert stats.kstest(np.arctan2(*x.numpy().T), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-3
+
+
+def test_a_mixture_is_the_sum_of_its_gaussians() -> None:
+    _, truth = plane.mixture(3, 4, 10)
+    assert isinstance(truth, plane.Mixture)
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    each = [
+        stats.multivariate_normal(mean, scale @ scale.T).pdf(x)
+        for mean, scale in zip(truth.means, truth.scales, strict=True)
+    ]
+    np.testing.assert_allclose(truth.log_prob(torch.from_numpy(x)), np.log(np.mean(each, axis=0)), atol=1e-10)
+
+
+def test_the_teacher_s_integral() -> None:
+    """A finer rule gives the same, and so do draws of z."""
+    raw, truth = teacher.make(3, 0.3, 50)
+    x = torch.from_numpy(raw.images["test"]).double()
+    log_p = truth.log_prob(x)
+    torch.testing.assert_close(truth.log_prob(x, step=0.04), log_p, rtol=0, atol=1e-6)
+    z = torch.from_numpy(np.random.default_rng(0).standard_normal((200_000, 2)))
+    normal = torch.distributions.Normal(truth.decode(z), math.sqrt(0.3))
+    drawn = torch.stack([normal.log_prob(row).sum(-1).logsumexp(0) - math.log(len(z)) for row in x])
+    torch.testing.assert_close(drawn, log_p, rtol=0, atol=0.05)
+
+
+def test_the_teacher_s_grid_is_fine_enough_for_the_least_noise() -> None:
+    raw, truth = teacher.make(16, generated.LEAST_NOISE, 20)
+    x = torch.from_numpy(raw.images["test"]).double()
+    torch.testing.assert_close(truth.log_prob(x, step=0.01), truth.log_prob(x), rtol=0, atol=1e-4)
+    with pytest.raises(UsageError, match=r"noise \(a variance\) must be at least 0.01"):
+        data.load("teacher", noise=0.001)
+
+
+def test_the_judge_says_what_a_model_misses() -> None:
+    loaded = data.load("linear_gaussian", d=4, k=2, n=4000)
+    assert isinstance(loaded.truth, LinearGaussian)
+    judgement = evaluate(at_truth(loaded.truth, "full").float(), loaded, Measure(2, 50, None))
+    log_px = loaded.truth.log_prob(loaded_test(loaded))
+    assert judgement.metrics["nll_truth_nats"] == pytest.approx(-log_px.mean().item(), abs=1e-9)
+    assert judgement.metrics["nll_excess_nats"] == pytest.approx(0, abs=1e-4)
+    assert judgement.errors["nll_excess_nats"]["test"] is None
+    wide = LinearGaussian(loaded.truth.W, loaded.truth.mean, 4 * loaded.truth.noise_variance)
+    excess = evaluate(at_truth(wide, "full").float(), loaded, Measure(2, 50, None)).metrics["nll_excess_nats"]
+    assert excess == pytest.approx((log_px - wide.log_prob(loaded_test(loaded))).mean().item(), abs=1e-4)
+    assert (
+        "nll_excess_nats"
+        not in evaluate(build("vanilla", data.spec("digits")), data.load("digits"), Measure(1, 2)).metrics
+    )
+
+
+def loaded_test(loaded: Data) -> torch.Tensor:
+    return torch.cat([x for x, _ in loaded.eval_batches("test", 400)])
