@@ -18,7 +18,7 @@ DIRECT = [
     if not line.startswith(PROJECT["name"])  # an extra that is made of others
 ]
 # Import name -> distribution, where they differ.
-DISTRIBUTIONS = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py", "skimage": "scikit-image", "sklearn": "scikit-learn"}
 
 
 def pins() -> dict[str, Version]:

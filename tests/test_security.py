@@ -261,6 +261,9 @@ def is_only_text(path: Path, text: str) -> None:
         names = {element.tag.rpartition("}")[2] for element in ET.fromstring(text).iter()}
         assert "script" not in names
         assert "text" in names
+    if path.suffix == ".html":
+        assert "<script>alert" not in text
+        assert "http://evil" not in re.findall('="([^"]*)', text)
 
 
 def test_what_a_record_says_is_text_on_every_page(tmp_path: Path) -> None:
@@ -321,7 +324,7 @@ def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> No
         figures = {"elbo_nats": -7.0, "nll_is5_nats": 9.0, "kl_nats": 1.0}
         store.write(tmp_path / "out", replace(made, status="ok", metrics=figures))
     report_made = page.write(tmp_path / "out", table, "short", table.rows)
-    assert {path.suffix for path in report_made.files} == {".json", ".csv", ".md", ".tex", ".png", ".svg"}
+    assert {path.suffix for path in report_made.files} == {".json", ".csv", ".md", ".tex", ".png", ".svg", ".html"}
     for path in report_made.files:
         if path.suffix != ".png":
             # The settings of a row stand in a span of code, which a backtick would end.

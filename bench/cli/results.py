@@ -26,6 +26,7 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, as_json: Json 
         print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
     else:
         print(written.terminal)
+        print(f"Report: {written.address}")
     return OK
 
 

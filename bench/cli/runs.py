@@ -87,6 +87,7 @@ def compare(
         print_json([dataclasses.asdict(difference) for difference in compared])
     else:
         print("\n".join(difference.sentence for difference in compared))
+        print(f"Report: {outcome.report.address}")
     return _code(outcome)
 
 
@@ -171,7 +172,7 @@ def _finish(outcome: "Outcome", where: Where) -> int:
         print_json(done | _figures(outcome.records))
     else:
         print(outcome.report.terminal)
-        print(f"Tables, plots and a page that explains them: {outcome.out / 'README.md'}")
+        print(f"Report: {outcome.report.address}")
     return _code(outcome)
 
 

@@ -59,7 +59,7 @@ def reproduce(
     for outcome, _ in done:
         if not where.as_json:
             print(outcome.report.terminal)
-            print(f"Table, plot and a page that explains them: {outcome.out / 'README.md'}")
+            print(f"Report: {outcome.report.address}")
         warn(outcome.failed)
     bad = any(outcome.failed or any(f.verdict in ("differs", "failed") for f in figures) for outcome, figures in done)
     return FAILED_CELLS if bad else OK

@@ -13,14 +13,15 @@ Until `write` no byte is on the disk, so that a page that cannot be made leaves 
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk.files import PAGE, check_folder, write_bytes
+from bench.disk.files import HTML, PAGE, check_folder, write_bytes
 from bench.pages import blocks as b
 from bench.pages.figures import style
+from bench.pages.html import render
 from bench.stats.frame import without_formula
 
 if TYPE_CHECKING:
@@ -46,9 +47,14 @@ class Report:
     warnings: tuple[str, ...]
     terminal: str
 
+    @property
+    def address(self) -> str:
+        """Of the page as one HTML file, for a browser: `"file:///..."`."""
+        return (self.out.resolve() / HTML).as_uri()
+
 
 class Page:
-    """The README.md of a folder, with the files beside it.
+    """The README.md and the report.html of a folder, with the files beside them.
 
     Args:
         out: the folder.
@@ -61,6 +67,7 @@ class Page:
         screen: blocks that the terminal shows; warnings follow by themselves.
         files: path from the page -> content.
         warnings: plain, a line each.
+        html: makes the page as one HTML file; by default of the same blocks.
     """
 
     def __init__(self, out: Path, title: str, *, by: str, source: str = "the records in [`runs/`](runs)") -> None:
@@ -72,6 +79,7 @@ class Page:
         self.screen: list[b.Block] = []
         self.files: dict[str, bytes] = {}
         self.warnings: list[str] = []
+        self.html: Callable[[], bytes] = lambda: render.page(b.plain(title), self.blocks, self.files)
 
     def add(self, *blocks: b.Block) -> None:
         """Blocks at the end of the page."""
@@ -109,6 +117,7 @@ class Page:
     def write(self) -> Report:
         """Write all files, each in one step. MachineError if one cannot be written, or is somebody else's."""
         terminal = b.terminal([*self.screen, b.Warnings(self.warnings)])
+        self.files[HTML] = self.html()
         check_folder(self.out, self.files)
         self.attach(PAGE, b.markdown(self.blocks))
         for name, content in self.files.items():

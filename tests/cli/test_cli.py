@@ -88,7 +88,7 @@ def test_a_run_with_json_prints_json_alone(folder: Path, first_run: tuple[int, s
     assert len([line for line in err.splitlines() if re.match(r"\[ *\d+/10\] digits ", line)]) == 10
     assert "Traceback" not in err
     written = {path.relative_to(folder / "ein Ergebnis").parts[0] for path in (folder / "ein Ergebnis").rglob("*")}
-    assert written == {"runs", "tables", "plots", "weights", "README.md"}
+    assert written == {"runs", "tables", "plots", "weights", "README.md", "report.html"}
 
 
 @pytest.mark.usefixtures("first_run", "no_plots")
@@ -102,7 +102,7 @@ def test_a_second_run_runs_nothing_and_says_so(
     assert err == "10 of 10 cells are finished in ein Ergebnis and not run again; --again does it\n"
     assert "vanilla" in out
     assert "prints" in out
-    assert "README.md" in out.splitlines()[-1]
+    assert out.splitlines()[-1] == f"Report: {(folder / 'ein Ergebnis' / 'report.html').as_uri()}"
     code, out, _ = call(capsys, *words, "--json", "--variants", "vanilla,prints", "--seeds", "2")
     assert {"ran": 0, "skipped": 6}.items() <= json.loads(out).items()
 

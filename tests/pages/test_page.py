@@ -66,7 +66,13 @@ def test_a_page_is_written_whole(tmp_path: Path) -> None:
     page.screen = [Text("Done.")]
     assert list(tmp_path.iterdir()) == []
     made = page.write()
-    names = [*(f"tables/t.{end}" for end in ("csv", "md", "tex")), "plots/p.png", "plots/p.svg", "README.md"]
+    names = [
+        *(f"tables/t.{end}" for end in ("csv", "md", "tex")),
+        "plots/p.png",
+        "plots/p.svg",
+        "report.html",
+        "README.md",
+    ]
     assert made.files == tuple(tmp_path / name for name in names)
     assert all(path.stat().st_size for path in made.files)
     assert (made.warnings, made.terminal) == (("doubt it",), "Done.\n\nwarning: doubt it\n")

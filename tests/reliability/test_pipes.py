@@ -61,6 +61,8 @@ def test_a_run_whose_progress_cannot_be_written_goes_on(tmp_path: Path, how: str
         cwd=tmp_path,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("out/README.md\n")
+    assert done.stdout.endswith("out/report.html\n")
     assert [made.status for made in store.read_all(tmp_path / "out")[0]] == ["ok"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "plots", "runs", "tables", "weights"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("README.md", "report.html", "plots", "runs", "tables", "weights")
+    }

@@ -1,0 +1,90 @@
+"""A page as one HTML file: what others wrote stays text, and a browser finds all of it inside."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.pages.blocks import Block, Heading, Items, Picture, Table, Text, Warnings
+from bench.pages.grids import Entry, markdown_text
+from bench.pages.html import render
+from bench.pages.html.document import as_json, document
+
+HOSTILE = '</script><img src=x onerror="alert(1)">\'"&`**_[a](javascript:b)<!--'
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c6360000000020001489afa4b0000000049454e44ae426082"
+)
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page: its elements and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_every_block_is_shown_and_hostile_text_stays_text() -> None:
+    table = Table((["name", HOSTILE], [[Entry(HOSTILE), Entry("-1.5", best=True)]]))
+    blocks: list[Block] = [
+        Heading("Results", 1),
+        Text("**Bold** and `code` and [link](tables/a.csv)"),
+        Text(markdown_text(HOSTILE)),
+        Items(["one", markdown_text(HOSTILE)]),
+        Warnings([HOSTILE]),
+        table,
+        Picture("plots/a", HOSTILE),
+        Picture("plots/gone", "not there"),
+    ]
+    page = Reader(render.page(HOSTILE, blocks, {"plots/a.png": PIXEL}).decode())
+    assert page.text.count(HOSTILE) == 6
+    names = [tag for tag, _ in page.tags]
+    assert names.count("img") == 1
+    assert not {"script"} & set(names)
+    assert [attrs["href"] for tag, attrs in page.tags if tag == "a"] == ["tables/a.csv"]
+    (image,) = (attrs for tag, attrs in page.tags if tag == "img")
+    assert image["alt"] == HOSTILE
+    assert str(image["src"]).startswith("data:image/png;base64,")
+    for part in ("Bold", "code", "-1.5", "plots/gone.png beside this page"):
+        assert part in page.text
+
+
+def test_a_page_says_what_it_may_load() -> None:
+    page = document("x", "<p>y</p>").decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--<script>", "\u2028", '"', "\\"])
+def test_facts_cannot_leave_their_element(text: str) -> None:
+    written = as_json({text: [text, 1.5, None]})
+    assert json.loads(written) == {text: [text, 1.5, None]}
+    assert not {"<", "\u2028"} & set(written)
+
+
+def test_a_browser_shows_a_page_of_blocks(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_bytes(render.page("t", [Heading("Results", 1), Picture("p", "a dot")], {"p.png": PIXEL}))
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    seen: list[str] = []
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("request", lambda request: seen.append(request.url) if request.url.startswith("http") else None)
+    page.goto(path.as_uri())
+    assert page.locator("img").evaluate("image => image.naturalWidth") == 1
+    assert page.locator("body").evaluate("e => getComputedStyle(e).fontVariantNumeric") == "tabular-nums"
+    context.close()
+    assert seen == []
