@@ -26,9 +26,13 @@
     judged, a temperature that calls move.
 17. What has no meaning is measured: a Gaussian or a gradient in z where latents are no points of R^D.
 18. The verdict of a short training told as if a longer one could not reverse it.
+19. A game whose sides are mixed: a critic's gradient in the encoder or the model's in the critic, a sign turned round,
+    a critic that compares the wrong draws, or is counted as part of the model.
+20. One name for several quantities: the slope of a decoder, or a weight decay, taken for another.
 """
 
 from tests.mistakes_discrete import OF_DISCRETE
+from tests.mistakes_games import OF_GAMES
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
 from tests.mutants import made
@@ -520,5 +524,6 @@ MISTAKES = [
     *OF_PARTS,
     *OF_OBJECTIVES,
     *OF_DISCRETE,
+    *OF_GAMES,
 ]
 # fmt: on

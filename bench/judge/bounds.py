@@ -153,5 +153,7 @@ def lives_on_r_d(model: VAE, data: Data, *, posterior: bool = True) -> bool:
 
 
 def parameter_count(model: VAE) -> int:
-    """Number of trainable scalars."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+    """Number of trainable scalars, but for those of the objective: a critic is no part of p(x, z) or of q(z|x)."""
+    return sum(
+        p.numel() for name, p in model.named_parameters() if p.requires_grad and not name.startswith("objective.")
+    )

@@ -42,14 +42,21 @@ class Stepper:
             group["initial_lr"] = group["lr"]
 
     def make_optimisers(self) -> dict[str, torch.optim.Adam]:
-        """The optimisers by name; called once."""
-        return {"adam": self.adam(self.model.parameters())}
+        """The optimisers by name; called once. The objective says for which roles Adam's options are others."""
+        groups: dict[str, dict[str, Any]] = {}
+        for role, part in self.model.named_children():
+            options = dict(getattr(self.model.objective, "adam", {}).get(role, {}))
+            if "pace" in options:
+                options["lr"] = self.budget.lr * options.pop("pace")
+            group = groups.setdefault(repr(options), {"params": [], **options})
+            group["params"] += part.parameters()
+        return {"adam": self.adam([group for group in groups.values() if group["params"]])}
 
-    def adam(self, parameters: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
+    def adam(self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], **options: Any) -> torch.optim.Adam:
         """Adam (Kingma and Ba 2015, arXiv:1412.6980) with the budget's step size and epsilon, and one fused update.
 
         Args:
-            parameters: those that it updates.
+            parameters: those that it updates, or groups of them with options of their own.
             options: `torch.optim.Adam`'s, in place of the budget's.
         """
         return torch.optim.Adam(

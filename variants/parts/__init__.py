@@ -57,6 +57,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "standard_normal": priors.StandardNormal,
         "laplace": priors.Laplace,
         "gaussian_mixture": priors.GaussianMixture,
+        "full_gaussian_mixture": priors.FullGaussianMixture,
         "flow": coupling.Flow,
         "vamp": priors.Vamp,
         "hierarchical": priors.Hierarchical,
@@ -98,11 +99,18 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "free_bits": objectives.FreeBits,
         "joint_capacity": objectives.JointCapacity,
         "geco": objectives.Geco,
+        "factor": objectives.Factor,
+        "adversarial": objectives.Adversarial,
+        "vae_gan": objectives.VaeGan,
+        "wae_mmd": objectives.WaeMmd,
+        "sliced_wasserstein": objectives.SlicedWasserstein,
+        "rae_l2": objectives.RaeL2,
+        "rae_gp": objectives.RaeGp,
     },
 }
 
 # `assemble` gives these options unless the user does.
-FROM_DATA = ("data_size", "data_spec")
+FROM_MODEL = ("data_size", "data_spec", "latent_size")
 
 NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian"}
 
@@ -153,8 +161,9 @@ def assemble(
     **options: Any,
 ) -> VAE:
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
-    A part that takes `data_size` is given the data's size unless the user gives another, and one that takes `data_spec`
-    the data's spec. The decoder is built for as many latents as the prior says it sees.
+    A part that takes `data_size` is given the data's size unless the user gives another, one that takes `data_spec` the
+    data's spec, and one that takes `latent_size` the number of latents. The decoder is built for as many latents as the
+    prior says it sees.
 
     Every part is initialised from a random stream of its own, so two variants with one seed that share a part start
     with the same weights in it: what differs between them is the part that differs.
@@ -190,7 +199,7 @@ def assemble(
     for name in options:
         if name not in known:
             raise OptionError(name, known)
-    for name, value in zip(FROM_DATA, (data.size, data), strict=True):
+    for name, value in zip(FROM_MODEL, (data.size, data, latent), strict=True):
         options.setdefault(name, value)
     seeds = dict(zip(parts, torch.randint(2**62, (len(parts),), device="cpu").tolist(), strict=True))
 
@@ -214,7 +223,7 @@ def assemble(
         objective=make("objective"),
     )
     model.options = {"latent": {"latent": latent, "init": init}} | {
-        role: {name: options.get(name, default) for name, default in taken.items() if name not in FROM_DATA}
+        role: {name: options.get(name, default) for name, default in taken.items() if name not in FROM_MODEL}
         for role, taken in takes.items()
     }
     return model

@@ -101,6 +101,38 @@ class GaussianMixture(Prior):
         return Mixture(Independent(normal, 1, validate_args=False), self.logits)
 
 
+class FullGaussianMixture(Prior):
+    """p(z) = sum_c pi_c N(z; m_c, L_c L_c^T) with learnt weights, means and Cholesky factors, as `posteriors.Full` has.
+
+    Means start as draws of N(0, I/2) and covariances at I/2, so that the whole starts near N(0, I).
+
+    Source: Ghosh et al. 2020, arXiv:1903.12436, section 4 (ten components, there fitted to the codes in the end).
+
+    Args:
+        latent: D.
+        components: C.
+    """
+
+    below: Tensor
+
+    def __init__(self, latent: int, *, components: int = 10) -> None:
+        super().__init__()
+        at_least("components", components, 1)
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.loc = nn.Parameter(math.sqrt(0.5) * torch.randn(components, latent))
+        self.log_scale = nn.Parameter(torch.full((components, latent), 0.5 * math.log(0.5)))
+        self.register_buffer("below", torch.tril_indices(latent, latent, offset=-1), persistent=False)
+        self.off_diagonal = nn.Parameter(torch.zeros(components, latent * (latent - 1) // 2))
+
+    def forward(self) -> Mixture:
+        """p(z), batch shape `[]`, event shape `[D]`."""
+        scale = self.log_scale.exp()
+        unit = torch.ones_like(scale).diag_embed()
+        unit[:, self.below[0], self.below[1]] = self.off_diagonal
+        factor = scale.unsqueeze(-1) * unit
+        return Mixture(MultivariateNormal(self.loc, scale_tril=factor, validate_args=False), self.logits)
+
+
 class AutoregressiveNormal(Prior):
     """p(z) with z_1 ~ N(0, 1) and z_t | z_(t-1) ~ N(a z_(t-1), 1 - a^2): each latent alone is N(0, 1).
 

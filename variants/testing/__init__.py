@@ -36,6 +36,7 @@ CHECKS: tuple[Callable[[Case], None], ...] = (
     bounds.bounds,
     bounds.batch_mates,
     gradients.gradients,
+    gradients.players,
     gradients.reparameterised_samples,
     gradients.path_derivative,
 )

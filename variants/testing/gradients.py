@@ -1,9 +1,12 @@
 """Learning: which parameters the loss and the samples reach."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from variants.core.support import is_discrete, is_real
+from variants.core.terms import Terms
 from variants.testing.case import LATE, Case, hold, seeded
 
 
@@ -20,6 +23,46 @@ def gradients(case: Case) -> None:
         assert parameter.grad is not None
         hold(bool(parameter.grad.isfinite().all()), f"the gradient of the parameter {name} is not finite")
         hold(bool(parameter.grad.any()), f"the gradient of the parameter {name} is zero on every batch")
+
+
+def players(case: Case) -> None:
+    """In a game each side moves its own parameters: without its weight only the loss that is left moves the model."""
+    model = case.model(dtype=torch.float64).train()
+    objective, x = model.objective, case.batch(dtype=torch.float64)
+    if not hasattr(objective, "players"):
+        return
+    critic = {id(p) for p in objective.parameters()}
+
+    def gradients(objective_of: Callable[[Terms], Tensor], mine: bool) -> list[Tensor | None]:
+        """Of a loss of the same draws, in the critic's parameters or in all others."""
+        with seeded(37):
+            loss = objective_of(model.terms(x, objective.samples)).mean()
+        wanted = [p for p in model.parameters() if p.requires_grad and (id(p) in critic) == mine]
+        return (
+            list(torch.autograd.grad(loss, wanted, allow_unused=True)) if loss.requires_grad else [None] * len(wanted)
+        )
+
+    for side, mine in ((0, True), (1, False)):
+        name, other = (("model", "critic"), ("critic", "model"))[side]
+        reached = [g for g in gradients(lambda terms, s=side: objective.players(terms)[s], mine) if g is not None]  # type: ignore[misc]
+        hold(
+            not reached, f"what the {name} is to lower has a gradient in the {other}'s parameters: freeze or detach it"
+        )
+    alone = gradients(lambda terms: objective.alone(terms, LATE), False)
+    weight, objective.weight = objective.weight, 0.0
+    try:
+        without = gradients(lambda terms: objective(terms, LATE), False)
+    finally:
+        objective.weight = weight
+    for a, b in zip(alone, without, strict=True):
+        same = b is None or not b.any() if a is None else b is not None and torch.equal(a, b)
+        hold(same, "with a game of weight 0 the model's gradients are not those of the loss without the game")
+    both, theirs = (
+        gradients(lambda terms: objective(terms, LATE), True),
+        gradients(lambda terms: objective.players(terms)[1], True),
+    )
+    for a, b in zip(both, theirs, strict=True):
+        hold(a is not None and b is not None and torch.equal(a, b), "the critic is not moved by its own loss alone")
 
 
 def reparameterised_samples(case: Case) -> None:

@@ -42,7 +42,8 @@ FIXED = (
     *("info_vae", "joint", "laplace", "mixture_prior", "multiply_iwae"),
     *("partial_iwae", "renyi", "reweighted_wake_sleep", "sigma_vae", "skip"),
     *("spline_flow", "student_t", "sylvester_flow", "thermodynamic", "two_stage"),
-    *("vr_max",),
+    *("vr_max", "factor", "adversarial", "vae_gan", "wae_mmd"),
+    *("sliced_wasserstein", "wae_gan", "rae_l2", "rae_gp"),
 )
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8

@@ -4,6 +4,7 @@ from variants.parts.objectives.aggregate import DipI, DipII, InfoVae, TotalCorre
 from variants.parts.objectives.base import Objective, Sampled, linear_warmup
 from variants.parts.objectives.discrete import Disarm, Vimco
 from variants.parts.objectives.elbo import Beta, Capacity, Cyclical, Elbo, Reconstruction, StickingTheLanding
+from variants.parts.objectives.games import Adversarial, Factor, VaeGan
 from variants.parts.objectives.importance import (
     CombinationIwae,
     Iwae,
@@ -14,10 +15,13 @@ from variants.parts.objectives.importance import (
     VrMax,
     negative_log_mean,
 )
+from variants.parts.objectives.matching import SlicedWasserstein, WaeMmd
 from variants.parts.objectives.rates import FreeBits, Geco, JointCapacity
+from variants.parts.objectives.regularised import RaeGp, RaeL2
 from variants.parts.objectives.self_normalised import ReweightedWakeSleep, Thermodynamic
 
 __all__ = [
+    "Adversarial",
     "Beta",
     "Capacity",
     "CombinationIwae",
@@ -26,6 +30,7 @@ __all__ = [
     "DipII",
     "Disarm",
     "Elbo",
+    "Factor",
     "FreeBits",
     "Geco",
     "InfoVae",
@@ -35,15 +40,20 @@ __all__ = [
     "MultiplyIwae",
     "Objective",
     "PartialIwae",
+    "RaeGp",
+    "RaeL2",
     "Reconstruction",
     "Renyi",
     "ReweightedWakeSleep",
     "Sampled",
+    "SlicedWasserstein",
     "StickingTheLanding",
     "Thermodynamic",
     "TotalCorrelation",
+    "VaeGan",
     "Vimco",
     "VrMax",
+    "WaeMmd",
     "linear_warmup",
     "negative_log_mean",
 ]

@@ -1,16 +1,16 @@
 """What is asked of the aggregated posterior q(z) = 1/N sum_n q(z|x_n), estimated from a batch."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, LowRankMultivariateNormal, MultivariateNormal, Normal
 
 from variants.core.rotated import RotatedNormal
-from variants.core.support import draw
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative, number, positive
-from variants.parts.objectives.base import Sampled, linear_warmup
+from variants.parts.objectives.base import Sampled, draws_of_prior, linear_warmup
 
 
 def stratified_weights(
@@ -122,8 +122,17 @@ class TotalCorrelation(Sampled):
         return linear_warmup(epoch, self.warmup_epochs) * penalty - terms.log_px_z.mean(0)
 
 
-def squared_mmd(a: Tensor, b: Tensor, width: float) -> Tensor:
-    """Unbiased estimate of MMD^2 between two distributions, with the kernel exp(-|a - b|^2 / (2 width^2)).
+# k(a, b) as a function of |a - b|^2.
+Kernel = Callable[[Tensor], Tensor]
+
+
+def gaussian_kernel(width: float) -> Kernel:
+    """exp(-|a - b|^2 / (2 width^2))."""
+    return lambda squares: (squares / (-2 * width**2)).exp()
+
+
+def squared_mmd(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
+    """Unbiased estimate of MMD^2 between two distributions.
 
     E k(a, a') + E k(b, b') - 2 E k(a, b): a draw is never compared with itself, so the estimate may be negative. One
     draw of each is no estimate: 0.
@@ -133,7 +142,7 @@ def squared_mmd(a: Tensor, b: Tensor, width: float) -> Tensor:
     Args:
         a: n draws of the one, `[..., n, D]`.
         b: n draws of the other, `[..., n, D]`.
-        width: of the kernel.
+        kernel: k, of squared distances.
 
     Returns:
         `[...]`.
@@ -142,11 +151,12 @@ def squared_mmd(a: Tensor, b: Tensor, width: float) -> Tensor:
     if n == 1:
         return torch.zeros_like(a[..., 0, 0])
 
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return ((a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1) / (-2 * width**2)).exp()
+    def pairs(a: Tensor, b: Tensor) -> Tensor:
+        return kernel((a.unsqueeze(-2) - b.unsqueeze(-3)).square().sum(-1))
 
-    within = (kernel(a, a) + kernel(b, b)).sum((-1, -2)) - 2 * n  # the diagonals are 1
-    return within / (n * (n - 1)) - 2 * kernel(a, b).mean((-1, -2))
+    with_itself = kernel(a.new_zeros(()))
+    within = (pairs(a, a) + pairs(b, b)).sum((-1, -2)) - 2 * n * with_itself
+    return within / (n * (n - 1)) - 2 * pairs(a, b).mean((-1, -2))
 
 
 class InfoVae(Sampled):
@@ -185,9 +195,8 @@ class InfoVae(Sampled):
         """Loss per example, `[B]`, each with an equal share of the batch's MMD."""
         penalty = (1 - self.alpha) * terms.kl
         if weight := self.alpha + self.mmd - 1:
-            samples, batch, latent = terms.z.shape
-            shape = torch.Size([samples] if terms.p.batch_shape else [samples, batch])
-            distance = squared_mmd(terms.z, draw(terms.p, shape), self.width or math.sqrt(latent))
+            kernel = gaussian_kernel(self.width or math.sqrt(terms.z.shape[-1]))
+            distance = squared_mmd(terms.z, draws_of_prior(terms), kernel)
             penalty = penalty + weight * distance.mean()
         return linear_warmup(epoch, self.warmup_epochs) * penalty - terms.log_px_z.mean(0)
 

@@ -1,9 +1,13 @@
 """What every objective is, and what several of them share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from variants.core.support import draw
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative
 
@@ -16,12 +20,15 @@ class Objective(nn.Module, ABC):
         warmup_epochs: passes over the data during which the loss is not yet the one that is meant.
         needs_path: whether it differentiates through z; if not, its z carry no gradient, whatever the posterior.
         latents: the only kind of latents that it is for; None for any.
+        adam: options of Adam for the parameters of a role, encoder to objective, where they are not the budget's:
+            `betas`, `weight_decay`, and `pace`, a factor of the step size.
     """
 
     samples: int = 1
     warmup_epochs: float = 0
     needs_path: bool = True
     latents: str | None = None
+    adam: Mapping[str, Mapping[str, Any]] = {}
 
     @abstractmethod
     def forward(self, terms: Terms, epoch: float) -> Tensor:
@@ -45,6 +52,12 @@ class Sampled(Objective):
 def linear_warmup(epoch: float, epochs: float) -> float:
     """Weight of the KL: from 0 to 1 over the first `epochs` passes. Source: Bowman et al. 2016, arXiv:1511.06349."""
     return 1.0 if epochs == 0 else min(1.0, epoch / epochs)
+
+
+def draws_of_prior(terms: Terms) -> Tensor:
+    """As many draws of p(z) as there are of q(z|x), `[K, B, D]`."""
+    samples, batch, _ = terms.z.shape
+    return draw(terms.p, torch.Size([samples] if terms.p.batch_shape else [samples, batch]))
 
 
 def with_gradient_of(value: Tensor, surrogate: Tensor) -> Tensor:
