@@ -1,12 +1,16 @@
-"""Commands on folders of results: report, merge."""
+"""Commands on folders of results: report, table, merge."""
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from bench.cli.app import OK, Json, app, print_json
+from bench import text
+from bench.cli.app import OK, Json, Words, app, print_json, split_names
+from bench.errors import UsageError
+from bench.pages import paper
 
 
 @app.command(name="report")
@@ -27,6 +31,35 @@ def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, as_json: Json 
     else:
         print(written.terminal)
         print(f"Report: {written.address}")
+    return OK
+
+
+@app.command
+def table(
+    folder: Annotated[Path, Parameter(name="DIR")],
+    /,
+    *,
+    columns: Words = (),
+    dataset: str | None = None,
+    form: Annotated[paper.Format, Parameter(name="--format")] = "markdown",
+) -> int:
+    """Print a table for a paper, one for each comparison group. Needs no torch.
+
+    Example: vaebench table results/standard --columns elbo nll kl --format latex > table.tex
+
+    Args:
+        columns: Metrics, by name or by its beginning: elbo nll kl mse, unless you say which.
+        dataset: Only this data set.
+        form: latex, markdown, csv or typst; bibtex prints the sources that the LaTeX cites.
+    """
+    from bench.records.store import read_all
+
+    records, warnings = read_all(folder)
+    if not records:
+        raise UsageError(f"no records in {folder}; run `vaebench run --out {folder}` first")
+    for line in warnings:
+        print(f"vaebench: {text.printable(line)}", file=sys.stderr)
+    print(paper.write(paper.made(records, split_names(columns), dataset), form), end="")
     return OK
 
 

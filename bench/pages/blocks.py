@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.pages import grids
+from bench.pages.latex import NEEDS, latex_table
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ class Table:
     Attributes:
         grid: headers and cells.
         caption: for LaTeX, where a table stands without the text around it.
-        width: of a terminal; columns beyond it are left to the files.
+        notes: for LaTeX, what stands below the table.
+        label: for LaTeX, by which a text refers to it.
     """
 
     grid: grids.Grid
     caption: str = ""
-    width: int = grids.TERMINAL_WIDTH
+    notes: Sequence[str] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,25 +111,30 @@ def _markdown(block: Block) -> str:
 
 
 def latex(blocks: Iterable[Block]) -> str:
-    """The tables of blocks, each with its caption: needs the packages booktabs and graphicx, and UTF-8 input."""
-    tables = [grids.latex_grid(block.grid, block.caption) for block in blocks if isinstance(block, Table)]
-    return "\n\n".join(["% Needs \\usepackage{booktabs,graphicx}.", *tables]) + "\n"
+    """The tables of blocks, each with its caption, notes and label, for a document that has the packages `NEEDS`."""
+    tables = [
+        latex_table(block.grid, block.caption, block.notes, block.label) for block in blocks if isinstance(block, Table)
+    ]
+    return "\n\n".join([NEEDS, *tables]) + "\n"
 
 
-def terminal(blocks: Iterable[Block]) -> str:
-    """Text for a terminal: paragraphs wrapped, lists and warnings one line each, no pictures."""
-    return "\n\n".join(filter(None, map(_terminal, blocks))) + "\n"
+def terminal(blocks: Iterable[Block], width: int | None = None) -> str:
+    """Text for a terminal of so many columns, by default this one's: paragraphs wrapped, lists and warnings one line
+    each, tables without the columns that do not fit, no pictures.
+    """
+    width = width or grids.terminal_width()
+    return "\n\n".join(filter(None, (_terminal(block, width) for block in blocks))) + "\n"
 
 
-def _terminal(block: Block) -> str:
+def _terminal(block: Block, width: int) -> str:
     match block:
         case Heading(text) | Text(text):
-            return grids.wrap(plain(text), grids.TERMINAL_WIDTH)
+            return grids.wrap(plain(text), width)
         case Items(lines):
             return "\n".join(f"  {plain(line)}" for line in lines)
         case Warnings(lines):
             return "\n".join(f"warning: {line}" for line in grids.shortened(lines))
-        case Table(grid, _, width):
+        case Table(grid):
             return grids.text_grid(grid, width)
         case Picture():
             return ""

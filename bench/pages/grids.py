@@ -1,6 +1,7 @@
-"""Headers and cells -> Markdown, LaTeX and terminal tables, and texts that are safe in each of them."""
+"""Headers and cells -> Markdown and terminal tables, and texts that are safe in each of them."""
 
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,52 +50,7 @@ def markdown_text(text: str) -> str:
     return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
 
 
-def latex_grid(grid: Grid, caption: str) -> str:
-    """A LaTeX table with its caption, marked cells in bold."""
-    headers, lines = grid
-    body = [
-        " & ".join(f"\\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text) for c in line) + r" \\"
-        for line in lines
-    ]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(caption)}}}",
-            r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
-            r"\toprule",
-            " & ".join(latex_text(header) for header in headers) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-        ]
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    DASH: "--",
-}
-
-
-def latex_text(text: str) -> str:
-    """Escape what LaTeX would read as markup, and set a leading minus as a minus."""
-    escaped = "".join(_LATEX.get(letter, letter) for letter in text)
-    return re.sub(r"(?<![\w.-])-(?=\d)", r"$-$", escaped)
-
-
+# Where no terminal says how wide it is: a file, a pipe.
 TERMINAL_WIDTH = 120
 # A terminal, or a page of several tables, shows so many lines of one; the files that it names have all.
 MOST_LINES = 50
@@ -104,6 +60,11 @@ def shortened(lines: Sequence[str]) -> list[str]:
     """The first lines, and how many more there are."""
     rest = len(lines) - MOST_LINES
     return [*lines[:MOST_LINES], f"... and {rest:,} more"] if rest > 0 else list(lines)
+
+
+def terminal_width() -> int:
+    """The columns of this terminal."""
+    return max(40, shutil.get_terminal_size((TERMINAL_WIDTH, 24)).columns)
 
 
 def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:

@@ -99,9 +99,16 @@ class Page:
         """A file beside the page, of which the page itself says nothing."""
         self.files[name] = content.encode()
 
-    def tables(self, name: str, blocks: Sequence[b.Block], csv: str) -> None:
-        """NAME.csv, NAME.md and NAME.tex, on the page links to them and the first lines of each table."""
-        contents = {"csv": csv, "md": b.markdown(blocks), "tex": b.latex(blocks)}
+    def tables(self, name: str, blocks: Sequence[b.Block], csv: str, latex: str | None = None) -> None:
+        """NAME.csv, NAME.md and NAME.tex, on the page links to them and the first lines of each table.
+
+        Args:
+            name: path from the page, without an ending.
+            blocks: what the page shows, and the Markdown file.
+            csv: content of that file.
+            latex: content of that file; by default the tables of the blocks.
+        """
+        contents = {"csv": csv, "md": b.markdown(blocks), "tex": b.latex(blocks) if latex is None else latex}
         for end, content in contents.items():
             self.attach(f"{name}.{end}", content)
         links = ", ".join(f"[{form}]({name}.{end})" for form, end in _FORMS)

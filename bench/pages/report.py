@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench import text
 from bench.errors import UsageError
-from bench.pages import doubts, figures, grids, tables
+from bench.pages import doubts, figures, grids, paper, tables
 from bench.pages.blocks import Items, Table, Text
 from bench.pages.figures.pictures import load_artefacts
 from bench.pages.origins import provenance_lines
@@ -55,17 +55,21 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
     page.section("How to read this", Items(_reading(records)))
     for dataset, members in groups.by_dataset(records).items():
         page.section(dataset)
-        page.tables(f"tables/{dataset}", tables.blocks(members, dataset), csv=frame.csv(members))
+        for_paper = paper.write(paper.made(members), "latex") if any(r.kind == "quality" for r in members) else ""
+        page.tables(f"tables/{dataset}", tables.blocks(members, dataset), csv=frame.csv(members), latex=for_paper)
         for name, figure in figures.drawn(dataset, members, artefacts):
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             page.picture(f"plots/{name}", figure, f"{dataset}: {title}")
+    page.attach("tables/runs.csv", frame.runs_csv(records))
+    if quality:
+        page.attach("tables/papers.bib", paper.write(paper.made(records), "bibtex"))
     page.screen = tables.screen(records)
     if grid[1] or notes:
         page.section("Beside the reference")
         if grid[1]:
             page.add(Text("Test ELBO in nats per example; the settings are equal, the device may differ."), Table(grid))
             page.screen.append(Text(f"Test ELBO (nats) beside the reference {grids.markdown_text(str(reference))}:"))
-            page.screen.append(Table(grid, width=200))
+            page.screen.append(Table(grid))
         page.add(Items([grids.markdown_text(note) for note in notes]))
         page.screen += [Text(grids.markdown_text(note)) for note in notes]
     page.section("Where the numbers come from", Items(provenance_lines(records)))

@@ -169,22 +169,19 @@ def comparison_grid(group: Group, metric: str = "elbo_nats") -> Grid | None:
 def _group_blocks(group: Group) -> Iterator[Block]:
     """Its line, and every table with its title; the main one comes first and has none."""
 
-    def table(title: str, cells: Grid, legend: str) -> Iterator[Block]:
-        if title:
-            yield Text(f"{markdown_text(title)}:")
-        yield Table(cells, ". ".join(part for part in (title, group.title, legend) if part))
+    def table(title: str, cells: Grid) -> Iterator[Block]:
+        yield Text(f"{markdown_text(title)}:")
+        yield Table(cells)
 
-    quality = f"{SPREAD_LEGEND} {MARK_LEGEND}"
     yield Text(f"**{markdown_text(group.title)}.**")
-    yield from table("", quality_grid(group), quality)
+    yield Table(quality_grid(group))
     if compared := comparison_grid(group):
         bases = {base.name for row in group.rows if (base := group.baseline(row))}
-        title = f"Against {', '.join(sorted(bases))}, {after(group.settings)}"
-        yield from table(title, compared, COMPARISON_LEGEND)
+        yield from table(f"Against {', '.join(sorted(bases))}, {after(group.settings)}", compared)
     for theme, cells in theme_grids(group).items():
-        yield from table(theme, cells, quality)
+        yield from table(theme, cells)
     for theme, cells in certainty_grids(group).items():
-        yield from table("How certain" + (f": {theme}" if theme != known.MAIN else ""), cells, CERTAINTY_LEGEND)
+        yield from table("How certain" + (f": {theme}" if theme != known.MAIN else ""), cells)
 
 
 def blocks(records: Sequence[Record], dataset: str) -> list[Block]:
@@ -195,7 +192,7 @@ def blocks(records: Sequence[Record], dataset: str) -> list[Block]:
         made += [Text("Runs that failed:"), Items([markdown_text(line) for line in failed])]
     if costs := cost_grid(records, dataset):
         made.append(Text("**What each variant costs** (median [quartiles] over timed blocks; by name, not ranked)."))
-        made.append(Table(costs, f"What each variant costs on {dataset}: median [quartiles] over timed blocks."))
+        made.append(Table(costs))
     return made
 
 

@@ -94,7 +94,7 @@ def text(name: str, device: str) -> str:
     side = f", {jobs} side by side" if jobs > 1 else ""
     hint = f" Begin with --rows {' '.join(chosen.start)}." if chosen.start else ""
     head = f"{chosen.name}: {chosen.title} ({chosen.source})"
-    return f"{head}\n{grids.text_grid((headers, lines), width=200)}\n{'; '.join(totals)}{side}.{hint}\n"
+    return f"{head}\n{grids.text_grid((headers, lines), grids.terminal_width())}\n{'; '.join(totals)}{side}.{hint}\n"
 
 
 def results() -> str:

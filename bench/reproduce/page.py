@@ -106,11 +106,12 @@ def save(
             f"these runs are of protocol {protocol}; under {PROTOCOL}, this version's, figures are others: "
             "`vaebench reproduce` runs them anew"
         )
-    shown = [Table(findings_grid(findings), f"{title}. {tally(findings)}.", width=200)]
+    shown = [Table(findings_grid(findings), f"{title}. {tally(findings)}.", label="tab:vaebench-figures")]
     counted = tally(findings)
     if compared:
         counted += f"; {tally(compared, 'effect', EFFECTS)}"
-        shown.append(Table(findings_grid(compared, "effect"), f"{title}. {tally(compared, 'effect', EFFECTS)}.", 200))
+        caption = f"{title}. {tally(compared, 'effect', EFFECTS)}."
+        shown.append(Table(findings_grid(compared, "effect"), caption, label="tab:vaebench-effects"))
     both = [*findings, *compared]
     why = Items([markdown_text(line) for line in reasons(both)])
     page = Page(out, markdown_text(title), by="vaebench reproduce")

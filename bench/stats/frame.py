@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.records.names import canonical, digest
+from bench.records.names import canonical, digest, row_name
 from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, by_dataset, groups
@@ -118,9 +118,48 @@ def without_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
+def runs(records: Sequence[Record]) -> "pandas.DataFrame":
+    """One line per run, tidy: what it is, how it ended, and a column for every metric.
+
+    Columns: `id`, `kind` (`quality` or `throughput`), `dataset`, `data_options`, `binarise`, `variant`, `overrides`,
+    `label`, `seed`, `device`, `threads`, `precision`, `epochs`, `group` (the comparison group of a quality run),
+    `protocol`, `commit`, `started`, `status`, `reason`, the seconds of the run, then the metrics. Of a timed metric it
+    is the median over blocks. A cell that does not apply is empty.
+    """
+    import pandas
+
+    group_of = {r.id: group.id for group in groups(records) for row in group.rows for r in row.records}
+    lines: list[dict[str, Any]] = []
+    for record in records:
+        cell, made = record.cell, record.provenance
+        line: dict[str, Any] = {"id": record.id, "kind": str(record.kind), "dataset": cell["dataset"]}
+        line |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}
+        line |= {key: cell.get(key) for key in ("binarise", "variant", "seed", "device", "threads", "precision")}
+        line |= {"label": row_name(cell["variant"], cell["overrides"]), "group": group_of.get(record.id)}
+        line |= {"epochs": (cell.get("budget") or {}).get("epochs"), "protocol": record.protocol}
+        line |= {"commit": made.commit, "started": made.started, "status": record.status, "reason": record.reason}
+        line |= record.timing
+        for name in known.ordered(record.metrics):
+            value = record.metrics[name]
+            line[name] = value.median if isinstance(value, Timed) else value
+        lines.append(line)
+    table = pandas.DataFrame(lines)
+    measured = known.ordered({name for record in records for name in record.metrics})
+    return table[[*(name for name in table.columns if name not in measured), *measured]]
+
+
+def runs_csv(records: Sequence[Record]) -> str:
+    """`runs` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
+    return _text(runs(records))
+
+
 def csv(records: Sequence[Record]) -> str:
     """`frame` as comma-separated text at full precision. No text in it is a formula to a spreadsheet."""
-    table = frame(records).rename(columns=without_formula)
+    return _text(frame(records))
+
+
+def _text(table: "pandas.DataFrame") -> str:
+    table = table.rename(columns=without_formula)
     texts = table.select_dtypes(exclude=["number", "bool"]).columns
     table[texts] = table[texts].map(without_formula)
     return str(table.to_csv(index=False, lineterminator="\n"))

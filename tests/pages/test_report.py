@@ -24,7 +24,8 @@ def test_a_report_end_to_end(tmp_path: Path) -> None:
     made = report.write(out)
     assert set(made.files) == {path for path in out.rglob("*") if path.is_file() and path.parent.name != "runs"}
     assert {path.name for path in (out / "tables").iterdir()} == {
-        f"mnist-dynamic.{end}" for end in ("csv", "md", "tex")
+        *(f"mnist-dynamic.{end}" for end in ("csv", "md", "tex")),
+        *("runs.csv", "papers.bib"),
     }
     page = (out / "README.md").read_text()
     linked = re.findall(r"\]\(((?:plots|tables)/[^)]+)\)", page)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from bench.pages import blocks, doubts, grids, tables
+from bench.pages import blocks, doubts, grids, paper, tables
 from bench.records import names
 from bench.records.record import Origin
 from bench.stats import frame, groups, intervals, speeds
@@ -20,10 +20,6 @@ from tests import fake_records as fake
 
 def markdown(records: list[fake.Record], dataset: str = "mnist-dynamic") -> str:
     return blocks.markdown(tables.blocks(records, dataset))
-
-
-def latex(records: list[fake.Record]) -> str:
-    return blocks.latex(tables.blocks(records, "mnist-dynamic"))
 
 
 def terminal(records: list[fake.Record]) -> str:
@@ -74,7 +70,6 @@ def test_marks_follow_the_paired_interval() -> None:
     assert "parameters" not in group.marks
     half = f"{intervals.summarise([-97, -97.3, -97.1]).half_width:.2f}"
     assert f"**-97.13 ± {half}**" in markdown(records)
-    assert rf"\textbf{{$-$97.13 $\pm$ {half}}}" in latex(records)
     assert f"-97.13 ± {half}*" in terminal(records)
 
 
@@ -89,7 +84,6 @@ def test_failed_runs_stay_in_every_table() -> None:
     assert "beta seed 2 on cpu: error: KeyError: 'x \\| y' in b" in text
     assert "0/3 ok" in terminal(records)
     assert "vanilla seed 1 on cpu: diverged: loss is nan at step 7" in terminal(records)
-    assert "0/3 ok (1 error, 2 timeout)" in latex(records)
     lines = pd.read_csv(io.StringIO(frame.csv(records))).set_index("label")
     assert (lines.loc["beta", "ok"], lines.loc["beta", "total"]) == (0, 3)
     assert pd.isna(lines.loc["beta", "elbo_nats_mean"])
@@ -293,25 +287,12 @@ def test_seed_spread_and_estimator_error_stand_in_columns_of_their_own() -> None
     )
 
 
-def test_latex_escapes_what_it_would_read_as_markup() -> None:
-    assert grids.latex_text("a_b & 5 % {c} #1 $x ~ ^ \\") == (
-        r"a\_b \& 5 \% \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}"
-    )
-    assert grids.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
-    text = latex(three("conv_full_covariance", (-97, -97, -97)))
-    assert r"conv\_full\_covariance" in text
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3
-    body = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert "_" not in "".join(body).replace(r"\_", "")
-
-
 def test_the_bytes_do_not_depend_on_the_order_of_the_records() -> None:
     records = fake.suite(seeds=3, devices=("cpu", "cuda"))
     shuffled = random.Random(0).sample(records, len(records))
-    for form in (frame.csv, terminal):
+    for form in (frame.csv, frame.runs_csv, terminal, lambda records: paper.write(paper.made(records), "latex")):
         assert form(records) == form(shuffled)
-    for page in (markdown, latex):
-        assert page(records) == page(shuffled)
+    assert markdown(records) == markdown(shuffled)
 
 
 def test_the_terminal_table_fits() -> None:
@@ -321,6 +302,19 @@ def test_the_terminal_table_fits() -> None:
     assert max(map(len, text.splitlines())) <= 120
     assert "ELBO ↑ nats" in text
     assert "NLL (IS-500) ↓ nats" in text
+
+
+def test_the_tidy_table_has_a_line_for_every_run() -> None:
+    records = [*three("vanilla", (-100, -101, -102)), fake.quality("beta", 0, status="diverged", reason="nan")]
+    records += [fake.throughput("vanilla")]
+    lines = pd.read_csv(io.StringIO(frame.runs_csv(records)))
+    assert list(lines.id) == [record.id for record in records]
+    assert list(lines.elbo_nats[:3]) == [-100, -101, -102]
+    assert (lines.status[3], lines.reason[3], lines.kind[4]) == ("diverged", "nan", "throughput")
+    assert pd.isna(lines.elbo_nats[3])
+    assert lines.train_samples_per_s[4] == records[4].metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    (group,) = groups.groups(records)
+    assert set(lines.group[:4]) == {group.id}
 
 
 def test_mixed_commits_and_mixed_data_are_named() -> None:

@@ -113,7 +113,7 @@ def write(out: Path, points: Sequence[Point]) -> str:
     names = ", ".join(f"{AXES[line.series.axis]}: {line.series.label} ({line.verdict()})" for line in steeper)
     sources = [point["provenance"] for point in points]
     machines = {f"{s['processor']}, {s['cpu_count']} cores, threads {s['threads']}" for s in sources}
-    tables: list[Block] = [Table(summary(measured), width=160)]
+    tables: list[Block] = [Table(summary(measured))]
     for line in measured:
         series = line.series
         tables.append(Text(f"**{AXES[series.axis]}: {series.label}.** Time per {series.work}. Expected: {series.why}."))

@@ -1,0 +1,171 @@
+"""Tables for a paper: they compile, they fit, they say little and name their sources."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.errors import UsageError
+from bench.pages import citations, grids, latex, paper
+from bench.stats.intervals import Summary
+from tests import fake_records as fake
+from variants import registry
+
+BIG = ("elbo", "nll", "kl", "mse", "train_samples_per_s")
+
+
+def records() -> list[fake.Record]:
+    names = ("vanilla", "conv_full_covariance", "iwae", "autoencoder", "beta")
+    made = [fake.quality(name, seed) for name in names for seed in range(3)]
+    return [*made, fake.quality("vanilla", 0, dataset="fashion_mnist"), *map(fake.throughput, names)]
+
+
+def summary(mean: float, half: float | None) -> Summary:
+    low, high = (None, None) if half is None else (mean - half, mean + half)
+    return Summary(n=3, mean=mean, std=0.1, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "digits", "text"),
+    [
+        (-93.41, 0.59, 2, "-93.41(59)"),
+        (-133.248, 1.19, 2, "-133.2(12)"),
+        (-134.08, 8.13, 2, "-134.1(81)"),
+        (100.0, 25.3, 2, "100(25)"),
+        (0.0418, 0.0006, 4, "0.0418(6)"),
+        (1.0, 9.96, 2, "1(10)"),
+        (1.0, 0.0, 2, "1.00"),
+        (1.0, None, 2, "1.00"),
+    ],
+)
+def test_an_uncertainty_has_two_digits_in_units_of_the_last(
+    mean: float, half: float | None, digits: int, text: str
+) -> None:
+    assert paper._compact(summary(mean, half), digits) == text
+
+
+def test_a_table_says_little_and_names_its_sources() -> None:
+    tables = paper.made(records())
+    assert [(t.group.dataset, len(t.metrics)) for t in tables] == [
+        ("fashion_mnist-dynamic", 4),
+        ("mnist-dynamic", 4),
+        ("mnist-dynamic", 1),
+    ]
+    assert all(len(table.caption.split()) <= 40 for table in tables)
+    assert len({table.label for table in tables}) == 3
+    text = paper.write(tables, "latex")
+    cited = set(",".join(re.findall(r"\\cite\{([^}]*)\}", text)).split(","))
+    entries = re.findall(r"@misc\{(\w+),", paper.write(tables, "bibtex"))
+    assert cited == set(entries)
+    assert len(entries) == len(set(entries))
+    assert r"Conv + full covariance~\cite{kingma2019introduction}" in text
+    assert "resizebox" not in text
+    # A metric that only the other group has is no column of dashes.
+    assert tables[-1].metrics == ("mse_per_pixel",)
+
+
+def test_columns_are_found_by_name_label_and_beginning() -> None:
+    (table, *_) = paper.made(records(), ["gap", "nll_is500_nats", "train_samples", "active"], dataset="mnist")
+    assert table.metrics == ("inference_gap_nats", "nll_is500_nats", "train_samples_per_s", "active_units")
+    speeds = table.speeds["train_samples_per_s"]
+    assert speeds["vanilla"] == fake.throughput("vanilla").metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match=r"no metric 'elbow' in these records: did you mean 'elbo_nats'\?"):
+        paper.made(records(), ["elbow"])
+    with pytest.raises(UsageError, match="no data set 'minst' here"):
+        paper.made(records(), dataset="minst")
+
+
+def test_every_form_has_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = fake.write(tmp_path, records(), images=False)
+    texts = {}
+    for form in paper.FORMATS:
+        with pytest.raises(SystemExit) as left:
+            main(["table", str(out), "--dataset", "mnist", "--format", form])
+        assert left.value.code == 0
+        texts[form] = capsys.readouterr().out
+    for form in ("latex", "markdown", "typst"):
+        assert texts[form].count("Conv + full covariance") >= 1 or texts[form].count(r"Conv \+ full covariance") == 1
+    lines = list(csv.DictReader(io.StringIO(texts["csv"])))
+    assert {line["variant"] for line in lines} == {"vanilla", "conv_full_covariance", "iwae", "autoencoder", "beta"}
+    (exact,) = (line for line in lines if line["variant"] == "iwae")
+    elbos = [r.metrics["elbo_nats"] for r in records() if r.cell["variant"] == "iwae" and r.kind == "quality"]
+    assert float(exact["elbo_nats_mean"]) == pytest.approx(sum(elbos) / 3, abs=1e-12)  # type: ignore[arg-type]
+
+
+def test_wide_tables_are_continued_and_long_texts_broken() -> None:
+    headers = ["row", *(f"metric number {i} (nats)" for i in range(12))]
+    grid = grids.grid(headers, [["a_b", *["-1234.56 ± 12.34"] * 12], ["c", "a sentence " * 12, *["1"] * 11]])
+    text = latex.latex_table(grid, "Wide", ["5 % of it"], "tab:wide")
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") > 2
+    assert r"p{120pt}" in text
+    assert text.count(r"a\_b &") == text.count(r"\begin{tabular}")
+    assert text.count(r"\label{tab:wide-2}") == 1
+    assert text.count(r"\item 5 \% of it") == 1
+
+
+def test_latex_escapes_what_it_would_read_as_markup() -> None:
+    assert latex.latex_text("a_b & 5 % {c} #1 $x ~ ^ \\") == (
+        r"a\_b \& 5 \% \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert latex.latex_text("-1.5 ± 0.2, IS-500") == r"$-$1.5 $\pm$ 0.2, IS-500"
+    evil = [fake.quality("vanilla", seed, overrides={"network": "\\input{x}_%"}) for seed in range(3)]
+    assert r"\input" not in paper.write(paper.made(evil), "latex")
+
+
+def test_every_source_of_a_built_in_variant_has_a_year_and_its_own_key() -> None:
+    papers = [str(r.describe()["paper"]) for r in registry.recipes().values() if r.built_in]
+    sources = {" ".join(source.split()) for text in papers for source in text.split(";")}
+    keys = {source: citations.keys(source) for source in sources}
+    assert all(len(found) == 1 for found in keys.values())
+    titles = {citations._identifier(citations._parts(source)[2]) for source in sources}  # type: ignore[index]
+    assert set(citations.TITLES) <= titles | {"1906.02691, section 2.5.1"}
+    assert len({key for found in keys.values() for key in found}) == len(titles)
+
+
+def compiled(folder: Path, body: str) -> str:
+    """The log of pdflatex, with the widths of the tables."""
+    boxes = [
+        rf"\sbox0{{\footnotesize\setlength{{\tabcolsep}}{{3pt}}{found}}}\typeout{{WIDTH \the\wd0}}"
+        for found in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", body, re.DOTALL)
+    ]
+    head = r"\documentclass{article}\usepackage{booktabs,threeparttable}\begin{document}"
+    tail = r"\bibliographystyle{plain}\bibliography{papers}\end{document}"
+    (folder / "t.tex").write_text("\n".join([head, *boxes, body, tail]), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_tables_compile_and_are_no_wider_than_a_page(tmp_path: Path) -> None:
+    tables = paper.made(records(), BIG)
+    body = (
+        paper.write(tables, "latex")
+        + "\n\n"
+        + latex.latex_table(
+            grids.grid(
+                ["row", *(f"figure {i} (nats)" for i in range(9))], [["x", "word " * 40, *["-1.25 ± 0.10"] * 8]]
+            ),
+            "Wide",
+        )
+    )
+    (tmp_path / "papers.bib").write_text(paper.write(tables, "bibtex"), encoding="utf-8")
+    log = compiled(tmp_path, body)
+    widths = [float(width) for width in re.findall(r"WIDTH ([\d.]+)pt", log)]
+    assert len(widths) == body.count(r"\begin{tabular}") >= 4
+    assert max(widths) <= latex.PAGE_PT
+    assert "Overfull" not in log
+    if shutil.which("bibtex"):
+        done = subprocess.run(["bibtex", "t"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, "Warning" in done.stdout) == (0, False), done.stdout
+
+
+def test_the_five_usual_metrics_fit_in_one_table() -> None:
+    text = paper.write(paper.made(records(), BIG, dataset="mnist"), "latex")
+    assert text.count(r"\begin{tabular}") == 2  # one for each comparison group
