@@ -156,7 +156,8 @@ def _metric(word: str, available: Sequence[str], asked: bool) -> str | None:
             return name
     if not asked:
         return None
-    raise UsageError(f"no metric {word!r} in these records: {hint(word, available)}")
+    words = [name.removesuffix("_nats") for name in available]
+    raise UsageError(f"no metric {word!r} in these records: {hint(word, words)}")
 
 
 def _speeds(records: Sequence[Record], dataset: str) -> dict[str, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import os
 import random
 import signal
@@ -115,13 +116,16 @@ def records(out: Path) -> dict[str, Any]:
     return found
 
 
+TIMES = re.compile(r"(train_s|measure_s)(_|$)|started$")
+
+
 def tables(out: Path) -> dict[str, Any]:
     """Every table as it is, but for the columns of times, which the CSV has."""
     found: dict[str, Any] = {path.name: path.read_bytes() for path in (out / "tables").iterdir()}
     for name in [name for name in found if name.endswith(".csv")]:
         rows = csv.reader(found[name].decode().splitlines())
-        found[name] = [column for column in zip(*rows, strict=True) if not column[0].startswith("train_s_")]
-    assert {Path(name).suffix for name in found} == {".csv", ".md", ".tex"}
+        found[name] = [column for column in zip(*rows, strict=True) if not TIMES.match(column[0])]
+    assert {Path(name).suffix for name in found} == {".csv", ".md", ".tex", ".bib"}
     return found
 
 
