@@ -17,6 +17,7 @@ PROFILE ?=
 ROWS ?=
 OUT ?=
 BASELINE ?=
+PART ?=
 # Words for `vaebench`, in common to bench and compare
 OPTIONS = --device $(DEVICE) $(if $(DATASETS),--datasets $(DATASETS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again) \
@@ -92,8 +93,8 @@ $(PEERS)/.ready: pyproject.toml tests/performance/peers/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]' -r tests/performance/peers/requirements.txt
 	@touch $@
 
-mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each (minutes)
-	@$(BIN)/python -m tests.mutants
+mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each; goes on where it was stopped (PART=3/10)
+	@$(BIN)/python -m tests.mutants $(if $(PART),--part $(PART) --named-only)
 
 clean: ## remove the virtual environment and caches; results are never deleted
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks

@@ -1,11 +1,13 @@
 """Proof that the tests notice: each mistake in `tests.mistakes` is made in a copy of the code, and a test must fail.
 
-`make mutants` runs all of them; `python -m tests.mutants clamp nanmean` those whose names hold one of the words. The
-working tree is never changed.
+`make mutants` runs all of them, and after it was stopped those that are left; `python -m tests.mutants clamp nanmean`
+those whose names hold one of the words; `--part 3/10` the third tenth. The working tree is never changed.
 """
 
 import argparse
 import ast
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # What the tests read. Results are no part of it: they are large, and no number is tested against them.
 COPIED = ("bench", "variants", "tests", "examples", "docs", "pyproject.toml", "README.md", "Makefile")
+# Which mistakes were noticed, and in which state of the code.
+KEPT = "build/mutants.jsonl"
 
 CANARY = """
 import importlib, pathlib, subprocess, sys
@@ -180,16 +184,53 @@ def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: floa
         return run_tests(tree, ["tests/test_canary.py", *named], timeout_s)
 
 
+def part(mistakes: Sequence[Mistake], which: str) -> list[Mistake]:
+    """A fixed share of the mistakes, spread over the files; `"3/10"` is the third of ten.
+
+    Raises:
+        ValueError: if `which` is no such part.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", which)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"a part is written as 3/10, got {which!r}")
+    shuffled = sorted(mistakes, key=lambda mistake: hashlib.sha256(mistake.name.encode()).digest())
+    return shuffled[int(match[1]) - 1 :: int(match[2])]
+
+
+def _digest(tree: Path) -> str:
+    """What all files of a tree come to."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in tree.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(tree)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def _noticed(kept: Path, digest: str) -> set[str]:
+    """Names of the mistakes that were noticed in this state of the code."""
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
+    return {row["name"] for row in map(json.loads, lines) if row["code"] == digest}
+
+
 def prove(
     mistakes: Sequence[Mistake], root: Path, *, jobs: int = 1, timeout_s: float = 900, named_only: bool = False
 ) -> int:
-    """Judge all mistakes and print the table. Exit code: 0 if all were killed, 1 if not, 2 if none could be judged."""
+    """Judge all mistakes and print the table. Exit code: 0 if all were killed, 1 if not, 2 if none could be judged.
+
+    What was killed before in the same state of the code is not run again.
+    """
     if wrong := problems(mistakes, root):
         print("\n".join(wrong), file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         # One snapshot for all, whatever is edited meanwhile.
         snapshot = copy(root, Path(folder) / "snapshot")
+        digest, kept = _digest(snapshot), root / KEPT
+        done = _noticed(kept, digest)
+        if before := sum(mistake.name in done for mistake in mistakes):
+            print(f"{before} of {len(mistakes)} were killed before, by these tests in this code")
+            mistakes = [mistake for mistake in mistakes if mistake.name not in done]
+            if not mistakes:
+                return 0
         unmutated = check_unmutated(mistakes, snapshot, timeout_s)
         if unmutated.verdict != "survived":
             print(f"the tests must pass before anything is changed; {unmutated.verdict}: {unmutated.by}")
@@ -200,7 +241,11 @@ def prove(
         with ThreadPoolExecutor(jobs) as pool:
             each = partial(judge, snapshot=snapshot, timeout_s=timeout_s, named_only=named_only)
             for mistake, outcome in zip(mistakes, pool.map(each, mistakes), strict=True):
-                killed += outcome.verdict == "killed"
+                if outcome.verdict == "killed":
+                    killed += 1
+                    kept.parent.mkdir(exist_ok=True)
+                    with kept.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps({"name": mistake.name, "code": digest}) + "\n")
                 print(
                     f"{mistake.name:{width}}  {mistake.item:>4}  {outcome.verdict:8}  {outcome.seconds:>7.1f}  "
                     f"{outcome.by}",
@@ -216,11 +261,16 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*", help="only mistakes whose name holds one of these")
+    parser.add_argument("--part", default="1/1", help="a fixed share of the mistakes, such as 3/10")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="mistakes side by side")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one run of pytest")
     parser.add_argument("--named-only", action="store_true", help="do not run all tests where the named ones pass")
     words = parser.parse_args()
-    chosen = [m for m in MISTAKES if not words.words or any(word in m.name for word in words.words)]
+    try:
+        share = part(MISTAKES, words.part)
+    except ValueError as error:
+        parser.error(str(error))
+    chosen = [m for m in share if not words.words or any(word in m.name for word in words.words)]
     if not chosen:
         parser.error("no mistake has such a name")
     return prove(chosen, ROOT, jobs=words.jobs, timeout_s=words.timeout, named_only=words.named_only)

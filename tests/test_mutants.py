@@ -82,8 +82,35 @@ def test_outcomes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == "3 of 5 killed"
     assert (project / "thing/__init__.py").read_text() == CODE
     assert sorted(path.name for path in project.rglob("*")) == [
-        "__init__.py", "pyproject.toml", "test_named.py", "test_other.py", "tests", "thing",
+        "__init__.py", "build", "mutants.jsonl", "pyproject.toml", "test_named.py", "test_other.py", "tests", "thing",
     ]  # fmt: skip
+
+
+def test_what_was_killed_is_not_run_again_before_the_code_changes(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [mistake("x + 2", name="seen"), mistake("2 * x + (x == 1)", name="unseen")]
+    assert mutants.prove(made, project) == 1
+    capsys.readouterr()
+    assert mutants.prove(made, project) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1 of 2 were killed before")
+    assert [line.split()[0] for line in lines[2:]] == ["unseen", "0"]
+    assert mutants.prove(made[:1], project) == 0
+    (project / "tests/test_other.py").write_text("def test_nothing():\n    pass\n")
+    capsys.readouterr()
+    assert mutants.prove(made[:1], project) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 of 1 killed"
+
+
+def test_parts_are_fixed_and_together_all() -> None:
+    parts = [mutants.part(MISTAKES, f"{k}/10") for k in range(1, 11)]
+    assert sorted(m.name for share in parts for m in share) == sorted(m.name for m in MISTAKES)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    assert parts[2] == mutants.part(MISTAKES[::-1], "3/10")
+    for which in ("0/10", "11/10", "3", "1/0"):
+        with pytest.raises(ValueError, match="a part is written as 3/10"):
+            mutants.part(MISTAKES, which)
 
 
 def test_nothing_is_judged_by_tests_that_fail_anyway(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
