@@ -60,9 +60,12 @@ class Checks:
         passed = passed and math.isfinite(error)
         self.rows.append(Check(part=part, quantity=quantity, **finite, rule=rule, passed=passed))
 
-    def equal(self, quantity: str, truth: float, estimate: float, part: str = CLOSED) -> None:
-        """Two closed forms."""
-        self.add(part, quantity, truth, estimate, low=-CLOSED_FORM, high=CLOSED_FORM, rule="1e-9")
+    def equal(self, quantity: str, truth: Tensor | float, estimate: Tensor | float) -> None:
+        """Two closed forms, of one figure or of each of n examples, `[n]`: then the error is the largest."""
+        off = torch.as_tensor(estimate, dtype=torch.float64) - torch.as_tensor(truth, dtype=torch.float64)
+        exact = torch.as_tensor(truth, dtype=torch.float64).mean().item()
+        error = off.flatten()[off.abs().argmax()].item()
+        self.add(CLOSED, quantity, exact, exact + error, low=-CLOSED_FORM, high=CLOSED_FORM, rule="1e-9")
 
     def estimate(
         self,

@@ -1,4 +1,4 @@
-"""A suite that checks the judge: which linear Gaussian models, and how finely. It needs no torch."""
+"""A suite that checks the judge: against which models with a known truth, and how finely. It needs no torch."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from bench.errors import UsageError
 from bench.records.record import Cell
 from bench.settings import MOST, Count, Positive, Section, convert
 
+LINEAR, BELIEF = "linear_gaussian", "tiny_sbn"
 # A standard error over examples needs some; a variance over draws needs two.
 _TwoOrMore = Annotated[int, Meta(ge=2, le=MOST)]
 
@@ -53,30 +54,40 @@ class Problem(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"a problem needs k below d, got d = {self.d}, k = {self.k}")
 
 
+class Network(Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of the data `tiny_sbn`: dimensions, and latent bits. All pairs of their states are counted."""
+
+    d: Count
+    bits: Annotated[int, Meta(ge=1, le=8)]
+
+
 class OracleSuite(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Problems, and how finely to look at each."""
 
     name: str
     description: str = ""
     problems: Annotated[tuple[Problem, ...], Meta(min_length=1)] = msgspec.field(name="problem")
+    networks: tuple[Network, ...] = msgspec.field(name="network", default=())
     timeout_min: Positive = 20
     settings: Settings = Settings()
 
     def cells(self, device: str) -> list[Cell]:
         """The configuration of every problem."""
+        models: list[tuple[str, str, Problem | Network]] = [("linear", LINEAR, problem) for problem in self.problems]
+        models += [("bernoulli_vimco", BELIEF, network) for network in self.networks]
         return [
             {
-                "variant": "linear",
+                "variant": variant,
                 "overrides": {},
-                "dataset": "linear_gaussian",
-                "data_options": msgspec.structs.asdict(problem) | {"n": self.settings.n},
+                "dataset": dataset,
+                "data_options": msgspec.structs.asdict(options) | {"n": self.settings.n},
                 "binarise": "none",
                 "settings": self.settings.plain(),
                 "device": device,
                 "threads": 1,
                 "precision": "fp64",
             }
-            for problem in self.problems
+            for variant, dataset, options in models
         ]
 
 
@@ -85,10 +96,11 @@ def parse(name: str, table: Mapping[str, Any]) -> OracleSuite:
     if "name" in table:
         raise UsageError("unknown key name: a suite is called as its file is")
     suite = convert(OracleSuite, {**table, "name": name})
-    for i, problem in enumerate(suite.problems):
-        check_options("linear_gaussian", msgspec.structs.asdict(problem))
-        if problem in suite.problems[:i]:
-            raise UsageError(f"{problem} stands twice: remove one")
+    for dataset, models in ((LINEAR, suite.problems), (BELIEF, suite.networks)):
+        for i, model in enumerate(models):
+            check_options(dataset, msgspec.structs.asdict(model))
+            if model in models[:i]:
+                raise UsageError(f"{model} stands twice: remove one")
     return suite
 
 

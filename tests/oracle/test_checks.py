@@ -8,13 +8,15 @@ import pytest
 import torch
 from msgspec import structs
 
-from bench.judge import bounds, evidence
-from bench.oracle import checks, objectives
+from bench.judge import bounds, counted, evidence
+from bench.oracle import belief, checks, objectives
 from bench.pages import oracle
 from bench.records import record
 from bench.suites.oracle import parse
 from tests.oracle.tiny import TINY
-from variants.core import elbo
+from variants.core import Terms, elbo
+from variants.parts.objectives import Vimco
+from variants.parts.objectives.base import with_gradient_of
 
 
 @pytest.fixture
@@ -112,6 +114,38 @@ def test_an_upper_bound_that_lies_below_fails(problem: checks.Problem, monkeypat
 
     monkeypatch.setattr(evidence, "reverse", wrong)
     assert "BDMC upper bound, simulated data" in failed(look(problem, checks.annealing))
+
+
+def of_a_network() -> checks.Checks:
+    cell = parse("tiny", TINY).cells("cpu")[-1]
+    found = checks.Checks()
+    belief.check(cell, record.new(record.ORACLE, cell, {}, "ok"), found)
+    return found
+
+
+def test_discrete_latents_meet_what_is_counted() -> None:
+    found = of_a_network()
+    assert failed(found) == set()
+    assert [row.part for row in found.rows].count("closed form") == 6
+    assert [row.part for row in found.rows].count("estimate") == 5
+
+
+def test_a_score_that_is_credited_wrongly_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Wrong(Vimco):
+        def forward(self, terms: Terms, epoch: float) -> torch.Tensor:
+            # Credited with the bound itself twice: the value is right, the gradient is not.
+            return with_gradient_of(super().forward(terms, epoch), -super().forward(terms, epoch) * terms.log_qz_x[0])
+
+    monkeypatch.setattr(belief, "Vimco", Wrong)
+    assert failed(of_a_network()) == {"VIMCO-2, largest error of its mean gradient, all pairs counted"}
+
+
+def test_a_judge_that_counts_too_few_states_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = counted.enumerated
+    monkeypatch.setattr(counted, "enumerated", lambda model, x: {"log_px": right(model, x)["log_px"] - 1e-6})
+    assert failed(of_a_network()) == {"log p(x), all states counted"}
 
 
 def test_an_estimate_that_is_no_number_does_not_pass() -> None:

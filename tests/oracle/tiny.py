@@ -4,6 +4,7 @@ from typing import Any
 
 TINY: dict[str, Any] = {
     "problem": [{"d": 4, "k": 2, "noise": 0.5, "orthogonal": False}],
+    "network": [{"d": 6, "bits": 4}],
     "settings": {
         "n": 1000,
         "points": 60,

@@ -39,7 +39,8 @@ def test_the_shipped_suite() -> None:
     for key in ("d", "k", "noise"):
         assert len({getattr(problem, key) for problem in shipped.problems}) >= 3
     cells = shipped.cells("cpu")
-    assert len({record.record_id(record.ORACLE, cell) for cell in cells}) == len(cells) == len(shipped.problems)
+    assert len({record.record_id(record.ORACLE, cell) for cell in cells}) == len(cells)
+    assert len(cells) == len(shipped.problems) + len(shipped.networks)
     json.dumps(cells)
 
 
@@ -53,6 +54,8 @@ def test_the_shipped_suite() -> None:
         ({"problem": [TINY["problem"][0] | {"k": 4}]}, "a problem needs k below d, got d = 4, k = 4"),
         ({"problem": [TINY["problem"][0] | {"noise": 0}]}, "problem[0].noise must be a number above 0, got 0"),
         ({"problem": TINY["problem"] * 2}, "stands twice: remove one"),
+        ({"network": [{"d": 6, "bits": 9}]}, "network[0].bits must be a whole number from 1 to 8, got 9"),
+        ({"network": TINY["network"] * 2}, "stands twice: remove one"),
         ({"settings": {"step": 3}}, "unknown key settings.step: did you mean 'steps'?"),
         ({"settings": {"steps": 2.5}}, "settings.steps must be a whole number of at least 2, got 2.5"),
         ({"settings": 3}, "settings must be a table"),
