@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
-from tests.variants.linear_models import points, true_model, untrained
+from tests.variants.linear_models import true_model, untrained
 from variants import DataSpec, build
 from variants.core import Terms
+from variants.parts import PARTS
 from variants.parts.objectives import DipI, DipII, Elbo, InfoVae, Objective
-from variants.parts.objectives.aggregate import gaussian_kernel, mean_covariance, squared_mmd
+from variants.parts.objectives.aggregate import gaussian_kernel, marginals, mean_covariance, squared_mmd
 from variants.registry import seeded
 
 REAL = DataSpec((5,), "real", 40)
@@ -139,9 +140,22 @@ def test_white_codes_have_no_penalty() -> None:
 
 
 def test_a_posterior_whose_moments_are_not_known_is_refused() -> None:
-    model = untrained(true_model(), "planar", objective="dip_ii")
-    with pytest.raises(ValueError, match=r"the marginals of q\(z\|x\) are not known: Flow"):
-        model.loss(points())
+    with pytest.raises(
+        ValueError, match=r"objective dip_ii asks for .* of single latents, which posterior planar does"
+    ):
+        untrained(true_model(), "planar", objective="dip_ii")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, part in PARTS["posterior"].items() if getattr(part, "latents", None) == "real"]
+)
+def test_a_posterior_says_whether_its_marginals_are_known(name: str) -> None:
+    posterior = PARTS["posterior"][name](6, 4)
+    if posterior.has_marginals:
+        assert marginals(posterior(torch.randn(3, 6))).batch_shape == (3, 4)
+    else:
+        with pytest.raises(ValueError, match=r"the marginals of q\(z\|x\) are not known"):
+            marginals(posterior(torch.randn(3, 6)))
 
 
 # All

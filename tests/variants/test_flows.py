@@ -316,8 +316,8 @@ def test_kl_of_a_rotated_gaussian() -> None:
 def test_total_correlation_knows_the_marginals_of_a_rotated_gaussian() -> None:
     model = build("beta_tc", GREY, posterior="householder", latent=4)
     assert model.loss(torch.rand(5, *GREY.shape)).isfinite().all()
-    with pytest.raises(ValueError, match=r"the marginals of q\(z\|x\) are not known: Flow is neither"):
-        build("beta_tc", GREY, posterior="planar", latent=4).loss(torch.rand(5, *GREY.shape))
+    with pytest.raises(ValueError, match="which posterior planar does not know"):
+        build("beta_tc", GREY, posterior="planar", latent=4)
 
 
 @pytest.mark.parametrize(

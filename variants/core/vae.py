@@ -144,6 +144,11 @@ def _refuse_misfits(posterior: nn.Module, prior: nn.Module, objective: nn.Module
             f"objective {part_name(objective)} differentiates through z, and posterior {part_name(posterior)} has no "
             "path: choose an objective without needs_path, such as vimco, or a relaxed posterior"
         )
+    if getattr(objective, "needs_marginals", False) and not getattr(posterior, "has_marginals", True):
+        raise ValueError(
+            f"objective {part_name(objective)} asks for q(z_j|x) of single latents, which posterior "
+            f"{part_name(posterior)} does not know: choose posterior=diagonal or posterior=full"
+        )
     if getattr(prior, "of_posteriors", False) and getattr(posterior, "batch_statistics", False):
         raise ValueError(
             f"prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} depend on the batch: "

@@ -183,6 +183,8 @@ class Planar(Posterior):
         shared_flow: the same maps for all x instead of maps that depend on it.
     """
 
+    has_marginals = False
+
     def __init__(self, features: int, latent: int, *, flows: int = 10, shared_flow: bool = False) -> None:
         super().__init__()
         self.flows = at_least("flows", flows, 1)
@@ -306,6 +308,8 @@ class InverseAutoregressive(Posterior):
         flows: T, number of maps, each with a network of its own.
         flow_width: hidden units of each network.
     """
+
+    has_marginals = False
 
     def __init__(self, features: int, latent: int, *, flows: int = 2, flow_width: int = 320) -> None:
         super().__init__()

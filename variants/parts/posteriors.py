@@ -30,6 +30,7 @@ class Posterior(nn.Module, ABC):
         latents: the kind of its latents, which must be that of the prior's.
         batch_statistics: whether in training q of an example depends on the others of its batch.
         bottom_up: whether it is q(z1|x) q(z2|z1).
+        has_marginals: whether the distribution of each single latent, q(z_j|x), is known.
     """
 
     has_density: bool = True
@@ -37,6 +38,7 @@ class Posterior(nn.Module, ABC):
     latents: str = "real"
     batch_statistics: bool = False
     bottom_up: bool = False
+    has_marginals: bool = True
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
@@ -256,6 +258,7 @@ class Deterministic(Posterior):
     """z = mu(x), the plain autoencoder's map: no distribution, hence no bound."""
 
     has_density = False
+    has_marginals = False
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
@@ -280,6 +283,7 @@ class BottomUp(Posterior):
     """
 
     bottom_up = True
+    has_marginals = False
 
     def __init__(
         self,
@@ -313,6 +317,8 @@ class TopDown(Posterior):
         top_hidden: widths between the features and z2 on the one side, and z1 on the other.
         activation: of these layers, one of `ACTIVATIONS`.
     """
+
+    has_marginals = False
 
     def __init__(
         self,

@@ -148,6 +148,8 @@ class Spline(Posterior):
         pace: of log sigma, see `Head`.
     """
 
+    has_marginals = False
+
     def __init__(
         self,
         features: int,

@@ -93,6 +93,8 @@ class Sylvester(Posterior):
 
     above: Tensor
 
+    has_marginals = False
+
     def __init__(
         self, features: int, latent: int, *, flows: int = 4, columns: int | None = None, pace: float = PACE
     ) -> None:

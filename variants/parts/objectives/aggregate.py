@@ -104,6 +104,8 @@ class TotalCorrelation(Sampled):
         ValueError: the number of training examples is not known, or a value is out of range.
     """
 
+    needs_marginals = True
+
     def __init__(
         self, *, data_size: int | None = None, beta: float = 6.0, samples: int = 1, warmup_epochs: float = 0
     ) -> None:
@@ -224,10 +226,9 @@ class DipI(Sampled):
         diagonal: b.
         samples: K draws over which E_q log p(x|z) is averaged.
         warmup_epochs: passes over which all but the reconstruction is phased in linearly; 0 for none.
-
-    Raises:
-        ValueError: at the first batch, where the moments of q(z|x) are not known.
     """
+
+    needs_marginals = True
 
     def __init__(
         self, *, off_diagonal: float = 10.0, diagonal: float = 100.0, samples: int = 1, warmup_epochs: float = 0
