@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def mean_field(truth: BeliefNetwork) -> tuple[Tensor, Tensor]:
 def at_truth(truth: BeliefNetwork, spec: DataSpec) -> VAE:
     """The network itself as a VAE of bits, float64, its posterior `mean_field`."""
     options = {"network": "linear", "centre": False, "latent": len(truth.prior)}
-    model = registry.build("bernoulli_vimco", spec, **options).double()
+    model: Any = registry.build("bernoulli_vimco", spec, **options).double()
     V, v = mean_field(truth)
     with torch.no_grad():
         model.decoder.body.weight.copy_(truth.W)
@@ -49,7 +50,8 @@ def at_truth(truth: BeliefNetwork, spec: DataSpec) -> VAE:
         model.prior.logits.copy_(truth.prior)
         model.posterior.logits.weight.copy_(V)
         model.posterior.logits.bias.copy_(v)
-    return model
+    built: VAE = model
+    return built
 
 
 def log_weights(truth: BeliefNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +123,7 @@ def _gradients(truth: BeliefNetwork, model: VAE, x: Tensor, checks: Checks) -> N
     checks.equal("VIMCO-2, all pairs counted: minus IWAE-2", -_two(log_q, log_w), value)
     parameters = [*model.posterior.parameters(), *model.decoder.parameters(), *model.prior.parameters()]
     off = 0.0
-    for one in here.split(1):
+    for one in torch.split(here, 1):
         exact = torch.autograd.grad(expectation(model, one, 2, lambda terms: -iwae(terms)), parameters)
         mean = torch.autograd.grad(
             expectation(model, one, 2, lambda terms: objective(terms, LATE), fixed=True), parameters
@@ -150,4 +152,4 @@ def _two(log_q: Tensor, log_w: Tensor) -> Tensor:
 
 def _each(model: VAE, x: Tensor, samples: int, value: Callable[[Terms], Tensor]) -> Tensor:
     """E[value] of each example, `[B]`, by counting."""
-    return torch.stack([expectation(model, one, samples, value) for one in x.split(1)]).cpu()
+    return torch.stack([expectation(model, one, samples, value) for one in torch.split(x, 1)]).cpu()
