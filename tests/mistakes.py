@@ -31,6 +31,7 @@
 20. One name for several quantities: the slope of a decoder, or a weight decay, taken for another.
 """
 
+from tests.mistakes_countable import OF_COUNTABLE
 from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_games import OF_GAMES
 from tests.mistakes_objectives import OF_OBJECTIVES
@@ -404,11 +405,11 @@ MISTAKES = [
     ]),
     *made(BATCHES, IN_DATA, [
         (9, "drop_last_at_evaluation", "the last, smaller batch is left out",
-         "indices = torch.split(torch.arange(count) * n // count, batch_size)",
-         "indices = torch.split((torch.arange(count) * n // count)[: count // batch_size * batch_size], batch_size)"),
+         "indices = torch.split(self.places(split, limit), batch_size)",
+         "indices = torch.split(self.places(split, limit), batch_size)[:-1]"),
         (10, "evaluated_on_grey_pixels", "trained on binarised images, scored on grey ones",
-         '"fixed" if self.binarise == "dynamic" else self.binarise, indices)',
-         '"none" if self.binarise == "dynamic" else self.binarise, indices)'),
+         'DRAWN.get(self.binarise, self.binarise), indices)',
+         '"none" if self.binarise in DRAWN else self.binarise, indices)'),
         (12, "trained_on_the_test_split", "batches come from the wrong split",
          'batches = self._store("train", "none").batches(indices)',
          'batches = self._store("test", "none").batches(indices)'),
@@ -501,7 +502,7 @@ MISTAKES = [
     ]),
     *made(NETWORKS, IN_HEADS, [
         (15, "data_not_centred", "what all examples share drowns how they differ",
-         "return x - self.mean", "return x + self.mean"),
+         "(x.log1p() if self.counts else x) - self.mean", "(x.log1p() if self.counts else x) + self.mean"),
         (15, "one_mean_for_all_channels",
          "a convolutional encoder sees one mean of all pixels instead of one a channel",
          "mean.mean((1, 2), keepdim=True)", "mean.mean((0, 1, 2), keepdim=True)"),
@@ -525,5 +526,6 @@ MISTAKES = [
     *OF_OBJECTIVES,
     *OF_DISCRETE,
     *OF_GAMES,
+    *OF_COUNTABLE,
 ]
 # fmt: on

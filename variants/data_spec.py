@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Kind = Literal["binary", "unit", "real"]
+Kind = Literal["binary", "unit", "real", "levels", "counts"]
 
 
 @dataclass(frozen=True)
@@ -14,19 +14,23 @@ class DataSpec:
 
     Args:
         shape: event shape of one example without the batch axis, `(C, H, W)` for images, `(d,)` for vectors.
-        kind: `"binary"` for {0, 1}, `"unit"` for [0, 1], `"real"` for the real line.
+        kind: `"binary"` for {0, 1}, `"unit"` for [0, 1], `"real"` for the real line, `"levels"` for the L values
+            k / (L - 1), k = 0, ..., L - 1, and `"counts"` for the whole numbers from 0 on.
         size: N, number of training examples; None where it is not known.
         mean: () -> mean of the training examples, an array of `shape`; None where it is not known. A function, for it
             takes reading the data, and few recipes ask.
+        levels: L of the kind `"levels"`; of the kind `"unit"` the L of data that are (k + u) / L with u uniform in
+            [0, 1), and None for others.
 
     Raises:
-        ValueError: on an empty shape, a size below one, or an unknown kind.
+        ValueError: on an empty shape, a size below one, an unknown kind, or levels that are missing or out of place.
     """
 
     shape: tuple[int, ...]
     kind: Kind
     size: int | None = None
     mean: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
+    levels: int | None = None
 
     def __post_init__(self) -> None:
         if not self.shape or any(size < 1 for size in self.shape):
@@ -35,6 +39,12 @@ class DataSpec:
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
         if self.size is not None and (isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1):
             raise ValueError(f"size must be a whole number of at least 1, or None, got {self.size!r}")
+        if (self.kind == "levels" and self.levels is None) or (
+            self.levels is not None and (self.kind not in ("levels", "unit") or self.levels < 2)
+        ):
+            raise ValueError(
+                f"levels are 2 or more of the kind 'levels', got {self.levels!r} of the kind {self.kind!r}"
+            )
 
     @property
     def dims(self) -> int:

@@ -26,6 +26,7 @@
 | spiral | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
 | sprites | 1 x 32 x 32 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
 | xy_squares | 3 x 64 x 64 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
+| counts | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
 
 Omniglot is not the 28 x 28 matrix of Burda et al. (2016), and its numbers do not compare with theirs:
 pages are shrunk by area average and ink is white. CelebA's aligned faces are cropped to the middle 148 x
@@ -33,7 +34,8 @@ pages are shrunk by area average and ink is white. CelebA's aligned faces are cr
 The crops of the two photographs overlap: they show what training stands, and rank no variants.
 The columns of `breast_cancer` are standardised. `linear_gaussian` takes the options d, k, noise (a variance),
 orthogonal and n, `flow_data` d, k, noise and n, `tiny_sbn`, which is binary, d, bits and n, `teacher` d, noise and n,
-`gaussian_mixture` d, classes and n, the sets of the plane n; they come with their exact density (`Data.truth`).
+`gaussian_mixture` d, classes and n, the sets of the plane n, `counts`, which are whole numbers, d, clusters, dispersion
+and n; they come with their exact density (`Data.truth`).
 
 `sprites`, which is binary, and `xy_squares` come with the factors that each image was made from (`Data.factors`); they
 take the option n. No two examples have the same combination, so that the test combinations are new to a model.
@@ -41,6 +43,10 @@ take the option n. No two examples have the same combination, so that the test c
 Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
 the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey
 value of one half; "none" keeps grey values in [0, 1].
+
+What grey values are taken for: "none" for numbers in [0, 1]; "levels" for the L values k / (L - 1), of which p(x|z) has
+probabilities, in bits per dimension as in the literature; "dequantise" for (k + u) / L with uniform noise u, afresh for
+every training batch and once for evaluation, of which p(x|z) is a density. L is 256, and 17 of digits.
 
 Your own images: a name that ends in .npz is the path of a file with an array `train` and, if you like,
 `valid`, `test`, `train_labels`, `valid_labels`, `test_labels`. Images are `[N, H, W]` or `[N, C, H, W]`,
@@ -105,8 +111,8 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     """
     how, resolved = _resolve(name, binarise, options)
     if is_user_file(name):
-        images = _read(name, resolved, None)[0].images["train"]
-        result = _spec(name, how, images[0].shape, len(images))
+        raw = _read(name, resolved, None)[0]
+        result = _spec(name, how, raw.images["train"][0].shape, len(raw.images["train"]), _levels(raw))
     elif find(name).maker:
         shape = (int(resolved["d"]),) if "d" in resolved else find(name).shape
         result = _spec(name, how, shape, tenths(int(resolved["n"]))["train"])
@@ -163,7 +169,7 @@ def load(
     how, resolved = _resolve(name, binarise, options)
     raw, truth = (_kept[name], None) if root is None and name in _kept else _read(name, resolved, root)
     images = raw.images["train"]
-    whole = _spec(name, how, images[0].shape, len(images))
+    whole = _spec(name, how, images[0].shape, len(images), _levels(raw))
     return Data(name, how, resolved, whole, raw, train_size, device, truth)
 
 
@@ -181,9 +187,9 @@ def keep(name: str, binarise: str, file: str | None = None) -> None:
         return
     import numpy as np
 
-    from bench.data.batches import prepare
+    from bench.data.batches import DRAWN, prepare
 
-    how = "fixed" if binarise == "dynamic" else binarise
+    how = DRAWN.get(binarise, binarise)
     raw = _kept[name] if name in _kept else _read(file or name, {}, None)[0]
     for split, images in raw.images.items():
         if isinstance(images, np.ndarray):  # what is streamed is prepared one by one
@@ -246,10 +252,20 @@ def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tup
     return how, check_options(name, options)
 
 
-def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int) -> DataSpec:
-    if binarise != "none":
+def _levels(raw: "Raw") -> int | None:
+    """L of counts 0 to L - 1, None of floats."""
+    return None if raw.levels == 1 else raw.levels + 1
+
+
+def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int, levels: int | None = None) -> DataSpec:
+    if binarise == "none":
+        return DataSpec(shape, "unit" if is_user_file(name) else find(name).kind, size)
+    if binarise not in ("levels", "dequantise"):
         return DataSpec(shape, "binary", size)
-    return DataSpec(shape, "unit" if is_user_file(name) else find(name).kind, size)
+    levels = levels if is_user_file(name) else find(name).levels
+    if levels is None:
+        raise DataError(f"{name}: floats have no levels; make the images uint8, or use binarise='none'")
+    return DataSpec(shape, "levels" if binarise == "levels" else "unit", size, levels=levels)
 
 
 def _read(

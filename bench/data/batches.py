@@ -23,6 +23,8 @@ from variants.data_spec import DataSpec
 
 # So many examples give the mean to 1 % of a pixel's standard deviation, and are read in seconds.
 MEAN_OF_STREAMED = 10_000
+# What training draws anew for every batch, and what it is judged on, which is drawn once.
+DRAWN = {"dynamic": "fixed", "dequantise": "dequantise"}
 
 
 class _Store(Protocol):
@@ -92,7 +94,7 @@ class Data:
 
     Attributes:
         name: the name it was asked for by.
-        binarise: one of "dynamic", "fixed", "threshold", "none".
+        binarise: one of `bench.data.sets.BINARISATIONS`.
         options: the data set's options, defaults included.
         spec: shape and kind of one example, number of training examples in use, their mean.
         checksum: sha256 of the data as read (see `bench.data`), before binarisation and `train_size`.
@@ -143,7 +145,7 @@ class Data:
         Args:
             batch_size: number of examples B.
             order: generator on the CPU that shuffles.
-            noise: generator on the device; dynamic binarisation draws from it afresh for every batch.
+            noise: generator on the device; what is drawn afresh for every batch is drawn from it.
             first: number of batches to pass over, unread and without a draw, where a stopped pass goes on.
 
         Yields:
@@ -154,16 +156,17 @@ class Data:
         """
         _check_count("batch_size", batch_size)
         indices = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)[first:]
-        if self.binarise != "dynamic":
+        if self.binarise not in DRAWN:
             return (x for x, _ in self._read("train", self.binarise, indices))
         batches = self._store("train", "none").batches(indices)
-        return (to_binary.dynamic(images, self.raw.levels, noise) for images, _ in batches)
+        drawn = to_binary.dynamic if self.binarise == "dynamic" else to_binary.dequantise
+        return (drawn(images, self.raw.levels, noise) for images, _ in batches)
 
     def eval_batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over a split in a fixed order, with nothing dropped.
 
-        Under dynamic binarisation the images are those of "fixed": drawn once, the same for everybody, every
-        batch size and every limit.
+        What training draws afresh is here drawn once, the same for everybody, every batch size and every limit: under
+        dynamic binarisation the images are those of "fixed".
 
         Args:
             split: "train", "valid" or "test".
@@ -182,7 +185,7 @@ class Data:
         if limit is not None:
             _check_count("limit", limit)
         indices = torch.split(self.places(split, limit), batch_size)
-        return self._read(split, "fixed" if self.binarise == "dynamic" else self.binarise, indices)
+        return self._read(split, DRAWN.get(self.binarise, self.binarise), indices)
 
     def places(self, split: str, limit: int | None = None) -> Tensor:
         """Where in its split each example of `eval_batches` stands, `[B]` int64: floor(i N / limit)."""
@@ -191,19 +194,19 @@ class Data:
         return torch.arange(count) * n // count
 
     def mean(self) -> NDArray[np.float64]:
-        """Mean of the training examples in use, of `spec.shape`; of their grey values under dynamic binarisation.
+        """Mean of the training examples in use, of `spec.shape`; of their grey values where they are drawn afresh.
 
         Of data that are streamed it is that of `MEAN_OF_STREAMED` evenly spaced examples.
         """
         n = self.splits["train"]
         count = min(n, MEAN_OF_STREAMED) if self.streamed else n
-        how = "none" if self.binarise == "dynamic" else self.binarise
+        how = "none" if self.binarise in DRAWN else self.binarise
         indices = torch.split(torch.arange(count) * n // count, 1000)
         total = sum(x.double().sum(0) for x, _ in self._read("train", how, indices))
         return (torch.as_tensor(total) / count).cpu().numpy()
 
     def _read(self, split: str, how: str, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        levels = self.raw.levels if how == "none" else 1
+        levels = self.raw.levels if how in ("none", "levels") else 1
         for images, labels in self._store(split, how).batches(indices):
             yield images.float() / levels, labels
 
@@ -223,11 +226,13 @@ class Data:
 
 
 def prepare(images: NDArray[Any], first: int, *, levels: int, split: str, how: str) -> NDArray[Any]:
-    """Images `[N, *shape]` as they are held: as they are for "none", else uint8 zeros and ones."""
+    """Images `[N, *shape]` as they are held: as read, uint8 zeros and ones, or with their noise."""
     if how == "fixed":
         return to_binary.fixed(images, levels, split, first)
     if how == "threshold":
         return to_binary.threshold(images, levels)
+    if how == "dequantise":
+        return to_binary.dequantised(images, levels, split, first)
     return images
 
 

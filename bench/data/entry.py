@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+
+from variants.data_spec import Kind
 
 SPLITS = ("train", "valid", "test")
 
@@ -47,6 +48,7 @@ class DataSet:
         least: of some options, the lowest value.
         check: of its name and its options; UsageError for a value that the others rule out.
         kind: of its examples without a binarisation.
+        levels: L, of the kind `"unit"`: the values k / (L - 1) that a grey value takes.
         maker: module of `bench.data` and its function that generates it from the options: `"flow:make"`; None for data
             that are read. With an option `d` its examples are vectors of so many values.
     """
@@ -64,7 +66,8 @@ class DataSet:
     options: Options = field(default_factory=dict)
     least: Options = field(default_factory=dict)
     check: Callable[[str, Options], None] = lambda *_: None
-    kind: Literal["binary", "unit", "real"] = "unit"
+    kind: Kind = "unit"
+    levels: int = 256
     maker: str | None = None
 
 

@@ -44,6 +44,11 @@ def _check_teacher(name: str, options: Options) -> None:
         raise UsageError(f"{name}: option noise (a variance) must be at least {LEAST_NOISE}, got {options['noise']}")
 
 
+def _check_counts(name: str, options: Options) -> None:
+    if not (options["dispersion"] > 0 and math.isfinite(options["dispersion"])):
+        raise UsageError(f"{name}: option dispersion must be above 0, got {options['dispersion']}")
+
+
 def _with_factors(name: str, shape: tuple[int, ...], factors: dict[str, int], source: str, **more: Any) -> DataSet:
     """An entry of `n` different combinations of factors."""
     most = math.prod(factors.values())
@@ -116,6 +121,16 @@ GENERATED = (
         least={"d": 1, "classes": 1, "n": 10},
         kind="real",
         maker="plane:mixture",
+    ),
+    DataSet(
+        name="counts",
+        **_GENERATED,
+        source="generated: one of so many clusters, x negative binomial with the cluster's mean and one dispersion",
+        options={"d": 16, "clusters": 8, "dispersion": 2.0, "n": 10_000},
+        least={"d": 1, "clusters": 1, "n": 10},
+        check=_check_counts,
+        kind="counts",
+        maker="counts:make",
     ),
     *(
         DataSet(

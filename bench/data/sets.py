@@ -8,7 +8,8 @@ from bench.data.generated import GENERATED
 from bench.errors import UsageError
 from bench.text import did_you_mean
 
-BINARISATIONS = ("dynamic", "fixed", "threshold", "none")
+# "levels" and "dequantise" do not binarise: they say what the grey values of eight bits are taken for.
+BINARISATIONS = ("dynamic", "fixed", "threshold", "none", "levels", "dequantise")
 
 
 def _splits(train: int, valid: int, test: int) -> dict[str, int]:
@@ -144,6 +145,7 @@ _ALL = (
         source="comes with scikit-learn",
         licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
         package="sklearn",
+        levels=17,
     ),
     *(_photographs(side) for side in (32, 64, 128)),
     DataSet(
@@ -247,8 +249,10 @@ def check_binarise(name: str, binarise: str) -> None:
     if binarise not in BINARISATIONS:
         hint = did_you_mean(binarise, BINARISATIONS)
         raise UsageError(f"unknown binarisation {binarise!r}{hint}; choose one of {', '.join(BINARISATIONS)}")
-    if not is_user_file(name) and find(name).kind != "unit" and binarise != "none":
-        why = "is real-valued and cannot be binarised" if find(name).kind == "real" else "is binary as it is"
+    if not is_user_file(name) and (kind := find(name).kind) != "unit" and binarise != "none":
+        why = {"binary": "is binary as it is", "counts": "has counts, which are no grey values"}.get(
+            kind, "is real-valued and cannot be binarised"
+        )
         raise UsageError(f"{name} {why}; use binarise='none', not {binarise!r}")
 
 

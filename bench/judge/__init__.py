@@ -135,10 +135,14 @@ def _likelihood(
         nll, error = _whole(columns, gap, columns.get("gap_var"), test)
     # On a continuous support log p(x) is a density, whose bits depend on the unit of x.
     in_bits = has_bits(model, data, SPLIT)
+    levels, bits = data.spec.levels, nll / (data.spec.dims * math.log(2))
+    if not in_bits and levels is not None:
+        # Of x = (k + u) / L: by Jensen's inequality -log P(k) is at most the mean of -log p(x) + D log L over u.
+        bits += math.log2(levels)
     judgement.metrics |= {
         name: nll,
         "inference_gap_nats": gap.mean().item(),
-        "bits_per_dim": nll / (data.spec.dims * math.log(2)) if in_bits else None,
+        "bits_per_dim": bits if in_bits or levels is not None else None,
     }
     judgement.errors |= {name: error, "inference_gap_nats": _error(gap, columns.get("gap_var"))}
     _exact(judgement, model, data, points, notebook, test, columns)

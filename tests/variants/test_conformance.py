@@ -48,6 +48,10 @@ def test_variant(name: str) -> None:
         ("student_t", {"df": 3.0, "sigma": 0.5, "network": "skip", "hidden": (9, 7), "activation": "gated"}),
         ("batch_norm_posterior", {"objective": "iwae", "bn_scale": 1.0, "latent": 1}),
         ("two_stage", {"network": "conv", "samples": 2, "latent": 3}),
+        ("conv", {"likelihood": "discretised_logistic", "mixtures": 2}),
+        ("hierarchical", {"likelihood": "poisson", "network": "skip", "latent": 4}),
+        ("vamp_prior", {"likelihood": "poisson", "pseudo_inputs": 5}),
+        ("linear", {"likelihood": "heteroscedastic", "floor": 0.1}),
     ],
 )
 def test_combinations(name: str, overrides: dict[str, object]) -> None:

@@ -18,6 +18,13 @@ from variants.parts.priors import StandardNormal
 from variants.registry import seeded
 
 BINARY, GREY, REAL = DataSpec((1, 6, 7), "binary", 40), DataSpec((1, 6, 7), "unit", 40), DataSpec((9,), "real", 40)
+LEVELS, COUNTS = DataSpec((1, 2, 3), "levels", 40, levels=4), DataSpec((9,), "counts", 40)
+# Of likelihoods that are for one kind of data.
+KINDS = (
+    {"bernoulli": BINARY}
+    | dict.fromkeys(("discretised_logistic", "categorical_pixels", "beta_binomial"), LEVELS)
+    | dict.fromkeys(("poisson", "negative_binomial", "zero_inflated_negative_binomial"), COUNTS)
+)
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:
@@ -230,7 +237,7 @@ def test_data_spec_refuses_bad_shapes(shape: tuple[int, ...]) -> None:
 
 def test_data_spec() -> None:
     assert DataSpec((3, 4, 5), "unit").dims == 60
-    with pytest.raises(ValueError, match="kind must be one of binary, unit, real, got 'gray'"):
+    with pytest.raises(ValueError, match="kind must be one of binary, unit, real, levels, counts, got 'gray'"):
         DataSpec((3,), "gray")  # type: ignore[arg-type]
 
 
@@ -250,7 +257,7 @@ def test_options_reach_their_part() -> None:
 
 @pytest.mark.parametrize(("role", "name"), [(role, name) for role in PARTS for name in PARTS[role]])
 def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> None:
-    data = BINARY if (role, name) == ("likelihood", "bernoulli") else GREY
+    data = KINDS.get(name, GREY) if role == "likelihood" else GREY
     others = {} if role in ("network", "likelihood") else BESIDE.get(name, {})
     assert part_names(assemble(data, **(others | {role: name})))[role] == name
 
@@ -307,14 +314,14 @@ def test_given_parts_are_taken_as_they_are() -> None:
 
 
 def test_likelihood_fits_the_data_by_default() -> None:
-    chosen = [part_names(assemble(data))["likelihood"] for data in (BINARY, GREY, REAL)]
-    assert chosen == ["bernoulli", "continuous_bernoulli", "gaussian"]
+    chosen = [part_names(assemble(data))["likelihood"] for data in (BINARY, GREY, REAL, LEVELS, COUNTS)]
+    assert chosen == ["bernoulli", "continuous_bernoulli", "gaussian", "discretised_logistic", "poisson"]
 
 
 @pytest.mark.parametrize("part", [mlp, Full, LowRank, partial(Diagonal, shared_covariance=True)])
 def test_options_of_a_part_are_its_keywords(part: Callable[..., object]) -> None:
     expected = {
-        "mlp": {"hidden": (400,), "activation": "relu", "centre": True, "corruption": 0.0},
+        "mlp": {"hidden": (400,), "activation": "relu", "centre": True, "corruption": 0.0, "numbers": 1},
         "Full": {"shared_covariance": False, "pace": PACE},
         "LowRank": {"rank": 2, "pace": PACE},
         "partial": {"shared_covariance": True, "pace": PACE},

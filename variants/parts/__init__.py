@@ -11,10 +11,12 @@ from variants.core.vae import VAE
 from variants.core.vae import part_name as part_name
 from variants.data_spec import DataSpec
 from variants.parts import (
+    counts,
     coupling,
     discrete,
     discrete_priors,
     flows,
+    levels,
     likelihoods,
     networks,
     objectives,
@@ -72,6 +74,13 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "continuous_bernoulli": likelihoods.ContinuousBernoulli,
         "gaussian": likelihoods.Gaussian,
         "student_t": student_t.StudentT,
+        "heteroscedastic": likelihoods.Heteroscedastic,
+        "discretised_logistic": levels.DiscretisedLogistic,
+        "categorical_pixels": levels.CategoricalPixels,
+        "beta_binomial": levels.BetaBinomial,
+        "poisson": counts.Poisson,
+        "negative_binomial": counts.NegativeBinomial,
+        "zero_inflated_negative_binomial": counts.ZeroInflatedNegativeBinomial,
     },
     "objective": {
         "elbo": objectives.Elbo,
@@ -112,7 +121,13 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
 # `assemble` gives these options unless the user does.
 FROM_MODEL = ("data_size", "data_spec", "latent_size")
 
-NATURAL_LIKELIHOOD = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian"}
+NATURAL_LIKELIHOOD = {
+    "binary": "bernoulli",
+    "unit": "continuous_bernoulli",
+    "real": "gaussian",
+    "levels": "discretised_logistic",
+    "counts": "poisson",
+}
 
 
 class OptionError(TypeError):
@@ -163,7 +178,7 @@ def assemble(
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
     A part that takes `data_size` is given the data's size unless the user gives another, one that takes `data_spec` the
     data's spec, and one that takes `latent_size` the number of latents. The decoder is built for as many latents as the
-    prior says it sees.
+    prior says it sees, and as many numbers for each value of the data as the likelihood takes.
 
     Every part is initialised from a random stream of its own, so two variants with one seed that share a part start
     with the same weights in it: what differs between them is the part that differs.
@@ -195,6 +210,7 @@ def assemble(
     }
     parts = {role: _resolve(role, choice) for role, choice in choices.items()}
     takes = {role: options_of(part) for role, part in parts.items()}
+    takes_numbers = takes["network"].pop("numbers", None) is not None
     known = {name for names in takes.values() for name in names}
     for name in options:
         if name not in known:
@@ -213,17 +229,27 @@ def assemble(
 
     p = make("prior", latent)
     seen = getattr(p, "seen", None) or latent
+    scored = make("likelihood", data)
+    if takes_numbers:
+        takes["network"]["numbers"], options["numbers"] = 1, getattr(scored, "numbers", 1)
+    elif getattr(scored, "numbers", 1) > 1:
+        raise ValueError(
+            f"likelihood {part_name(scored)} takes {scored.numbers} numbers for each value, and this network has no "
+            "keyword numbers to be told so"
+        )
     encoder, decoder = make("network", data, seen)
     model = VAE(
         encoder=encoder,
         posterior=make("posterior", encoder.features, latent),
         prior=p,
         decoder=decoder if seen == latent else networks.Bottom(decoder, seen),
-        likelihood=make("likelihood", data),
+        likelihood=scored,
         objective=make("objective"),
     )
     model.options = {"latent": {"latent": latent, "init": init}} | {
-        role: {name: options.get(name, default) for name, default in taken.items() if name not in FROM_MODEL}
+        role: {
+            name: options.get(name, default) for name, default in taken.items() if name not in (*FROM_MODEL, "numbers")
+        }
         for role, taken in takes.items()
     }
     return model

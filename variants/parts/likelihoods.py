@@ -1,4 +1,5 @@
-"""Likelihoods p(x|z): modules from the decoder's output `[..., *shape]` to a distribution with event `shape`.
+"""Likelihoods p(x|z): modules from the decoder's output `[..., *shape]`, or `[..., numbers, *shape]` where one asks for
+several numbers for each value of the data, to a distribution with event `shape`. Others are in `levels` and `counts`.
 
 Each names the support it is a density on. Nats on different supports are different quantities, so rows with different
 supports are never ranked together, and a likelihood refuses data that it is no density for.
@@ -23,10 +24,12 @@ class Likelihood(nn.Module, ABC):
     """Abstract. A subclass takes `(data)` and its own keyword options.
 
     Attributes:
-        support: what its density is on: `"binary"`, `"unit"` or `"real"`.
+        support: the kind of data that its density is on.
+        numbers: how many numbers of the decoder it takes for each value of the data.
     """
 
     support: Kind
+    numbers: int = 1
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
@@ -35,6 +38,21 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
         """log p(x|z) in nats, summed over all dimensions: h `[K, B, *shape]`, x `[B, *shape]` -> `[K, B]`."""
+
+
+def refuse_unless(data: DataSpec, kind: Kind, how: str) -> None:
+    """ValueError for data of another kind; `how` such data are had."""
+    if data.kind != kind:
+        raise ValueError(f"this likelihood is for data of the kind {kind!r}, not {data.kind!r}: choose {how}")
+
+
+def refuse_countable(data: DataSpec) -> None:
+    """ValueError for data of which a density says nothing: there are probabilities of levels and of counts."""
+    if data.kind in ("levels", "counts"):
+        raise ValueError(
+            f"a density gives no probability to {data.kind}: choose likelihood=auto"
+            + (", or binarise=dequantise" if data.kind == "levels" else "")
+        )
 
 
 class Bernoulli(Likelihood):
@@ -171,7 +189,7 @@ class Gaussian(Likelihood):
     Source: Rybkin, Daniilidis and Levine 2021, arXiv:2006.13202 (learned and optimal sigma).
 
     Args:
-        data: any kind.
+        data: any kind that is no set of levels or counts.
         sigma: a number above 0 (fixed), `"learned"` (one parameter, starting at 1) or `"optimal"`.
         squash: pass the mean through a sigmoid; by default wherever the data lie in [0, 1].
     """
@@ -192,6 +210,7 @@ class Gaussian(Likelihood):
         squash: bool | None = None,
     ) -> None:
         super().__init__()
+        refuse_countable(data)
         self.dims = len(data.shape)
         self.squash = data.kind != "real" if squash is None else flag("squash", squash)
         self.optimal = sigma == "optimal"
@@ -230,3 +249,39 @@ class Gaussian(Likelihood):
             self.batches += 1
             self.variance.lerp_(variance, self.batches.reciprocal().clamp(min=self._momentum))
         return self._density(mean, variance.sqrt()).log_prob(x)
+
+
+class Heteroscedastic(Likelihood):
+    """p(x|z) = N(m(z), diag(s(z)^2)), with an s for each value and each z.
+
+    Where a value is the same in all data its s would shrink without end and the density grow without bound, hence s is
+    at least `floor`. It belongs to the density: figures of two floors do not compare.
+
+    Source: Kingma and Welling 2014, arXiv:1312.6114, appendix C.2 (a Gaussian decoder).
+
+    Args:
+        data: any kind that is no set of levels or counts.
+        floor: least s, above 0.
+        squash: pass the mean through a sigmoid; by default wherever the data lie in [0, 1].
+    """
+
+    support: Kind = "real"
+    numbers = 2
+
+    def __init__(self, data: DataSpec, *, floor: float = 0.01, squash: bool | None = None) -> None:
+        super().__init__()
+        refuse_countable(data)
+        self.dims = len(data.shape)
+        self.squash = data.kind != "real" if squash is None else flag("squash", squash)
+        self.floor = positive("floor", floor)
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Decoder output `[..., 2, *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        mean, scale = h.unbind(-self.dims - 1)
+        mean = torch.sigmoid(mean) if self.squash else mean
+        normal = Normal(mean, self.floor + functional.softplus(scale), validate_args=False)
+        return Independent(normal, self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), `[K, B]`."""
+        return self.forward(h).log_prob(x)

@@ -1,7 +1,8 @@
 """Networks: functions from the data's spec and the latent size to an encoder and its mirrored decoder.
 
 An encoder maps x `[B, *shape]` to features `[B, H]` and carries `features` (H); a decoder maps z `[..., D]` to
-`[..., *shape]`. Each network's keyword options are its hyper-parameters.
+`[..., *shape]`, or to `[..., numbers, *shape]` where the likelihood takes several numbers for each value of the data.
+Each network's keyword options are its hyper-parameters, but for `numbers`, which `assemble` gives.
 """
 
 from collections.abc import Callable
@@ -83,8 +84,15 @@ def dense(widths: list[int], activation: str) -> list[nn.Module]:
     return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, wide * b), act())]
 
 
+def outputs(data: DataSpec, numbers: int) -> tuple[int, ...]:
+    """The shape of what a decoder gives of one example."""
+    return data.shape if numbers == 1 else (numbers, *data.shape)
+
+
 class Centre(nn.Module):
     """x - m with the mean m of the training examples, so that what all examples share does not drown how they differ.
+
+    Of counts, whose size varies by orders of magnitude, log(1 + x) - log(1 + m).
 
     Source: LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp, section 4.3.
 
@@ -100,11 +108,13 @@ class Centre(nn.Module):
         super().__init__()
         known = data.mean() if flag("centre", centre) and data.mean else torch.zeros(data.shape)
         mean = torch.as_tensor(known, dtype=torch.float32)
+        self.counts = data.kind == "counts"
+        mean = mean.log1p() if self.counts else mean
         self.register_buffer("mean", mean.mean((1, 2), keepdim=True) if channels else mean)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, *shape]` -> the same shape."""
-        return x - self.mean
+        return (x.log1p() if self.counts else x) - self.mean
 
 
 class ChannelsLast(nn.Module):
@@ -155,6 +165,7 @@ def mlp(
     activation: str = "relu",
     centre: bool = True,
     corruption: float = 0.0,
+    numbers: int = 1,
 ) -> tuple[Encoder, Decoder]:
     """Fully connected layers.
 
@@ -165,12 +176,14 @@ def mlp(
         activation: one of `ACTIVATIONS`.
         centre: whether the encoder sees x less its mean, see `Centre`.
         corruption: of what the encoder is shown in training, see `Corrupt`.
+        numbers: of the decoder for each value of the data.
     """
     widths = list(sizes("hidden", hidden))
     layers = [Centre(data, centre), nn.Flatten(), *dense([data.dims, *widths], activation)]
     encoder = nn.Sequential(*shown(data, corruption), *layers)
-    decoder = nn.Sequential(*dense([latent, *reversed(widths)], activation), nn.Linear(widths[0], data.dims))
-    return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, data.shape)
+    last = nn.Linear(widths[0], numbers * data.dims)
+    decoder = nn.Sequential(*dense([latent, *reversed(widths)], activation), last)
+    return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, outputs(data, numbers))
 
 
 class Skip(nn.Module):
@@ -198,7 +211,13 @@ class Skip(nn.Module):
 
 
 def skip(
-    data: DataSpec, latent: int, *, hidden: tuple[int, ...] = (400,), activation: str = "relu", centre: bool = True
+    data: DataSpec,
+    latent: int,
+    *,
+    hidden: tuple[int, ...] = (400,),
+    activation: str = "relu",
+    centre: bool = True,
+    numbers: int = 1,
 ) -> tuple[Encoder, Decoder]:
     """`mlp` with a decoder whose every layer, the last included, sees the latents.
 
@@ -210,11 +229,13 @@ def skip(
         hidden: widths from the data to the latents; the decoder mirrors them.
         activation: one of `ACTIVATIONS`.
         centre: whether the encoder sees x less its mean, see `Centre`.
+        numbers: of the decoder for each value of the data.
     """
     encoder, _ = mlp(data, latent, hidden=hidden, activation=activation, centre=centre)
     widths = sizes("hidden", hidden)
     encoder.network = "skip"
-    return encoder, Decoder(Skip([latent, *reversed(widths), data.dims], activation), data.shape)
+    body = Skip([latent, *reversed(widths), numbers * data.dims], activation)
+    return encoder, Decoder(body, outputs(data, numbers))
 
 
 def conv(
@@ -226,6 +247,7 @@ def conv(
     activation: str = "elu",
     centre: bool = True,
     corruption: float = 0.0,
+    numbers: int = 1,
 ) -> tuple[Encoder, Decoder]:
     """Strided 4x4 convolutions that halve the image (rounding up), then one dense layer; the decoder mirrors them.
 
@@ -239,6 +261,7 @@ def conv(
         activation: one of `ACTIVATIONS`.
         centre: whether the encoder sees x less the mean of each channel, see `Centre`.
         corruption: of what the encoder is shown in training, see `Corrupt`.
+        numbers: of the decoder for each value of the data.
 
     Raises:
         ValueError: if the data are no images.
@@ -260,7 +283,8 @@ def conv(
             down.append(nn.ZeroPad2d((0, odd[1], 0, odd[0])))
         down += [nn.Conv2d(a, wide * b, kernel_size=4, stride=2, padding=1), act()]
         # The first pair makes the decoder's last layer, which gives the likelihood's parameters, without an activation.
-        doubled: list[nn.Module] = [nn.ConvTranspose2d(b, wide * a if up else a, kernel_size=4, stride=2, padding=1)]
+        wanted = wide * a if up else numbers * a
+        doubled: list[nn.Module] = [nn.ConvTranspose2d(b, wanted, kernel_size=4, stride=2, padding=1)]
         if any(odd):
             doubled.append(nn.ZeroPad2d((0, -odd[1], 0, -odd[0])))
         assert [2 * side - o for side, o in zip(small, odd, strict=True)] == list(large)
@@ -276,16 +300,18 @@ def conv(
     )
     for body in (encoder, decoder):
         body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Encoder("conv", encoder, width), Decoder(decoder, data.shape)
+    return Encoder("conv", encoder, width), Decoder(decoder, outputs(data, numbers))
 
 
-def linear(data: DataSpec, latent: int, *, centre: bool = True) -> tuple[Encoder, Decoder]:
+def linear(data: DataSpec, latent: int, *, centre: bool = True, numbers: int = 1) -> tuple[Encoder, Decoder]:
     """No hidden layer: the posterior's heads are linear in x, and the decoder is W z + m. Probabilistic PCA's network.
 
     Args:
         data: any shape.
         latent: D.
         centre: whether the encoder sees x less its mean, see `Centre`.
+        numbers: of the decoder for each value of the data.
     """
     encoder = nn.Sequential(Centre(data, centre), nn.Flatten())
-    return Encoder("linear", encoder, data.dims), Decoder(nn.Linear(latent, data.dims), data.shape)
+    decoder = nn.Linear(latent, numbers * data.dims)
+    return Encoder("linear", encoder, data.dims), Decoder(decoder, outputs(data, numbers))

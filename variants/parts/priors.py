@@ -175,12 +175,14 @@ class PseudoInputs(nn.Module):
 
     def __init__(self, data: DataSpec, count: int) -> None:
         super().__init__()
-        self.bounded = data.kind != "real"
+        self.kind = data.kind
         self.weight = nn.Parameter(0.05 + 0.01 * torch.randn(at_least("pseudo_inputs", count, 1), *data.shape))
 
     def forward(self) -> Tensor:
         """`[C, *shape]`."""
-        return functional.hardtanh(self.weight, 0.0, 1.0) if self.bounded else self.weight
+        if self.kind == "counts":
+            return self.weight.relu()
+        return self.weight if self.kind == "real" else functional.hardtanh(self.weight, 0.0, 1.0)
 
 
 def _needed(data: DataSpec | None) -> DataSpec:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from variants.data_spec import DataSpec, Kind
 from variants.parts.checks import flag, positive
-from variants.parts.likelihoods import Likelihood
+from variants.parts.likelihoods import Likelihood, refuse_countable
 
 # log Gamma(a + 1/2) - log Gamma(a) is taken from its series at a + SHIFT, whose next term is below 1e-11.
 SHIFT = 8
@@ -53,7 +53,7 @@ class StudentT(Likelihood):
     are functions of z).
 
     Args:
-        data: any kind.
+        data: any kind that is no set of levels or counts.
         df: degrees of freedom, a number above 2 (fixed), or `"learned"` (2 + softplus of a parameter, starting at 5).
         sigma: a number above 0 (fixed), or `"learned"` (one parameter, starting at 1).
         squash: pass the mean through a sigmoid; by default wherever the data lie in [0, 1].
@@ -75,6 +75,7 @@ class StudentT(Likelihood):
         squash: bool | None = None,
     ) -> None:
         super().__init__()
+        refuse_countable(data)
         self.dims = len(data.shape)
         self.squash = data.kind != "real" if squash is None else flag("squash", squash)
         self.learned_df, self.learned_sigma = df == "learned", sigma == "learned"

@@ -17,7 +17,7 @@ import torch
 from variants.core.vae import VAE
 from variants.registry import Recipe, get
 from variants.testing import bounds, densities, form, gradients, reproducible
-from variants.testing.case import SPECS, STANDARD_ERRORS, Case, ConformanceError, global_state, one_line
+from variants.testing.case import OTHER_SPECS, SPECS, STANDARD_ERRORS, Case, ConformanceError, global_state, one_line
 
 __all__ = ["CHECKS", "SPECS", "STANDARD_ERRORS", "ConformanceError", "check_variant"]
 
@@ -46,6 +46,7 @@ def check_variant(recipe: str | Recipe | Callable[..., VAE], **overrides: Any) -
     """Hold a variant to every rule of the benchmark, on several small data specs.
 
     A spec that the recipe refuses with a ValueError (images only, say) is passed over; at least one must be accepted.
+    Specs of levels and of counts are tried where all others are refused.
 
     Args:
         recipe: a registered name, a `Recipe`, or the recipe function itself.
@@ -59,10 +60,13 @@ def check_variant(recipe: str | Recipe | Callable[..., VAE], **overrides: Any) -
         recipe = get(recipe)
     name = recipe.name if isinstance(recipe, Recipe) else getattr(recipe, "__name__", repr(recipe))
     function = recipe.load() if isinstance(recipe, Recipe) else recipe
-    before, refused = global_state(), []
+    before = global_state()
+    refused: list[str] = []
     try:
         with torch.random.fork_rng(devices=[]):
-            for data in SPECS:
+            for data in (*SPECS, *OTHER_SPECS):
+                if data in OTHER_SPECS and len(refused) < len(SPECS):
+                    break
                 case = Case(name, function, data, overrides)
                 try:
                     case.model()
@@ -80,5 +84,5 @@ def check_variant(recipe: str | Recipe | Callable[..., VAE], **overrides: Any) -
         torch.set_default_dtype(before["default dtype"])
         torch.set_num_threads(before["number of threads"])
         torch.set_grad_enabled(before["gradient mode"])
-    if len(refused) == len(SPECS):
+    if len(refused) == len(SPECS) + len(OTHER_SPECS):
         raise ConformanceError(f"variant {name!r} accepts no data: {'; '.join(refused)}")

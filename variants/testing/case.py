@@ -19,17 +19,23 @@ STANDARD_ERRORS = 4.0
 
 # An odd-sized grey image, a colour image and a vector: what a shape mistake trips over.
 SPECS = (DataSpec((1, 5, 7), "binary", 40), DataSpec((3, 6, 6), "unit", 40), DataSpec((8,), "real", 40))
+# For variants that are for none of these.
+OTHER_SPECS = (DataSpec((3, 4, 5), "levels", 40, levels=5), DataSpec((7,), "counts", 40))
 # Two dimensions: few enough to integrate a density over all of them.
 TINY = {
     "binary": DataSpec((1, 1, 2), "binary", 40),
     "unit": DataSpec((1, 1, 2), "unit", 40),
     "real": DataSpec((2,), "real", 40),
+    "levels": DataSpec((1, 1, 2), "levels", 40, levels=5),
+    "counts": DataSpec((2,), "counts", 40),
 }
 # Data kinds on which a likelihood of each support is a density.
 FITS: dict[Kind, tuple[Kind, ...]] = {
     "binary": ("binary",),
     "unit": ("binary", "unit"),
     "real": ("binary", "unit", "real"),
+    "levels": ("levels",),
+    "counts": ("counts",),
 }
 
 BATCH = 4
@@ -64,6 +70,10 @@ class Case:
         if self.data.kind == "real":
             return torch.randn(shape, generator=generator, dtype=dtype)
         x = torch.rand(shape, generator=generator, dtype=dtype)
+        if self.data.kind == "counts":
+            return (-3 * x.log()).floor()
+        if self.data.levels is not None:
+            return (x * self.data.levels).floor() / (self.data.levels - 1)
         return x.round() if self.data.kind == "binary" else x
 
     @cached_property

@@ -38,7 +38,7 @@ def densities(case: Case) -> None:
             return log_px
 
         draws = px.sample(torch.Size([DRAWS]))
-        mean = _check_density("p(x|z)", _grid(model.likelihood.support), log_prob, draws)
+        mean = _check_density("p(x|z)", _grid(model.likelihood.support, TINY[case.data.kind].levels), log_prob, draws)
         off = (px.mean.flatten() - mean).abs().max().item()
         hold(off < 1e-3, f"the mean of p(x|z) and that of its density differ by up to {off:.4g}")
 
@@ -89,15 +89,21 @@ def _check_density(name: str, grid: Grid, log_prob: Callable[[Tensor], Tensor], 
     return mass @ points
 
 
-def _grid(support: Kind) -> Grid:
-    """Points `[N, d]` and weights `[N]` of a sum over {0, 1}^d, or of a product rule over [0, 1]^d or R^d, for draws
-    of that mean and spread `[d]`."""
+def _grid(support: Kind, levels: int | None = None) -> Grid:
+    """Points `[N, d]` and weights `[N]` of a sum over {0, 1}^d, levels or counts, or of a product rule over [0, 1]^d or
+    R^d, for draws of that mean and spread `[d]`."""
 
     def grid(centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
         axes = []
         for middle, scale in zip(centre.tolist(), spread.tolist(), strict=True):
             if support == "binary":
                 axes.append((torch.tensor([0.0, 1.0], dtype=torch.float64), torch.ones(2, dtype=torch.float64)))
+            elif support == "levels":
+                assert levels is not None
+                axes.append((torch.linspace(0, 1, levels, dtype=torch.float64), torch.ones(levels).double()))
+            elif support == "counts":
+                # Of counts around one, as those of a model at its start are, these are all but one in 1e9.
+                axes.append((torch.arange(200, dtype=torch.float64), torch.ones(200, dtype=torch.float64)))
             elif support == "unit":
                 # Double-exponential rule: it also takes densities that are infinite at the ends.
                 t = torch.linspace(-3, 3, 301, dtype=torch.float64)

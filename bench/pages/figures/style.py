@@ -43,7 +43,8 @@ FIXED = (
     *("partial_iwae", "renyi", "reweighted_wake_sleep", "sigma_vae", "skip"),
     *("spline_flow", "student_t", "sylvester_flow", "thermodynamic", "two_stage"),
     *("vr_max", "factor", "adversarial", "vae_gan", "wae_mmd"),
-    *("sliced_wasserstein", "wae_gan", "rae_l2", "rae_gp"),
+    *("sliced_wasserstein", "wae_gan", "rae_l2", "rae_gp", "discretised_logistic"),
+    *("categorical_pixels", "beta_binomial", "heteroscedastic", "negative_binomial", "zero_inflated"),
 )
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8

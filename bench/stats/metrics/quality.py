@@ -242,11 +242,18 @@ METRICS = (
         better="lower",
         digits=4,
         theme=MAIN,
-        says="NLL in bits per data dimension; for binary likelihoods only",
-        formula="NLL / (D log 2); for binary likelihoods alone, since the bits of a density depend on the unit of x",
+        says="NLL in bits per data dimension; of dequantised data an upper bound of it, of other densities none",
+        formula=(
+            "NLL / (D log 2) where p(x|z) gives probabilities (bits, levels, counts); for a density of dequantised "
+            "data x = (k + u) / L, NLL / (D log 2) + log₂ L, by Jensen's inequality at least the bits of k. None for "
+            "other densities, whose bits depend on the unit of x"
+        ),
         source="Theis, van den Oord and Bethge 2016, arXiv:1511.01844",
         cost="none beyond the NLL",
-        beware="with bits/dim of dequantised or grey images; it has all the limits of the NLL",
+        beware=(
+            "between binarised images and those of 256 levels; between levels and dequantised data without saying that "
+            "the latter is an upper bound. It has all the limits of the NLL"
+        ),
         setting="nll_samples",
         measured_by="judge.evidence:importance_weights",
     ),

@@ -1,0 +1,53 @@
+"""Mistakes in likelihoods of levels and counts, and in the data that they are for; the numbers are those of
+`tests.mistakes`."""
+
+from tests.mutants import made
+
+LEVELS = "variants/parts/levels.py"
+COUNTS = "variants/parts/counts.py"
+LIKELIHOODS = "variants/parts/likelihoods.py"
+
+IN_COUNTABLE = ("tests/variants/test_countable.py",)
+IN_DATA = ("tests/data/test_countable_data.py",)
+
+# fmt: off
+OF_COUNTABLE = [
+    *made(LEVELS, IN_COUNTABLE, [
+        (5, "density_in_place_of_a_mass", "the mass of a level taken for its density times the width",
+         "inner = left + right + torch.log(-torch.expm1(-width))", "inner = left + right + torch.log(width)"),
+        (3, "tails_left_out", "the lowest level is given no more than its own interval",
+         "torch.where(k == 0, left, torch.where(", "torch.where(k < 0, left, torch.where("),
+        (3, "width_of_another_scaling", "levels in [0, 1] with a logistic in [-1, 1]",
+         "centred = 2 * half * k - 1 - loc", "centred = half * k - loc"),
+        (3, "levels_cut_off_instead_of_rounded", "draws fall half a level low",
+         ".nan_to_num(0.0).round().clamp(", ".nan_to_num(0.0).floor().clamp("),
+        (5, "beta_binomial_without_its_choices", "the density of a sequence in place of that of a count",
+         "return chosen + above", "return above"),
+        (5, "equal_components", "all components of a mixture start as one, and stay so",
+         "loc = loc + spread.reshape(", "loc = loc + 0 * spread.reshape("),
+    ]),
+    *made(COUNTS, IN_COUNTABLE, [
+        (3, "zeros_of_one_kind", "a zero of the negative binomial is not counted beside the inflated ones",
+         "torch.logaddexp(functional.logsigmoid(self.log_odds), kept)", "functional.logsigmoid(self.log_odds)"),
+        (3, "inflated_mean", "the mean of a zero-inflated count is that without the zeros",
+         "return mean if self.log_odds is None else mean * torch.sigmoid(-self.log_odds)", "return mean"),
+        (5, "dispersion_the_other_way_round", "draws of variance m + m^2 t",
+         "gamma = torch.distributions.Gamma(t, t *", "gamma = torch.distributions.Gamma(1 / t, 1 / t *"),
+        (15, "rate_by_exp", "a rate that a few steps of training take to infinity or zero",
+         "return torch.where(small, h, functional.softplus(torch.where(small, torch.zeros_like(h), h)).log())",
+         "return h"),
+    ]),
+    *made(LIKELIHOODS, IN_COUNTABLE, [
+        (10, "density_of_levels", "a density on data that have probabilities, in one table with them",
+         'if data.kind in ("levels", "counts"):', 'if data.kind in ("counts",):'),
+    ]),
+    *made("bench/data/binarise.py", IN_DATA, [
+        (10, "dequantised_over_the_edge", "k / (L - 1) with noise of 1 / L: levels overlap",
+         "return (images.float() + u) / (levels + 1)", "return images.float() / levels + u / (levels + 1)"),
+    ]),
+    *made("bench/judge/__init__.py", IN_DATA, [
+        (17, "bits_of_a_density_as_they_are", "the width of a level is left out of the bits of dequantised data",
+         "        bits += math.log2(levels)\n", "        bits += 0.0\n"),
+    ]),
+]
+# fmt: on
