@@ -93,6 +93,7 @@ class Plan:
         measure: what is measured, how finely.
         tolerance: name of our figure -> what counts as agreement.
         explanation: of a disagreement, for the page; written after one was seen. Empty without.
+        not_comparable: name of our figure -> why it is not judged; `"*"` stands for all.
     """
 
     overrides: dict[str, Any]
@@ -101,6 +102,11 @@ class Plan:
     measure: Measure
     tolerance: Mapping[str, Tolerance]
     explanation: str = ""
+    not_comparable: Mapping[str, str] = field(default_factory=dict)
+
+    def why_not(self, ours: str) -> str:
+        """Why this figure of ours is held against nothing; empty where it is judged."""
+        return self.not_comparable.get(ours, self.not_comparable.get("*", ""))
 
 
 @dataclass(frozen=True)
@@ -112,14 +118,12 @@ class Row:
         title: for people.
         variant: registered name of ours.
         plans: profile -> how it is run.
-        not_comparable: name of our figure -> why it is not the same quantity; `"*"` stands for all.
     """
 
     name: str
     title: str
     variant: str
     plans: Mapping[str, Plan]
-    not_comparable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -314,10 +318,8 @@ def _check_figures(figures: Sequence[Figure], rows: Mapping[str, Row]) -> None:
         if figure.row not in rows:
             raise UsageError(f"the CSV file has the row {figure.row!r}, which rows lacks: {hint(figure.row, rows)}")
         row = rows[figure.row]
-        if not figure.verified or "*" in row.not_comparable or figure.ours in row.not_comparable:
-            continue
-        for key, plan in row.plans.items():
-            if figure.ours not in plan.tolerance:
+        for key, plan in row.plans.items() if figure.verified else ():
+            if not plan.why_not(figure.ours) and figure.ours not in plan.tolerance:
                 raise UsageError(f"profile {key} states no tolerance for {figure.ours}, which row {row.name} needs")
     if without := [name for name in rows if not any(figure.row == name for figure in figures)]:
         raise UsageError(f"the CSV file has no figure of row {without[0]!r}")
@@ -356,17 +358,22 @@ def _same_run(name: str, entry: SameRun, runs: Mapping[str, Row]) -> Row:
 
 
 def _row(name: str, entry: Run, recipe: Recipe, profiles: Mapping[str, Profile]) -> Row:
-    reasons = entry.not_comparable
+    def plan(key: str, profile: Profile) -> Plan:
+        # What is said of the row holds for every budget, so it goes before what is said of this one.
+        reasons = {**_reasons(profile.not_comparable), **_reasons(entry.not_comparable)}
+        layers = [Layer(set=recipe.set), profile, Layer(set=entry.set), getattr(entry, key)]
+        return replace(_plan(layers, f"rows.{name}"), not_comparable=reasons)
+
     return Row(
         name=name,
         title=entry.title,
         variant=suite.check_variant_name(entry.variant),
-        plans={
-            key: _plan([Layer(set=recipe.set), profile, Layer(set=entry.set), getattr(entry, key)], f"rows.{name}")
-            for key, profile in profiles.items()
-        },
-        not_comparable={"*": reasons} if isinstance(reasons, str) else reasons,
+        plans={key: plan(key, profile) for key, profile in profiles.items()},
     )
+
+
+def _reasons(entry: str | dict[str, str]) -> dict[str, str]:
+    return {"*": entry} if isinstance(entry, str) else entry
 
 
 def _plan(layers: Sequence[Layer], where: str) -> Plan:

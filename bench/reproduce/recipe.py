@@ -30,9 +30,15 @@ class Layer(Keywords, frozen=True, kw_only=True):
 
 
 class Profile(Layer, frozen=True, kw_only=True):
-    """A profile, and why its tolerances are what they are."""
+    """A profile, and why its tolerances are what they are.
+
+    Attributes:
+        reason: for the tolerances.
+        not_comparable: name of our figure, or `"*"` -> why this budget says nothing of it; effects are judged still.
+    """
 
     reason: Text
+    not_comparable: Text | dict[str, Text] = msgspec.field(default_factory=dict)
 
 
 class Change(Layer, frozen=True, kw_only=True):

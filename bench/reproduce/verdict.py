@@ -9,7 +9,7 @@ from typing import Literal
 from bench.records.names import canonical
 from bench.records.record import PROTOCOL, Cell, Record
 from bench.records.settle import one_of_each, passed_over
-from bench.reproduce.published import Figure, Row, Table, Tolerance
+from bench.reproduce.published import Figure, Plan, Row, Table, Tolerance
 from bench.stats import intervals
 
 Verdict = Literal["agrees", "differs", "not comparable", "unverified source", "failed", "not run"]
@@ -161,8 +161,7 @@ def _finding(figure: Figure, row: Row, profile: str, run: str, records: dict[int
         for record in ok
         if (value := figure_of(record, figure.ours)) is not None
     }
-    tolerance = plan.tolerance.get(figure.ours)
-    verdict, reason = _verdict(figure, row, tolerance, records, values)
+    verdict, reason = _verdict(figure, plan, records, values)
     if verdict == "differs":
         reason = plan.explanation
     return Finding(
@@ -176,7 +175,7 @@ def _finding(figure: Figure, row: Row, profile: str, run: str, records: dict[int
         values=values,
         runs=max(plan.seeds, len(records)),
         epochs=tuple(map(epochs_of, ok)),
-        tolerance=tolerance if verdict in ("agrees", "differs") else None,
+        tolerance=plan.tolerance.get(figure.ours) if verdict in ("agrees", "differs") else None,
         verdict=verdict,
         reason=reason,
         source=figure.source,
@@ -185,12 +184,10 @@ def _finding(figure: Figure, row: Row, profile: str, run: str, records: dict[int
     )
 
 
-def _verdict(
-    figure: Figure, row: Row, tolerance: Tolerance | None, records: dict[int, Record], values: dict[int, float]
-) -> tuple[Verdict, str]:
+def _verdict(figure: Figure, plan: Plan, records: dict[int, Record], values: dict[int, float]) -> tuple[Verdict, str]:
     if not records:
         return "not run", ""
-    reason = row.not_comparable.get(figure.ours, row.not_comparable.get("*", ""))
+    reason, tolerance = plan.why_not(figure.ours), plan.tolerance.get(figure.ours)
     if not values and (bad := next((record for record in records.values() if record.status != "ok"), None)):
         return "failed", why_failed(bad)
     if not values and not reason:

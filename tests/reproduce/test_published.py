@@ -63,6 +63,17 @@ def test_a_row_changes_its_profile_and_nothing_else(tmp_path: Path) -> None:
     assert plain.plans["full"] == twin.plans["full"]
 
 
+def test_a_profile_whose_budget_says_nothing_of_levels_needs_no_tolerance_and_judges_none(tmp_path: Path) -> None:
+    only_effects = RECIPE.replace(
+        "tolerance = { elbo_nats = [1000, 1000], nll_is5_nats = 1e-9 }", 'not_comparable = "too few epochs"'
+    )
+    plain, _, other = published.load(str(write(tmp_path, only_effects))).rows
+    assert {plain.plans["short"].why_not(name) for name in ("elbo_nats", "nll_is5_nats")} == {"too few epochs"}
+    assert other.plans["short"].why_not("kl_nats") == "it is another KL"
+    assert plain.plans["full"].why_not("elbo_nats") == ""
+    assert other.plans["full"].why_not("kl_nats") == "it is another KL"
+
+
 def test_a_table_has_the_profiles_that_it_declares_and_the_cheapest_is_its_default(tmp_path: Path) -> None:
     order = ("full", "medium", "short")  # in the file; the table's is another
     made = "\n".join(f'[profiles.{name}]\nreason = "{name}"\n{PROFILE}' for name in order)
