@@ -20,7 +20,7 @@ from typing import Any
 
 from bench import data
 from bench.cells.events import Done, Event, Measured, Note, decode, encode, failed
-from bench.disk.files import write_bytes
+from bench.disk.files import read_bytes, write_bytes
 from bench.engines import Engine, Job
 from bench.engines.local import Local
 from bench.errors import BenchError, DataError, MachineError, UsageError
@@ -215,7 +215,7 @@ class Ray(Engine):
         # The task carries the sums over the code, so that a record of a failed worker has them.
         one = replace(job, cells=[cell], provenance=job.provenance | sources.sums(cell["variant"]))
         sent = _Sent(one, _scratch(job.out), run, _stems(job.kind, cell), _identity([cell["variant"]], job.provenance))
-        return task.remote(sent, {path.name: path.read_bytes() for path in _kept(job.out, sent.stems)}, copy)
+        return task.remote(sent, {path.name: read_bytes(path, math.inf) for path in _kept(job.out, sent.stems)}, copy)
 
     def _ready(self, streams: list[Any]) -> list[Any]:
         """Those that have a message, once there is one, or after a second."""
@@ -294,7 +294,7 @@ def _work(sent: _Sent, files: dict[str, bytes], copy: bytes | None) -> Generator
                     continue
                 last = time.monotonic()
             kept = _kept(scratch, sent.stems) if isinstance(event, Done) else []
-            yield encode(event), {path.name: path.read_bytes() for path in kept}
+            yield encode(event), {path.name: read_bytes(path, math.inf) for path in kept}
             if isinstance(event, Done) and event.record.status == "ok":
                 for path in (*kept, begun):
                     path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from bench import device as devices
 from bench.cells import weights
 from bench.cells.events import Done
 from bench.device import cores, default_jobs
-from bench.disk.files import check_folder, remove
+from bench.disk.files import check_folder, is_ours, remove
 from bench.disk.lock import lock
 from bench.engines import Engine, Job
 from bench.engines.local import Local
@@ -31,6 +31,8 @@ from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 
 HERE = Local()
+# Before the name of weights that wait for others as good.
+ASIDE = ".before-"
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,9 @@ def _run_missing(
     cells = [*itertools.chain(*missing.values())]
     for name in dict.fromkeys(cell["dataset"] for cell in cells):
         data.fetch(name)
+    _put_back(out)  # what a killed run had set aside
     if again:
-        _forget(out, missing.get("quality", []))
+        _set_aside(out, missing.get("quality", []))
     progress = Progress(cells)
     if len(cells) < (total := sum(map(len, wanted.values()))):
         finished = f"{total - len(cells)} of {total} {'problems' if ORACLE in wanted else 'cells'} are finished"
@@ -151,6 +154,7 @@ def _run_missing(
             job = Job(kind, missing[kind], out, provenance.provenance(), at_once, timeout_s, again)
             failed += _work_off(engine, job, progress)
     finally:
+        _put_back(out)
         progress.close()
     return len(cells), failed
 
@@ -181,13 +185,26 @@ def _work_off(engine: Engine, job: Job, progress: Progress) -> list[str]:
     return kept
 
 
-def _forget(out: Path, cells: list[Cell]) -> None:
-    """Remove what is kept of cells that are trained again."""
+def _set_aside(out: Path, cells: list[Cell]) -> None:
+    """Let cells be trained again: what is half done goes, and trained weights wait for others as good."""
     for cell in cells:
         kept = weights.path(out, cell)
         notes = kept.parent.glob(f"{glob.escape(record.record_id('quality', cell))}_*.notes.json")
-        for path in (kept, checkpoint.path(kept), *notes):
+        for path in (checkpoint.path(kept), *notes):
             remove(path)
+        if is_ours(kept):
+            kept.rename(kept.with_name(ASIDE + kept.name))
+        else:
+            remove(kept)
+
+
+def _put_back(out: Path) -> None:
+    """Weights that were set aside stand again where none have taken their place."""
+    for path in (out / "weights").glob(f"{ASIDE}*"):
+        if is_ours(kept := path.with_name(path.name.removeprefix(ASIDE))):
+            remove(path)
+        elif is_ours(path):
+            path.rename(kept)
 
 
 def _failures(records: Sequence[Record]) -> list[str]:

@@ -175,6 +175,8 @@ def test_a_good_record_stays_until_something_as_good_is_there(
     first = run(suite, out)
     before = {path.name: path.read_bytes() for path in (out / "runs").iterdir()}
     assert len(before) == 2
+    (weights,) = (out / "weights").iterdir()
+    trained = weights.read_bytes()
     monkeypatch.setattr("bench.cells.prepare.train", lambda *_, **__: 1 / 0)
     again = run(suite, out, again=True)
     (made,) = first.records
@@ -182,6 +184,15 @@ def test_a_good_record_stays_until_something_as_good_is_there(
     assert "ERROR, ZeroDivisionError" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in (out / "runs").iterdir()} == before
     assert again.records == store.read_all(out)[0]
+    assert [(path, path.read_bytes()) for path in (out / "weights").iterdir()] == [(weights, trained)]
+    # Those that a killed run had set aside come back, and go where others have taken their place.
+    aside = weights.with_name(execute.ASIDE + weights.name)
+    weights.rename(aside)
+    run(suite, out)
+    assert (weights.read_bytes(), aside.exists()) == (trained, False)
+    aside.write_bytes(b"older")
+    run(suite, out)
+    assert (weights.read_bytes(), aside.exists()) == (trained, False)
     # And what a later version wrote gives way to nothing.
     path = out / "runs" / f"{made.id}.json"
     path.write_text(json.dumps(plain(made) | {"schema": 99}))
