@@ -29,10 +29,13 @@
 19. A game whose sides are mixed: a critic's gradient in the encoder or the model's in the critic, a sign turned round,
     a critic that compares the wrong draws, or is counted as part of the model.
 20. One name for several quantities: the slope of a decoder, or a weight decay, taken for another.
+21. Codes and samples judged by rules that favour something else: too few bins, dead axes, what chance explains; data
+    whose truth is not what it is said to be.
 """
 
 from tests.mistakes_countable import OF_COUNTABLE
 from tests.mistakes_discrete import OF_DISCRETE
+from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
@@ -527,5 +530,6 @@ MISTAKES = [
     *OF_DISCRETE,
     *OF_GAMES,
     *OF_COUNTABLE,
+    *OF_FACTORS,
 ]
 # fmt: on

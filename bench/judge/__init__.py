@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data, Truth
-from bench.judge import counted, evidence, gaps, representation, surgery
+from bench.judge import counted, evidence, factors, gaps, representation, surgery
 from bench.judge.bounds import (
     EVAL_BATCH,
     Scores,
@@ -91,6 +91,8 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
         judgement.metrics |= representation.accuracies(model, data, measure.probe_points)
     if measure.ssim_points:
         judgement.metrics["ssim"] = representation.similarity(model, data, measure.ssim_points)
+    if measure.factor_points:
+        judgement.metrics |= factors.scores(model, data, measure.factor_points)
     judgement.metrics["parameters"] = parameter_count(model)
     return judgement
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.judge.factors import NAMES
 from bench.stats import differences, intervals, metrics
 from bench.stats.intervals import Comparison
 
@@ -261,4 +262,5 @@ def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked
         "probe_accuracy",
         "knn_accuracy",
         "ssim",
+        *NAMES,
     }

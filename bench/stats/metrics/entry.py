@@ -12,11 +12,12 @@ THEMES = (
     "Inference gaps",
     "Latent code",
     "Representation and reconstruction",
+    "Disentanglement",
     "Evidence sandwich",
     "Other",
     COST,
 )
-GAPS, CODE, REPRESENTATION, SANDWICH, OTHER = THEMES[1:6]
+GAPS, CODE, REPRESENTATION, FACTORS, SANDWICH, OTHER = THEMES[1:7]
 # Each text says what holds for all metrics of a theme.
 ABOUT = {
     GAPS: (
@@ -29,6 +30,13 @@ ABOUT = {
     SANDWICH: (
         "On `ais_points` evenly spaced test examples, and as many simulated from the model itself. A dash where p(z) "
         "is no density on R^D, as with discrete latents: its Hamiltonian moves need a gradient in z."
+    ),
+    FACTORS: (
+        "Of posterior means, beside the factors that the examples were made from; a dash for data without such. What "
+        "must be learnt is learnt on `factor_points` training examples, and judged on as many test examples, whose "
+        "combinations of factors are new. Axes whose codes vary by less than 0.05 standard deviations of the prior "
+        "are left out, and factors that do not vary. A score ranks variants on one data set and no further, and most "
+        "of its variance may be the seed's (Locatello et al. 2019, arXiv:1811.12359)."
     ),
     COST: (
         "Never ranked. Timings are medians [quartiles] over blocks of synchronised calls, each variant with the device "
