@@ -28,7 +28,7 @@ PEERS = .venv-peers
 TEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare reproduce report pages test test-slow lint types docs bench-micro bench-growth bench-peers mutants clean
+.PHONY: help install bench compare reproduce report pages test test-slow lint types docs site bench-micro bench-growth bench-peers mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,14 @@ types: $(READY) ## mypy
 
 docs: $(READY) ## write what the documents say of metrics, settings and variants, from the code
 	@$(BIN)/python -m bench.pages.docs
+
+site: $(VENV)/.site ## build the docs site into build/site, warnings as errors
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+	@echo "build/site/index.html"
+
+$(VENV)/.site: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[docs]'
+	@touch $@
 
 bench-micro: $(READY) ## time the core steps of every variant beside the committed baseline (BASELINE=write: a new one)
 	@mkdir -p .benchmarks

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except KeyboardInterrupt:
             program = [sys.argv[0]] if Path(sys.argv[0]).name == "vaebench" else ["python", "-m", "bench"]
             resume = shlex.join([*program, *words])
-            print(f"\nvaebench: interrupted; finished cells are kept. Resume with: {resume}", file=sys.stderr)
+            print(f"\nvaebench: interrupted; finished runs are kept. Resume with: {resume}", file=sys.stderr)
             code = app.INTERRUPTED
         out.flush()
         if out.lost:
@@ -67,7 +67,7 @@ def _signals() -> Iterator[None]:
 
     def leave(*_: object) -> None:
         with contextlib.suppress(OSError):
-            os.write(2, b"\nvaebench: interrupted twice: left at once; finished cells are kept\n")
+            os.write(2, b"\nvaebench: interrupted twice: left at once; finished runs are kept\n")
         os._exit(app.INTERRUPTED)  # the cells notice, and end
 
     def interrupt(*_: object) -> None:

@@ -24,12 +24,12 @@ OK, FAILED_CELLS, USAGE, DATA, MACHINE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 HELP = """Compare variational autoencoders: one ELBO core, one judge, every part swappable.
 
 Exit codes:
-  0  all cells ok
-  1  finished, with failed cells
+  0  all runs ok
+  1  finished, with failed runs
   2  wrong usage
   3  data missing or wrong
   4  the machine lacks something: a device, a writable folder
-130  interrupted; finished cells are kept
+130  interrupted; finished runs are kept
 """
 
 app = App(
@@ -76,7 +76,7 @@ class Effort:
     Attributes:
         seeds: Seeds 0 to N-1 for every variant, instead of the suite's number.
         jobs: Cells side by side; by default one a CPU core.
-        again: Run finished cells again, for example after a change of the code.
+        again: Run finished runs again, for example after a change of the code.
     """
 
     seeds: int | None = None

@@ -171,7 +171,8 @@ def _finish(outcome: "Outcome", where: Where) -> int:
         done = {key: getattr(outcome, key) for key in keys} | {"out": str(outcome.out)}
         print_json(done | _figures(outcome.records))
     else:
-        print(outcome.report.terminal)
+        if outcome.report.terminal:
+            print(outcome.report.terminal)
         print(f"Report: {outcome.report.address}")
     return _code(outcome)
 

@@ -31,10 +31,19 @@ def metric_sections() -> str:
     for theme in metrics.THEMES:
         rows = [row for row in metrics.METRICS.values() if row.theme == theme]
         if rows:
-            blocks.append("# Main figures" if theme == metrics.MAIN else f"# {theme}")
+            blocks.append("## Main figures" if theme == metrics.MAIN else f"## {theme}")
             blocks += [metrics.ABOUT[theme]] if theme in metrics.ABOUT else []
             blocks += map(_section, rows)
     return "\n\n".join(blocks)
+
+
+def metric_table() -> str:
+    """One line for each metric."""
+    lines = ["| metric | printed as | unit | better | what it is |", "| --- | --- | --- | --- | --- |"]
+    for row in metrics.METRICS.values():
+        says = row.says.replace("|", "&#124;")
+        lines.append(f"| `{row.name}` | {row.label} | {row.unit or 'none'} | {row.better or 'neither'} | {says} |")
+    return "\n".join(lines)
 
 
 def _section(row: metrics.Metric) -> str:
@@ -128,7 +137,7 @@ def _variants(rows: list[dict[str, Any]]) -> str:
 
 BLOCKS = {
     "docs/zoo.md": {"variants": zoo},
-    "docs/metrics.md": {"metrics": metric_sections},
+    "docs/metrics.md": {"all metrics": metric_table, "metrics": metric_sections},
     "README.md": {"settings": setting_lines},
     "CONTRIBUTING.md": {"a metric": example_row},
 }

@@ -22,16 +22,14 @@ from bench.stats.speeds import throughput
 from bench.text import DASH
 
 MARK_LEGEND = (
-    "Marked values: the best mean of the column and every row not distinguishable from it (95 % bootstrap interval of "
-    "the difference paired by seed, not corrected for the number of rows). Nothing is marked where no row is "
-    "distinguishably worse, nor a row with fewer than 3 ok seeds, or fewer than 3 in common with the best. Marks speak "
-    "of these test examples: of training again, not of drawing others. "
-    "† still learning: after this budget none of these rows can be called the best, for their validation curves still "
-    "move by more than is between them; longer training may reverse their order."
+    "Marked: the best score of a column, and every score tied with it. Two scores tie when the 95 % interval of their "
+    "difference, seed by seed, includes zero. Nothing is marked with fewer than 3 seeds, or where all rows tie. "
+    "† still learning: longer training may reverse the order of these rows, so none of them is called the best."
 )
 SPREAD_LEGEND = (
-    "± is half the two-sided 95 % interval over seeds, by a seeded, smoothed, studentised bootstrap; it needs 3 seeds. "
-    "Means are over the ok seeds only, so read the count of ok runs first."
+    "± says how much a score moves when you train again: half the 95 % interval over seeds, by a seeded, smoothed, "
+    "studentised bootstrap; it needs 3 seeds. How much it would move on other test images stands under How certain. "
+    "Means are over the runs that finished, so read the count of runs first."
 )
 CERTAINTY_LEGEND = (
     "Three errors that are never added up. Seed sd: standard deviation over training seeds. Test SE: standard error "
@@ -205,7 +203,8 @@ def screen(records: Sequence[Record]) -> list[Block]:
     by_data = by_dataset(records)
     timings = {dataset: throughput(members, dataset) for dataset, members in by_data.items()}
     for group in groups(records):
-        headers, lines = quality_grid(group, [name for name in group.metrics if _ON_SCREEN.fullmatch(name)])
+        names = [name for name in group.metrics if _ON_SCREEN.fullmatch(name)]
+        headers, lines = quality_grid(group, [name for name in names if any(row.values(name) for row in group.rows)])
         headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
         lines = lines[:MOST_LINES]
         for row, line in zip(group.rows, lines, strict=False):
@@ -214,7 +213,9 @@ def screen(records: Sequence[Record]) -> list[Block]:
             headers.append(f"train/s ↑ {label}")
             for row, line in zip(group.rows, lines, strict=False):
                 line.append(Entry(number(_median(column.get(row.name)), 0)))
-        made += [Text(markdown_text(group.title)), Table((headers, lines))]
+        support = f"{group.settings['support']} likelihoods"
+        title = f"{group.dataset}, {support}, {after(group.settings)}"
+        made += [Text(f"**{markdown_text(title)}**"), Table((headers, lines))]
         if (rest := len(group.rows) - len(lines)) > 0:
             made.append(Text(f"... and {rest:,} more rows, in the files"))
     if only := [line for dataset, members in by_data.items() for line in _only_timed(members, dataset)]:

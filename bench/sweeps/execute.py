@@ -27,12 +27,15 @@ from bench.records.record import ORACLE, Cell, Record
 from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
 from bench.suites.suite import Suite
+from bench.sweeps import plan
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 
 HERE = Local()
 # Before the name of weights that wait for others as good.
 ASIDE = ".before-"
+# Of a folder with more files than this nothing is read to estimate a time.
+MOST_READ = 2000
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Outcome:
         skipped: cells that were finished before.
         records: the records of the suite's cells, in the order of its cells.
         failed: one line for every cell without figures, or whose figures are not what they should be.
-        report: what was written, and the text for the terminal.
+        report: what was written, and the text for the terminal; no text where nothing was run and the page stands.
     """
 
     out: Path
@@ -71,7 +74,7 @@ def execute(
 
     Args:
         suite: a configured suite.
-        out: results folder; finished cells in it are kept and not run again.
+        out: results folder; finished runs in it are kept and not run again.
         engine: what cells run on. Throughput is left out where it cannot be measured.
         device: `auto` or a device type. Cells run there; throughput is measured there and on the CPU. Of an oracle
             suite `auto` is the CPU, for its models are tiny and the figures then repeat everywhere.
@@ -89,13 +92,17 @@ def execute(
     wanted = _wanted(suite, engine, device, quality) if isinstance(suite, Suite) else {str(ORACLE): suite.cells(device)}
     if judge and device == "mps":
         raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
-    page = page or (oracle.write if judge else partial(report.write, reference=reference_of(out, suite.name)))
+    reference = reference_of(out, suite.name)
+    write = page or (oracle.write if judge else partial(report.write, reference=reference))
     side = jobs or (default_jobs(device) if engine.measures_speed else None)
     with lock(out):
         check_folder(out)  # what its page would replace, before hours are spent
         total = sum(map(len, wanted.values()))
-        ran, failed = _run_missing(engine, wanted, out, side=side, timeout_s=60 * suite.timeout_min, again=again)
-        written = page(out)  # before the records are held here: of 100,000, twice would be gigabytes
+        limit = 60 * suite.timeout_min
+        ran, failed = _run_missing(engine, wanted, out, reference, side=side, timeout_s=limit, again=again)
+        stands = not ran and page is None and plan.up_to_date(out)
+        # Before the records are held here: of 100,000, twice would be gigabytes.
+        written = Report(out, (), (), "") if stands else write(out)
         records, gone = _read(out, wanted)
         failed += gone + (oracle.failures(records) if judge else _failures(records))
         return Outcome(out, ran, total - ran, records, failed, written)
@@ -131,7 +138,14 @@ def _wanted(suite: Suite, engine: Engine, device: str, quality: bool) -> dict[st
 
 
 def _run_missing(
-    engine: Engine, wanted: dict[str, list[Cell]], out: Path, *, side: int | None, timeout_s: float, again: bool
+    engine: Engine,
+    wanted: dict[str, list[Cell]],
+    out: Path,
+    reference: Path | None,
+    *,
+    side: int | None,
+    timeout_s: float,
+    again: bool,
 ) -> tuple[int, list[str]]:
     """Run those of the wanted cells, by kind, that have no result; returns how many, and the lines of `_work_off`."""
     missing, lines = unfinished(out, wanted, again=again)
@@ -141,10 +155,15 @@ def _run_missing(
     _put_back(out)  # what a killed run had set aside
     if again:
         _set_aside(out, missing.get("quality", []))
-    progress = Progress(cells)
-    if len(cells) < (total := sum(map(len, wanted.values()))):
-        finished = f"{total - len(cells)} of {total} {'problems' if ORACLE in wanted else 'cells'} are finished"
-        lines = [f"{finished} in {out} and not run again; --again does it", *lines]
+    works = plan.expected(missing, _earlier(out, reference), side) if cells else {}
+    total, things = sum(map(len, wanted.values())), "problems" if ORACLE in wanted else "runs"
+    finished = f"{total - len(cells)} of {total} {things} are finished in {out}"
+    if not cells:
+        lines = [f"nothing to do: {finished}; --again does them anew", *lines]
+    else:
+        kept = [f"{finished} and not run again; --again does it"] if len(cells) < total else []
+        lines = [*kept, *lines, plan.line(missing, out, side=side, works=works)]
+    progress = Progress(cells, works)
     for line in lines:
         progress.say(line)
     failed: list[str] = []
@@ -157,6 +176,13 @@ def _run_missing(
         _put_back(out)
         progress.close()
     return len(cells), failed
+
+
+def _earlier(out: Path, reference: Path | None) -> list[Record]:
+    """Records that say how long runs take: of this folder, unless it is too large to be read for that, and of ours."""
+    folders = [folder for folder in (out, reference) if folder and (folder / "runs").is_dir()]
+    small = (f for f in folders if sum(1 for _ in itertools.islice((f / "runs").iterdir(), MOST_READ)) < MOST_READ)
+    return [record for folder in small for record in store.read_all(folder)[0]]
 
 
 def _work_off(engine: Engine, job: Job, progress: Progress) -> list[str]:
@@ -179,7 +205,7 @@ def _work_off(engine: Engine, job: Job, progress: Progress) -> list[str]:
                 pure.append(_pure_seconds(event.record))
             progress.tell(event)
     if len(pure) < len(job.cells):
-        raise MachineError(f"the engine ended with {len(pure)} of {len(job.cells)} cells done: run the same again")
+        raise MachineError(f"the engine ended with {len(pure)} of {len(job.cells)} runs done: run the same again")
     if line := _overhead(pure, time.perf_counter() - started, job.side_by_side):
         progress.say(line)
     return kept
@@ -246,12 +272,12 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
     lines = []
     if changed:
         names = ", ".join(sorted(set(changed)))
-        lines.append(f"{len(changed)} of {finished} finished cells were made of what {names} held before: run again")
+        lines.append(f"{len(changed)} of {finished} finished runs were made of what {names} held before: run again")
     if diverged:
-        lines.append(f"{diverged} of {finished} finished cells diverged under other code: run again")
+        lines.append(f"{diverged} of {finished} finished runs diverged under other code: run again")
     if commits:
         which = f"commit {', '.join(sorted(set(commits)))}"
-        line = f"{len(commits)} of {finished} finished cells were made by other code ({which}): kept"
+        line = f"{len(commits)} of {finished} finished runs were made by other code ({which}): kept"
         lines.append(f"{line}; --again runs them anew")
     return missing, lines
 

@@ -99,10 +99,16 @@ def test_a_second_run_runs_nothing_and_says_so(
     words = ("run", "tiny.toml", "--device", "cpu", "--out", "ein Ergebnis")
     code, out, err = call(capsys, *words)
     assert code == 0
-    assert err == "10 of 10 cells are finished in ein Ergebnis and not run again; --again does it\n"
+    assert err == "nothing to do: 10 of 10 runs are finished in ein Ergebnis; --again does them anew\n"
+    address = f"Report: {(folder / 'ein Ergebnis' / 'report.html').as_uri()}"
+    assert out.splitlines()[-1] == address
+    # The page stands, unless a record is newer.
+    assert len(out.splitlines()) < 10
+    os.utime(next(Path("ein Ergebnis/runs").glob("*.json")))
+    code, out, _ = call(capsys, *words)
     assert "vanilla" in out
     assert "prints" in out
-    assert out.splitlines()[-1] == f"Report: {(folder / 'ein Ergebnis' / 'report.html').as_uri()}"
+    assert out.splitlines()[-1] == address
     code, out, _ = call(capsys, *words, "--json", "--variants", "vanilla,prints", "--seeds", "2")
     assert {"ran": 0, "skipped": 6}.items() <= json.loads(out).items()
 
@@ -231,7 +237,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(folder: Path) -> No
     code, out, err = finish(process)
     assert (code, out) == (130, ""), err
     resume = f"Resume with: {shlex.join(['python', '-m', 'bench', *words])}"
-    assert err.splitlines()[-1] == f"vaebench: interrupted; finished cells are kept. {resume}"
+    assert err.splitlines()[-1] == f"vaebench: interrupted; finished runs are kept. {resume}"
     assert err.count("vaebench: ") == 1
     assert "Traceback" not in err
     (kept,) = store.read_all(folder / "unter brochen")[0]

@@ -100,7 +100,7 @@ def test_options_are_those_of_the_engine_and_have_its_types() -> None:
         ("--engine absent", 4, "engine absent (vae_engines:Absent) cannot be had: AttributeError"),
         ("--engine torn", 4, "engine torn (vae_torn:Torn) cannot be had: ModuleNotFoundError: No module named"),
         ("--engine breaks", 4, "engine Breaks failed: ValueError: the queue is gone"),
-        ("--engine forgets", 4, "the engine ended with 0 of 1 cells done"),
+        ("--engine forgets", 4, "the engine ended with 0 of 1 runs done"),
     ],
 )
 def test_what_is_wrong_with_an_engine_is_one_line(

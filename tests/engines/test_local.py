@@ -216,7 +216,7 @@ def test_a_cancelled_job_ends_its_cells_and_says_how_to_go_on(tmp_path: Path) ->
     os.kill(run.pid, signal.SIGTERM)
     code, _, err = finish(run)
     assert code == 130
-    assert err.splitlines()[-1].startswith("vaebench: interrupted; finished cells are kept. Resume with: ")
+    assert err.splitlines()[-1].startswith("vaebench: interrupted; finished runs are kept. Resume with: ")
     assert "Traceback" not in err
     wait_for(lambda: not processes(run.pid), timeout_s=10)
 
@@ -229,7 +229,7 @@ def test_the_second_signal_leaves_at_once(tmp_path: Path) -> None:
     os.killpg(run.pid, signal.SIGINT)
     code, _, err = finish(run)
     assert code == 130
-    assert err.splitlines()[-1] == "vaebench: interrupted twice: left at once; finished cells are kept"
+    assert err.splitlines()[-1] == "vaebench: interrupted twice: left at once; finished runs are kept"
     assert "Traceback" not in err
     wait_for(lambda: not processes(run.pid), timeout_s=10)
 

@@ -62,7 +62,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(folder: Path) ->
     # Where there is room the same command goes on, and runs only what is missing.
     done = ended([*RUN, "kept"], cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert f"{len(before)} of 4 cells are finished in kept" in done.stderr
+    assert f"{len(before)} of 4 runs are finished in kept" in done.stderr
     after = {made.id: made for made in records(folder / "kept")}
     assert len(after) == 4
     assert all(after[made.id] == made for made in before)

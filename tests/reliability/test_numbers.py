@@ -82,7 +82,7 @@ def test_a_diverged_cell_is_exit_code_1_and_its_line(
     # It would diverge again, and is not run again.
     code, _, err = call(capsys, *words)
     assert code == app.FAILED_CELLS
-    assert "1 of 1 cells are finished" in err
+    assert "1 of 1 runs are finished" in err
 
 
 def test_a_torn_record_is_made_again_and_one_of_a_later_version_is_not_replaced(
@@ -99,7 +99,7 @@ def test_a_torn_record_is_made_again_and_one_of_a_later_version_is_not_replaced(
     code, out, _ = call(capsys, "report", str(tmp_path))
     assert (code, f"warning: {first.name} is unreadable" in out) == (0, True)
     code, _, err = call(capsys, *words)
-    assert (code, "1 of 2 cells are finished" in err) == (0, True)
+    assert (code, "1 of 2 runs are finished" in err) == (0, True)
     after = schema.read(first)
     assert (after.metrics, after.curve) == (before.metrics, before.curve)
     assert second.read_bytes() == sound

@@ -49,7 +49,7 @@ def test_rows_that_agree_exit_with_0(folder: Path, capsys: pytest.CaptureFixture
     words = ["reproduce", str(folder / "tiny.toml"), "--rows", "plain,twin", "--out", str(folder / "out")]
     code, out, err = call(capsys, *words)
     assert code == app.OK
-    assert "3 of 3 cells are finished" in err
+    assert "3 of 3 runs are finished" in err
     # What was run before of the other rows stays on the page, and does not fail this command.
     assert "1 differs" in out
     code, out, _ = call(capsys, *words, "--json")

@@ -175,7 +175,7 @@ def test_finished_cells_are_skipped_and_failed_ones_run_again(
 
     second = run(made, tmp_path, engine=Local(), jobs=2)
     assert (second.ran, second.skipped) == (2, 4)  # both cells that died; what diverged would diverge again
-    assert f"4 of 6 cells are finished in {tmp_path} and not run again" in capsys.readouterr().err
+    assert f"4 of 6 runs are finished in {tmp_path} and not run again" in capsys.readouterr().err
     assert second.records[0] == first.records[0]
     assert second.failed == first.failed
 
@@ -198,7 +198,7 @@ def test_what_other_code_made_is_kept_and_said(tmp_path: Path, capsys: pytest.Ca
     second = run(made, tmp_path)
     assert (second.ran, second.skipped, second.records) == (0, 2, first)
     commit = str(first[0].provenance.commit)[:12]
-    line = f"1 of 2 finished cells were made by other code (commit {commit}): kept; --again runs them anew"
+    line = f"1 of 2 finished runs were made by other code (commit {commit}): kept; --again runs them anew"
     assert capsys.readouterr().err.splitlines()[-1] == line
     # A record of before this was noted says nothing.
     (path,) = (tmp_path / "runs").glob("*good*.json")
@@ -224,7 +224,7 @@ def test_what_diverged_under_other_code_is_run_again(tmp_path: Path, capsys: pyt
         capsys.readouterr()
         again = run(made, tmp_path)
         assert (again.ran, again.skipped) == (1, 1)
-        assert "1 of 2 finished cells diverged under other code: run again" in capsys.readouterr().err.splitlines()
+        assert "1 of 2 finished runs diverged under other code: run again" in capsys.readouterr().err.splitlines()
         assert again.records[1].provenance.code_sha256 == first[1].provenance.code_sha256
 
 
@@ -242,7 +242,7 @@ def test_a_result_of_data_that_have_changed_is_made_again(tmp_path: Path, capsys
     capsys.readouterr()
     second = run(made, tmp_path / "out")
     assert (second.ran, second.skipped) == (1, 1)
-    line = f"1 of 2 finished cells were made of what {path} held before: run again"
+    line = f"1 of 2 finished runs were made of what {path} held before: run again"
     assert line in capsys.readouterr().err.splitlines()
     assert [r.id for r in second.records] == [r.id for r in first]
     assert second.records[0].metrics != first[0].metrics

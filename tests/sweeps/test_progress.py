@@ -1,10 +1,13 @@
 """What is shown while cells run."""
 
+import os
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from bench.cells.events import Done, Epochs, Measured, Note
-from bench.sweeps import progress
+from bench.sweeps import plan, progress
 from bench.sweeps.progress import Progress
 from tests import fake_records as fake
 from tests.helpers import simulated, throughput_cell
@@ -35,3 +38,46 @@ def test_lines_tell_of_notes_and_of_a_measurement_that_is_long(
     shown.tell(Note(throughput_cell(), "an odd\nline"))
     name = "linear_gaussian vanilla seed 0"
     assert capsys.readouterr().err == f"{name}: nll 2/7\ndigits vanilla throughput on cpu: an odd line\n"
+
+
+def test_a_plan_says_how_long_by_what_such_runs_have_taken(tmp_path: Path) -> None:
+    earlier = [fake.quality("vanilla", seed) for seed in range(3)]  # 61.2, 62.2, 63.2 s of training, 9.3 of the rest
+    missing = {
+        "quality": [fake.quality(name, 3).cell for name in ("vanilla", "conv")],
+        "throughput": [throughput_cell() | {"blocks": 5, "block_s": 0.2}],
+    }
+    works = plan.expected(missing, earlier, 2)
+    vanilla, conv, timed = works.values()
+    assert (vanilla.train_s, vanilla.rest_s) == pytest.approx((31.1, 4.65))
+    assert conv == vanilla  # no earlier run of it: the mean of the others
+    assert timed == plan.Work(0.0, 2.0 + 4 * 5 * 0.2)
+    line = plan.line(missing, tmp_path, side=2, works=works)
+    where = f"on cpu, 2 side by side, into {tmp_path}, about 78 s by earlier runs"
+    assert line == f"Plan: 2 runs to train and score, 1 to time, {where}"
+    assert plan.expected(missing, [], 2) == {}
+    assert plan.line(missing, tmp_path, side=None, works={}).endswith(f"on cpu, into {tmp_path}")
+
+
+def test_the_rest_is_estimated_by_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [fake.quality(name, 0) for name in ("vanilla", "conv", "beta")]
+    works = {r.id: plan.Work(seconds, 0.0) for r, seconds in zip(records, (10, 30, 60), strict=True)}
+    now = iter((0.0, 0.0, 0.0, *[20.0] * 20))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    shown = Progress([r.cell for r in records], works)
+    assert shown.left() is None
+    shown.tell(Done(records[0]))
+    assert shown.left() == pytest.approx(180)  # 10 of 100 seconds of work took 20
+    assert [plan.duration(seconds) for seconds in (0.2, 89, 180, 6000)] == ["1 s", "89 s", "3 min", "1.7 h"]
+    shown.close()
+
+
+def test_a_page_is_up_to_date_until_a_record_is_newer(tmp_path: Path) -> None:
+    assert not plan.up_to_date(tmp_path)
+    made = tmp_path / "runs" / "a.json"
+    made.parent.mkdir()
+    for path, second in ((made, 1), (tmp_path / "report.html", 2)):
+        path.touch()
+        os.utime(path, (second, second))
+    assert plan.up_to_date(tmp_path)
+    os.utime(made, (3, 3))
+    assert not plan.up_to_date(tmp_path)
