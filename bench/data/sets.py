@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.data.entry import DataSet, File
 from bench.data.generated import GENERATED
 from bench.errors import UsageError
-from bench.text import did_you_mean
+from bench.text import did_you_mean, hint
 
 # "levels" and "dequantise" do not binarise: they say what the grey values of eight bits are taken for.
 BINARISATIONS = ("dynamic", "fixed", "threshold", "none", "levels", "dequantise")
@@ -234,9 +234,7 @@ def find(name: str) -> DataSet:
         UsageError: if there is none of that name.
     """
     if name not in SETS:
-        raise UsageError(
-            f"unknown data set {name!r}{did_you_mean(name, SETS)}; known: {', '.join(SETS)}, or a .npz file"
-        )
+        raise UsageError(f"unknown data set {name!r}, and no path of a .npz file: {hint(str(name), SETS)}")
     return SETS[name]
 
 

@@ -18,6 +18,7 @@ from bench.records.settle import precedence
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, Group, after, by_dataset, groups, value_of
 from bench.stats.intervals import Marks
+from bench.stats.shares import Share, shares
 from bench.stats.speeds import throughput
 from bench.text import DASH
 
@@ -164,6 +165,22 @@ def comparison_grid(group: Group, metric: str = "elbo_nats") -> Grid | None:
     return grid(headers, lines) if lines else None
 
 
+def _ends(share: Share) -> str:
+    return f"[{share.low:.2f}, {share.high:.2f}]"
+
+
+def share_grid(group: Group) -> Grid | None:
+    """One line for the ELBO and each score of disentanglement: the share of its variance that is between variants;
+    None in a group without such scores, or where no share is known."""
+    scores = [name for name in group.metrics if known.metric(name).theme == known.FACTORS and known.metric(name).ranked]
+    lines = [
+        [known.metric(name).label, str(each.rows), str(each.runs), f"{each.variant:.2f}", _ends(each)]
+        for name, each in shares(group, ["elbo_nats", *scores]).items()
+    ]
+    headers = ["metric", "variants", "runs", "share of the variant", "95 % interval"]
+    return grid(headers, lines) if scores and lines else None
+
+
 def _group_blocks(group: Group) -> Iterator[Block]:
     """Its line, and every table with its title; the main one comes first and has none."""
 
@@ -178,6 +195,8 @@ def _group_blocks(group: Group) -> Iterator[Block]:
         yield from table(f"Against {', '.join(sorted(bases))}, {after(group.settings)}", compared)
     for theme, cells in theme_grids(group).items():
         yield from table(theme, cells)
+    if divided := share_grid(group):
+        yield from table("How much of the variance over all runs is the variant's; the rest is the seed's", divided)
     for theme, cells in certainty_grids(group).items():
         yield from table("How certain" + (f": {theme}" if theme != known.MAIN else ""), cells)
 

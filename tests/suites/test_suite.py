@@ -220,7 +220,16 @@ def test_a_pattern_stands_for_the_built_in_variants_that_it_fits() -> None:
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
     from bench.sweeps.configure import configure
 
-    assert suite.names() == ["covariance", "evidence", "oracle", "quick", "rate_distortion", "shapes", "standard"]
+    assert suite.names() == [
+        "covariance",
+        "evidence",
+        "factors",
+        "oracle",
+        "quick",
+        "rate_distortion",
+        "shapes",
+        "standard",
+    ]
     for name in suite.names():
         if name == "oracle":
             continue  # it has no variants

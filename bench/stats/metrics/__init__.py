@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bench.stats.metrics import codes, costs, evidence, factors, gaps, quality
-from bench.stats.metrics.entry import ABOUT, COST, MAIN, OTHER, THEMES, Metric, unlisted
+from bench.stats.metrics.entry import ABOUT, COST, FACTORS, MAIN, OTHER, THEMES, Metric, unlisted
 
-__all__ = ["ABOUT", "COST", "MAIN", "METRICS", "OTHER", "THEMES", "Metric", "asked_by", "metric", "ordered"]
+__all__ = ["ABOUT", "COST", "FACTORS", "MAIN", "METRICS", "OTHER", "THEMES", "Metric", "asked_by", "metric", "ordered"]
 
 METRICS: dict[str, Metric] = {
     row.name: row for theme in (quality, gaps, codes, factors, evidence, costs) for row in theme.METRICS
