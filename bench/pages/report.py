@@ -8,6 +8,7 @@ from bench.errors import UsageError
 from bench.pages import doubts, figures, grids, paper, tables
 from bench.pages.blocks import Items, Table, Text
 from bench.pages.figures.pictures import load_artefacts
+from bench.pages.html.report import report as html_report
 from bench.pages.origins import provenance_lines
 from bench.pages.page import Page, Report
 from bench.pages.reference_comparison import against_reference
@@ -73,6 +74,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         page.add(Items([grids.markdown_text(note) for note in notes]))
         page.screen += [Text(grids.markdown_text(note)) for note in notes]
     page.section("Where the numbers come from", Items(provenance_lines(records)))
+    page.html = lambda: html_report(records, artefacts, warnings)
     return page.write()
 
 

@@ -128,13 +128,13 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
                 line += [str(timing.status)] * len(TIMED)
             else:
                 metrics = timing.metrics if timing else {}
-                line += [_block_text(metrics.get(name), known.metric(name).digits) for name in TIMED]
+                line += [block_text(metrics.get(name), known.metric(name).digits) for name in TIMED]
         lines.append(line)
     headers = [f"{known.metric(name).header}, {label}" for label in timed.columns for name in TIMED]
     return grid(["variant", "parameters", *headers], lines) if lines else None
 
 
-def _block_text(value: Any, digits: int) -> str:
+def block_text(value: Any, digits: int) -> str:
     """`"9,120 [9,001, 9,300]"`: median and quartiles over blocks; slow things keep two decimals."""
     if isinstance(value, Timed) and value.median is not None:
         digits = 2 if abs(value.median) < 10 else digits

@@ -1,0 +1,108 @@
+"""Images that runs have kept -> contact sheets as PNG."""
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.pages.html.render import data_uri
+from bench.stats.groups import Row
+
+# Kind -> its title, and what a sheet of it shows, for those who cannot see it.
+KINDS = {
+    "samples": ("samples from the prior", "the decoder's mean for {n} draws from the prior"),
+    "reconstructions": ("reconstructions", "{n} test inputs above, the decoder's mean for each below"),
+    "traversals": ("latent traversals", "each line moves one latent axis, the others fixed"),
+    "interpolations": ("interpolations", "each line goes from one test input to another through the latent space"),
+}
+ACROSS, MOST = 8, 64
+# A stripe between two images, as bright as neither ground of a page.
+BETWEEN = 128
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One contact sheet.
+
+    Attributes:
+        kind: of `KINDS`, or `"data"`.
+        label: of its row, empty for the data.
+        alt: what it shows.
+        uri: a PNG that holds it.
+        size: its width and height in pixels.
+    """
+
+    kind: str
+    label: str
+    alt: str
+    uri: str
+    size: tuple[int, int]
+
+
+def sheets(rows: Sequence[Row], artefacts: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[Sheet]:
+    """The data, then every kind of every row, by the first of its runs that kept any. A row without a prior that it
+    was trained to has no samples."""
+    data_shown = False
+    for row in rows:
+        kept = next((artefacts[record.id] for record in row.ok if record.id in artefacts), {})
+        inputs = _grey_or_rgb(kept.get("inputs"))
+        if inputs is not None and not data_shown:
+            data_shown = True
+            yield _sheet("data", "", f"{len(inputs)} test inputs as the models see them", [*_lines(inputs)])
+        for kind, (_, alt) in KINDS.items():
+            if kind == "samples" and row.model.has_bound is False:
+                continue
+            lines = _of(kind, kept, inputs)
+            if lines:
+                yield _sheet(kind, row.label, f"{row.label}: {alt.format(n=sum(map(len, lines)) // _per(kind))}", lines)
+
+
+def _per(kind: str) -> int:
+    return 2 if kind == "reconstructions" else 1
+
+
+def _of(kind: str, kept: Mapping[str, np.ndarray], inputs: np.ndarray | None) -> list[np.ndarray]:
+    """The lines of a sheet, each `[N, H, W, C]`."""
+    images = kept.get(kind)
+    if images is not None and images.ndim == 5:
+        lines = [line for each in images[:12] if (line := _grey_or_rgb(each)) is not None]
+        return [line[:16] for line in lines]
+    shown = _grey_or_rgb(images)
+    if shown is None:
+        return []
+    if kind == "reconstructions" and inputs is not None and inputs.shape[1:] == shown.shape[1:]:
+        return [inputs[:ACROSS], shown[:ACROSS]]
+    return [*_lines(shown)]
+
+
+def _lines(images: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, min(len(images), MOST), ACROSS):
+        yield images[start : start + ACROSS]
+
+
+def _grey_or_rgb(images: np.ndarray | None) -> np.ndarray | None:
+    """`[N, C, H, W]` uint8 with one or three channels -> `[N, H, W, C]`; None for anything else, vectors for one."""
+    if images is None or images.ndim != 4 or not images.size or images.shape[1] not in (1, 3):
+        return None
+    return images.astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _sheet(kind: str, label: str, alt: str, lines: Sequence[np.ndarray]) -> Sheet:
+    from PIL import Image
+
+    across = max(map(len, lines))
+    height, width, channels = lines[0].shape[1:]
+    step = max(1, math.ceil(max(height, width) / 64))  # a larger image says no more at the size of a page
+    height, width, gap = len(range(0, height, step)), len(range(0, width, step)), 1
+    shape = (len(lines) * (height + gap) - gap, across * (width + gap) - gap, channels)
+    canvas = np.full(shape, BETWEEN, dtype=np.uint8)
+    for y, line in enumerate(lines):
+        for x, image in enumerate(line):
+            top, left = y * (height + gap), x * (width + gap)
+            canvas[top : top + height, left : left + width] = image[::step, ::step]
+    image = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return Sheet(kind, label, alt, data_uri(buffer.getvalue()), (canvas.shape[1], canvas.shape[0]))

@@ -1,0 +1,215 @@
+"""What the runs of a comparison group answer: which row to use for a goal, how sure that is, and what it costs."""
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.records.record import Record, Timed
+from bench.stats import learning, metrics
+from bench.stats.differences import sentence
+from bench.stats.groups import Group, Row, after
+from bench.stats.intervals import MIN_SEEDS, Comparison, Marks
+from bench.stats.speeds import Throughput
+
+# What somebody may want of a variant, and the metrics that tell, the first that a group has. A name is a pattern.
+GOALS = {
+    "the best likelihood": ("nll_exact_nats", r"nll_is\d+_nats"),
+    "the best ELBO": ("elbo_nats",),
+    "the best codes": ("probe_accuracy", "knn_accuracy"),
+    "the best reconstructions": ("mse_per_pixel", "ssim"),
+    "the best samples": (r"sample_\w+", r"\w*[fk]id\w*"),
+}
+SPEED = "the fastest training"
+# A column of a page names no more rows than these.
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One goal of a reader.
+
+    Attributes:
+        goal: what for, in words.
+        metric: that tells; empty where the group has none.
+        take: labels of the rows to choose from, the best mean first; empty where there is no answer yet.
+        learning: whether training has yet to say which of them it is.
+        sure: how sure that is, in sentences.
+        cost: what the first of them costs, or what the fastest loses; empty where nothing was timed.
+    """
+
+    goal: str
+    metric: str
+    take: tuple[str, ...]
+    sure: str
+    cost: str = ""
+    learning: bool = False
+
+
+def answers(group: Group, timed: Throughput) -> list[Answer]:
+    """One answer for each goal of which the group has a figure, then the fastest row.
+
+    Args:
+        group: a comparison group.
+        timed: the speeds of its data set.
+    """
+    speeds = training_speeds(group, timed)
+    made = []
+    for goal, patterns in GOALS.items():
+        if (metric := _first(group, patterns)) is not None:
+            made.append(_quality(group, goal, metric, speeds))
+    if len(speeds) > 1:
+        made.append(_fastest(group, speeds))
+    return made
+
+
+def compared(group: Group, a: Row, b: Row, metric: str) -> tuple[Comparison, str]:
+    """Row `a` against row `b` of one group: the comparison, and the sentence that says it."""
+    comparison = learning.compare(a, b, metric)
+    return comparison, sentence(comparison, a.label, b.label, f"{group.dataset} {after(group.settings)}", metric)
+
+
+def _told(group: Group, a: Row, b: Row, metric: str) -> str:
+    """The same sentence where the data and the budget have been said."""
+    return compared(group, a, b, metric)[1].replace(f" on {group.dataset} {after(group.settings)}", "", 1)
+
+
+def training_speeds(group: Group, timed: Throughput) -> dict[Row, Timed]:
+    """Training examples per second of each row: of the first measuring condition of its device that timed it."""
+    found: dict[Row, Timed] = {}
+    for row in group.rows:
+        for label, column in timed.columns.items():
+            speed = _speed(column.get(row.name))
+            if speed is not None and label.split(",")[0] == row.device:
+                found.setdefault(row, speed)
+    return found
+
+
+def _speed(record: Record | None) -> Timed | None:
+    speed = record.metrics.get("train_samples_per_s") if record and record.status == "ok" else None
+    return speed if isinstance(speed, Timed) and speed.median else None
+
+
+def _first(group: Group, patterns: Sequence[str]) -> str | None:
+    """The ranked metric that the patterns name first; of several numbers of samples the highest."""
+    for pattern in patterns:
+        names = [name for name in group.metrics if re.fullmatch(pattern, name) and metrics.metric(name).ranked]
+        names = [name for name in names if any(row.values(name) for row in group.rows)]
+        if names:
+            return names[-1]
+    return None
+
+
+def _by_mean(group: Group, metric: str) -> list[Row]:
+    sign = -1 if metrics.metric(metric).better == "higher" else 1
+    rows = [row for row in group.rows if row.values(metric)]
+    return sorted(rows, key=lambda row: (sign * statistics.fmean(row.values(metric).values()), row.label))
+
+
+def _quality(group: Group, goal: str, metric: str, speeds: dict[Row, Timed]) -> Answer:
+    rows = _by_mean(group, metric)
+    marks = group.marks.get(metric, Marks())
+    best = [row for row in rows if row.label in marks.best]
+    if best:
+        first = best[0]
+        behind = next((row for row in rows if row not in best and len(row.values(metric)) >= MIN_SEEDS), None)
+        sure = f"{figure(first, metric)}. " + (_told(group, first, behind, metric) if behind else "")
+        return Answer(goal, metric, tuple(row.label for row in best), sure.strip(), _price(group, first, speeds))
+    learning = [row for row in rows if row.label in marks.learning]
+    if 0 < len(learning) < min(len(rows), MOST_NAMED):
+        sure = (
+            f"Ahead of all others, but still learning: longer training may reverse the order of "
+            f"{listed([row.label for row in learning])}. So far {figure(learning[0], metric, named=True)}."
+        )
+        take = tuple(row.label for row in learning)
+        return Answer(goal, metric, take, sure, _price(group, learning[0], speeds), learning=True)
+    return Answer(goal, metric, (), _no_answer(rows, marks, metric))
+
+
+def _no_answer(rows: Sequence[Row], marks: Marks, metric: str) -> str:
+    """Why there is none."""
+    judged = [row for row in rows if len(row.values(metric)) >= MIN_SEEDS]
+    ahead = f"The highest mean so far: {figure(rows[0], metric, named=True)}."
+    if metrics.metric(metric).better == "lower":
+        ahead = ahead.replace("highest", "lowest")
+    if marks.learning:
+        names = [row.label for row in rows if row.label in marks.learning]
+        return f"Still learning, no ranking: longer training may reverse the order of {listed(names)}. {ahead}"
+    if len(rows) == 1:
+        return f"Only {figure(rows[0], metric, named=True)} was measured: nothing to compare it with."
+    if len(judged) < 2:
+        return f"Too few seeds: a verdict needs {MIN_SEEDS} of two rows. {ahead}"
+    return f"No row can be told from the best. {ahead}"
+
+
+def figure(row: Row, metric: str, *, named: bool = False) -> str:
+    """`"-86.21 ± 0.12 nats over 5 seeds"`, with the label before it if `named`."""
+    entry, summary = metrics.metric(metric), row.summary(metric)
+    if summary is None:
+        return row.label
+    digits, factor, unit = entry.digits, 1, f" {entry.unit}" if entry.unit else ""
+    if entry.unit == "share":
+        digits, factor, unit = entry.digits - 2, 100, " %"
+    half = "" if summary.half_width is None else f" ± {summary.half_width * factor:,.{digits}f}"
+    seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
+    name = f"{row.label}, " if named else ""
+    return f"{name}{entry.label} {summary.mean * factor:,.{digits}f}{half}{unit} over {seeds}"
+
+
+def listed(labels: Sequence[str]) -> str:
+    """`"a, b and c"`; of many the first, and how many more."""
+    shown = list(labels[:MOST_NAMED])
+    if (rest := len(labels) - len(shown)) > 0:
+        shown.append(f"{rest} more")
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]])) if shown else ""
+
+
+def _price(group: Group, row: Row, speeds: dict[Row, Timed]) -> str:
+    """How fast a row trains, beside the fastest."""
+    if row not in speeds:
+        return ""
+    mine = speeds[row].median or 1.0
+    fastest = _fast(group, speeds)
+    text = f"Trains {mine:,.0f} examples/s"
+    if row in fastest:
+        return f"{text}, {'the' if len(fastest) == 1 else 'among the'} fastest."
+    return f"{text}; {fastest[0].label} is {times(speeds[fastest[0]].median or 1.0, mine)} as fast."
+
+
+def times(fast: float, slow: float) -> str:
+    """`"3.7 times"`."""
+    return f"{fast / slow:.{1 if fast < 10 * slow else 0}f} times"
+
+
+def _fast(group: Group, speeds: dict[Row, Timed]) -> list[Row]:
+    """The rows whose quartiles overlap with those of the fastest, the best first."""
+    low, _ = _quartiles(max(speeds.values(), key=lambda speed: speed.median or 0.0))
+    near = [row for row in speeds if _quartiles(speeds[row])[1] >= low]
+    ranked = [row for row in _by_mean(group, metric) if row in near] if (metric := _quality_of(group)) else []
+    return [*ranked, *(row for row in near if row not in ranked)]
+
+
+def _quality_of(group: Group) -> str | None:
+    """The metric by which speed is bought."""
+    return _first(group, GOALS["the best likelihood"]) or _first(group, GOALS["the best ELBO"])
+
+
+def _fastest(group: Group, speeds: dict[Row, Timed]) -> Answer:
+    take, metric = _fast(group, speeds), _quality_of(group)
+    speed = speeds[take[0]]
+    sure = f"{speed.median:,.0f} examples/s, median of {len(speed.blocks)} timed blocks."
+    if len(take) > 1:
+        sure += f" Quartiles overlap: {listed([row.label for row in take])}."
+    cost = ""
+    if metric and take[0].values(metric):
+        best = _by_mean(group, metric)[0]
+        if best is not take[0]:
+            slow = speeds[best].median if best in speeds else None
+            ratio = f"{times(speed.median or 1.0, slow)} as fast as {best.label}. " if slow else ""
+            cost = ratio + _told(group, take[0], best, metric)
+    return Answer(SPEED, "train_samples_per_s", tuple(row.label for row in take), sure, cost)
+
+
+def _quartiles(speed: Timed) -> tuple[float, float]:
+    median = float(speed.median or 0.0)
+    return (median if speed.q1 is None else float(speed.q1), median if speed.q3 is None else float(speed.q3))

@@ -1,0 +1,358 @@
+"""The report of a folder of runs: what it says is what the program says, and a browser shows all of it."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+
+from bench.pages import grids, tables
+from bench.pages.html import again, facts, pictures, report
+from bench.pages.html.document import LARGEST
+from bench.records.record import Record
+from bench.stats import frame, metrics
+from bench.stats.differences import sentence
+from bench.stats.groups import after, groups
+from bench.stats.learning import compare
+from bench.suites import suite
+from tests import fake_records as fake
+
+HOSTILE = '</script><img src=x onerror="alert(1)">\'"&=`**_[a](javascript:b)<!--'
+Open = Callable[..., Any]
+
+
+def thorough(variants: tuple[str, ...] = fake.NAMES, seeds: int = 3) -> list[Record]:
+    records = [
+        fake.thorough(variant, seed, dataset=dataset)
+        for variant in variants
+        for seed in range(seeds)
+        for dataset in ("mnist", "fashion_mnist")
+    ]
+    for record in records:
+        if record.metrics["elbo_nats"] is not None:
+            draw = np.random.default_rng([record.cell["seed"], len(record.id)])
+            record.latent = {"kl_per_dim": (25 * draw.dirichlet(np.ones(20) / 3)).tolist(), "points": 1000}
+    return records + [fake.throughput(v, dataset=dataset) for v in variants for dataset in ("mnist", "fashion_mnist")]
+
+
+def kept(records: list[Record], shape: tuple[int, ...] = (1, 28, 28)) -> dict[str, dict[str, np.ndarray]]:
+    return {r.id: fake.artefact(r, shape) for r in records if r.kind == "quality" and r.status == "ok"}
+
+
+def facts_of(page: bytes) -> Any:
+    return json.loads(re.findall(r'<script type="application/json" id="facts">(.*?)</script>', page.decode())[0])
+
+
+RECORDS = thorough()
+ARTEFACTS = kept([record for record in RECORDS if record.cell.get("seed") == 0])
+
+
+@pytest.fixture(scope="module")
+def page() -> bytes:
+    return report.report(RECORDS, ARTEFACTS, ["look here"])
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Opens a page in a context of its own; afterwards nothing was asked of the network, nor written to the console."""
+    contexts, seen = [], []
+
+    def show(content: bytes, address: str = "", **how: Any) -> Any:
+        path = tmp_path / "report.html"
+        path.write_bytes(content)
+        permissions = ["clipboard-read", "clipboard-write"]
+        contexts.append(browser.new_context(offline=True, reduced_motion="reduce", permissions=permissions, **how))
+        made = contexts[-1].new_page()
+        made.on("console", lambda message: seen.append(message.text))
+        made.on("pageerror", lambda error: seen.append(str(error)))
+        made.on("request", lambda r: None if r.url.startswith(("data:", "file:")) else seen.append(r.url))
+        made.goto(path.as_uri() + address)
+        return made
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert seen == []
+
+
+def violations(page: Any) -> list[str]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in axe.run(page).response["violations"]]
+
+
+def headings(page: Any) -> list[str]:
+    return page.locator("#scores tbody th").all_inner_texts()  # type: ignore[no-any-return]
+
+
+def copied(page: Any, form: str) -> str:
+    page.click(f'[data-copy="{form}"]')
+    page.wait_for_function("document.getElementById('copied').textContent !== ''")
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_loaded_and_nothing_is_inaccessible(opened: Open, page: bytes, scheme: str) -> None:
+    shown = opened(page, color_scheme=scheme)
+    assert shown.locator("#facts").count() == 1
+    assert shown.locator("svg.chart").count() >= 6
+    shown.evaluate("for (const drawer of document.querySelectorAll('details')) drawer.open = true")
+    assert violations(shown) == []
+    drawn = " ".join(shown.locator("svg").evaluate_all("all => all.map(each => each.outerHTML)"))
+    assert not {"NaN", "undefined", "Infinity"} & set(re.findall(r"\w+", drawn))
+    assert "undefined" not in shown.locator("main").inner_text()
+
+
+def test_the_answer_is_seen_first(opened: Open, page: bytes) -> None:
+    shown = opened(page, viewport={"width": 1280, "height": 800})
+    box = shown.locator(".answer:not([hidden]) .answers tbody tr").first.bounding_box()
+    assert box["y"] + box["height"] < 800
+    assert "conv_full_covariance" in shown.locator(".answer:not([hidden]) .answers tbody tr").first.inner_text()
+
+
+def test_the_order_is_that_of_pandas(opened: Open, page: bytes) -> None:
+    shown = opened(page, "#t=All")
+    (group, *_) = facts_of(page)["groups"]
+    table = pandas.DataFrame(
+        {
+            column["key"]: [(row["cells"][place] or [None])[0] for row in group["rows"]]
+            for place, column in enumerate(group["columns"])
+        },
+        index=[row["label"] for row in group["rows"]],
+    )
+    assert len(table.columns) > 20
+    for key in ("elbo_nats", "probe_accuracy", "parameters", "train_samples_per_s@cpu"):
+        button = f'[data-sort="{key}"]'
+        for _ in range(2):
+            shown.click(button)
+            order = shown.locator(f"#scores th:has({button})").get_attribute("aria-sort")
+            wanted = table[key].astype(float).sort_values(ascending=order == "ascending", kind="stable")
+            assert headings(shown) == list(wanted.index), (key, order)
+
+
+def test_every_sentence_is_that_of_the_program(page: bytes) -> None:
+    count = 0
+    for made, group in zip(facts_of(page)["groups"], report._told_apart(groups(RECORDS)), strict=True):
+        rows = {row.label: row for row in group.rows}
+        for pair, told in made["pairs"].items():
+            a, b = (rows[made["rows"][int(place)]["label"]] for place in pair.split(","))
+            assert set(told) == {m for m in group.metrics if metrics.metric(m).ranked and a.values(m) and b.values(m)}
+            for metric, (difference, low, high, verdict, ending) in told.items():
+                comparison = compare(a, b, metric)
+                where = f"{group.dataset} {after(group.settings)}"
+                words = sentence(comparison, a.label, b.label, where, metric)
+                assert f"{a.label} against {b.label} on {made['where']}: {ending}" == words
+                assert verdict == comparison.verdict
+                assert (difference, low, high) == pytest.approx(
+                    (comparison.difference, comparison.low, comparison.high), rel=1e-5
+                )
+                count += 1
+    assert count > 500
+
+
+def test_two_are_compared(opened: Open, page: bytes) -> None:
+    shown = opened(page)
+    shown.select_option("#compare select >> nth=0", "iwae")
+    shown.select_option("#compare select >> nth=1", "low_rank")
+    head = shown.locator("#compare .head").inner_text().strip()
+    endings = shown.locator("#compare li").all_inner_texts()
+    group = next(g for g in groups(RECORDS) if g.id == facts_of(page)["groups"][0]["id"])
+    rows = {row.label: row for row in group.rows}
+    where = f"{group.dataset} {after(group.settings)}"
+    wanted = [
+        sentence(compare(rows["iwae"], rows["low_rank"], metric), "iwae", "low_rank", where, metric)
+        for metric in group.metrics
+        if metrics.metric(metric).ranked
+    ]
+    assert [f"{head} {ending}" for ending in endings] == wanted
+
+
+def test_what_is_copied_is_what_the_program_writes(opened: Open, page: bytes, tmp_path: Path) -> None:
+    shown = opened(page)
+    group = next(g for g in groups(RECORDS) if g.id == facts_of(page)["groups"][0]["id"])
+    assert copied(shown, "Markdown").rstrip() == grids.markdown_grid(tables.quality_grid(group))
+    lines = list(csv.DictReader(io.StringIO(copied(shown, "CSV"))))
+    whole = frame.frame(RECORDS)
+    whole = whole[whole["group"] == group.id].set_index("label")
+    assert [line["variant"] for line in lines] == list(whole.index)
+    for line in lines:
+        for metric in ("elbo_nats", "nll_is500_nats", "mse_per_pixel"):
+            assert float(line[metric]) == whole.loc[line["variant"], f"{metric}_mean"]
+    latex = copied(shown, "LaTeX")
+    assert r"\textbf{" in latex
+    assert latex.count(r" \\") == len(lines) + 1
+    if shutil.which("pdflatex") is None:
+        pytest.skip("the copied LaTeX is compiled where pdflatex is")
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}\tiny {latex}\end{{document}}"
+    (tmp_path / "t.tex").write_text(document)
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_view_comes_back_from_its_address(opened: Open, page: bytes) -> None:
+    shown = opened(page)
+    shown.select_option("#group", index=2)
+    shown.select_option("#metric", "mse_per_pixel")
+    shown.select_option("#theme", "All")
+    shown.fill("#rows", "conv vanilla")
+    shown.click('[data-sort="mse_per_pixel"]')
+    shown.select_option("#compare select >> nth=0", "conv")
+    shown.select_option("#pictures select >> nth=0", "reconstructions")
+    address = shown.evaluate("location.hash")
+    again_shown = opened(page, address)
+
+    def state(of: Any) -> Any:
+        values = of.locator("select, #rows").evaluate_all("all => all.map(each => each.value)")
+        return values, headings(of), of.locator("#pictures figcaption").all_inner_texts()
+
+    assert state(again_shown) == state(shown)
+    assert set(headings(shown)) == {"conv", "conv_full_covariance", "vanilla"}
+    shown.click("nav a >> nth=3")
+    assert shown.evaluate("location.hash") == address
+    shown.click("#reset")
+    assert len(headings(shown)) == len(facts_of(page)["groups"][2]["rows"])
+
+
+def test_it_is_used_by_keyboard(opened: Open, page: bytes) -> None:
+    shown = opened(page)
+    shown.focus('[data-sort="kl_nats"]')
+    shown.keyboard.press("Enter")
+    assert shown.evaluate("document.activeElement.dataset.sort") == "kl_nats"
+    assert shown.locator("th[aria-sort]").count() == 1
+    dots = shown.locator("#seeds [data-tip]")
+    assert dots.evaluate_all("all => all.filter(each => each.getAttribute('tabindex') === '0').length") == 1
+    dots.first.focus()
+    first = shown.locator("#tip").inner_text()
+    shown.keyboard.press("ArrowRight")
+    assert shown.locator("#tip").inner_text() not in ("", first)
+    shown.keyboard.press("Enter")
+    assert "seed 1" in shown.locator("#record-title").inner_text()
+    shown.keyboard.press("Escape")
+    assert not shown.locator("#record").is_visible()
+
+
+def test_a_telephone_and_a_printer_show_it(opened: Open, page: bytes) -> None:
+    shown = opened(page, viewport={"width": 390, "height": 844})
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shown.locator("details[data-printed]:not([open])").count() == 0
+    assert shown.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_few_and_many_rows(opened: Open, count: int) -> None:
+    records = [
+        fake.quality("beta", s, elbo=-100.0 - i, overrides={"beta": float(i + 1)}, epochs=4)
+        for i in range(count)
+        for s in range(3 if count < 9 else 1)
+    ]
+    made = report.report(records, {}, [])
+    assert len(made) < LARGEST
+    shown = opened(made)
+    assert len(headings(shown)) == count
+    assert shown.locator("#compare li").count() == (0 if count == 1 else 4)
+    assert shown.locator("#seeds .name").count() == min(count, 30)
+
+
+def test_failed_runs_are_counted_and_named(opened: Open) -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(3)]
+    records += [
+        fake.quality("conv", 0, status="diverged", reason="loss is nan <b>"),
+        fake.quality("beta", 0, status="error", reason="no"),
+    ]
+    shown = opened(report.report(records, {}, []))
+    assert shown.locator("header .banner").inner_text() == "2 runs failed"
+    shown.click("header .banner a")
+    assert "conv seed 0 on cpu: diverged: loss is nan <b>" in shown.locator("#failed").inner_text()
+    nothing = opened(report.report([fake.quality("conv", 0, status="error", reason="no")], {}, []))
+    assert "No run of this group gave a figure." in nothing.locator("main").inner_text()
+
+
+def test_hostile_names_stay_text(opened: Open) -> None:
+    records = [fake.quality(name, seed) for name in (HOSTILE, "vanilla") for seed in range(3)]
+    records.append(fake.quality(HOSTILE, 3, status="error", reason=HOSTILE, commit="abc"))
+    records.append(fake.throughput(HOSTILE))
+    made = report.report(records, kept([records[0]]), [HOSTILE])
+    shown = opened(made)
+    assert set(headings(shown)) == {HOSTILE, "vanilla"}
+    assert shown.locator("script").count() == 2
+    assert shown.locator("img").count() == 2
+    assert HOSTILE in shown.locator("#warnings").text_content()
+    assert next(csv.DictReader(io.StringIO(copied(shown, "CSV"))))["variant"] in (HOSTILE, "vanilla")
+    evil = opened(made, "#q=%3Cimg%20src=x%3E&m=__proto__&s=constructor&t=%22&x='&l=a&p=b&g=c")
+    assert evil.locator("#scores thead").count() == 1
+
+
+def test_pictures_are_those_that_the_runs_kept(opened: Open) -> None:
+    records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
+    artefacts = kept(records, (3, 16, 16))
+    walk = np.random.default_rng(0).integers(0, 256, (5, 7, 3, 16, 16), dtype=np.uint8)
+    artefacts[records[0].id] |= {"traversals": walk, "interpolations": walk[:3]}
+    made = report.report(records, artefacts, [])
+    sheets = {group["rows"][0]["label"]: group["sheets"] for group in facts_of(made)["groups"]}
+    assert [sheet["kind"] for sheet in sheets["vanilla"]] == ["data", *pictures.KINDS]
+    assert [sheet["kind"] for sheet in sheets["autoencoder"]] == ["data", "reconstructions"]
+    assert next(sheet["size"] for sheet in sheets["vanilla"] if sheet["kind"] == "traversals") == [
+        7 * 17 - 1,
+        5 * 17 - 1,
+    ]
+    shown = opened(made, "#p=traversals")
+    assert shown.locator("#pictures img").evaluate_all("all => all.map(each => each.naturalWidth)") == [
+        8 * 17 - 1,
+        7 * 17 - 1,
+    ]
+    assert (
+        shown.locator("#pictures img")
+        .nth(1)
+        .get_attribute("alt")
+        .startswith("vanilla: each line moves one latent axis")
+    )
+    vectors = {records[0].id: fake.artefact(records[0], (16,))}
+    assert facts_of(report.report(records[:1], vectors, []))["groups"][0]["sheets"] == []
+
+
+def test_the_same_records_give_the_same_bytes_and_too_many_pictures_are_left_out(
+    page: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert report.report(thorough(), ARTEFACTS, ["look here"]) == page
+    assert len(page) < LARGEST
+    room = len(page) - 20_000
+    monkeypatch.setattr(report, "LARGEST", room)
+    small = report.report(RECORDS, ARTEFACTS, ["look here"])
+    assert len(small) <= room
+    assert facts_of(small)["left_out"] > 0
+
+
+def test_colours_are_seen_on_both_grounds() -> None:
+    for colour in ("#000000", "#8b0026", "#0173b2", "#ffffff"):
+        lighter = facts.on_dark(colour)
+        parts = [[int(each[start : start + 2], 16) for start in (1, 3, 5)] for each in (lighter, facts.DARK)]
+        assert facts.contrast(*parts) >= facts.LEAST_CONTRAST
+    assert facts.on_dark("#56b4e9") == "#56b4e9"
+    assert facts.contrast([0, 0, 0], [255, 255, 255]) == pytest.approx(21)
+
+
+def test_the_suite_that_runs_it_again_has_the_same_cells(tmp_path: Path) -> None:
+    wanted = suite.load("quick")
+    records = []
+    for cell in wanted.cells("cpu"):
+        made = fake.quality(cell["variant"], cell["seed"])
+        made.cell = cell
+        records.append(made)
+    (text,) = again.suites(records)
+    assert tomllib.loads(text)["throughput"] == {"blocks": 0}
+    path = tmp_path / "again.toml"
+    path.write_text(text)
+    cells = {json.dumps(cell, sort_keys=True) for cell in suite.load(str(path)).cells("cpu")}
+    assert cells == {json.dumps(cell, sort_keys=True) for cell in wanted.cells("cpu")}

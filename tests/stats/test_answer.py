@@ -1,0 +1,116 @@
+"""What a group answers is what its marks and comparisons say, in their words."""
+
+import pytest
+
+from bench.records.record import Record, Timed
+from bench.stats import answer
+from bench.stats.differences import sentence
+from bench.stats.groups import Group, groups
+from bench.stats.learning import compare
+from bench.stats.ranks import critical_difference, ranks
+from bench.stats.speeds import throughput
+from tests import fake_records as fake
+
+
+def answered(records: list[Record]) -> tuple[Group, dict[str, answer.Answer]]:
+    (group,) = (group for group in groups(records) if group.settings["support"] == "binary")
+    return group, {each.goal: each for each in answer.answers(group, throughput(records, group.dataset))}
+
+
+def test_the_best_and_its_ties_are_those_that_are_marked() -> None:
+    levels = {"conv": -97.0, "iwae": -97.01, "vanilla": -100.0, "linear": -131.0}
+    records = [
+        fake.quality(name, seed, elbo=level + 0.1 * (-1) ** seed) for name, level in levels.items() for seed in range(4)
+    ]
+    records += [fake.quality("iwae", 4, elbo=-97.3)]
+    group, found = answered(records)
+    best = found["the best ELBO"]
+    assert set(best.take) == group.marks["elbo_nats"].best
+    assert best.take[0] == "conv"
+    assert not best.learning
+    rows = {row.label: row for row in group.rows}
+    behind = next(row for row in group.rows if row.label not in best.take)
+    words = sentence(compare(rows["conv"], behind, "elbo_nats"), "conv", behind.label, "X", "elbo_nats")
+    assert words.replace(" on X", "") in best.sure
+    assert best.cost == ""
+
+
+def test_what_is_still_learning_is_no_answer() -> None:
+    names = ("conv", "vanilla", "iwae", "full_covariance", "low_rank")
+    records = [
+        fake.quality(name, seed, epochs=1, elbo=-97.0 - place) for place, name in enumerate(names) for seed in range(3)
+    ]
+    group, found = answered(records)
+    assert len(group.marks["elbo_nats"].learning) == 5
+    assert found["the best ELBO"].take == ()
+    assert found["the best ELBO"].sure.startswith(
+        "Still learning, no ranking: longer training may reverse the order of "
+    )
+    assert "The highest mean so far: conv, ELBO -97.00 ± 0.00 nats over 3 seeds." in found["the best ELBO"].sure
+
+
+def test_those_ahead_of_all_others_are_named_while_their_order_is_open() -> None:
+    levels = {"conv": -97.0, "conv_full_covariance": -97.2, "linear": -500.0}
+    records = [fake.quality(name, seed, epochs=1, elbo=level) for name, level in levels.items() for seed in range(3)]
+    _, found = answered(records)
+    best = found["the best ELBO"]
+    assert best.take == ("conv", "conv_full_covariance")
+    assert best.learning
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ([fake.quality("vanilla", seed) for seed in range(3)], "Only vanilla, ELBO"),
+        ([fake.quality(name, 0) for name in ("vanilla", "conv")], "Too few seeds: a verdict needs 3"),
+        (
+            [fake.quality(name, s, elbo=-100.0 + s) for name in ("vanilla", "conv") for s in range(3)],
+            "No row can be told",
+        ),
+    ],
+)
+def test_why_there_is_no_answer(records: list[Record], words: str) -> None:
+    _, found = answered(records)
+    assert found["the best ELBO"].take == ()
+    assert found["the best ELBO"].sure.startswith(words)
+
+
+def test_the_fastest_is_the_best_of_those_whose_quartiles_overlap() -> None:
+    speeds = {"vanilla": 1000.0, "beta": 1010.0, "conv": 250.0}
+    records = [fake.quality(name, seed) for name in speeds for seed in range(3)]
+    for name, speed in speeds.items():
+        timed = fake.throughput(name)
+        timed.metrics = {"train_samples_per_s": Timed(speed, 0.95 * speed, 1.05 * speed, [speed] * 5)}
+        records.append(timed)
+    _, found = answered(records)
+    fastest = found[answer.SPEED]
+    assert fastest.take == ("vanilla", "beta")  # beta is 6 nats worse
+    assert fastest.sure == "1,000 examples/s, median of 5 timed blocks. Quartiles overlap: vanilla and beta."
+    assert fastest.cost.startswith("4.0 times as fast as conv. vanilla against conv: NLL (IS-500) +")
+    assert found["the best ELBO"].cost == "Trains 250 examples/s; vanilla is 4.0 times as fast."
+
+
+def test_ranks_and_the_critical_difference() -> None:
+    levels = {"vanilla": (-100.0, -200.0), "conv": (-97.0, -190.0), "beta": (-100.0, -250.0), "iwae": (-90.0, None)}
+    records = [
+        fake.quality(name, seed, elbo=level, dataset=dataset)
+        for name, each in levels.items()
+        for dataset, level in zip(("a", "b"), each, strict=True)
+        for seed in range(2)
+        if level is not None
+    ]
+    found = ranks(groups(records), "elbo_nats")
+    assert found is not None
+    assert found.ranks == {"conv": [1, 1], "vanilla": [2.5, 2], "beta": [2.5, 3]}
+    assert [found.borda(label) for label in found.ranks] == [4, 1.5, 0.5]
+    assert ranks(groups(records)[:1], "elbo_nats") is None
+    # Demsar 2006, table 5 and section 3.2.2: q of 2 to 10 classifiers; 4 of them on 14 data sets differ by 1.25.
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.01)
+    assert critical_difference(2, 1) == pytest.approx(1.960, abs=0.001)
+
+
+def test_many_names_are_cut() -> None:
+    assert answer.listed([]) == ""
+    assert answer.listed(["a"]) == "a"
+    assert answer.listed(["a", "b"]) == "a and b"
+    assert answer.listed(list("abcdef")) == "a, b, c, d and 2 more"
