@@ -230,7 +230,7 @@ def forget_plugins(folder: Path) -> None:
 
 def sums_now(variant: str) -> dict[str, str]:
     """The sums of `bench.records.sources` as a new process would find them."""
-    for seen in (sources.sums, sources._ours, sources._first_seen):
+    for seen in (sources._sums, sources._ours, sources._first_seen):
         seen.cache_clear()
     return sources.sums(variant)
 

@@ -11,7 +11,7 @@ from tests.variants.test_imports import MODULES, all_imports
 # From the top floor to the ground. Rooms of one floor do not import each other.
 FLOORS = (
     ("__main__",),
-    ("cli",),
+    ("api", "cli"),
     ("reproduce",),
     ("sweeps",),
     ("engines",),

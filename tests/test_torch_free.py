@@ -10,6 +10,7 @@ from tests.helpers import ROOT
 
 # Step -> what runs, and what is not to be there after it. Later steps import more.
 STEPS = {
+    "the facade": ("import bench\ndir(bench)\nbench.data.names()", {"torch", "numpy", "pandas", "msgspec"}),
     "data sets": (
         "import bench.data as data\ndata.describe()\n"
         "for name in data.names(): data.spec(name), data.default_binarise(name)",
@@ -24,6 +25,7 @@ STEPS = {
         "assert len(rows) > 5 and all(row['paper'] for row in rows), rows",
         {"torch"},
     ),
+    "results": ("import bench\nassert bench.results", {"torch", "pandas", "matplotlib"}),
     "engines": ("import bench.engines.ray, bench.engines.debug", {"torch"}),
     "records, suites, pages and the command line": (
         "import importlib, pkgutil\n"

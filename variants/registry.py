@@ -1,4 +1,5 @@
-"""Names -> recipes. Built-ins are the files in `zoo/`; others come through the entry-point group `vaebench.variants`.
+"""Names -> recipes. Built-ins are the files in `zoo/`. Others come through the entry-point group `vaebench.variants`,
+from `register` in a script or a notebook, or are named by their file: `path/to/file.py:recipe`.
 
 Nothing is imported until a recipe is used: names, claims and summaries of built-ins are read from their source text, so
 that listing them needs no torch.
@@ -7,12 +8,15 @@ that listing them needs no torch.
 import ast
 import difflib
 import fnmatch
+import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +32,10 @@ BUILT_IN = "vaebench"
 ROLES = ("network", "posterior", "prior", "likelihood", "objective")
 NO_BASE, SEVERAL, UNAVAILABLE = "no base", "several parts", "unavailable"
 GROUPS = (NO_BASE, *ROLES, SEVERAL, UNAVAILABLE)
+# How the modules of users' files are called.
+OF_FILES = "vaebench_file_"
+# What `register` has marked in this process outside of the zoo and of such files, by name.
+_marked: "dict[str, Callable[..., VAE]]" = {}
 
 
 class RegistryError(LookupError):
@@ -50,7 +58,8 @@ class Claim:
 
 
 def register(*, base: str | None = None, changes: str | tuple[str, ...] = (), paper: str = "") -> Callable[[R], R]:
-    """Decorator of a recipe function `(data: DataSpec, **hyper_parameters) -> VAE`; its name is the variant's name.
+    """Decorator of a recipe function `(data: DataSpec, **hyper_parameters) -> VAE`; its name is the variant's name, and
+    known in this process from then on.
 
     Args:
         base: the variant it is an ablation of.
@@ -61,9 +70,21 @@ def register(*, base: str | None = None, changes: str | tuple[str, ...] = (), pa
 
     def mark(recipe: R) -> R:
         recipe.claim = claim  # type: ignore[attr-defined]
+        if not recipe.__module__.startswith(("variants.", OF_FILES)):
+            add(recipe)
         return recipe
 
     return mark
+
+
+def add(recipe: Callable[..., "VAE"]) -> str:
+    """Make a recipe function known in this process by its name, which is returned; one marked before is replaced."""
+    name = recipe.__name__
+    if not name.isidentifier():
+        raise RegistryError("a recipe needs a name: write it as a function with def")
+    _marked[name] = recipe
+    recipes.cache_clear()
+    return name
 
 
 @dataclass(frozen=True)
@@ -73,12 +94,14 @@ class Recipe:
     Attributes:
         name: the registered name.
         sources: who defines it; more than one is a collision, which refuses to load.
-        target: where the function is, `module:function`.
+        target: where the function is, `module:function`, or `path:function` of a user's file.
+        function: itself, where this process alone knows it.
     """
 
     name: str
     sources: tuple[str, ...]
     target: str
+    function: "Callable[..., VAE] | None" = None
 
     @property
     def built_in(self) -> bool:
@@ -92,8 +115,12 @@ class Recipe:
                 f"variant {self.name!r} is defined twice, by {' and by '.join(self.sources)}: "
                 "uninstall one or ask its author to rename it"
             )
+        if self.function is not None:
+            return self.function
         try:
-            recipe: Callable[..., VAE] = EntryPoint(self.name, self.target, GROUP).load()
+            recipe: Callable[..., VAE] = (
+                _load_file(self.target) if is_file(self.name) else EntryPoint(self.name, self.target, GROUP).load()
+            )
         except (Exception, SystemExit) as error:
             raise RegistryError(
                 f"variant {self.name!r} from {self.sources[0]} cannot be loaded: {_one_line(error)}"
@@ -145,9 +172,32 @@ def _read_built_in(name: str) -> tuple[Claim, str]:
     raise RegistryError(f"zoo/{name}.py does not mark its recipe with @register(...)")
 
 
+def is_file(name: str) -> bool:
+    """Whether a variant is named by its file, as `path/to/file.py:recipe`."""
+    return ".py:" in name
+
+
+def _load_file(target: str) -> Callable[..., "VAE"]:
+    """The function of a user's file; its module is loaded once."""
+    path, _, function = target.rpartition(":")
+    name = OF_FILES + hashlib.sha256(path.encode()).hexdigest()[:12]
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} is no Python file")
+        sys.modules[name] = module = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    recipe: Callable[..., VAE] = getattr(sys.modules[name], function)
+    return recipe
+
+
 @cache
 def recipes() -> dict[str, Recipe]:
-    """Every recipe by name, sorted; nothing is imported."""
+    """Every recipe by name, sorted, but for those of users' files; nothing is imported."""
     by_name: dict[str, Recipe] = {
         path.stem: Recipe(path.stem, (BUILT_IN,), f"variants.zoo.{path.stem}:{path.stem}")
         for path in ZOO.glob("*.py")
@@ -158,6 +208,12 @@ def recipes() -> dict[str, Recipe]:
         known = by_name.get(point.name)
         sources = (*known.sources, f"{source} ({point.value})") if known else (f"{source} ({point.value})",)
         by_name[point.name] = Recipe(point.name, sources, known.target if known else point.value)
+    known_targets = {recipe.target for recipe in by_name.values()}
+    for name, function in _marked.items():
+        target = f"{function.__module__}:{function.__qualname__}"
+        if target not in known_targets:  # a plugin's own module marks its recipes too
+            sources = (*(by_name[name].sources if name in by_name else ()), f"this process ({target})")
+            by_name[name] = Recipe(name, sources, target, function)
     return dict(sorted(by_name.items()))
 
 
@@ -186,12 +242,33 @@ def grouped(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def get(name: str) -> Recipe:
-    """The recipe of that name; RegistryError with the nearest name if there is none."""
+    """The recipe of that name, or of a user's file; RegistryError with the nearest name if there is none."""
+    if is_file(name):
+        path, _, function = name.rpartition(":")
+        file = Path(path).expanduser().resolve()
+        if not file.is_file():
+            raise RegistryError(f"variant {name!r}: there is no file {path}")
+        return Recipe(name, (path,), f"{file}:{function}")
     if name not in recipes():
         near = difflib.get_close_matches(name, recipes(), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`vaebench list` shows all"
         raise RegistryError(f"unknown variant {name!r}: {hint}")
     return recipes()[name]
+
+
+def known(variant: "str | Callable[..., VAE]") -> str:
+    """The name of a variant: of a recipe function too, which this process knows from then on.
+
+    Raises:
+        RegistryError: an unknown name, or a function without one.
+    """
+    if isinstance(variant, str):
+        return get(variant).name
+    target = f"{variant.__module__}:{getattr(variant, '__qualname__', '')}"
+    for recipe in recipes().values():
+        if recipe.target == target and recipe.function in (None, variant):
+            return recipe.name
+    return add(variant)
 
 
 def build(name: str, data: "DataSpec", **overrides: Any) -> "VAE":

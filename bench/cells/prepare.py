@@ -59,7 +59,7 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
     )
     model.to(device)
     with torch.no_grad(), seeds.stream(seed, "check", device):
-        _check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
+        check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
     return model, loaded
 
 
@@ -70,7 +70,7 @@ def _set_back(cell: Cell) -> None:
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
 
 
-def _check_shapes(model: VAE, x: Tensor) -> None:
+def check_shapes(model: VAE, x: Tensor) -> None:
     """Refuse what broadcasting would let pass: a wrong shape gives numbers, but not the ones that they are called."""
     terms, k, b = model.terms(x, 3), 3, len(x)
     latent = terms.q.event_shape
@@ -145,7 +145,7 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
             seed=cell["seed"],
             device=cell["device"],
             precision=cell["precision"],
-            on_epoch=lambda done: tell(Epochs(cell, done)),
+            on_epoch=lambda curve: tell(Epochs(cell, len(curve))),
             checkpoint=running,
         )
     except Diverged:

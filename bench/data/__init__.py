@@ -62,16 +62,18 @@ the sha256 digests of its two files.
 
 import importlib
 import importlib.util
+import sys
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bench.data.entry import tenths
 from bench.data.files import at_home, folder_of, missing
 from bench.data.files import fetch as _fetch
 from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from variants.data_spec import DataSpec
 
 if TYPE_CHECKING:
@@ -287,3 +289,32 @@ def _read(
     elif absent := missing(find(name), folder):
         raise DataError(f"{name}: {absent[0].name} is not in {folder}; fetch it, or put it there")
     return readers.read(name, folder), None
+
+
+def dataset(source: Any, **options: Any) -> "Data":
+    """Data with their splits, kind and binarisation; nothing is trained. `bench.data(...)` calls it.
+
+    Args:
+        source: a name of `names()`, the path of a file, or data that are loaded already.
+        options: of `load`.
+
+    Raises:
+        UsageError, DataError: see `load`.
+    """
+    if isinstance(source, str | Path):
+        return load(str(source), **options)
+    from bench.data.batches import Data
+
+    if isinstance(source, Data) and not options:
+        return source
+    raise UsageError(f"data are a name of `vaebench data list` or the path of a file, not a {type(source).__name__}")
+
+
+class _Room(ModuleType):
+    """This module, which a user may call."""
+
+    def __call__(self, source: Any, **options: Any) -> "Data":
+        return dataset(source, **options)
+
+
+sys.modules[__name__].__class__ = _Room

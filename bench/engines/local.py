@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.cells.events import Done, Event, decode, encode, failed
 from bench.engines import Engine, Job
-from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended
+from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended, without_main
 from bench.engines.streams import PipeSafeStream
 from bench.errors import MachineError, UsageError
 from bench.records import sources
@@ -106,7 +106,8 @@ def _start(context: Any, job: Job, cell: Cell, provenance: dict[str, Any]) -> _R
     # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
     process = context.Process(target=_work, args=(theirs, request))
     try:
-        process.start()
+        with without_main():
+            process.start()
     except OSError as error:  # no more processes or files, or a socket's path that is too long
         raise MachineError(
             f"no process can be started ({error}): look at TMPDIR ({gettempdir()}) and ulimit"

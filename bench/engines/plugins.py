@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from bench.engines.processes import end_with_supervisor
+from bench.engines.processes import end_with_supervisor, without_main
 from bench.errors import BenchError
 
 # One answer must come in so many seconds: long enough to import whatever a plugin needs.
@@ -50,7 +50,8 @@ def _some(
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_answer, args=(theirs, function, questions), daemon=True)
-    process.start()
+    with without_main():
+        process.start()
     theirs.close()
     answers: list[Answer | NoAnswer] = []
     try:

@@ -4,12 +4,15 @@ A source counts as the syntax tree that it is read as: comments, docstrings and 
 
 import ast
 import hashlib
+import inspect
+import textwrap
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 from bench.errors import UsageError
@@ -42,7 +45,6 @@ JUDGING = (
 WITHOUT = ("bench/data/files.py",)
 
 
-@cache
 def sums(variant: str) -> dict[str, str]:
     """The provenance keys `code_sha256` and `training_sha256` of a variant's cells: of all sources that make numbers,
     and of those that decide its training.
@@ -51,9 +53,18 @@ def sums(variant: str) -> dict[str, str]:
     imports names what will be imported, what is asked for after them names what was. See `check`.
 
     Nothing of the variant is imported. A built-in recipe counts with its own file and those of the recipes that it
-    imports, a plugin's with all modules of its package.
+    imports, a plugin's with all modules of its package, a user's file with itself, and a function of this process with
+    what it names of its own module.
     """
-    recipe = _recipe(variant)
+    try:
+        return _sums(registry.get(variant))
+    except registry.RegistryError:
+        return _sums(None)
+
+
+@cache
+def _sums(known: registry.Recipe | None) -> dict[str, str]:
+    recipe = [] if known is None else _recipe(known)
     return {
         "code_sha256": _sum([*_ours(TRAINING + JUDGING), *recipe]),
         "training_sha256": _sum([*_ours(TRAINING), *recipe]),
@@ -87,13 +98,15 @@ def _ours(paths: tuple[str, ...]) -> list[tuple[str, Path]]:
     return sorted(files.items())
 
 
-def _recipe(variant: str) -> list[tuple[str, Path]]:
-    recipe = registry.recipes().get(variant)
-    if recipe is None:
-        return []
+def _recipe(recipe: registry.Recipe) -> list[tuple[str, Path | bytes]]:
+    if recipe.function is not None:
+        return [(recipe.name, _written(recipe.function))]
+    if registry.is_file(recipe.name):
+        path, _, function = recipe.target.rpartition(":")
+        return [(function, Path(path))]
     module = recipe.target.partition(":")[0]
     if recipe.sources[0] == registry.BUILT_IN:
-        return sorted((name, registry.ZOO / f"{name}.py") for name in _zoo(variant))
+        return [(name, registry.ZOO / f"{name}.py") for name in sorted(_zoo(recipe.name))]
     try:
         spec = find_spec(module.partition(".")[0])  # of a top-level name: imports nothing
     except (ImportError, ValueError):
@@ -102,10 +115,39 @@ def _recipe(variant: str) -> list[tuple[str, Path]]:
         return []
     if spec.submodule_search_locations:
         folders = map(Path, spec.submodule_search_locations)
-        return sorted(
-            (file.relative_to(folder).as_posix(), file) for folder in folders for file in folder.rglob("*.py")
-        )
+        files = [(file.relative_to(folder).as_posix(), file) for folder in folders for file in folder.rglob("*.py")]
+        return [*sorted(files)]
     return [(spec.name, Path(spec.origin))] if spec.origin else []
+
+
+def _written(function: Callable[..., Any]) -> bytes:
+    """The source of a function, and of the functions and classes of its module that it names, and they in turn."""
+    texts: list[str] = []
+    left: list[Any] = [function]
+    for each in left:  # it grows meanwhile
+        try:
+            texts.append(textwrap.dedent(inspect.getsource(each)))
+        except (OSError, TypeError):  # typed at a prompt that keeps no source
+            texts.append(f"# {each.__qualname__} {[code.co_code.hex() for code in _codes(each)]}")
+        names = {name: None for code in _codes(each) for name in code.co_names}
+        named = [function.__globals__.get(name) for name in names]
+        left += [
+            other
+            for other in named
+            if isinstance(other, type | FunctionType)
+            and other.__module__ == function.__module__
+            and all(other is not known for known in left)
+        ]
+    return "\n".join(texts).encode()
+
+
+def _codes(thing: Any) -> list[CodeType]:
+    """The code of a function, or of the methods of a class, and what is nested in it."""
+    functions = [thing] if isinstance(thing, FunctionType) else vars(thing).values()
+    codes = [each.__code__ for each in functions if isinstance(each, FunctionType)]
+    for code in codes:
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return codes
 
 
 def _zoo(variant: str) -> set[str]:
@@ -119,8 +161,10 @@ def _zoo(variant: str) -> set[str]:
     return {variant}.union(*map(_zoo, others))
 
 
-def _sum(files: Iterable[tuple[str, Path]]) -> str:
-    lines = "".join(f"{name}\0{_first_seen(file)}\n" for name, file in files)
+def _sum(files: Iterable[tuple[str, Path | bytes]]) -> str:
+    lines = "".join(
+        f"{name}\0{_meaning(file) if isinstance(file, bytes) else _first_seen(file)}\n" for name, file in files
+    )
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

@@ -30,7 +30,7 @@ def train(
     seed: int,
     device: str,
     precision: str = "fp32",
-    on_epoch: Callable[[int], None] = lambda _: None,
+    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda _: None,
     checkpoint: Checkpoint | None = None,
 ) -> list[dict[str, Any]]:
     """Train `model` in place.
@@ -44,7 +44,8 @@ def train(
         seed: the run's seed; data order, binarisation and sampling noise come from streams derived from it.
         device: device type.
         precision: see `bench.train.steps.loss_function`.
-        on_epoch: told the number of finished epochs after each.
+        on_epoch: told the learning curve so far after each epoch, and where a stopped training goes on. It draws no
+            random numbers that training could miss.
         checkpoint: where this training, if it was stopped before, goes on, and is kept while it lasts.
 
     Returns:
@@ -61,7 +62,7 @@ def train(
     now = Training(stepper, steps=steps, seed=seed, device=device)
     with seeds.stream(seed, "noise", device):
         if checkpoint.resume(now):
-            on_epoch(now.epoch)
+            on_epoch(now.curve)
             if precision.endswith("+compile"):
                 _rehearse(now, data, seed)
         while now.epoch < budget.epochs:
@@ -79,7 +80,7 @@ def train(
                     raise Diverged(f"{name} is {value} after epoch {now.epoch + 1}{explain(now, data, start)}")
             now.curve.append({"epoch": now.epoch + 1, "train_loss": loss, **row})
             now.begin_pass()
-            on_epoch(now.epoch)
+            on_epoch(now.curve)
             if now.best and now.best.is_over(model, now.epoch, row.get("valid_elbo_nats")):
                 break
     if now.best and now.best.weights:

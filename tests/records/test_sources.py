@@ -172,7 +172,7 @@ def test_files_count_as_they_were_first_seen(copy: Path) -> None:
     for file in ("bench/train/loop.py", "variants/parts/new.py", "variants/zoo/vanilla.py", "variants/zoo/linear.py"):
         with (copy / file).open("a") as text:
             text.write("changed = True\n")
-    sources.sums.cache_clear()
+    sources._sums.cache_clear()
     assert sources.sums("vanilla") == first
     sources.check("vanilla", first)
     linear = sources.sums("linear")

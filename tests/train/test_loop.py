@@ -175,7 +175,7 @@ def test_the_loss_reported_is_the_mean_over_examples_not_over_batches(monkeypatc
 def test_the_curve_is_the_judges_and_comes_from_the_validation_split(digits: Any) -> None:
     recorder, model, told = Recorder(digits), model_of("beta", beta=50.0), list[int]()
     budget = Budget(epochs=2, batch_size=64, train_size=200)
-    curve = fit(model, recorder, budget, seed=4, device="cpu", on_epoch=told.append)  # type: ignore[arg-type]
+    curve = fit(model, recorder, budget, seed=4, device="cpu", on_epoch=lambda rows: told.append(len(rows)))  # type: ignore[arg-type]
     assert recorder.asked == ["valid", "valid"]
     assert told == [row["epoch"] for row in curve] == [1, 2]
     scores = bounds.scores(model, digits.eval_batches("valid", bounds.EVAL_BATCH), samples=1, seed=seeds.JUDGE)

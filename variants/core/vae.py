@@ -73,6 +73,10 @@ class VAE(nn.Module):
                 part.bind(self.ways)
         self._annealed = tuple(part.anneal for part in parts if hasattr(part, "anneal"))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """`reconstruct`: what a model is to a network of which it is a part."""
+        return self.reconstruct(x)
+
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
         q: Distribution = self.posterior(self.encoder(x))

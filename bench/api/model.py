@@ -1,0 +1,271 @@
+"""A model with its data's spec and its history: what a user encodes, samples and scores with."""
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec import Struct, field
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from bench import seeds
+from bench.errors import DataError, UsageError
+from bench.judge import NOTED, bounds, evidence
+from bench.resume.notebook import Notebook
+from bench.settings import Number
+from variants import registry
+from variants.core import VAE, is_discrete
+from variants.data_spec import DataSpec
+from variants.parts import part_names
+
+# What goes in: an array, a tensor, or what NumPy makes an array of.
+Array = Any
+
+
+class About(Struct, kw_only=True):
+    """What a model is, as its `config.json` says it.
+
+    Attributes:
+        variant: registered name; None for a model of parts that somebody gave.
+        overrides: keywords that it was built with.
+        data: what it was trained on: name, shape, kind, size, binarise, options, sha256.
+        training: budget, seed, device, precision, seconds, start, code; empty before training.
+        curve: a row for each epoch.
+        scores: the judge's figures on the test split, if it was asked.
+        errors: metric -> `"mc"` and `"test"` -> standard error.
+    """
+
+    variant: str | None
+    overrides: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    curve: list[dict[str, Number]] = []
+    scores: dict[str, Number] = {}
+    errors: dict[str, dict[str, Number]] = field(default_factory=dict)
+
+
+class Model(nn.Module):
+    """A VAE as its user sees it. Made by `build`, `assemble`, `fit` and `load`.
+
+    Whatever takes examples takes `[N, *shape]` as a NumPy array, a tensor or a DataFrame, in the units of the data that
+    the model was built for, and works through them in batches. What comes back is a NumPy array, unless tensors were
+    given: then it is a tensor on their device. Random draws come from a stream of their own, so that the same call
+    gives the same numbers; `seed` gives others.
+
+    Args:
+        vae: the model itself, for all else: `model.vae.terms(x)`, `model.vae.loss(x)`.
+        spec: of one example.
+        about: see `About`.
+
+    Raises:
+        DataError: of all methods, in one line, for examples that do not fit.
+    """
+
+    def __init__(self, vae: VAE, spec: DataSpec, about: About) -> None:
+        super().__init__()
+        self.vae, self.spec, self.about = vae, spec, about
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.vae.parameters()).device
+
+    @property
+    def curve(self) -> list[dict[str, Number]]:
+        """The learning curve: a row for each epoch."""
+        return self.about.curve
+
+    @property
+    def scores(self) -> dict[str, Number]:
+        """The judge's figures, see `bench.evaluate`; empty before it was asked."""
+        return self.about.scores
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean reconstruction of a batch `[B, *shape]` as a part of a larger network: differentiable, on its device."""
+        return self.vae(x)  # type: ignore[no-any-return]
+
+    def encode(self, x: Array) -> Distribution:
+        """q(z|x), batch shape `[N]`, event shape `[D]`, of all examples at once."""
+        with self._judged():
+            return self.vae.infer(self._tensor(x))
+
+    def embed(self, x: Array) -> Any:
+        """Means of q(z|x), `[N, D]`."""
+        return self._like(x, self._batched(lambda batch: self.vae.infer(batch).mean, self._tensor(x)))
+
+    def decode(self, z: Array) -> Any:
+        """Means of p(x|z) for latents `[N, D]`: `[N, *shape]`."""
+        latents = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z, dtype=torch.float32)
+        if latents.ndim != 2:
+            raise DataError(f"latents must have the shape (N, D), got {tuple(latents.shape)}")
+        return self._like(z, self._decoded(latents.to(self.device)))
+
+    def reconstruct(self, x: Array) -> Any:
+        """Means of p(x|z) at the mean of q(z|x), `[N, *shape]`."""
+        return self._like(x, self._batched(self.vae.reconstruct, self._tensor(x)))
+
+    def sample(self, n: int = 1, *, seed: int = 0, noise: bool = False) -> NDArray[np.float32]:
+        """Examples from the model, `[n, *shape]`.
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            noise: draw x from p(x|z) instead of its mean.
+        """
+        with self._judged(), seeds.stream(seed, "sample", self.device.type):
+            z = self.vae.prior().sample(torch.Size([n]))
+            x = self._batched(lambda part: self.vae.decode(part).sample(), z) if noise else self._decoded(z)
+        return x.cpu().numpy()  # type: ignore[no-any-return]
+
+    def interpolate(self, a: Array, b: Array, steps: int = 10) -> Any:
+        """Decoded means on the straight line between the embeddings of two examples `[*shape]`: `[steps, *shape]`."""
+        self._refuse_discrete("interpolate")
+        ends = self._batched(lambda x: self.vae.infer(x).mean, torch.cat([self._one(a), self._one(b)]))
+        share = torch.linspace(0, 1, steps, device=self.device).unsqueeze(-1)
+        return self._like(a, self._decoded(ends[0] + share * (ends[1] - ends[0])))
+
+    def traverse(self, x: Array, axes: int | Sequence[int] = 10, steps: int = 7, span: float = 3.0) -> Any:
+        """One example's decoded means as one latent after the other goes from -span to span: `[A, steps, *shape]`.
+
+        Args:
+            x: `[*shape]`.
+            axes: which, or how many: those whose posterior is narrowest, which x says most about.
+            steps: values of each.
+            span: of the prior's standard deviations where it is a standard normal.
+        """
+        self._refuse_discrete("traverse")
+        with self._judged():
+            q = self.vae.infer(self._one(x))
+            mean = q.mean[0]
+            if isinstance(axes, int):
+                try:
+                    order = q.variance[0].argsort()
+                except NotImplementedError:  # a flow has none in closed form
+                    order = torch.arange(len(mean))
+                axes = order[:axes].tolist()
+        z = mean.repeat(len(axes), steps, 1)
+        for i, axis in enumerate(axes):
+            z[i, :, axis] = torch.linspace(-span, span, steps, device=self.device)
+        decoded = self._decoded(z.flatten(0, 1))
+        return self._like(x, decoded.reshape(len(axes), steps, *self.spec.shape))
+
+    def elbo(self, x: Array, *, samples: int = 10, seed: int = seeds.JUDGE) -> Any:
+        """The ELBO with beta = 1 of each example in nats, `[N]` float64, as the judge computes it.
+
+        Args:
+            x: `[N, *shape]`.
+            samples: draws of z per example.
+            seed: of the draws; the default is the judge's.
+
+        Raises:
+            UsageError: the model has no bound.
+        """
+        examples = self._scored(x)
+        batches = ((part, part) for part in torch.split(examples, bounds.EVAL_BATCH))
+        with self._judged():
+            return self._like(x, bounds.scores(self.vae, batches, samples=samples, seed=seed).elbo)
+
+    def log_prob(self, x: Array, *, samples: int = 500) -> Any:
+        """log p(x) of each example in nats, `[N]` float64, by importance sampling from q(z|x), as the judge does it.
+
+        It is a lower bound on average, which rises with the samples. On a continuous support it is a log-density.
+
+        Args:
+            x: `[N, *shape]`.
+            samples: K, draws per example.
+
+        Raises:
+            UsageError: the model has no bound.
+        """
+        examples, size = self._scored(x), NOTED["nll"]
+        parts = torch.split(examples, size)
+
+        def function(part: Tensor) -> dict[str, Tensor]:
+            return {"log_px": evidence.importance_weights(self.vae, part, samples)["log_px"]}
+
+        columns = Notebook().each(f"NLL, K = {samples}, all points by {size}", parts, function, len(parts))
+        return self._like(x, columns["log_px"])
+
+    def _scored(self, x: Array) -> Tensor:
+        if not self.vae.has_bound:
+            raise UsageError("the encoder is deterministic: without a density q(z|x) there is no ELBO and no log p(x)")
+        examples = self._tensor(x)
+        if self.vae.likelihood.support == "binary" and bool(((examples != 0) & (examples != 1)).any()):
+            raise DataError("p(x|z) is a density on 0 and 1, and x has other values: binarise it first")
+        return examples
+
+    def _refuse_discrete(self, what: str) -> None:
+        with self._judged():
+            if is_discrete(self.vae.prior()):
+                raise UsageError(f"the latents are discrete: there is no line to {what} along")
+
+    def _one(self, x: Array) -> Tensor:
+        if isinstance(x, Tensor):
+            return self._tensor(x.unsqueeze(0))
+        return self._tensor(np.asarray(x)[None])
+
+    def _tensor(self, x: Array) -> Tensor:
+        """Examples as the model sees them, `[N, *shape]` on its device; DataError for what does not fit."""
+        given = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(np.asarray(x)))
+        shape = self.spec.shape
+        if tuple(given.shape[1:]) == shape[1:] and shape[0] == 1 and given.ndim == len(shape):
+            given = given.unsqueeze(1)
+        if tuple(given.shape[1:]) != shape or not len(given):
+            raise DataError(f"examples must have the shape (N, {', '.join(map(str, shape))}), got {tuple(given.shape)}")
+        levels = 255 if given.dtype == torch.uint8 and self.spec.kind != "real" and given.max() > 1 else 1
+        values = given.to(self.device, torch.float32) / levels
+        if not bool(values.isfinite().all()):
+            raise DataError("examples hold values that are missing or infinite: fill or drop them")
+        if self.spec.kind != "real" and not bool(((values >= 0) & (values <= 1)).all()):
+            low, high = values.min().item(), values.max().item()
+            raise DataError(f"the model is for values in [0, 1], and x goes from {low:g} to {high:g}: scale it")
+        return values
+
+    def _decoded(self, z: Tensor) -> Tensor:
+        return self._batched(lambda part: self.vae.decode(part).mean, z)
+
+    def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        with self._judged():
+            return torch.cat([function(part) for part in torch.split(rows, bounds.EVAL_BATCH)])
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """No gradients, evaluation mode; the mode is as it was afterwards."""
+        training = [(module, module.training) for module in self.vae.modules()]
+        self.vae.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, mode in training:
+                module.training = mode
+
+    def _like(self, given: Array, values: Tensor | None) -> Any:
+        assert values is not None
+        return values.to(given.device) if isinstance(given, Tensor) else values.cpu().numpy()
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{role}={name}" for role, name in part_names(self.vae).items())
+        shape = " x ".join(map(str, self.spec.shape))
+        return f"Model({self.about.variant or 'own parts'} of {self.spec.kind} {shape}: {parts})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the parts, the paper, the size, the scores."""
+        name = self.about.variant
+        row = registry.get(name).describe() if name in registry.recipes() else {}
+        facts = {"summary": row.get("summary"), "paper": row.get("paper"), **part_names(self.vae)}
+        facts |= self.about.overrides
+        facts["data"] = f"{self.about.data.get('name', '')} {self.spec.kind} {' x '.join(map(str, self.spec.shape))}"
+        facts["parameters"] = f"{bounds.parameter_count(self.vae):,}"
+        facts["epochs trained"] = len(self.curve) or None
+        facts |= {key: f"{value:.4g}" for key, value in self.scores.items() if isinstance(value, int | float)}
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>"
+            for key, value in facts.items()
+            if value not in (None, "")
+        )
+        return f"<table><caption><b>{html.escape(name or 'own parts')}</b></caption>{rows}</table>"

@@ -1,0 +1,86 @@
+"""Comparing variants from Python: the same cells, records and verdicts as those of the command line."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import engines
+from bench.api.results import Results
+from bench.data import dataset
+from bench.data.batches import Data
+from bench.errors import UsageError
+from bench.suites.suite import DataChoice, Suite, Variant
+from bench.sweeps.configure import configure
+from bench.sweeps.execute import execute
+from variants import registry
+from variants.core import VAE
+
+# A registered name, `path/to/file.py:recipe`, a recipe function, or one of these with changed keywords.
+Choice = str | Callable[..., VAE] | tuple[str | Callable[..., VAE], Mapping[str, Any]]
+
+
+def compare(
+    variants: Iterable[Choice],
+    data: Any,
+    *,
+    out: str | Path,
+    seeds: int = 3,
+    device: str = "auto",
+    precision: str = "fp32",
+    jobs: int | None = None,
+    again: bool = False,
+    **settings: Any,
+) -> Results:
+    """Train and judge variants, and write their page. What is finished in `out` is not run again; what was stopped goes
+    on.
+
+    A variant that only this process knows, of a notebook say, is run in this process, and so are the others with it;
+    else each run has a process of its own.
+
+    Args:
+        variants: two or more: names, recipe functions, or pairs with keywords, such as `("conv", {"latent": 50})`.
+        data: what `bench.dataset` takes, or a list of such.
+        out: results folder.
+        seeds: 0 to seeds - 1 for each variant.
+        device: `auto`, or a device type.
+        precision: `"fp32"` or `"bf16"`.
+        jobs: runs side by side; by default one a core on the CPU.
+        again: run what is finished as well.
+        settings: keys of the budget and of the measurement, and keywords of the variants that take them.
+
+    Raises:
+        UsageError, DataError, MachineError: in one line, before anything is run.
+        KeyboardInterrupt: what finished stays, and the same call goes on.
+    """
+    sources = data if isinstance(data, list) else [data]
+    chosen = Suite(
+        name=Path(out).name or "results",
+        variants=tuple(map(_variant, variants)),
+        datasets=tuple(map(_choice, sources)),
+        seeds=seeds,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    chosen = configure(_untimed(chosen), settings)
+    alone = any(registry.get(variant.name).function for variant in chosen.variants)
+    with engines.opened("debug" if alone else "local") as engine:
+        execute(chosen, Path(out), engine=engine, device=device, jobs=jobs, again=again)
+    return Results(out)
+
+
+def _untimed(suite: Suite) -> Suite:
+    from msgspec import structs
+
+    return structs.replace(suite, throughput=structs.replace(suite.throughput, blocks=0))
+
+
+def _variant(choice: Choice) -> Variant:
+    given, overrides = choice if isinstance(choice, tuple) else (choice, {})
+    try:
+        return Variant(registry.known(given), dict(overrides))
+    except registry.RegistryError as error:
+        raise UsageError(str(error)) from error
+
+
+def _choice(source: Any) -> DataChoice:
+    loaded = source if isinstance(source, Data) else dataset(source)
+    return DataChoice(loaded.name, loaded.binarise, dict(loaded.options))

@@ -1,0 +1,230 @@
+"""`import bench as vb`: what a notebook does is what the command line does, with the same numbers."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import bench as vb
+from bench.api.training import on
+from bench.cells.run import run_cell
+from bench.errors import BenchError, DataError, UsageError
+from tests.helpers import ROOT, cell
+from variants import DataSpec
+
+SMALL = {"latent": 3, "hidden": [16]}
+BUDGET = {"epochs": 2, "batch_size": 100, "train_size": 200}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    return vb.data("digits")
+
+
+@pytest.fixture(scope="module")
+def model(digits: Any) -> vb.Model:
+    return vb.fit("vanilla", digits, device="cpu", **BUDGET, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def x(digits: Any) -> Any:
+    return next(digits.eval_batches("test", 250))[0].numpy()
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("compared")
+    variants = ["vanilla", ("beta", {"beta": 4})]
+    how = {"out": folder, "seeds": 3, "device": "cpu", "jobs": 2, "nll_samples": 5} | BUDGET | SMALL
+    return vb.compare(variants, "digits", **how), how, variants  # type: ignore[arg-type]
+
+
+def test_a_fit_is_the_run_of_a_suite(model: vb.Model, digits: Any) -> None:
+    measure = {"elbo_samples": 2, "nll_samples": 5, "nll_points": 20}
+    budget = {"epochs": 2, "batch_size": 100, "train_size": 200, "lr": 3e-3, "schedule": "cosine"}
+    record, _ = run_cell("quality", cell(overrides=SMALL, budget=budget, measure=measure), {"commit": None})
+    assert record.status == "ok", record.reason
+    assert model.curve == record.curve
+    scores = vb.evaluate(model, digits, **measure)
+    assert dict(scores) == dict(record.metrics)
+    assert scores.errors == record.errors
+    assert "elbo_nats" in scores._repr_html_()
+
+
+def test_scores_of_single_examples_are_the_judges(model: vb.Model, digits: Any, x: Any) -> None:
+    scores = vb.evaluate(model, digits, elbo_samples=4, nll_samples=30)
+    assert model.elbo(x, samples=4).mean() == pytest.approx(scores["elbo_nats"], rel=1e-12)
+    assert model.log_prob(x, samples=30).mean() == pytest.approx(-scores["nll_is30_nats"], rel=1e-12)
+    assert model.elbo(x).shape == model.log_prob(x, samples=2).shape == (250,)
+    assert model.log_prob(x, samples=300).mean() > model.elbo(x).mean()
+
+
+def test_arrays_go_in_and_come_out(model: vb.Model, x: Any) -> None:
+    z = model.embed(x)
+    assert isinstance(z, np.ndarray)
+    assert z.shape == (250, 3)
+    assert np.array_equal(z, model.encode(x).mean.numpy())
+    assert np.allclose(model.decode(z), model.reconstruct(x), atol=1e-6)
+    assert model.reconstruct(x).shape == x.shape
+    tensor = torch.from_numpy(x)
+    assert torch.equal(model.embed(tensor), torch.from_numpy(z))
+    assert torch.allclose(model(tensor), torch.from_numpy(model.reconstruct(x)), atol=1e-6)
+    assert model(tensor).requires_grad
+    assert np.array_equal(model.embed(x[:, 0]), z), "grey images need no axis of channels"
+    whole = model.embed(np.repeat(x, 3, axis=0))
+    assert np.allclose(whole, np.repeat(z, 3, axis=0), atol=1e-6), "batches are put together in order"
+
+
+def test_samples_and_walks_through_the_latents(model: vb.Model, x: Any) -> None:
+    before = torch.get_rng_state()
+    samples = model.sample(5)
+    assert samples.shape == (5, 1, 8, 8)
+    assert np.array_equal(samples, model.sample(5))
+    assert not np.array_equal(samples, model.sample(5, seed=1))
+    assert set(np.unique(model.sample(5, noise=True))) <= {0.0, 1.0}
+    line = model.interpolate(x[0], x[1], steps=4)
+    ends = model.reconstruct(x[:2])
+    assert np.allclose(line[[0, -1]], ends, atol=1e-6)
+    walks = model.traverse(x[0], axes=2, steps=5)
+    assert walks.shape == (2, 5, 1, 8, 8)
+    z = model.embed(x[:1])
+    variances = model.encode(x[:1]).variance[0].numpy()
+    narrowest = int(variances.argmin())
+    z[0, narrowest] = -3
+    assert np.allclose(walks[0, 0], model.decode(z)[0], atol=1e-6)
+    assert np.array_equal(model.traverse(x[0], axes=[narrowest], steps=5)[0], walks[0])
+    assert torch.equal(before, torch.get_rng_state()), "nobody's random numbers were used up"
+
+
+def test_the_mode_of_a_model_stays(model: vb.Model, x: Any) -> None:
+    model.vae.train()
+    model.embed(x[:2])
+    assert model.vae.training
+    model.vae.eval()
+
+
+def test_a_notebook_sees_what_a_model_is(model: vb.Model) -> None:
+    shown = model._repr_html_()
+    assert "Kingma and Welling 2014" in shown
+    assert "diagonal" in shown
+    assert "posterior=diagonal" in repr(model)
+
+
+def test_callbacks_see_each_epoch_and_change_nothing(digits: Any, model: vb.Model) -> None:
+    seen = []
+
+    def callback(epoch: int, row: Any, now: vb.Model) -> None:
+        torch.rand(7)
+        now.vae.eval()
+        seen.append((epoch, row["train_loss"], row["valid_elbo_nats"], now.curve[-1]["epoch"]))
+
+    again = vb.fit("vanilla", digits, device="cpu", callbacks=[callback], **BUDGET, **SMALL)
+    assert again.curve == model.curve
+    assert seen == [(row["epoch"], row["train_loss"], row["valid_elbo_nats"], row["epoch"]) for row in model.curve]
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((2, 1, 8, 9)), "shape (N, 1, 8, 8), got (2, 1, 8, 9)"),
+        (np.zeros((0, 1, 8, 8)), "got (0, 1, 8, 8)"),
+        (np.full((2, 1, 8, 8), np.nan), "missing or infinite"),
+        (np.full((2, 1, 8, 8), 200.0), "from 200 to 200"),
+    ],
+)
+def test_examples_that_do_not_fit(model: vb.Model, values: Any, words: str) -> None:
+    with pytest.raises(DataError) as error:
+        model.embed(values)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_grey_values_have_no_probability_under_a_model_of_zeros_and_ones(model: vb.Model) -> None:
+    with pytest.raises(DataError, match="binarise"):
+        model.elbo(np.full((2, 1, 8, 8), 0.5))
+    assert model.embed(np.full((2, 1, 8, 8), 0.5)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda d: vb.build("vanila", d), "did you mean 'vanilla'"),
+        (lambda d: vb.build("vanilla", d, latnt=3), "'latnt'"),
+        (lambda _: vb.build("vanilla", (1, 8, 8)), "DataSpec"),
+        (lambda d: vb.fit("vanilla", d, epochs=0), "epochs must be a whole number"),
+        (lambda d: vb.evaluate(vb.build("vanilla", DataSpec((3,), "real")), d), "shape (3,), and digits has (1, 8, 8)"),
+        (lambda d: vb.fit(vb.build("vanilla", d), d, latent=3), "latent is no key of the budget"),
+        (lambda d: vb.build("autoencoder", d).elbo(np.zeros((1, 1, 8, 8))), "no ELBO"),
+        (lambda d: vb.evaluate(vb.build("vanilla", d), d, nll_sample=3), "unknown key nll_sample"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_one_line(digits: Any, make: Any, words: str) -> None:
+    with pytest.raises(BenchError) as error:
+        make(digits)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_comparison_is_tidy_tables(compared: Any) -> None:
+    found, _, _ = compared
+    assert len(found.runs) == 6
+    assert set(found.runs["status"]) == {"ok"}
+    assert len(found.curves) == 12
+    best = found.scores.query("metric == 'elbo_nats'").set_index("row")
+    runs = found.runs.groupby("row")["elbo_nats"]
+    assert best["mean"].to_dict() == pytest.approx(runs.mean().to_dict())
+    pair = found.pairs.query("metric == 'elbo_nats'").set_index(["row", "other"])
+    vanilla, beta = (f"{name} (hidden=[16], latent=3)" for name in ("vanilla", "beta"))
+    beta = next(name for name in best.index if name.startswith("beta"))
+    vanilla = next(name for name in best.index if name.startswith("vanilla"))
+    gap = pair.loc[(vanilla, beta)]
+    assert gap["difference"] == pytest.approx(best["mean"][vanilla] - best["mean"][beta])
+    assert gap["difference"] == pytest.approx(-pair.loc[(beta, vanilla)]["difference"])
+    assert gap["low"] < gap["difference"] < gap["high"]
+    sentences = [each.sentence for each in found.pair("beta", "vanilla")]
+    assert any("ELBO" in line for line in sentences)
+    assert "digits-dynamic" in found.answer()
+    assert r"\begin{tabular}" in found.table("latex")
+    assert "beta" in found._repr_html_()
+    assert found.report().files
+    with pytest.raises(UsageError, match="there are beta, vanilla"):
+        found.pair("beta", "conv")
+    with pytest.raises(UsageError, match="markdown, latex, text"):
+        found.table("word")
+
+
+def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    found, how, variants = compared
+    more = vb.compare(variants, "digits", **how | {"seeds": 4})
+    assert "6 of 8 cells are finished" in capsys.readouterr().err
+    assert len(more.runs) == 8
+    assert set(found.runs["id"]) < set(more.runs["id"])
+
+
+def test_a_script_without_a_guard_compares(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    call = "vb.compare(['vanilla'], 'linear_gaussian', out='out', seeds=1, epochs=1, train_size=100, nll_samples=0)"
+    script.write_text(f"print('begun')\nimport bench as vb\nprint(set({call}.runs['status']))\n")
+    env = {"PYTHONPATH": f"{ROOT}:" + ":".join(sys.path), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "begun\n{'ok'}\n", done.stderr
+
+
+def test_data_go_to_another_device_or_size(digits: Any) -> None:
+    assert on(digits, "cpu") is digits
+    fewer = on(digits, "cpu", 100)
+    assert fewer.spec.size == fewer.splits["train"] == 100
+    assert fewer.checksum == digits.checksum
+
+
+def test_the_facade_names_what_it_has() -> None:
+    assert set(vb.__all__) <= set(dir(vb))
+    for name in vb.__all__:
+        assert getattr(vb, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = vb.nothing  # type: ignore[attr-defined]
