@@ -13,45 +13,66 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.api.building import assemble, build
+    from bench.api.callbacks import MLflow, TensorBoard, WandB
+    from bench.api.estimator import VAETransformer
     from bench.api.model import Model
     from bench.api.results import Results, results
+    from bench.api.saved import from_pretrained, load
     from bench.api.sweep import compare
-    from bench.api.training import Scores, assemble, build, evaluate, fit
+    from bench.api.training import Scores, evaluate, fit
     from bench.data import dataset
+    from variants import DataSpec, register
 
 __all__ = [
+    "DataSpec",
+    "MLflow",
     "Model",
     "Results",
     "Scores",
+    "TensorBoard",
+    "VAETransformer",
+    "WandB",
     "assemble",
     "build",
     "compare",
     "dataset",
     "evaluate",
     "fit",
+    "from_pretrained",
+    "load",
+    "register",
     "results",
 ]
 
-# Name -> the module of `bench` that has it.
+# Name -> the module that has it.
 _HOMES = {
-    "Model": "api.model",
-    "Results": "api.results",
-    "Scores": "api.training",
-    "assemble": "api.training",
-    "build": "api.training",
-    "compare": "api.sweep",
-    "data": "data",
-    "dataset": "data",
-    "evaluate": "api.training",
-    "fit": "api.training",
-    "results": "api.results",
+    "DataSpec": "variants",
+    "MLflow": "bench.api.callbacks",
+    "Model": "bench.api.model",
+    "Results": "bench.api.results",
+    "Scores": "bench.api.training",
+    "TensorBoard": "bench.api.callbacks",
+    "VAETransformer": "bench.api.estimator",
+    "WandB": "bench.api.callbacks",
+    "assemble": "bench.api.building",
+    "build": "bench.api.building",
+    "compare": "bench.api.sweep",
+    "data": "bench.data",
+    "dataset": "bench.data",
+    "evaluate": "bench.api.training",
+    "fit": "bench.api.training",
+    "from_pretrained": "bench.api.saved",
+    "load": "bench.api.saved",
+    "register": "variants",
+    "results": "bench.api.results",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
-    module = import_module(f"bench.{_HOMES[name]}")
+    module = import_module(_HOMES[name])
     return module if name == "data" else getattr(module, name)
 
 

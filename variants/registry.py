@@ -108,6 +108,11 @@ class Recipe:
         """Whether it is ours alone."""
         return self.sources == (BUILT_IN,)
 
+    @property
+    def here(self) -> bool:
+        """Whether it is asked in this process: ours, or one that this process alone knows."""
+        return self.built_in or self.function is not None
+
     def load(self) -> Callable[..., "VAE"]:
         """The recipe function. RegistryError if it is defined twice, fails to import, or is no function."""
         if len(self.sources) > 1:

@@ -1,18 +1,20 @@
 """A model with its data's spec and its history: what a user encodes, samples and scores with."""
 
 import html
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from msgspec import Struct, field
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from bench import seeds
+from bench.api import export, written
+from bench.api.about import About, judged
 from bench.errors import DataError, UsageError
 from bench.judge import NOTED, bounds, evidence
 from bench.resume.notebook import Notebook
@@ -24,28 +26,10 @@ from variants.parts import part_names
 
 # What goes in: an array, a tensor, or what NumPy makes an array of.
 Array = Any
-
-
-class About(Struct, kw_only=True):
-    """What a model is, as its `config.json` says it.
-
-    Attributes:
-        variant: registered name; None for a model of parts that somebody gave.
-        overrides: keywords that it was built with.
-        data: what it was trained on: name, shape, kind, size, binarise, options, sha256.
-        training: budget, seed, device, precision, seconds, start, code; empty before training.
-        curve: a row for each epoch.
-        scores: the judge's figures on the test split, if it was asked.
-        errors: metric -> `"mc"` and `"test"` -> standard error.
-    """
-
-    variant: str | None
-    overrides: dict[str, Any] = {}
-    data: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    curve: list[dict[str, Number]] = []
-    scores: dict[str, Number] = {}
-    errors: dict[str, dict[str, Number]] = field(default_factory=dict)
+# Kind of data -> the range of what is modelled.
+_RANGES = {"real": (-math.inf, math.inf), "counts": (0.0, math.inf)} | dict.fromkeys(
+    ("binary", "unit", "levels"), (-1e-6, 1 + 1e-6)
+)
 
 
 class Model(nn.Module):
@@ -60,14 +44,16 @@ class Model(nn.Module):
         vae: the model itself, for all else: `model.vae.terms(x)`, `model.vae.loss(x)`.
         spec: of one example.
         about: see `About`.
+        scaling: from the user's values to those that are modelled, with `apply` and `undo`; None takes them as they
+            are. ELBO and log p(x) are of the values that are modelled.
 
     Raises:
         DataError: of all methods, in one line, for examples that do not fit.
     """
 
-    def __init__(self, vae: VAE, spec: DataSpec, about: About) -> None:
+    def __init__(self, vae: VAE, spec: DataSpec, about: About, scaling: Any = None) -> None:
         super().__init__()
-        self.vae, self.spec, self.about = vae, spec, about
+        self.vae, self.spec, self.about, self.scaling = vae, spec, about, scaling
 
     @property
     def device(self) -> torch.device:
@@ -90,7 +76,7 @@ class Model(nn.Module):
 
     def encode(self, x: Array) -> Distribution:
         """q(z|x), batch shape `[N]`, event shape `[D]`, of all examples at once."""
-        with self._judged():
+        with judged(self.vae):
             return self.vae.infer(self._tensor(x))
 
     def embed(self, x: Array) -> Any:
@@ -106,7 +92,7 @@ class Model(nn.Module):
 
     def reconstruct(self, x: Array) -> Any:
         """Means of p(x|z) at the mean of q(z|x), `[N, *shape]`."""
-        return self._like(x, self._batched(self.vae.reconstruct, self._tensor(x)))
+        return self._like(x, self._undone(self._batched(self.vae.reconstruct, self._tensor(x))))
 
     def sample(self, n: int = 1, *, seed: int = 0, noise: bool = False) -> NDArray[np.float32]:
         """Examples from the model, `[n, *shape]`.
@@ -116,10 +102,10 @@ class Model(nn.Module):
             seed: of the draws.
             noise: draw x from p(x|z) instead of its mean.
         """
-        with self._judged(), seeds.stream(seed, "sample", self.device.type):
+        with judged(self.vae), seeds.stream(seed, "sample", self.device.type):
             z = self.vae.prior().sample(torch.Size([n]))
-            x = self._batched(lambda part: self.vae.decode(part).sample(), z) if noise else self._decoded(z)
-        return x.cpu().numpy()  # type: ignore[no-any-return]
+            x = self._batched(lambda part: self.vae.decode(part).sample(), z) if noise else self._means(z)
+        return self._undone(x).cpu().numpy()  # type: ignore[no-any-return]
 
     def interpolate(self, a: Array, b: Array, steps: int = 10) -> Any:
         """Decoded means on the straight line between the embeddings of two examples `[*shape]`: `[steps, *shape]`."""
@@ -138,7 +124,7 @@ class Model(nn.Module):
             span: of the prior's standard deviations where it is a standard normal.
         """
         self._refuse_discrete("traverse")
-        with self._judged():
+        with judged(self.vae):
             q = self.vae.infer(self._one(x))
             mean = q.mean[0]
             if isinstance(axes, int):
@@ -166,7 +152,7 @@ class Model(nn.Module):
         """
         examples = self._scored(x)
         batches = ((part, part) for part in torch.split(examples, bounds.EVAL_BATCH))
-        with self._judged():
+        with judged(self.vae):
             return self._like(x, bounds.scores(self.vae, batches, samples=samples, seed=seed).elbo)
 
     def log_prob(self, x: Array, *, samples: int = 500) -> Any:
@@ -199,7 +185,7 @@ class Model(nn.Module):
         return examples
 
     def _refuse_discrete(self, what: str) -> None:
-        with self._judged():
+        with judged(self.vae):
             if is_discrete(self.vae.prior()):
                 raise UsageError(f"the latents are discrete: there is no line to {what} along")
 
@@ -216,37 +202,70 @@ class Model(nn.Module):
             given = given.unsqueeze(1)
         if tuple(given.shape[1:]) != shape or not len(given):
             raise DataError(f"examples must have the shape (N, {', '.join(map(str, shape))}), got {tuple(given.shape)}")
-        levels = 255 if given.dtype == torch.uint8 and self.spec.kind != "real" and given.max() > 1 else 1
-        values = given.to(self.device, torch.float32) / levels
+        values = given.to(self.device, torch.float32)
+        if self.scaling is not None:
+            values = self.scaling.apply(values)
+        elif given.dtype == torch.uint8 and self.spec.kind != "counts" and given.max() > 1:
+            values = values / 255
         if not bool(values.isfinite().all()):
             raise DataError("examples hold values that are missing or infinite: fill or drop them")
-        if self.spec.kind != "real" and not bool(((values >= 0) & (values <= 1)).all()):
-            low, high = values.min().item(), values.max().item()
-            raise DataError(f"the model is for values in [0, 1], and x goes from {low:g} to {high:g}: scale it")
+        low, high = values.min().item(), values.max().item()
+        least, most = _RANGES[self.spec.kind]
+        if low < least or high > most:
+            wanted = "counts" if self.spec.kind == "counts" else "values in [0, 1]"
+            raise DataError(f"the model is for {wanted}, and x goes from {low:g} to {high:g}: scale it")
         return values
 
     def _decoded(self, z: Tensor) -> Tensor:
+        return self._undone(self._means(z))
+
+    def _means(self, z: Tensor) -> Tensor:
         return self._batched(lambda part: self.vae.decode(part).mean, z)
 
-    def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        with self._judged():
-            return torch.cat([function(part) for part in torch.split(rows, bounds.EVAL_BATCH)])
+    def _undone(self, x: Tensor) -> Tensor:
+        """In the user's units."""
+        return x if self.scaling is None else self.scaling.undo(x)  # type: ignore[no-any-return]
 
-    @contextmanager
-    def _judged(self) -> Iterator[None]:
-        """No gradients, evaluation mode; the mode is as it was afterwards."""
-        training = [(module, module.training) for module in self.vae.modules()]
-        self.vae.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            for module, mode in training:
-                module.training = mode
+    def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        with judged(self.vae):
+            return torch.cat([function(part) for part in torch.split(rows, bounds.EVAL_BATCH)])
 
     def _like(self, given: Array, values: Tensor | None) -> Any:
         assert values is not None
         return values.to(given.device) if isinstance(given, Tensor) else values.cpu().numpy()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `config.json`, `model.safetensors` and a model card `README.md`; `bench.load` reads them again.
+
+        Raises:
+            MachineError: they cannot be written.
+        """
+        return written.save(self, Path(folder))
+
+    def push_to_hub(self, repository: str, **options: Any) -> str:
+        """Upload what `save` writes to huggingface.co; needs `huggingface_hub`, and a login.
+
+        Args:
+            repository: `"me/my-vae"`.
+            options: of `huggingface_hub.HfApi.create_repo`, such as `private=True`.
+
+        Returns:
+            Where it is.
+        """
+        return written.push(self, repository, **options)
+
+    def export(self, folder: str | Path, form: str = "torch") -> tuple[Path, Path]:
+        """Write the encoder (x -> mean of q(z|x)) and the decoder (z -> mean of p(x|z)) for other programs, in the
+        data's units and for any number of examples.
+
+        Args:
+            folder: where `encoder` and `decoder` go.
+            form: `"torch"` (`torch.export`, .pt2), or `"onnx"` (needs onnx and onnxscript).
+
+        Raises:
+            UsageError: no such form, or a model that cannot be exported; one line says why.
+        """
+        return export.export(self, Path(folder), form)
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{role}={name}" for role, name in part_names(self.vae).items())

@@ -5,10 +5,10 @@ import webbrowser
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.pages import blocks, report, tables
+from bench.pages import paper, report
 from bench.pages.page import Report, reference_of
 from bench.records.names import row_name
 from bench.records.record import Record, Timed
@@ -126,12 +126,20 @@ class Results:
         """Which variant, in a line for each comparison group: who is best by a metric, and who may be as good."""
         return "\n".join(_answer(group, metric) for group in self.groups if metric in group.metrics)
 
-    def table(self, form: Literal["markdown", "latex", "text"] = "markdown") -> str:
-        """The tables of the report as text."""
-        render = {"markdown": blocks.markdown, "latex": blocks.latex, "text": blocks.terminal}
-        if form not in render:
-            raise UsageError(f"form must be one of {', '.join(render)}, got {form!r}")
-        return render[form](tables.screen(self.records))
+    def table(self, form: paper.Format = "markdown", columns: Sequence[str] = (), dataset: str | None = None) -> str:
+        """A table for a paper, as `vaebench table` writes it.
+
+        Args:
+            form: latex, markdown, csv, typst, or bibtex of the sources.
+            columns: metrics, or words for them such as elbo and nll.
+            dataset: only this one.
+
+        Raises:
+            UsageError: no such form, metric or data set.
+        """
+        if form not in paper.FORMATS:
+            raise UsageError(f"form must be one of {', '.join(paper.FORMATS)}, got {form!r}")
+        return paper.write(paper.made(self.records, columns, dataset), form)
 
     def report(self, *, open: bool = False) -> Report:
         """Write the folder's tables, plots and page, as `vaebench report` does; `open` shows the page."""

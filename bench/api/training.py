@@ -12,20 +12,19 @@ from tqdm import tqdm
 
 from bench import device as devices
 from bench import judge, seeds
-from bench.api.model import About, Model
-from bench.cells.prepare import check_shapes
-from bench.data import dataset
+from bench.api import saved
+from bench.api.building import build, checked
+from bench.api.model import Model
+from bench.cells.prepare import check_batches, check_shapes
 from bench.data.batches import Data
 from bench.errors import UsageError
 from bench.judge.bounds import look
 from bench.records import provenance, sources
 from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget, Measure, convert
+from bench.sweeps import conformance
 from bench.train.loop import train
-from variants import registry
 from variants.core import VAE
-from variants.data_spec import DataSpec
-from variants.parts import assemble as put_together
 
 # Told the epochs that are done, the row of the learning curve, and the model, after each epoch.
 Callback = Callable[[int, Mapping[str, Any], Model], object]
@@ -51,78 +50,6 @@ class Scores(dict[str, Any]):
             shown = "" if value is None else f"{value:.5g}"
             rows.append(f"<tr><td>{html.escape(name)}</td><td>{shown}</td><td>{more}</td></tr>")
         return f"<table><tr><th>metric</th><th>value</th><th>standard errors</th></tr>{''.join(rows)}</table>"
-
-
-def build(
-    variant: str | Callable[..., VAE], data: Any, *, seed: int = 0, device: str = "auto", **keywords: Any
-) -> Model:
-    """A model with its initial weights.
-
-    Args:
-        variant: a registered name, or a recipe function.
-        data: what `bench.dataset` takes, or the `DataSpec` of one example.
-        seed: of the initial weights; the same as of a run with this seed.
-        device: `auto`, or a device type.
-        keywords: of the variant and its parts, such as `latent`.
-
-    Raises:
-        UsageError: in one line, for what cannot be built.
-    """
-    spec = data if isinstance(data, DataSpec) else (data := _dataset(data)).spec
-    try:
-        name = registry.known(variant)
-        vae = registry.seeded(name, spec, seeds.derive(seed, "init"), **keywords)
-    except (registry.RegistryError, TypeError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    return _model(vae, data, name, keywords, device)
-
-
-def assemble(
-    data: Any,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    **parts: Any,
-) -> Model:
-    """A model of parts that are named or given, for one use; a recipe of your own is what can be compared.
-
-    Args:
-        data: what `bench.dataset` takes, or the `DataSpec` of one example.
-        seed: of the initial weights of parts that are named.
-        device: `auto`, or a device type.
-        parts: `latent`, `network` or `encoder` and `decoder`, `posterior`, `prior`, `likelihood`, `objective`, and
-            their options, see `variants.parts.assemble`.
-
-    Raises:
-        UsageError: in one line, for what cannot be put together.
-    """
-    spec = data if isinstance(data, DataSpec) else (data := _dataset(data)).spec
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seeds.derive(seed, "init"))
-        try:
-            vae = put_together(spec, **parts)
-        except (TypeError, ValueError) as error:
-            raise UsageError(str(error)) from error
-    plain = {key: value for key, value in parts.items() if isinstance(value, int | float | str | list | tuple)}
-    return _model(vae, data, None, plain, device)
-
-
-def _dataset(data: Any) -> Data:
-    if isinstance(data, tuple):
-        raise UsageError(
-            "give the data, or DataSpec(shape, kind): a shape alone does not say what kind of values it has"
-        )
-    return dataset(data)
-
-
-def _model(vae: VAE, data: DataSpec | Data, name: str | None, keywords: dict[str, Any], device: str) -> Model:
-    spec = data if isinstance(data, DataSpec) else data.spec
-    facts: dict[str, Any] = {"shape": list(spec.shape), "kind": spec.kind, "size": spec.size}
-    if isinstance(data, Data):
-        options = {"name": data.name, "binarise": data.binarise, "options": data.options, "sha256": data.checksum}
-        facts |= options
-    about = About(variant=name, overrides=dict(keywords), data=facts)
-    return Model(vae.to(devices.resolve(device)).eval(), spec, about)
 
 
 def fit(
@@ -157,7 +84,7 @@ def fit(
     """
     budget, keywords = _sorted(settings)
     device = devices.resolve(device)
-    loaded = on(_dataset(data), device, budget.train_size)
+    loaded = on(checked(data), device, budget.train_size)
     if isinstance(model, Model):
         if keywords:
             raise UsageError(f"{next(iter(keywords))} is no key of the budget, and the model is built already")
@@ -165,17 +92,22 @@ def fit(
         chosen = model.to(device)
     else:
         chosen = build(model, loaded, seed=seed, device=device, **keywords)
+        conformance.check([(str(chosen.about.variant), keywords)])
     with torch.no_grad(), seeds.stream(seed, "check", device):
         try:
             check_shapes(chosen.vae.eval(), next(loaded.eval_batches("valid", 2))[0])
+            check_batches(chosen.vae, loaded.splits["train"], budget.batch_size)
         except ValueError as error:
             raise UsageError(str(error)) from error
     made = _provenance(chosen.about.variant)
     training: dict[str, Any] = {"budget": budget.plain(), "seed": seed, "device": device, "precision": precision}
+    asked = {"variant": chosen.about.variant, "overrides": _plain(keywords), "data": loaded.checksum, **training}
+    if out is not None and (finished := saved.finished(Path(out), asked, device)) is not None:
+        return finished
     checkpoint = Checkpoint(
         None if out is None else Path(out) / "training.checkpoint",
-        source={"asked": [chosen.about.variant, _plain(keywords), training], "data": loaded.checksum, **made},
-        on_note=lambda line: tqdm.write(line),
+        source={"asked": asked, **made},
+        on_note=tqdm.write,
     )
     told = _Told(chosen, tuple(callbacks), budget.epochs)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -199,6 +131,9 @@ def fit(
     chosen.vae.eval()
     chosen.about.curve = curve
     chosen.about.training = training | {"train_s": round(checkpoint.train_s, 3), "started": started, **made}
+    chosen.about.training["asked"] = asked
+    if out is not None:
+        chosen.save(out)
     checkpoint.close()
     return chosen
 
@@ -243,7 +178,7 @@ def evaluate(model: Model, data: Any, **measure: Any) -> Scores:
         UsageError, DataError: in one line.
     """
     how = convert(Measure, measure)
-    loaded = on(_dataset(data), model.device.type)
+    loaded = on(checked(data), model.device.type)
     _check_data(model, loaded)
     scores = Scores(judge.evaluate(model.vae, loaded, how))
     model.about.scores, model.about.errors = dict(scores), scores.errors

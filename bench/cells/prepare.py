@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import data, seeds
 from bench import device as devices
@@ -74,7 +75,12 @@ def check_shapes(model: VAE, x: Tensor) -> None:
     """Refuse what broadcasting would let pass: a wrong shape gives numbers, but not the ones that they are called."""
     terms, k, b = model.terms(x, 3), 3, len(x)
     latent = terms.q.event_shape
+    try:
+        mean = terms.q.mean
+    except NotImplementedError as error:
+        raise ValueError(f"q(z|x), a {type(terms.q).__name__}, needs a mean: implement its property mean") from error
     expected = {
+        "the mean of q(z|x)": (mean, (b, *latent)),
         "z": (terms.z, (k, b, *latent)),
         "log p(x|z)": (terms.log_px_z, (k, b)),
         "the mean of p(x|z)": (model.decode(terms.z).mean, (k, *x.shape)),
@@ -89,6 +95,15 @@ def check_shapes(model: VAE, x: Tensor) -> None:
     for name, (tensor, shape) in expected.items():
         if tuple(tensor.shape) != shape:
             raise ValueError(f"{name} has shape {tuple(tensor.shape)} where {shape} belongs (K = {k}, B = {b})")
+
+
+def check_batches(model: VAE, size: int, batch_size: int) -> None:
+    """ValueError if training would end in the middle: the statistics of a batch are not those of one example."""
+    if size % batch_size == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise ValueError(
+            f"of {size} examples in batches of {batch_size} the last has one, and batch normalisation needs two: "
+            f"--set batch_size={batch_size + 1}, say"
+        )
 
 
 def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, kept: Path | None) -> Facts:

@@ -71,10 +71,14 @@ def run_cell(
 
 def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes | None:
     seed, how = cell["seed"], Measure(**cell["measure"])
-    model, loaded = prepare.build(cell, result, seed, Budget(**cell["budget"]).train_size)
+    budget = Budget(**cell["budget"])
+    model, loaded = prepare.build(cell, result, seed, budget.train_size)
+    prepare.check_batches(model, loaded.splits["train"], budget.batch_size)
     sources.check(cell["variant"], msgspec.to_builtins(result.provenance))
     kept = weights.path(out, cell) if out else None
     training = prepare.trained(model, loaded, cell, result, tell, kept)
+    if kept is not None and kept.is_file():
+        result.weights = kept.name
     result.curve = training["curve"]
     result.provenance.trained = msgspec.convert(training["provenance"], record.Origin)
     started = time.perf_counter()

@@ -45,7 +45,7 @@ app.command(data_app)
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[Flag, Parameter(name="--json", help="Print JSON, and nothing else, on standard output.")]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
-Variants = Annotated[Words, Parameter(help="Only these variants, instead of the suite's.")]
+Variants = Annotated[Words, Parameter(help="Only these variants, instead of the suite's; FILE.py:RECIPE is one too.")]
 
 
 @Parameter(name="*")
@@ -140,9 +140,11 @@ def warn(failed: Iterable[str]) -> None:
 
 
 def split_names(words: Iterable[str]) -> tuple[str, ...]:
-    """Names separated by commas or spaces; the path of an .npz file is one word, whatever is in it."""
+    """Names separated by commas or spaces; a word with the path of a file in it is one, whatever is in it."""
     return tuple(
-        name for word in words for name in ([word] if word.endswith(".npz") else word.replace(",", " ").split())
+        name
+        for word in words
+        for name in ([word] if word.endswith(".npz") or ".py:" in word else word.replace(",", " ").split())
     )
 
 

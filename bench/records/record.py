@@ -161,6 +161,7 @@ class Record(Struct, forbid_unknown_fields=True, kw_only=True):
         traceback: of an error that the program did not expect.
         no_pictures: why there are none.
         no_weights: why they are not kept.
+        weights: name of their file in the folder `weights`.
     """
 
     schema: Literal[1] = 1
@@ -182,10 +183,11 @@ class Record(Struct, forbid_unknown_fields=True, kw_only=True):
     traceback: str | None = None
     no_pictures: str | None = None
     no_weights: str | None = None
+    weights: str | None = None
 
 
 # A file has these keys only where they say something.
-_OF_SOME = ("rate_distortion", "checks", "traceback", "no_pictures", "no_weights")
+_OF_SOME = ("rate_distortion", "checks", "traceback", "no_pictures", "no_weights", "weights")
 
 
 def record_id(kind: str, cell: Cell) -> str:

@@ -55,7 +55,7 @@ def _likelihood(variant: "Variant", spec: "DataSpec", other: str | None = None) 
     from variants import registry
 
     question = variant.name, spec, variant.overrides | ({"likelihood": other} if other else {})
-    if registry.get(variant.name).built_in:
+    if registry.get(variant.name).here:
         return _built(*question)
     (answer,) = plugins.ask(_built, [question])  # a plugin's code may do what it likes
     return None if isinstance(answer, plugins.NoAnswer) else answer

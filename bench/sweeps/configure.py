@@ -74,7 +74,7 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
 
 def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer]:
     """The variants with those keywords that they take; plugins are asked in a process of their own."""
-    plugins = [bool(v.overrides or keywords) and not registry.get(v.name).built_in for v in suite.variants]
+    plugins = [bool(v.overrides or keywords) and not registry.get(v.name).here for v in suite.variants]
     questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
     answers = iter(ask(_with_keywords, list(itertools.compress(questions, plugins))))
     return [

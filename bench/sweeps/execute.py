@@ -27,7 +27,7 @@ from bench.records.record import ORACLE, Cell, Record
 from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
 from bench.suites.suite import Suite
-from bench.sweeps import plan
+from bench.sweeps import conformance, plan
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 
@@ -152,6 +152,7 @@ def _run_missing(
     cells = [*itertools.chain(*missing.values())]
     for name in dict.fromkeys(cell["dataset"] for cell in cells):
         data.fetch(name)
+    conformance.check((cell["variant"], cell["overrides"]) for cell in cells if "variant" in cell)
     _put_back(out)  # what a killed run had set aside
     if again:
         _set_aside(out, missing.get("quality", []))

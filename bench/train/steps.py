@@ -22,7 +22,7 @@ class Stepper:
 
     Args:
         model: on `device`; its parts are trained in place.
-        budget: step size, schedule, epochs, Adam's epsilon, and whether gradients are normalised.
+        budget: step size, schedule, epochs, Adam's epsilon, weight decay, and what is done to gradients.
         precision: see `loss_function`.
         device: device type.
 
@@ -59,9 +59,11 @@ class Stepper:
             parameters: those that it updates, or groups of them with options of their own.
             options: `torch.optim.Adam`'s, in place of the budget's.
         """
-        return torch.optim.Adam(
-            parameters, **{"lr": self.budget.lr, "eps": self.budget.epsilon, "fused": True} | options
-        )
+        known: dict[str, Any] = {"lr": self.budget.lr, "eps": self.budget.epsilon, "fused": True}
+        if self.budget.weight_decay:
+            # Loshchilov and Hutter 2019, arXiv:1711.05101.
+            known |= {"weight_decay": self.budget.weight_decay, "decoupled_weight_decay": True}
+        return torch.optim.Adam(parameters, **known | options)
 
     def __call__(self, x: Tensor, epoch: float) -> Tensor:
         """One step on a batch.
@@ -95,6 +97,9 @@ class Stepper:
         optim = self.optimisers[name]
         optim.zero_grad(set_to_none=True)
         values.mean().backward()  # type: ignore[no-untyped-call]
+        if self.budget.grad_clip is not None:
+            parameters = [p for group in optim.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.budget.grad_clip)
         if self.budget.normalise_gradients:
             gradients = [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
             norms = torch._foreach_norm(gradients)

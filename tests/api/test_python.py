@@ -189,12 +189,12 @@ def test_a_comparison_is_tidy_tables(compared: Any) -> None:
     sentences = [each.sentence for each in found.pair("beta", "vanilla")]
     assert any("ELBO" in line for line in sentences)
     assert "digits-dynamic" in found.answer()
-    assert r"\begin{tabular}" in found.table("latex")
+    assert r"\toprule" in found.table("latex", columns=["elbo", "nll"])
     assert "beta" in found._repr_html_()
     assert found.report().files
     with pytest.raises(UsageError, match="there are beta, vanilla"):
         found.pair("beta", "conv")
-    with pytest.raises(UsageError, match="markdown, latex, text"):
+    with pytest.raises(UsageError, match="latex, markdown"):
         found.table("word")
 
 

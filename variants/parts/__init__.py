@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import nn
 
 from variants.core.vae import VAE
 from variants.core.vae import part_name as part_name
@@ -29,6 +30,7 @@ from variants.parts import (
 )
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
+from variants.parts.own import own
 
 Choice = str | Callable[..., Any]
 
@@ -173,6 +175,8 @@ def assemble(
     likelihood: Choice = "auto",
     objective: Choice = "elbo",
     init: str = "torch",
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
     **options: Any,
 ) -> VAE:
     """Build a `VAE` from named (or given) parts. Each option goes to the chosen part whose keyword it is.
@@ -192,6 +196,8 @@ def assemble(
         likelihood: a name, `"auto"` (the density that fits the data's kind), or a class taking `(data, **options)`.
         objective: a name, or a class taking `(**options)`.
         init: how the weights of all layers start, one of `INITIALISATIONS`.
+        encoder: with `decoder`, in place of a network: your own modules, see `variants.parts.own.own`.
+        decoder: see `encoder`.
         **options: keyword options of the chosen parts, such as `hidden`, `rank`, `sigma`, `beta`, `samples`.
 
     Raises:
@@ -199,6 +205,10 @@ def assemble(
         ValueError: an unknown part, or a value out of range.
     """
     at_least("latent", latent, 1)
+    if encoder is not None and decoder is not None:
+        network = own(encoder, decoder)
+    elif encoder is not None or decoder is not None:
+        raise ValueError("give both encoder and decoder, or a network")
     if likelihood == "auto":
         likelihood = NATURAL_LIKELIHOOD[data.kind]
     choices = {
@@ -237,12 +247,12 @@ def assemble(
             f"likelihood {part_name(scored)} takes {scored.numbers} numbers for each value, and this network has no "
             "keyword numbers to be told so"
         )
-    encoder, decoder = make("network", data, seen)
+    into, out = make("network", data, seen)
     model = VAE(
-        encoder=encoder,
-        posterior=make("posterior", encoder.features, latent),
+        encoder=into,
+        posterior=make("posterior", into.features, latent),
         prior=p,
-        decoder=decoder if seen == latent else networks.Bottom(decoder, seen),
+        decoder=out if seen == latent else networks.Bottom(out, seen),
         likelihood=scored,
         objective=make("objective"),
     )

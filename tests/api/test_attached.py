@@ -1,0 +1,337 @@
+"""What people attach: own networks and recipes, callbacks, exports, scikit-learn."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
+
+import bench as vb
+from bench.errors import MachineError, UsageError
+from bench.records import sources
+from bench.sweeps import conformance
+from tests.helpers import call, refused
+from variants import DataSpec, RegistryError, registry
+from variants.parts import assemble
+from variants.testing import ConformanceError, check_variant
+
+IMAGES = DataSpec((1, 4, 4), "binary", 10)
+RECIPE = """
+from torch import nn
+from variants import register
+from variants.parts import assemble
+
+
+class Wide(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.layer = nn.Linear(d, {width})
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)).relu()
+
+
+@register(base="vanilla", changes="network", paper="me")
+def of_a_file(data, *, latent=2):
+    '''A file's variant.'''
+    return assemble(data, latent=latent, encoder=Wide(data.dims), decoder=nn.Linear(latent, data.dims))
+
+
+def no_vae(data):
+    return assemble(data, latent=2).decoder
+"""
+
+
+@pytest.fixture
+def _forget() -> Any:
+    before = dict(registry._marked)
+    yield
+    registry._marked.clear()
+    registry._marked.update(before)
+    registry.recipes.cache_clear()
+    for name in [name for name in sys.modules if name.startswith(registry.OF_FILES)]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "my_file.py"
+    path.write_text(RECIPE.format(width=7))
+    return path
+
+
+class Flat(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("decoder", [nn.Linear(3, 16), nn.Sequential(nn.Linear(3, 16), nn.Unflatten(1, (1, 4, 4)))])
+def test_any_pair_of_modules_is_a_network(decoder: nn.Module) -> None:
+    model = assemble(
+        IMAGES, latent=3, posterior="full", encoder=nn.Sequential(Flat(), nn.Linear(16, 5)), decoder=decoder
+    )
+    assert model.encoder.features == 5
+    assert model.sample(2).shape == (2, 1, 4, 4)
+    assert model.decode(torch.zeros(2, 6, 3)).event_shape == (1, 4, 4)
+    assert model.decode(torch.zeros(2, 6, 3)).batch_shape == (2, 6)
+
+
+def test_a_pair_that_takes_batch_statistics_is_left_as_it_was() -> None:
+    encoder = nn.Sequential(Flat(), nn.BatchNorm1d(16))
+    assemble(IMAGES, latent=2, encoder=encoder, decoder=nn.Linear(2, 16))
+    assert encoder.training
+    assert encoder[1].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"encoder": nn.Identity()}, "the encoder gives (2, 1, 4, 4) for examples (2, 1, 4, 4), should be (2, H)"),
+        ({"encoder": nn.Linear(3, 3)}, "the encoder cannot take (2, 1, 4, 4): RuntimeError"),
+        ({"decoder": nn.Linear(2, 15)}, "the decoder gives (2, 15) for latents (2, 2), should be (2, 1, 4, 4)"),
+        ({"decoder": nn.LSTM(2, 16)}, "the decoder gives a tuple, should be a tensor"),
+        ({"decoder": None}, "give both encoder and decoder"),
+    ],
+)
+def test_a_pair_that_does_not_fit(parts: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match="coder") as error:
+        assemble(IMAGES, latent=2, **{"encoder": Flat(), "decoder": nn.Linear(2, 16)} | parts)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def mine(data: DataSpec, *, latent: int = 2) -> Any:
+    """A recipe of this very file."""
+    return assemble(data, latent=latent, hidden=[8])
+
+
+@pytest.mark.usefixtures("_forget")
+def test_a_recipe_that_is_registered_is_known_at_once() -> None:
+    with pytest.raises(RegistryError):
+        registry.get("mine")
+    vb.register(paper="me")(mine)
+    assert registry.get("mine").describe()["paper"] == "me"
+    assert "mine" in registry.names()
+    assert registry.known(mine) == "mine"
+    before = sources.sums("mine")
+
+    def another(data: DataSpec) -> Any:
+        return assemble(data, latent=3)
+
+    another.__name__ = another.__qualname__ = "mine"
+    vb.register()(another)
+    assert registry.get("mine").load() is another
+    assert sources.sums("mine") != before, "a run says by which code it was made"
+    with pytest.raises(RegistryError, match="write it as a function"):
+        registry.known(lambda data: mine(data))
+
+
+@pytest.mark.usefixtures("_forget")
+def test_a_recipe_does_not_hide_a_built_in_one() -> None:
+    def vanilla(data: DataSpec) -> Any:
+        return mine(data)
+
+    with pytest.raises(UsageError, match="'vanilla' is defined twice"):
+        vb.build(vanilla, IMAGES)
+
+
+@pytest.mark.usefixtures("_forget")
+def test_a_recipe_of_a_file(file: Path) -> None:
+    name = f"{file}:of_a_file"
+    assert (
+        registry.get(name).describe() | {"summary": "A file's variant.", "paper": "me"} == registry.get(name).describe()
+    )
+    assert registry.build(name, IMAGES).encoder.features == 7
+    assert "of_a_file" not in registry.names()
+    first = sources.sums(name)
+    other = file.with_name("other.py")
+    other.write_text(RECIPE.format(width=8))
+    assert sources.sums(f"{other}:of_a_file") != first
+    for wrong, words in (
+        (f"{file}:of_no_file", "has no attribute 'of_no_file'"),
+        (f"{file.parent}/gone.py:of_a_file", "there is no file"),
+    ):
+        with pytest.raises(RegistryError, match=words):
+            registry.get(wrong).load()
+
+
+@pytest.mark.usefixtures("_forget")
+def test_the_command_line_takes_a_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, out = f"{file}:of_a_file", file.parent / "out"
+    words = ["run", "quick", "--datasets", "linear_gaussian", "--device", "cpu", "--out", out, "--seeds", "1"]
+    words += ["--set", "epochs=1", "train_size=100", "nll_samples=0", "blocks=0", "latent=3", "--variants"]
+    code, _, err = call(capsys, *words, name)
+    assert code == 0, err
+    model = vb.load(out, f"{name} (latent=3)", device="cpu")
+    assert model.vae.encoder.features == 7  # type: ignore[union-attr]
+    line = refused(capsys, 2, *words[:-2], "--variants", f"{file}:no_vae")
+    assert "no_vae' cannot be trained" in line
+    assert "returns a Decoder" in line
+
+
+def test_a_recipe_without_a_mean_is_refused_before_training() -> None:
+    class Meanless(torch.distributions.Independent):
+        @property
+        def mean(self) -> Any:
+            raise NotImplementedError
+
+    data = vb.data("digits", train_size=100)
+    chosen = vb.build("vanilla", data, latent=2, device="cpu")
+    posterior = chosen.vae.posterior.forward
+    chosen.vae.posterior.forward = lambda h: Meanless(posterior(h).base_dist, 1)
+    with pytest.raises(UsageError, match="Meanless, needs a mean"):
+        vb.fit(chosen, data, epochs=1, device="cpu")
+
+
+def test_a_last_batch_of_one_is_refused_where_it_would_end_the_training() -> None:
+    data = vb.data("digits", train_size=101)
+    model = vb.assemble(
+        data, latent=2, device="cpu", encoder=nn.Sequential(Flat(), nn.BatchNorm1d(64)), decoder=nn.Linear(2, 64)
+    )
+    with pytest.raises(UsageError, match=r"the last has one.*batch_size=101"):
+        vb.fit(model, data, epochs=1, batch_size=100, device="cpu")
+    assert len(vb.fit(model, data, epochs=1, batch_size=101, device="cpu").curve) == 1
+
+
+@pytest.mark.usefixtures("_forget")
+def test_a_recipe_of_ones_own_is_held_to_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.add(mine)
+    asked = []
+
+    def check(name: str, **overrides: Any) -> None:
+        asked.append((name, overrides))
+        raise ConformanceError("variant 'mine' breaks a rule")
+
+    assert check_variant is not None
+    monkeypatch.setattr("variants.testing.check_variant", check)
+    with pytest.raises(UsageError, match="cannot be trained: variant 'mine' breaks a rule"):
+        vb.fit(mine, "digits", latent=3, device="cpu")
+    conformance.check([("vanilla", {})])
+    assert asked == [("mine", {"latent": 3})]
+
+
+class Recorder:
+    """In place of a package that is not installed: what was called, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.config = SimpleNamespace(update=lambda values: self.calls.append(("update", (values,), {})))
+
+    def __getattr__(self, name: str) -> Any:
+        def note(*words: Any, **options: Any) -> Any:
+            self.calls.append((name, words, options))
+            return None if name == "active_run" else self
+
+        return note
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    found = Recorder()
+    for name in ("torch.utils.tensorboard", "mlflow", "wandb"):
+        module = ModuleType(name)
+        module.__getattr__ = lambda key: getattr(found, key)  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, name, module)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("make", "method", "step"),
+    [
+        (lambda: vb.TensorBoard("logs", samples=2), "add_scalar", None),
+        (lambda: vb.MLflow("mine"), "log_metrics", "step"),
+        (lambda: vb.WandB("mine"), "log", "step"),
+    ],
+)
+def test_callbacks_send_every_figure(make: Any, method: str, step: str | None, recorder: Recorder) -> None:
+    how = {"epochs": 2, "batch_size": 100, "hidden": [8], "latent": 2, "device": "cpu"}
+    model = vb.fit("vanilla", vb.data("digits", train_size=100), callbacks=[make()], **how)
+    sent = [entry for entry in recorder.calls if entry[0] == method]
+    rows = [{k: v for k, v in row.items() if k != "epoch"} for row in model.curve]
+    if step is None:
+        assert [words for _, words, _ in sent] == [(k, v, i + 1) for i, row in enumerate(rows) for k, v in row.items()]
+        assert [words[1].shape for name, words, _ in recorder.calls if name == "add_images"] == [(2, 1, 8, 8)] * 2
+    else:
+        assert [words[0] for _, words, _ in sent] == rows
+        assert [options[step] for _, _, options in sent] == [1, 2]
+        about = [words[0] for name, words, _ in recorder.calls if name in ("log_params", "update")]
+        assert about == [{"variant": "vanilla", "hidden": [8], "latent": 2, "data": "digits"}]
+    if method == "log":
+        assert recorder.calls[0] == ("init", (), {"project": "mine", "mode": "offline"})
+
+
+def test_a_callback_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MachineError, match=r"pip install 'vaebench\[wandb\]'"):
+        vb.WandB()
+
+
+@pytest.mark.parametrize(
+    ("variant", "spec", "keywords"),
+    [
+        ("conv", DataSpec((1, 9, 8), "binary", 10), {"channels": [4], "width": 8}),
+        ("full_covariance", DataSpec((5,), "real", 10), {"hidden": [8]}),
+    ],
+)
+def test_an_exported_model_gives_the_same(variant: str, spec: DataSpec, keywords: Any, tmp_path: Path) -> None:
+    model = vb.build(variant, spec, latent=3, device="cpu", **keywords)
+    encoder, decoder = (torch.export.load(path).module() for path in model.export(tmp_path))
+    for n in (1, 5):
+        x = np.random.default_rng(0).integers(0, 2, (n, *spec.shape)).astype(np.float32)
+        z = encoder(torch.from_numpy(x)).detach().numpy()
+        assert np.allclose(z, model.embed(x), atol=1e-5)
+        assert np.allclose(decoder(torch.from_numpy(z)).detach().numpy(), model.decode(z), atol=1e-5)
+    with pytest.raises(UsageError, match="form must be one of torch, onnx"):
+        model.export(tmp_path, "word")
+
+
+HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="onnx, onnxscript and onnxruntime are not installed: the extra onnx has them")
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_gives_the_same(tmp_path: Path) -> None:
+    import onnxruntime  # type: ignore[import-not-found, unused-ignore]
+
+    spec = DataSpec((1, 8, 8), "binary", 10)
+    model = vb.build("vanilla", spec, latent=3, hidden=[8], device="cpu")
+    sessions = [onnxruntime.InferenceSession(path) for path in model.export(tmp_path, "onnx")]
+
+    def run(session: Any, given: Any) -> Any:
+        return session.run(None, {session.get_inputs()[0].name: given})[0]
+
+    for n in (1, 5):
+        x = np.random.default_rng(0).integers(0, 2, (n, *spec.shape)).astype(np.float32)
+        z = run(sessions[0], x)
+        assert np.allclose(z, model.embed(x), atol=1e-5)
+        assert np.allclose(run(sessions[1], z), model.decode(z), atol=1e-5)
+
+
+@pytest.mark.skipif(HAS_ONNX, reason="onnx is installed")
+def test_onnx_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"pip install 'vaebench\[onnx\]'"):
+        vb.build("vanilla", IMAGES, device="cpu").export(tmp_path, "onnx")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_transformer_keeps_scikit_learns_contract() -> None:
+    check_estimator(vb.VAETransformer(epochs=2, keywords={"hidden": [4]}, random_state=0))
+
+
+def test_the_transformer_finds_what_columns_have_in_common() -> None:
+    draws = np.random.default_rng(0)
+    source = draws.normal(size=(300, 1))
+    table = source @ [[3.0, -2.0, 1.0]] + 0.1 * draws.normal(size=(300, 3)) + [10.0, 0.0, -5.0]
+    vae = vb.VAETransformer(n_components=1, epochs=60, batch_size=50, lr=1e-2, random_state=0)
+    z = vae.fit_transform(table)
+    assert abs(np.corrcoef(z[:, 0], source[:, 0])[0, 1]) > 0.95
+    assert np.abs(vae.inverse_transform(z) - table).mean() < 0.5
+    assert np.array_equal(z, vae.fit(table).transform(table))
+    assert vae.score_samples(table).mean() > vae.score_samples(table + 9.0).mean()
+    assert vae.get_feature_names_out().tolist() == ["vae0"]

@@ -1,0 +1,205 @@
+"""A kept model says what it is, and refuses code, data and files that do not fit."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bench as vb
+from bench.errors import BenchError, DataError, MachineError, UsageError
+from bench.records.store import read_all
+from bench.resume import checkpoint
+from variants import DataSpec
+
+HOW: dict[str, Any] = {"latent": 3, "hidden": [16], "epochs": 2, "batch_size": 100, "train_size": 200, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def x() -> Any:
+    return next(vb.data("digits").eval_batches("test", 20))[0].numpy()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("model")
+    model = vb.fit("vanilla", "digits", out=out, **HOW)
+    vb.evaluate(model, "digits", nll_samples=5)
+    model.save(out)
+    return out
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copied"))
+
+
+def change(folder: Path, **keys: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | keys))
+
+
+def test_it_needs_nothing_but_its_folder(folder: Path, x: Any) -> None:
+    model, again = vb.fit("vanilla", "digits", **HOW), vb.load(folder, device="cpu")
+    assert np.array_equal(again.embed(x), model.embed(x))
+    assert np.array_equal(again.elbo(x), model.elbo(x))
+    assert again.curve == model.curve
+    assert again.scores["nll_is5_nats"] is not None
+    assert again.about.data["sha256"] == vb.data("digits").checksum
+    assert vb.from_pretrained(folder, device="cpu").about == again.about
+    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+
+
+def test_the_card_says_what_it_is(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    for words in ("vanilla (hidden=[16], latent=3)", "digits, binary", "Kingma and Welling", "| elbo_nats |", "CC BY"):
+        assert words in card, words
+    assert f"torch {torch.__version__.split('+')[0]}" in card
+
+
+def test_a_training_that_is_finished_is_read_and_another_refused(folder: Path, copied: Path, x: Any) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("it was trained again")
+
+    again = vb.fit("vanilla", "digits", out=folder, callbacks=[refuse], **HOW)
+    assert np.array_equal(again.embed(x), vb.load(folder, device="cpu").embed(x))
+    for changed in ({"epochs": 3}, {"latent": 4}, {"seed": 1}):
+        with pytest.raises(UsageError, match="other settings or data"):
+            vb.fit("vanilla", "digits", out=copied, **HOW | changed)
+
+
+def test_a_training_that_was_stopped_goes_on(
+    tmp_path: Path, folder: Path, x: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+    epochs = []
+
+    def stop(epoch: int, *_: Any) -> None:
+        epochs.append(epoch)
+        if epochs == [1]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vb.fit("vanilla", "digits", out=tmp_path, callbacks=[stop], **HOW)
+    model = vb.fit("vanilla", "digits", out=tmp_path, callbacks=[stop], **HOW)
+    assert "training goes on" in capsys.readouterr().out
+    assert np.array_equal(model.embed(x), vb.load(folder, device="cpu").embed(x))
+    assert not (tmp_path / "training.checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"answers": [0.0, 0.0, 0.0, 0.0]}, "other numbers: use vaebench 0.1.0 and torch"),
+        ({"format": 2}, "has the format 2, and this code knows 1"),
+        ({"sha256": "0"}, "is not the file that config.json speaks of"),
+        ({"parts": {"network": "conv"}}, "this code builds another network"),
+        ({"about": {"variant": "gone"}}, "cannot be built here: unknown variant 'gone'"),
+        ({"about": {"overrides": {"latent": 4}}}, "the weights are those of another model, they differ in"),
+        ({"about": {"data": {"shape": [1, 9, 8]}}}, "the weights are those of another model"),
+        ({"about": 3}, "about must be"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(copied: Path, keys: dict[str, Any], words: str) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    for key, value in keys.items():
+        if key == "about" and isinstance(value, dict):
+            for inner, changed in value.items():
+                old = config["about"][inner]
+                config["about"][inner] = old | changed if isinstance(changed, dict) else changed
+        else:
+            config[key] = value
+    change(copied, **config)
+    with pytest.raises(BenchError) as error:
+        vb.load(copied)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_files(copied: Path, tmp_path: Path) -> None:
+    (copied / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(DataError, match=r"model\.safetensors cannot be read"):
+        vb.load(copied)
+    (copied / "config.json").write_text("{")
+    with pytest.raises(DataError, match=r"config\.json cannot be read"):
+        vb.load(copied)
+    with pytest.raises(UsageError, match="holds no model"):
+        vb.load(tmp_path / "nowhere")
+
+
+def test_networks_of_ones_own_are_given_again(tmp_path: Path) -> None:
+    spec = DataSpec((1, 4, 4), "binary", 10)
+
+    def pair() -> dict[str, nn.Module]:
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 5), nn.ReLU())
+        return {"encoder": encoder, "decoder": nn.Linear(2, 16)}
+
+    model = vb.assemble(spec, latent=2, posterior="full", device="cpu", **pair())
+    model.save(tmp_path)
+    x = np.eye(4)[None, None]
+    assert np.array_equal(vb.load(tmp_path, device="cpu", **pair()).embed(x), model.embed(x))
+    with pytest.raises(UsageError, match="give its own networks as encoder= and decoder="):
+        vb.load(tmp_path, device="cpu")
+
+
+def test_any_run_of_a_results_folder(tmp_path: Path, x: Any) -> None:
+    how = HOW | {"out": tmp_path, "seeds": 2, "nll_samples": 0, "jobs": 2}
+    vb.compare(["vanilla", ("vanilla", {"latent": 2})], "digits", **how)
+    (record,) = [r for r in read_all(tmp_path)[0] if r.cell["seed"] == 1 and r.cell["overrides"]["latent"] == 3]
+    assert record.weights is not None
+    assert (tmp_path / "weights" / record.weights).is_file()
+    model = vb.load(tmp_path, "vanilla (hidden=[16], latent=3)", seed=1, device="cpu")
+    assert np.array_equal(model.embed(x), vb.fit("vanilla", "digits", seed=1, **HOW).embed(x))
+    assert model.scores["elbo_nats"] == record.metrics["elbo_nats"]
+    model.save(tmp_path / "one")
+    assert np.array_equal(vb.load(tmp_path / "one", device="cpu").embed(x), model.embed(x))
+    for words, call in (
+        ("say which", {"variant": "vanilla"}),
+        ("no run of 'conv' with seed 0", {"variant": "conv"}),
+        ("name the variant, one of vanilla", {}),
+    ):
+        with pytest.raises(UsageError, match=words):
+            vb.load(tmp_path, device="cpu", **call)  # type: ignore[arg-type]
+    (tmp_path / "weights" / record.weights).unlink()
+    with pytest.raises(UsageError, match="has no weights here"):
+        vb.load(tmp_path, "vanilla (hidden=[16], latent=3)", seed=1)
+
+
+class _Hub:
+    """huggingface.co as a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create_repo(self, name: str, *, exist_ok: bool) -> None:
+        (self.root / name).mkdir(parents=True, exist_ok=exist_ok)
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path) -> str:
+        shutil.copytree(folder_path, self.root / repo_id, dirs_exist_ok=True)
+        return f"hub/{repo_id}"
+
+
+def test_to_a_hub_and_back(folder: Path, tmp_path: Path, x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = SimpleNamespace(
+        HfApi=lambda: _Hub(tmp_path),
+        snapshot_download=lambda name, allow_patterns: str(tmp_path / name) if allow_patterns else "",
+        __spec__=SimpleNamespace(),
+    )
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)  # type: ignore[arg-type]
+    model = vb.load(folder, device="cpu")
+    assert model.push_to_hub("me/my-vae") == "hub/me/my-vae"
+    again = vb.load("hf://me/my-vae", device="cpu")
+    assert np.array_equal(again.embed(x), model.embed(x))
+
+
+def test_without_a_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.api.written.find_spec", lambda _: None)
+    with pytest.raises(MachineError, match=r"pip install 'vaebench\[hub\]'"):
+        vb.load(folder, device="cpu").push_to_hub("me/my-vae")
