@@ -9,8 +9,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bench import seeds
-from bench.judge.bounds import scores
 from bench.settings import Budget
 from bench.train.steps import stepper_for
 from variants import registry
@@ -96,16 +94,6 @@ class VAETransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         with torch.no_grad():
             x = self.model_.decode(torch.from_numpy(z)).mean.numpy()
         return x * self.scale_ + self.mean_  # type: ignore[no-any-return]
-
-    def score_samples(self, X: Any) -> NDArray[Any]:
-        """The ELBO of each row in nats, of the standardised columns, from ten draws: `[N]`."""
-
-        check_is_fitted(self)
-        table = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        rows = torch.from_numpy(self._scaled(table))
-        found = scores(self.model_, [(rows, rows)], samples=10, seed=seeds.JUDGE).elbo
-        assert found is not None
-        return found.numpy()  # type: ignore[no-any-return]
 
     @property
     def _n_features_out(self) -> int:

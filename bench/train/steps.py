@@ -97,14 +97,14 @@ class Stepper:
         optim = self.optimisers[name]
         optim.zero_grad(set_to_none=True)
         values.mean().backward()  # type: ignore[no-untyped-call]
-        if self.budget.grad_clip is not None:
-            parameters = [p for group in optim.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, self.budget.grad_clip)
         if self.budget.normalise_gradients:
             gradients = [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
             norms = torch._foreach_norm(gradients)
             torch._foreach_add_(norms, 1e-7)
             torch._foreach_div_(gradients, norms)
+        if self.budget.grad_clip is not None:
+            parameters = [p for group in optim.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.budget.grad_clip)
         optim.step()
         return values.detach().sum()
 

@@ -63,7 +63,14 @@ def rows(x: Tensor) -> list[bytes]:
 
 def test_every_schedule_that_a_budget_may_name_is_there() -> None:
     assert set(schedules.SCHEDULES) == set(get_args(get_type_hints(Budget)["schedule"]))
-    assert all(schedule(0.0) == 1 for schedule in schedules.SCHEDULES.values())
+    assert all(schedule(0.0) == 1 for name, schedule in schedules.SCHEDULES.items() if name != "warmup_cosine")
+    assert all(0 <= schedule(i / 999) <= 1 for schedule in schedules.SCHEDULES.values() for i in range(1000))
+
+
+def test_linear_and_warm_up_schedules() -> None:
+    assert [schedules.SCHEDULES["linear"](p) for p in (0.0, 0.25, 1.0)] == [1.0, 0.75, 0.0]
+    warm = schedules.SCHEDULES["warmup_cosine"]
+    assert [warm(p) for p in (0.0, 0.025, 0.05, 0.525, 1.0)] == pytest.approx([0.01, 0.505, 1.0, 0.5, 0.0])
 
 
 def test_cosine_schedule() -> None:
@@ -102,6 +109,31 @@ def test_normalised_gradients_have_unit_norm_tensor_by_tensor() -> None:
     for (name, p), q in zip(plain.named_parameters(), normalised.parameters(), strict=True):
         assert p.grad is not None
         torch.testing.assert_close(q.grad, p.grad / (p.grad.norm() + 1e-7), msg=name)
+
+
+def test_a_gradient_is_clipped_as_a_whole_and_only_if_it_is_longer() -> None:
+    model, x = model_of(), torch.rand(16, 1, 8, 8).round()
+    gradients = []
+    for clip in (None, 0.01, 1e6):
+        each = copy.deepcopy(model)
+        torch.manual_seed(0)
+        steps.stepper_for(each, Budget(grad_clip=clip))(x, 0.0)
+        gradients.append(torch.cat([p.grad.flatten() for p in each.parameters() if p.grad is not None]))
+    free, clipped, loose = gradients
+    torch.testing.assert_close(clipped, free * 0.01 / free.norm(), rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(loose, free)
+
+
+def test_weights_decay_apart_from_the_gradient() -> None:
+    model, x = model_of(), torch.rand(16, 1, 8, 8).round()
+    ends = []
+    for decay in (0.0, 0.5):
+        each = copy.deepcopy(model)
+        torch.manual_seed(0)
+        steps.stepper_for(each, Budget(lr=0.1, schedule="constant", weight_decay=decay))(x, 0.0)
+        ends.append(each)
+    for before, free, decayed in zip(model.parameters(), *(each.parameters() for each in ends), strict=True):
+        torch.testing.assert_close(decayed, free - 0.1 * 0.5 * before, rtol=1e-4, atol=1e-6)
 
 
 def test_patience_keeps_the_best_epoch_since_the_warm_up(digits: Data) -> None:
