@@ -84,8 +84,8 @@ class Budget(Section, frozen=True):
         train_size: the first so many training examples; None for all.
         epsilon: Adam's epsilon, for a loss that is a mean over the batch.
         normalise_gradients: whether the gradient of each parameter tensor is divided by its norm before Adam sees it.
-        grad_clip: the largest norm that the gradient of all parameters together may have when Adam sees it; a longer one
-            is shortened to it. None leaves it as it is.
+        grad_clip: the largest norm that the gradient of all parameters together may have when Adam sees it; a longer
+            one is shortened to it. None leaves it as it is.
         weight_decay: share of the weights, times the step size, that each step takes off, apart from Adam's moments.
         patience: epochs without a better validation ELBO after which training ends, counted from the end of the
             objective's warm-up; the weights of the best epoch are then the result. None trains all epochs and keeps

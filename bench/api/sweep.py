@@ -1,8 +1,11 @@
 """Comparing variants from Python: the same cells, records and verdicts as those of the command line."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from bench import engines
 from bench.api.results import Results
@@ -60,17 +63,15 @@ def compare(
         seeds=seeds,
         precision=precision,  # type: ignore[arg-type]
     )
-    chosen = configure(_untimed(chosen), settings)
+    own = [variant.overrides for variant in chosen.variants]
+    chosen = configure(structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0)), settings)
+    # What is said of one variant counts before what is said of all.
+    rows = tuple(replace(v, overrides={**v.overrides, **mine}) for v, mine in zip(chosen.variants, own, strict=True))
+    chosen = structs.replace(chosen, variants=rows)
     alone = any(registry.get(variant.name).function for variant in chosen.variants)
     with engines.opened("debug" if alone else "local") as engine:
         execute(chosen, Path(out), engine=engine, device=device, jobs=jobs, again=again)
     return Results(out)
-
-
-def _untimed(suite: Suite) -> Suite:
-    from msgspec import structs
-
-    return structs.replace(suite, throughput=structs.replace(suite.throughput, blocks=0))
 
 
 def _variant(choice: Choice) -> Variant:
