@@ -201,7 +201,7 @@ def test_a_comparison_is_tidy_tables(compared: Any) -> None:
 def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str]) -> None:
     found, how, variants = compared
     more = vb.compare(variants, "digits", **how | {"seeds": 4})
-    assert "6 of 8 cells are finished" in capsys.readouterr().err
+    assert "6 of 8 runs are finished" in capsys.readouterr().err
     assert len(more.runs) == 8
     assert set(found.runs["id"]) < set(more.runs["id"])
 
