@@ -33,6 +33,7 @@
     whose truth is not what it is said to be.
 """
 
+from tests.mistakes_codes import OF_CODES
 from tests.mistakes_countable import OF_COUNTABLE
 from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_factors import OF_FACTORS
@@ -529,6 +530,7 @@ MISTAKES = [
     *OF_OBJECTIVES,
     *OF_DISCRETE,
     *OF_GAMES,
+    *OF_CODES,
     *OF_COUNTABLE,
     *OF_FACTORS,
 ]

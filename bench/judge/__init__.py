@@ -125,9 +125,15 @@ def _likelihood(
     judgement.metrics |= {name: None, "inference_gap_nats": None, "bits_per_dim": None}
     if test.elbo is None:
         return
+    # Draws of a q(z|x) that misses some of p(z|x) weigh p(x) too low, whatever their number: of one point all are
+    # equal, and log p(x) - ELBO would be a flattering zero.
+    draws = k if model.covers else 1
     columns = _each(
-        notebook, f"NLL, K = {k}", "nll", data, points, partial(evidence.importance_weights, model, samples=k)
+        notebook, f"NLL, K = {draws}", "nll", data, points, partial(evidence.importance_weights, model, samples=draws)
     )
+    if not model.covers:
+        _exact(judgement, model, data, points, notebook, test, columns)
+        return
     log_px = columns["log_px"]
     gap = log_px - columns["elbo"]
     if len(log_px) == len(test.elbo):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data, Truth
+from bench.judge.codes import usage
 from variants.core import VAE, Terms, elbo, is_discrete, is_real
 
 # Examples per evaluation batch.
@@ -111,10 +112,12 @@ def look(model: VAE, data: Data) -> dict[str, float | None]:
 @torch.no_grad()
 def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int | None]:
     """What needs no sampling: `mse_per_pixel` (decoder mean at the posterior mean) and `active_units`, of a model with
-    several layers of latents also those of each, `active_units_layer1` being the lowest."""
+    several layers of latents also those of each, `active_units_layer1` being the lowest; of a model with codes how
+    these are used."""
     model.eval()
     squared, count = 0.0, 0
     means: list[Tensor] = []
+    indices: list[Tensor] = []
     layers: tuple[int, ...] = ()
     for x, _ in data.eval_batches(split, EVAL_BATCH):
         q = model.infer(x)
@@ -123,13 +126,16 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
         count += x.numel()
         means.append(mean.cpu().double())
         layers = getattr(q, "layers", ())
+        if hasattr(q, "indices"):
+            indices.append(q.indices)
     active = torch.cat(means).var(0) > ACTIVE_VARIANCE
     active_counts = {"active_units": int(active.sum().item())}
     for i, layer in enumerate(torch.split(active, list(layers)) if layers else ()):
         active_counts[f"active_units_layer{i + 1}"] = int(layer.sum().item())
     # The threshold presumes a prior of unit scale, which a model without a density does not have.
     units = {name: value if model.has_bound else None for name, value in active_counts.items()}
-    return {"mse_per_pixel": squared / count} | units
+    codes = usage(torch.cat(indices), q.codes, q.books) if indices else {}
+    return {"mse_per_pixel": squared / count} | units | codes
 
 
 def true_nll(data: Data, truth: Truth, split: str) -> float:

@@ -52,6 +52,12 @@ def test_variant(name: str) -> None:
         ("hierarchical", {"likelihood": "poisson", "network": "skip", "latent": 4}),
         ("vamp_prior", {"likelihood": "poisson", "pseudo_inputs": 5}),
         ("linear", {"likelihood": "heteroscedastic", "floor": 0.1}),
+        ("vq", {"autoregressive": True, "order_width": 8, "codes": 5, "latent": 24, "code_size": 4}),
+        ("vq", {"latent": 2, "codes": 7, "code_size": 1}),
+        ("fsq", {"latent": 2, "quant_levels": (3, 4)}),
+        ("lfq", {"latent": 4, "code_size": 2}),
+        ("residual_vq", {"latent": 6, "code_size": 1, "code_depth": 3, "codes": 4}),
+        ("sq_vae", {"latent": 2, "codes": 6, "code_size": 2}),
     ],
 )
 def test_combinations(name: str, overrides: dict[str, object]) -> None:

@@ -63,10 +63,12 @@ class VAE(nn.Module):
         self.options: dict[str, dict[str, Any]] = {}
         # Whether the ELBO exists: a deterministic encoder has no density, so its KL is infinite and bounds nothing.
         self.has_bound = bool(posterior.has_density)
+        # Whether q(z|x) > 0 wherever p(z|x) is: else importance sampling from it is not of p(x).
+        self.covers = bool(getattr(posterior, "covers", True))
         _refuse_misfits(posterior, prior, objective)
         # A part may be made of others, a prior of posteriors say. It is given the ways to them, not the parts on the
         # way, which are registered here and nowhere else.
-        self.ways = Ways(self.infer, self.decode, self.log_px)
+        self.ways = Ways(self.infer, self.decode, self.log_px, prior)
         parts: tuple[Any, ...] = (encoder, posterior, prior, decoder, likelihood, objective)
         for part in parts:
             if hasattr(part, "bind"):
@@ -157,6 +159,12 @@ def _refuse_misfits(posterior: nn.Module, prior: nn.Module, objective: nn.Module
         raise ValueError(
             f"prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} depend on the batch: "
             "choose posterior=diagonal, or another prior"
+        )
+    if getattr(prior, "codes_to_move", False) and not any(
+        getattr(part, "moves_codes", False) for part in (posterior, objective)
+    ):
+        raise ValueError(
+            f"objective {part_name(objective)} does not move the codes of prior {part_name(prior)}: choose objective=vq"
         )
     layered = getattr(posterior, "bottom_up", False) and getattr(prior, "seen", None)
     if getattr(objective, "staged", False) and not layered:

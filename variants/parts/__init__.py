@@ -12,6 +12,8 @@ from variants.core.vae import VAE
 from variants.core.vae import part_name as part_name
 from variants.data_spec import DataSpec
 from variants.parts import (
+    code_priors,
+    codes,
     counts,
     coupling,
     discrete,
@@ -56,6 +58,10 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "one_hots": discrete.OneHots,
         "gumbel_softmax": discrete.GumbelSoftmax,
         "joint": discrete.Joint,
+        "codes": codes.Codes,
+        "grid_codes": codes.GridCodes,
+        "sign_codes": codes.SignCodes,
+        "stochastic_codes": codes.StochasticCodes,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
@@ -70,6 +76,11 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "concrete": discrete_priors.Concrete,
         "one_hots": discrete_priors.OneHots,
         "joint": discrete_priors.Joint,
+        "codes": code_priors.Codes,
+        "average_codes": code_priors.AverageCodes,
+        "residual_codes": code_priors.ResidualCodes,
+        "grid_codes": code_priors.GridCodes,
+        "sign_codes": code_priors.SignCodes,
     },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,
@@ -110,6 +121,8 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "free_bits": objectives.FreeBits,
         "joint_capacity": objectives.JointCapacity,
         "geco": objectives.Geco,
+        "vq": objectives.Vq,
+        "lfq": objectives.Lfq,
         "factor": objectives.Factor,
         "adversarial": objectives.Adversarial,
         "vae_gan": objectives.VaeGan,

@@ -147,7 +147,7 @@ def numbers(model: VAE, x: Tensor, seed: int = 7) -> dict[str, Tensor]:
         if model.has_bound:
             # What is relaxed in training may have a KL and no density.
             if getattr(terms.q, "has_density", True):
-                numbers |= {"log_qz_x": terms.log_qz_x, "iwae": iwae(terms)}
-            numbers |= {"log_pz": terms.log_pz, "kl": terms.kl, "elbo": elbo(terms)}
+                numbers |= {"log_pz": terms.log_pz, "log_qz_x": terms.log_qz_x, "iwae": iwae(terms)}
+            numbers |= {"kl": terms.kl, "elbo": elbo(terms)}
         numbers |= {"loss": model.loss(x, LATE), "reconstruct": model.reconstruct(x), "sample": model.sample(5)}
         return numbers

@@ -45,6 +45,7 @@ FIXED = (
     *("vr_max", "factor", "adversarial", "vae_gan", "wae_mmd"),
     *("sliced_wasserstein", "wae_gan", "rae_l2", "rae_gp", "discretised_logistic"),
     *("categorical_pixels", "beta_binomial", "heteroscedastic", "negative_binomial", "zero_inflated"),
+    *("vq", "vq_ema", "fsq", "lfq", "residual_vq", "sq_vae"),
 )
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8

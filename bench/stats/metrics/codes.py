@@ -104,4 +104,37 @@ METRICS = (
         setting="ssim_points",
         measured_by="judge.representation:similarity",
     ),
+    Metric(
+        "code_perplexity",
+        label="code perplexity",
+        unit="codes",
+        better=None,
+        digits=1,
+        theme=CODE,
+        says="how many codes of a code book are used, counted as if all were used equally often",
+        formula=(
+            "exp(-Σₖ fₖ log fₖ), fₖ the share of code k among the codes that q(z|x) chooses, or deems likeliest, over "
+            "all sites of all test examples; a mean over the books where there are several"
+        ),
+        source="van den Oord, Vinyals and Kavukcuoglu 2017, arXiv:1711.00937",
+        cost="none",
+        beware="between code books of different size: it is at most K. High is good only at an equal ELBO",
+        setting=None,
+        measured_by="judge.codes:usage",
+    ),
+    Metric(
+        "dead_codes",
+        label="dead codes",
+        unit="share",
+        better=None,
+        digits=3,
+        theme=CODE,
+        says="share of the codes of a code book that no test example uses",
+        formula="share of the K codes with fₖ = 0; a mean over the books where there are several",
+        source="van den Oord, Vinyals and Kavukcuoglu 2017, arXiv:1711.00937",
+        cost="none",
+        beware="between test splits of different size, and where K is not far below sites × examples",
+        setting=None,
+        measured_by="judge.codes:usage",
+    ),
 )

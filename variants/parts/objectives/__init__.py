@@ -2,6 +2,7 @@
 
 from variants.parts.objectives.aggregate import DipI, DipII, InfoVae, TotalCorrelation
 from variants.parts.objectives.base import Objective, Sampled, linear_warmup
+from variants.parts.objectives.codes import Lfq, Vq
 from variants.parts.objectives.discrete import Disarm, Vimco
 from variants.parts.objectives.elbo import Beta, Capacity, Cyclical, Elbo, Reconstruction, StickingTheLanding
 from variants.parts.objectives.games import Adversarial, Factor, VaeGan
@@ -37,6 +38,7 @@ __all__ = [
     "Iwae",
     "IwaeDreg",
     "JointCapacity",
+    "Lfq",
     "MultiplyIwae",
     "Objective",
     "PartialIwae",
@@ -52,6 +54,7 @@ __all__ = [
     "TotalCorrelation",
     "VaeGan",
     "Vimco",
+    "Vq",
     "VrMax",
     "WaeMmd",
     "linear_warmup",

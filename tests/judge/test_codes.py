@@ -1,0 +1,48 @@
+"""What the judge says of codes: how they are used, and a dash where q(z|x) is one point."""
+
+import pytest
+import torch
+
+from bench.judge import codes, evaluate
+from bench.settings import Measure
+from tests.helpers import Held
+from variants import DataSpec, build
+
+SPEC = DataSpec((6,), "binary", 40)
+
+
+def held(n: int = 24) -> Held:
+    return Held(torch.rand(n, 6, generator=torch.Generator().manual_seed(1)).round())
+
+
+def test_perplexity_counts_codes_that_are_used_equally_often() -> None:
+    every = torch.arange(8).repeat(5).reshape(10, 4)
+    assert codes.usage(every, 8) == {"code_perplexity": pytest.approx(8), "dead_codes": 0}
+    assert codes.usage(every, 16) == {"code_perplexity": pytest.approx(8), "dead_codes": 0.5}
+    assert codes.usage(torch.full((10, 4), 3), 8) == {"code_perplexity": pytest.approx(1), "dead_codes": 7 / 8}
+    two = torch.stack([torch.arange(6), torch.zeros(6, dtype=torch.long)], dim=1)
+    assert codes.usage(two, 6, books=2) == {"code_perplexity": pytest.approx(3.5), "dead_codes": pytest.approx(5 / 12)}
+
+
+@pytest.mark.parametrize("name", ["vq", "fsq", "residual_vq", "sq_vae"])
+@pytest.mark.parametrize("points", [None, 7])
+def test_a_posterior_of_one_point_has_no_nll_by_sampling_but_may_have_an_exact_one(
+    name: str, points: int | None
+) -> None:
+    torch.manual_seed(0)
+    small = {"latent": 4, "quant_levels": (3, 4)} if name == "fsq" else {"latent": 4, "code_size": 2, "codes": 4}
+    model = build(name, SPEC, hidden=(8,), **small)
+    metrics = evaluate(model, held(), Measure(2, 30, points, mi_points=8, gap_points=4, ais_points=4)).metrics
+    exact = metrics["nll_exact_nats"]
+    assert exact is not None
+    assert -metrics["elbo_nats"] > exact - 1e-4
+    sampled = ("nll_is30_nats", "inference_gap_nats", "bits_per_dim")
+    if name == "sq_vae":
+        assert abs(metrics["nll_is30_nats"] - exact) < 0.3
+    else:
+        assert {key: metrics[key] for key in sampled} == dict.fromkeys(sampled)
+    assert metrics["approximation_gap_nats"] is metrics["nll_ais_nats"] is None
+    assert 1 <= metrics["code_perplexity"] <= 12
+    assert 0 <= metrics["dead_codes"] < 1
+    assert 0 <= metrics["mutual_information_nats"] <= 3.2
+    assert "code_perplexity" not in evaluate(build("vanilla", SPEC), held(), Measure(1, 0, None)).metrics
