@@ -3,6 +3,7 @@
 from tests.mutants import made
 
 BOOKS = "variants/parts/code_books.py"
+POINTS = "variants/parts/code_points.py"
 PRIORS = "variants/parts/code_priors.py"
 OBJECTIVES = "variants/parts/objectives/codes.py"
 
@@ -30,15 +31,17 @@ OF_CODES = [
         (16, "squares_exchanged", "the commitment moves the book, and its own square the encoder",
          "return (e - h.detach()).square().sum(-1), (e.detach() - h).square().sum(-1)",
          "return (e.detach() - h).square().sum(-1), (e - h.detach()).square().sum(-1)"),
+        (16, "earlier_books_moved_by_later_ones", "what a book is to lower reaches those before it",
+         "before = functional.pad(sums.detach()[..., :-1, :], (0, 0, 1, 0))",
+         "before = functional.pad(sums[..., :-1, :], (0, 0, 1, 0))"),
+    ]),
+    *made(POINTS, IN_CODES, [
         (5, "distances_twice_as_wide", "q(k|x) proportional to exp(-|h - e|^2 / s^2)",
          "(-0.5 * precision * distance)", "(-precision * distance)"),
         (5, "own_point_has_no_probability", "any point has that of the codes nearest to it",
          "return torch.where(near, self.log_mass(indices), -math.inf)", "return self.log_mass(indices)"),
         (3, "draws_of_equal_codes", "samples of the prior do not follow its probabilities",
          "p = self._conditionals(indices)[..., v, :].exp()", "p = self._conditionals(indices)[..., v, :].exp().sqrt()"),
-        (16, "earlier_books_moved_by_later_ones", "what a book is to lower reaches those before it",
-         "before = functional.pad(sums.detach()[..., :-1, :], (0, 0, 1, 0))",
-         "before = functional.pad(sums[..., :-1, :], (0, 0, 1, 0))"),
     ]),
     *made(PRIORS, IN_CODES, [
         (3, "index_that_sees_itself", "the network of an autoregressive prior is shown what it is to tell",

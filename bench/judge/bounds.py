@@ -134,7 +134,7 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
         active_counts[f"active_units_layer{i + 1}"] = int(layer.sum().item())
     # The threshold presumes a prior of unit scale, which a model without a density does not have.
     units = {name: value if model.has_bound else None for name, value in active_counts.items()}
-    codes = usage(torch.cat(indices), q.codes, q.books) if indices else {}
+    codes = usage(torch.cat(indices), q.codes, q.books) if indices else {}  # type: ignore[attr-defined]
     return {"mse_per_pixel": squared / count} | units | codes
 
 

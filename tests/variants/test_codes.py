@@ -11,18 +11,8 @@ from torch import Tensor
 from variants import DataSpec, build
 from variants.core import VAE, elbo
 from variants.core.support import states
-from variants.parts.code_books import (
-    Averages,
-    Book,
-    Chosen,
-    CodePrior,
-    Grid,
-    Residuals,
-    Signs,
-    Softly,
-    Vectors,
-    nearest,
-)
+from variants.parts.code_books import Averages, Book, Grid, Residuals, Signs, Vectors, nearest
+from variants.parts.code_points import Chosen, CodePrior, Softly
 from variants.parts.code_priors import Order
 from variants.parts.objectives.codes import code_entropies
 from variants.testing.case import LATE

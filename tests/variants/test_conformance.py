@@ -54,7 +54,7 @@ def test_variant(name: str) -> None:
         ("linear", {"likelihood": "heteroscedastic", "floor": 0.1}),
         ("vq", {"autoregressive": True, "order_width": 8, "codes": 5, "latent": 24, "code_size": 4}),
         ("vq", {"latent": 2, "codes": 7, "code_size": 1}),
-        ("fsq", {"latent": 2, "quant_levels": (3, 4)}),
+        ("fsq", {"latent": 2, "quant_levels": (8, 7)}),
         ("lfq", {"latent": 4, "code_size": 2}),
         ("residual_vq", {"latent": 6, "code_size": 1, "code_depth": 3, "codes": 4}),
         ("sq_vae", {"latent": 2, "codes": 6, "code_size": 2}),

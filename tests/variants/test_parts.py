@@ -264,7 +264,8 @@ def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> N
 
 # Latents of one kind go together.
 BITS = {"posterior": "bernoulli", "prior": "bernoulli", "objective": "vimco"}
-BESIDE = {
+CODES = {"posterior": "codes", "prior": "codes", "objective": "vq"}
+BESIDE: dict[str, dict[str, object]] = {
     "bernoulli": BITS,
     "disarm": BITS,
     "concrete": {"posterior": "concrete", "prior": "concrete"},
@@ -273,6 +274,14 @@ BESIDE = {
     "joint": {"posterior": "joint", "prior": "joint"},
     "joint_capacity": {"posterior": "joint", "prior": "joint"},
     "staged": {"posterior": "bottom_up", "prior": "hierarchical"},
+    "codes": CODES,
+    "vq": CODES,
+    "average_codes": CODES,
+    "residual_codes": CODES | {"code_depth": 2},
+    "stochastic_codes": {"prior": "codes"},
+    "grid_codes": {"posterior": "grid_codes", "prior": "grid_codes"},
+    "sign_codes": {"posterior": "sign_codes", "prior": "sign_codes"},
+    "lfq": {"posterior": "sign_codes", "prior": "sign_codes"},
 }
 
 

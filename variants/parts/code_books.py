@@ -1,4 +1,4 @@
-"""Code books: finite sets of vectors in place of R^d, and the distributions over the codes that they allow.
+"""Code books: finite sets of vectors in place of R^d. Distributions over their points are in `code_points`.
 
 A latent point is S vectors of d numbers, one for each site, each of them one of K codes: z = (e_1, ..., e_S). The prior
 owns the book, for to draw from the model is to draw S indices, look them up, and decode.
@@ -6,20 +6,21 @@ owns the book, for to draw from the model is to draw S indices, look them up, an
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints, register_kl
 from torch.nn import functional
 
 from variants.parts.checks import share
 
-# Of a code point all numbers are so near to those of its code: rounding, and no other point.
-NEAR = 1e-3
 # Nearest codes are looked for among so many pairs of a site and a code at once.
 PAIRS = 2**22
+
+
+def parted(h: Tensor, parts: int) -> Tensor:
+    """The last axis as so many parts of equal size, `[..., parts * n]` -> `[..., parts, n]`."""
+    return h.reshape(*h.shape[:-1], parts, -1)
 
 
 class Book(nn.Module, ABC):
@@ -89,7 +90,7 @@ class Vectors(Book):
 
     def quantise(self, h: Tensor) -> Tensor:
         """Indices of the nearest codes, `[..., S d]` -> `[..., S]`."""
-        return nearest(h.unflatten(-1, (self.sites, self.size)), self.weight)
+        return nearest(parted(h, self.sites), self.weight)
 
     def write(self, indices: Tensor) -> Tensor:
         """`[..., S]` -> `[..., S d]`."""
@@ -165,7 +166,7 @@ class Residuals(Book):
 
     def quantise(self, h: Tensor) -> Tensor:
         """`[..., S d]` -> `[..., L S]`, the first book's indices first."""
-        left, found = h.detach().unflatten(-1, (self.sites, self.size)), []
+        left, found = parted(h.detach(), self.sites), []
         for codes in self.weight.detach():
             found.append(nearest(left, codes))
             left = left - functional.embedding(found[-1], codes)
@@ -173,7 +174,7 @@ class Residuals(Book):
 
     def _sums(self, indices: Tensor) -> Tensor:
         """The sum of the first codes, then of one more, and so on, `[..., L, S d]`."""
-        chosen = indices.unflatten(-1, (self.depth, self.sites))
+        chosen = parted(indices, self.depth)
         e = [functional.embedding(chosen[..., i, :], self.weight[i]).flatten(-2) for i in range(self.depth)]
         return torch.stack(e, dim=-2).cumsum(-2)
 
@@ -183,9 +184,9 @@ class Residuals(Book):
 
     def read(self, z: Tensor) -> Tensor:
         """`[..., L S d]` -> `[..., L S]`."""
-        sums = z.unflatten(-1, (self.depth, -1)).flip(-2)
+        sums = parted(z, self.depth).flip(-2)
         e = torch.diff(sums, dim=-2, prepend=torch.zeros_like(sums[..., :1, :]))
-        sites = e.unflatten(-1, (self.sites, self.size))
+        sites = parted(e, self.sites)
         return torch.cat([nearest(sites[..., i, :, :], self.weight[i]) for i in range(self.depth)], dim=-1)
 
     def through(self, h: Tensor, indices: Tensor) -> Tensor:
@@ -235,14 +236,15 @@ class Grid(Book):
 
     def bound(self, h: Tensor) -> Tensor:
         """`[..., S d]` -> the same, from -1 to 1."""
-        h = h.unflatten(-1, (self.sites, self.size))
+        h = parted(h, self.sites)
         bounded = torch.tanh(h + self.shift) * self.reach - self.offset
         return (bounded / self.width).flatten(-2)
 
     def quantise(self, h: Tensor) -> Tensor:
         """Bounded `[..., S d]` -> indices `[..., S]`."""
-        steps = (h.detach().unflatten(-1, (self.sites, self.size)) * self.width).round() + self.width
-        return (steps.long() * self.basis).sum(-1)
+        steps = (parted(h.detach(), self.sites) * self.width).round() + self.width
+        indices: Tensor = (steps.long() * self.basis).sum(-1)
+        return indices
 
     def write(self, indices: Tensor) -> Tensor:
         """`[..., S]` -> `[..., S d]`."""
@@ -258,6 +260,7 @@ class Signs(Book):
     """
 
     basis: Tensor
+    unit: Tensor
 
     def __init__(self, sites: int, size: int) -> None:
         super().__init__(sites, size, 2**size)
@@ -266,305 +269,10 @@ class Signs(Book):
 
     def quantise(self, h: Tensor) -> Tensor:
         """`[..., S d]` -> `[..., S]`; zero counts as positive."""
-        return ((h.detach().unflatten(-1, (self.sites, self.size)) >= 0).long() * self.basis).sum(-1)
+        indices: Tensor = ((parted(h.detach(), self.sites) >= 0).long() * self.basis).sum(-1)
+        return indices
 
     def write(self, indices: Tensor) -> Tensor:
         """`[..., S]` -> `[..., S d]` of 1 and -1."""
         bits = indices.unsqueeze(-1) // self.basis % 2
         return ((2 * bits - 1) * self.unit).flatten(-2)
-
-
-class _CodesConstraint(constraints.Constraint):
-    """Points that a code book has."""
-
-    is_discrete = True
-    event_dim = 1
-
-    def __init__(self, book: Book) -> None:
-        self.book = book
-
-    def check(self, value: Tensor) -> Tensor:
-        """Which of `value` `[..., D]` are such points, `[...]`."""
-        near: Tensor = ((self.book.write(self.book.read(value)) - value).abs() < NEAR).all(-1)
-        return near
-
-
-class _BetweenConstraint(constraints.Constraint):
-    """Points between codes, a part of R^D."""
-
-    event_dim = 1
-
-    def check(self, value: Tensor) -> Tensor:
-        """Which of `value` `[..., D]` are numbers, `[...]`."""
-        finite: Tensor = value.isfinite().all(-1)
-        return finite
-
-
-class OnCodes(Distribution, ABC):
-    """Abstract: over the points of a book.
-
-    Args:
-        book: of codes.
-        batch_shape: of the distribution.
-    """
-
-    arg_constraints = {}  # noqa: RUF012 - torch reads this class attribute
-
-    def __init__(self, book: Book, batch_shape: torch.Size) -> None:
-        self.book = book
-        size = book.inputs * book.variables // book.sites
-        super().__init__(batch_shape, torch.Size([size]), validate_args=False)
-
-    @property
-    def codes(self) -> int:
-        """K."""
-        return self.book.count
-
-    @property
-    def books(self) -> int:
-        """How many codes there are for each site, those of the first coming first among the indices."""
-        return self.book.variables // self.book.sites
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """The points of the book."""
-        return _CodesConstraint(self.book)
-
-    @property
-    def state_count(self) -> int:
-        """K^V."""
-        return int(self.book.count**self.book.variables)
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All points, `[K^V, *batch, D]`, or with ones for the batch."""
-        every = torch.cartesian_prod(*[torch.arange(self.book.count)] * self.book.variables)
-        device = next(iter([*self.book.parameters(), *self.book.buffers()])).device
-        points = self.book.write(every.reshape(-1, self.book.variables).to(device))
-        points = points.reshape(len(points), *[1] * len(self.batch_shape), -1)
-        return points.expand(-1, *self.batch_shape, -1) if expand else points
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """log p at `value` `[..., D]`, `[...]` in nats; minus infinity where it is no point of the book."""
-        indices = self.book.read(value)
-        near = ((self.book.write(indices) - value).abs() < NEAR).all(-1)
-        return torch.where(near, self.log_mass(indices), -math.inf)
-
-    @abstractmethod
-    def log_mass(self, indices: Tensor) -> Tensor:
-        """log p of indices `[..., V]`, `[...]`."""
-
-
-class Chosen(OnCodes):
-    """q(z|x) = 1 at one point: the codes of h.
-
-    On a set that can be counted this is a probability, with the entropy zero, so that log p(x|z) + log p(z) is a bound.
-
-    Args:
-        h: what is quantised, within the book's bounds, `[B, S d]`; batch shape `[B]`.
-        book: of codes.
-    """
-
-    has_rsample = True
-
-    def __init__(self, h: Tensor, book: Book) -> None:
-        self.h = h
-        self.indices = book.quantise(h)
-        self._drawn: Tensor | None = None
-        super().__init__(book, h.shape[:-1])
-
-    @property
-    def mean(self) -> Tensor:
-        """The point itself, `[B, D]`."""
-        return self.book.write(self.indices)
-
-    @property
-    def variance(self) -> Tensor:
-        """Zero, `[B, D]`."""
-        return torch.zeros_like(self.mean)
-
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Copies of the point, `[*sample_shape, B, D]`, straight through."""
-        self._drawn = self.book.through(self.h, self.indices).expand(self._extended_shape(torch.Size(sample_shape)))
-        return self._drawn
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """0 at its own point, minus infinity elsewhere, `[...]`."""
-        if value is self._drawn:
-            return value.new_zeros(value.shape[:-1])
-        return super().log_prob(value)
-
-    def log_mass(self, indices: Tensor) -> Tensor:
-        """Of indices `[..., B, V]`, `[..., B]`."""
-        same = (indices == self.indices).all(-1)
-        return torch.where(same, 0.0, -math.inf).to(self.h.dtype)
-
-    def entropy(self) -> Tensor:
-        """Zero, `[B]`."""
-        return self.h.new_zeros(self.batch_shape)
-
-    def kl_parts(self, p: Distribution, z: Tensor) -> Tensor | None:  # noqa: ARG002 - a closed form needs no draws
-        """-log p of each index given those before it, `[B, V]`."""
-        return -p.log_each(self.indices) if isinstance(p, CodePrior) else None
-
-
-class Softly(OnCodes):
-    """q(z|x) = prod_s Cat(k; exp(-|h_s - e_k|^2 / 2 s^2)): nearer codes are likelier.
-
-    Args:
-        h: `[B, S d]`; batch shape `[B]`.
-        book: of vectors, one index a site.
-        precision: 1 / s^2, a scalar.
-    """
-
-    def __init__(self, h: Tensor, book: Vectors, precision: Tensor) -> None:
-        self.h = h
-        sites = h.unflatten(-1, (book.sites, book.size))
-        codes = book.weight
-        distance = sites.square().sum(-1, keepdim=True) - 2 * sites @ codes.mT + codes.square().sum(-1)
-        self.logits = (-0.5 * precision * distance).log_softmax(-1)
-        super().__init__(book, h.shape[:-1])
-
-    @property
-    def indices(self) -> Tensor:
-        """The likeliest codes, `[B, S]`."""
-        return self.logits.argmax(-1)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean of the codes, `[B, D]`."""
-        return (self.logits.exp() @ self.book.weight).flatten(-2)
-
-    @property
-    def variance(self) -> Tensor:
-        """Of each number, `[B, D]`."""
-        square = (self.logits.exp() @ self.book.weight.square()).flatten(-2)
-        return square - self.mean.square()
-
-    @torch.no_grad()
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """`[*sample_shape, B, D]`."""
-        categorical = torch.distributions.Categorical(logits=self.logits, validate_args=False)
-        return self.book.write(categorical.sample(torch.Size(sample_shape)))
-
-    def log_mass(self, indices: Tensor) -> Tensor:
-        """Of indices `[..., B, S]`, `[..., B]`."""
-        shape = torch.broadcast_shapes(indices.shape, self.logits.shape[:-1])  # type: ignore[no-untyped-call]
-        logits, indices = self.logits.expand(*shape, -1), indices.expand(shape)
-        return logits.gather(-1, indices.unsqueeze(-1)).squeeze(-1).sum(-1)
-
-    def entropy(self) -> Tensor:
-        """`[B]`."""
-        return -(self.logits.exp() * self.logits).sum((-2, -1))
-
-    def kl_parts(self, p: Distribution, z: Tensor) -> Tensor | None:  # noqa: ARG002 - a closed form needs no draws
-        """One group a site, `[B, S]`; None unless the prior's sites are independent."""
-        if not isinstance(p, CodePrior) or p.logits is None:
-            return None
-        return (self.logits.exp() * (self.logits - p.logits)).sum(-1)
-
-
-class Relaxed(Softly):
-    """Draws sum_k w_k e_k, w = softmax((log q(k|x) + Gumbel noise) / temperature): between the codes, with gradients to
-    h and to the book. Its KL is that of the codes, so that a loss made of both is no bound.
-
-    Args:
-        h: as in `Softly`.
-        book: as in `Softly`.
-        precision: as in `Softly`.
-        temperature: above 0.
-    """
-
-    has_rsample = True
-    has_density = False
-
-    def __init__(self, h: Tensor, book: Vectors, precision: Tensor, temperature: float) -> None:
-        super().__init__(h, book, precision)
-        self.temperature = temperature
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """Anywhere between the codes."""
-        return _BetweenConstraint()
-
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """`[*sample_shape, B, D]`."""
-        shape = torch.Size(sample_shape) + self.logits.shape
-        gumbel = -torch.empty(shape, dtype=self.h.dtype, device=self.h.device).exponential_().log()
-        weights = ((self.logits + gumbel) / self.temperature).softmax(-1)
-        return (weights @ self.book.weight).flatten(-2)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Raises NotImplementedError: what the codes have is no density of the draws between them."""
-        raise NotImplementedError(
-            "relaxed draws of codes have no density here, only a KL: train on elbo, beta or free_bits"
-        )
-
-
-class Order(Protocol):
-    """A conditional distribution of each index given those before it."""
-
-    def __call__(self, indices: Tensor) -> Tensor:
-        """Indices `[N, V]` -> logits of each given those before it, `[N, V, K]`."""
-
-
-class CodePrior(OnCodes):
-    """p(z) = prod_v p(k_v), or prod_v p(k_v | k_1, ..., k_(v-1)) where an `order` is given.
-
-    Args:
-        book: of codes.
-        logits: `[V, K]` of independent indices; None with an order.
-        order: gives the logits of each index given those before it.
-    """
-
-    def __init__(self, book: Book, logits: Tensor | None, order: Callable[[Tensor], Tensor] | None = None) -> None:
-        self.logits = None if logits is None else logits.log_softmax(-1)
-        self.order = order
-        super().__init__(book, torch.Size())
-
-    def _conditionals(self, indices: Tensor) -> Tensor:
-        """Log-probabilities of every index given those before it, `[..., V]` -> `[..., V, K]`."""
-        if self.logits is not None:
-            return self.logits
-        assert self.order is not None
-        flat = indices.reshape(-1, indices.shape[-1])
-        return self.order(flat).log_softmax(-1).reshape(*indices.shape, -1)
-
-    def log_each(self, indices: Tensor) -> Tensor:
-        """log p of each index given those before it, `[..., V]` -> `[..., V]`."""
-        conditionals = self._conditionals(indices).expand(*indices.shape, -1)
-        return conditionals.gather(-1, indices.unsqueeze(-1)).squeeze(-1)
-
-    def log_mass(self, indices: Tensor) -> Tensor:
-        """Of indices `[..., V]`, `[...]`."""
-        return self.log_each(indices).sum(-1)
-
-    @torch.no_grad()
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """`[*sample_shape, D]`: all indices at once, or with an order V passes, one for each."""
-        shape = torch.Size(sample_shape)
-        device = next(iter([*self.book.parameters(), *self.book.buffers()])).device
-        indices = torch.zeros(shape.numel(), self.book.variables, dtype=torch.long, device=device)
-        for v in range(self.book.variables):
-            p = self._conditionals(indices)[..., v, :].exp()
-            indices[:, v] = torch.multinomial(p.expand(shape.numel(), -1), 1).squeeze(-1)
-        return self.book.write(indices).reshape(*shape, -1)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean of draws, as far as it is asked for: of independent indices, `[D]`."""
-        if self.logits is None or self.book.variables != self.book.sites:
-            raise NotImplementedError("the mean of dependent codes has no closed form")
-        every = torch.arange(self.book.count, device=self.logits.device)
-        codes = self.book.write(every.unsqueeze(-1).expand(-1, self.book.variables)).unflatten(
-            -1, (self.book.sites, -1)
-        )
-        return torch.einsum("sk,ksd->sd", self.logits.exp(), codes).flatten()
-
-
-@register_kl(Chosen, CodePrior)  # type: ignore[no-untyped-call, untyped-decorator]
-@register_kl(Softly, CodePrior)  # type: ignore[no-untyped-call, untyped-decorator]
-def _kl_codes(q: Chosen | Softly, p: CodePrior) -> Tensor:
-    parts = q.kl_parts(p, q.h)
-    if parts is None:
-        raise NotImplementedError
-    return parts.sum(-1)

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from variants.parts.checks import at_least, flag, sizes
-from variants.parts.code_books import Averages, Book, CodePrior, Grid, Residuals, Signs, Vectors
+from variants.parts.code_books import Averages, Book, Grid, Residuals, Signs, Vectors
+from variants.parts.code_points import CodePrior
 from variants.parts.priors import Prior
 
 # Probabilities of all codes of a site are summed, so that there must not be too many.

@@ -6,7 +6,8 @@ from torch.distributions import Distribution
 
 from variants.core.ways import Ways
 from variants.parts.checks import at_least, flag, not_negative, positive
-from variants.parts.code_books import Book, Chosen, Relaxed, Softly
+from variants.parts.code_books import Book
+from variants.parts.code_points import Chosen, Relaxed, Softly
 from variants.parts.discrete import annealed
 from variants.parts.posteriors import Posterior
 

@@ -28,6 +28,7 @@ class Posterior(nn.Module, ABC):
         has_density: whether q(z|x) has one, without which there is no bound.
         covers: whether q(z|x) > 0 wherever p(z|x) > 0, without which log p(x) cannot be estimated from its draws.
         has_path: whether draws in training carry gradients to its parameters.
+        moves_codes: whether z carries gradients to the code book of its prior.
         latents: the kind of its latents, which must be that of the prior's.
         batch_statistics: whether in training q of an example depends on the others of its batch.
         bottom_up: whether it is q(z1|x) q(z2|z1).
@@ -37,6 +38,7 @@ class Posterior(nn.Module, ABC):
     has_density: bool = True
     covers: bool = True
     has_path: bool = True
+    moves_codes: bool = False
     latents: str = "real"
     batch_statistics: bool = False
     bottom_up: bool = False

@@ -11,7 +11,7 @@ TWO = partial(Codes, code_depth=2)
 
 @register(
     base="vq",
-    changes=("posterior", "prior"),
+    changes=("network", "posterior", "prior"),
     paper="Zeghidour, Luebs, Omran, Skoglund and Tagliasacchi 2021, arXiv:2107.03312",
 )
 def residual_vq(

@@ -20,6 +20,7 @@ class Objective(nn.Module, ABC):
         warmup_epochs: passes over the data during which the loss is not yet the one that is meant.
         needs_path: whether it differentiates through z; if not, its z carry no gradient, whatever the posterior.
         needs_marginals: whether it asks for the distributions of single latents, q(z_j|x).
+        moves_codes: whether it moves the code book of a prior that has one to be moved.
         latents: the only kind of latents that it is for; None for any.
         adam: options of Adam for the parameters of a role, encoder to objective, where they are not the budget's:
             `betas`, `weight_decay`, and `pace`, a factor of the step size.
@@ -28,6 +29,7 @@ class Objective(nn.Module, ABC):
     samples: int = 1
     warmup_epochs: float = 0
     needs_path: bool = True
+    moves_codes: bool = False
     needs_marginals: bool = False
     latents: str | None = None
     adam: Mapping[str, Mapping[str, Any]] = {}

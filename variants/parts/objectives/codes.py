@@ -35,7 +35,7 @@ class Vq(Objective):
         q, weight = terms.q, linear_warmup(epoch, self.warmup_epochs)
         indices = q.indices  # type: ignore[attr-defined]
         book, encoder = q.book.misfit(q.h, indices)  # type: ignore[attr-defined]
-        loss = weight * terms.kl - terms.log_px_z.mean(0) + book + self.commitment * encoder
+        loss: Tensor = weight * terms.kl - terms.log_px_z.mean(0) + book + self.commitment * encoder
         if self.training:
             q.book.learn(q.h, indices)  # type: ignore[attr-defined]
         return loss
@@ -101,4 +101,5 @@ class Lfq(Objective):
         each, mean = code_entropies(h.reshape(-1, book.size), self.sharpness)
         weight = linear_warmup(epoch, self.warmup_epochs)
         bound = weight * terms.kl - terms.log_px_z.mean(0)
-        return bound + self.commitment * encoder + self.entropy_weight * book.sites * (each - mean)
+        loss: Tensor = bound + self.commitment * encoder + self.entropy_weight * book.sites * (each - mean)
+        return loss
