@@ -332,6 +332,10 @@ def test_the_same_records_give_the_same_bytes_and_too_many_pictures_are_left_out
     small = report.report(RECORDS, ARTEFACTS, ["look here"])
     assert len(small) <= room
     assert facts_of(small)["left_out"] > 0
+    monkeypatch.setattr(report, "LARGEST", 350_000)
+    small = report.report(RECORDS, ARTEFACTS, ["look here"])
+    assert len(small) <= 350_000
+    assert 1 <= max(len(group["rows"]) for group in facts_of(small)["groups"]) < len(fake.NAMES)
 
 
 def test_colours_are_seen_on_both_grounds() -> None:

@@ -45,7 +45,7 @@ def metric_facts(groups: Sequence[Group]) -> dict[str, Any]:
     return facts
 
 
-def group_facts(group: Group, timed: Throughput, artefacts: Artefacts, most: int) -> dict[str, Any]:
+def group_facts(group: Group, timed: Throughput, artefacts: Artefacts, most: int, most_runs: int) -> dict[str, Any]:
     """One comparison group.
 
     Args:
@@ -53,6 +53,7 @@ def group_facts(group: Group, timed: Throughput, artefacts: Artefacts, most: int
         timed: the speeds of its data set.
         artefacts: what its runs have kept.
         most: rows that are shown.
+        most_runs: runs of each row that are listed and drawn; its figures are of all.
     """
     rows = group.rows[:most]
     columns, cells = _columns(group, timed)
@@ -64,7 +65,7 @@ def group_facts(group: Group, timed: Throughput, artefacts: Artefacts, most: int
         "of": len(group.rows),
         "metrics": [metric for metric in group.metrics if any(row.values(metric) for row in rows)],
         "columns": columns,
-        "rows": [_row(row, cells[place], artefacts) for place, row in enumerate(rows)],
+        "rows": [_row(row, cells[place], artefacts, most_runs) for place, row in enumerate(rows)],
         "pairs": _pairs(group, rows[:MOST_PAIRED]),
         "paired": min(len(rows), MOST_PAIRED),
     }
@@ -123,13 +124,14 @@ def _speed(record: Record | None, metric: str) -> list[Any] | None:
     return None
 
 
-def _row(row: Row, cells: list[Any], artefacts: Artefacts) -> dict[str, Any]:
+def _row(row: Row, cells: list[Any], artefacts: Artefacts, most_runs: int) -> dict[str, Any]:
     style = look(row.variant, row.overrides)
     return {
         "label": row.label,
         "variant": row.variant,
         "count": row.count,
         "ok": len(row.ok),
+        "total": len(row.records),
         "colour": [style.colour, on_dark(style.colour)],
         "marker": style.marker,
         "cells": cells,
@@ -137,7 +139,7 @@ def _row(row: Row, cells: list[Any], artefacts: Artefacts) -> dict[str, Any]:
         "gain": _gain(row),
         "kl": _spectrum(row),
         "plane": _plane(row, artefacts),
-        "runs": [_run(record) for record in row.records],
+        "runs": [_run(record) for record in row.records[:most_runs]],
     }
 
 

@@ -25,8 +25,11 @@ from bench.stats.speeds import throughput
 from bench.text import DASH
 
 SCRIPTS = ("core.js", "charts.js", "sections.js", "main.js")
-# Rows of a group that a page holds: fewer where it would be too large.
-ROWS = (300, 100, 30, 10)
+# Rows of a page, and runs of them: fewer where it would be too large.
+ROWS_AND_RUNS = ((1000, 4000), (300, 1500), (100, 500), (30, 150), (10, 30))
+MOST_GROUPS = 100
+# Fewer epochs than these are a smoke test.
+FEW_EPOCHS = 3
 SECTIONS = {
     "scores": "Scores",
     "seeds": "Every seed",
@@ -50,7 +53,7 @@ def report(
         artefacts: id of a record -> name -> what its run has kept.
         warnings: one line each, plain.
     """
-    shown = _told_apart(groups(records))
+    shown = _told_apart(groups(records))[:MOST_GROUPS]
     timed = {dataset: throughput(members, dataset) for dataset, members in by_dataset(records).items()}
     body = _body(records, shown, {group.id: answers(group, timed[group.dataset]) for group in shown}, warnings)
     made: dict[str, Any] = {
@@ -58,8 +61,12 @@ def report(
         "kinds": {k: t for k, (t, _) in pictures.KINDS.items()},
     }
     page = b""
-    for most in ROWS:
-        made["groups"] = [facts.group_facts(group, timed[group.dataset], artefacts, most) for group in shown]
+    for rows, runs in ROWS_AND_RUNS:
+        most, each = (
+            max(1, rows // max(1, len(shown))),
+            max(1, runs // max(1, min(rows, sum(len(g.rows) for g in shown)))),
+        )
+        made["groups"] = [facts.group_facts(group, timed[group.dataset], artefacts, most, each) for group in shown]
         page = document("Which VAE variant?", body, facts=made, scripts=SCRIPTS)
         if len(page) <= LARGEST:
             break
@@ -106,7 +113,7 @@ def _body(
 ) -> str:
     broken = failures(records)
     names = [facts.name(group) for group in shown]
-    ranked = _ranks(shown)
+    ranked = _ranks(shown, answered)
     links = "".join(
         f'<a href="#{key}">{escape(title)}</a>' for key, title in SECTIONS.items() if ranked or key != "ranks"
     )
@@ -156,7 +163,8 @@ def _many(count: int, thing: str) -> str:
 
 def _answer(group: Group, title: str, answered: Sequence[Answer]) -> str:
     """The box that says what to take."""
-    budget = f"{after(group.settings)}; {_seeds(group)}"
+    smoke = int(group.settings["budget"].get("epochs") or FEW_EPOCHS) < FEW_EPOCHS
+    warning = "A smoke run: too short to rank by. " if smoke else ""
     lines = []
     priced = any(answer.cost for answer in answered)
     for answer in answered:
@@ -179,7 +187,7 @@ def _answer(group: Group, title: str, answered: Sequence[Answer]) -> str:
     )
     return (
         f'<section class="answer" data-group="{group.id}" aria-label="Answer, {escape(title)}"><h2>{escape(title)}</h2>'
-        f'<p class="muted">Verdicts {escape(budget)}. Longer training may change them.</p>{rows}'
+        f'<p class="muted">{warning}Verdicts {escape(after(group.settings))}; {_seeds(group)}.</p>{rows}'
         f'<details class="small"><summary>Every setting of these runs</summary><p>{escape(group.title)}.</p></details>'
         "</section>"
     )
@@ -221,8 +229,9 @@ def _section(key: str, content: str = '<div class="body"></div>') -> str:
     return f'<section id="{key}" aria-labelledby="{key}-title">{heading}{content}</section>'
 
 
-def _ranks(shown: Sequence[Group]) -> str:
-    """Ranks of the same rows over data sets: of the first group of each that has the metric, for each support."""
+def _ranks(shown: Sequence[Group], answered: Mapping[str, Sequence[Answer]]) -> str:
+    """The answers over data sets, and the ranks of the same rows: of the first group of each data set that has the
+    metric, for each support."""
     parts = []
     for metric in _ranked_everywhere(shown):
         one_each: dict[str, dict[str, Group]] = {}
@@ -232,7 +241,22 @@ def _ranks(shown: Sequence[Group]) -> str:
         for support, members in one_each.items():
             if (found := ranks(list(members.values()), metric)) is not None:
                 parts.append(_rank_table(found, support))
-    return _section("ranks", "".join(parts)) if parts else ""
+    return _section("ranks", _overview(shown, answered) + "".join(parts)) if len(shown) > 1 else ""
+
+
+def _overview(shown: Sequence[Group], answered: Mapping[str, Sequence[Answer]]) -> str:
+    """What to take for each goal, a line for each data set and likelihood."""
+    goals = list(dict.fromkeys(answer.goal for group in shown for answer in answered[group.id]))
+    lines = []
+    for group in shown:
+        found = {answer.goal: answer for answer in answered[group.id]}
+        cells = "".join(f"<td>{_take(found[goal]) if goal in found else DASH}</td>" for goal in goals)
+        lines.append(f'<tr><th scope="row">{escape(facts.name(group))}</th>{cells}</tr>')
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in ("data and likelihood", *goals))
+    return (
+        '<h3>What to take</h3><div class="wide" role="region" tabindex="0" aria-label="Answers over data sets">'
+        f'<table class="overview"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    )
 
 
 def _ranked_everywhere(shown: Sequence[Group]) -> list[str]:
@@ -276,6 +300,7 @@ def _origin(records: Sequence[Record], shown: Sequence[Group], broken: Sequence[
         _drawer("warnings", _many(len(warnings), "warning"), _items(map(escape, grids.shortened(warnings))))
         if warnings
         else "",
+        _drawer("certain", "How certain, and how much is the variant's", _certain(shown), printed=False),
         _drawer("code", "Code, machines, data", _items(map(inline, provenance_lines(records)))),
         _drawer("runs", "Every run", '<div id="runs-body"></div>', printed=False),
         _drawer("again", "Run it again", _again(records)),
@@ -284,6 +309,20 @@ def _origin(records: Sequence[Record], shown: Sequence[Group], broken: Sequence[
         _drawer("cite", "Cite", _cite()),
     ]
     return _section("origin", "".join(drawers))
+
+
+def _certain(shown: Sequence[Group]) -> str:
+    """The errors of the figures, and the shares of their variance."""
+    parts = []
+    for group in shown:
+        found = {f"Errors, {theme}": grid for theme, grid in tables.certainty_grids(group).items()}
+        if shared := tables.share_grid(group):
+            found["Share of the variance that is the variant's"] = shared
+        for title, grid in found.items():
+            lines = grid[1][: grids.MOST_LINES]
+            name = f"{facts.name(group)}: {title}"
+            parts.append(f"<h3>{escape(name)}</h3>{table((grid[0], lines), name)}")
+    return f"<p>{escape(tables.CERTAINTY_LEGEND)}</p>{''.join(parts)}"
 
 
 def _drawer(key: str, title: str, content: str, *, printed: bool = True) -> str:

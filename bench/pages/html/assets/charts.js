@@ -160,7 +160,7 @@ function forest(rows, base, metric, width) {
       rowName(row, left - 8, y + 4, left - 12),
       from !== null && coloured(lineFrom(x(clampedTo(from)), y, x(clampedTo(to)), y, { class: "interval" }), row),
       dot,
-      room > 20 && text(right + 10, y + 4, (outside ? `${number(difference, 1)} ` : "") + (verdict === "not distinguishable" ? "not told apart" : verdict), { class: `verdict ${verdict.replace(/ /g, "-")}` }),
+      room > 20 && text(right + 10, y + 4, (outside ? `${number(difference, 1)} ` : "") + verdict, { class: `verdict ${verdict.replace(/ /g, "-")}` }),
     ];
   });
   const grid = at.map((value) => [lineFrom(x(value), top, x(value), bottom, { class: value === 0 ? "zero" : "grid" }),

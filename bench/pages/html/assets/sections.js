@@ -49,7 +49,7 @@ function drawScores() {
   const head = el("tr", {}, heading("label", "variant", "", true), heading("runs", "runs", "runs that are ok, of all"),
     columns.map((column) => heading(column.key, column.header, column.says)));
   const lines = rows.map((row) => el("tr", {}, el("th", { scope: "row", class: "frozen" }, row.label),
-    el("td", { class: row.ok < row.runs.length ? "bad" : null }, row.count), columns.map((column) => scoreCell(row.cells[column.place]))));
+    el("td", { class: row.ok < row.total ? "bad" : null }, row.count), columns.map((column) => scoreCell(row.cells[column.place]))));
   const marks = new Set(rows.flatMap((row) => columns.map((column) => (row.cells[column.place] || [])[2])));
   const legend = [
     marks.has("best") && "\u2605 the best, and every row that the seeds do not tell from it. ",
@@ -101,7 +101,7 @@ function copiedCsv() {
   };
   const columns = shownColumns();
   const headers = ["variant", "ok", "runs", ...columns.flatMap((column) => [column.key, `${column.key}_half_width`])];
-  const lines = sortedRows().map((row) => [row.label, row.ok, row.runs.length, ...columns.flatMap((column) => {
+  const lines = sortedRows().map((row) => [row.label, row.ok, row.total, ...columns.flatMap((column) => {
     const found = row.cells[column.place];
     return found ? [found[0], found[3]] : [null, null];
   })]);
@@ -133,7 +133,8 @@ function drawSeeds() {
   if (!rows.length) return bodyOf("seeds").replaceChildren(note("No run that is shown has this figure."));
   return bodyOf("seeds").replaceChildren(
     note("Each mark is one training run; the bar is the mean, the line its 95 % interval. A row far from the others is named at the edge. Press a mark for its record; arrow keys go from one to the next."),
-    charted(seedChart(rows.slice(0, MOST_DRAWN), metric, widthOf("seeds"))), cut(rows) || "");
+    charted(seedChart(rows.slice(0, MOST_DRAWN), metric, widthOf("seeds"))), cut(rows) || "",
+    rows.some((row) => row.runs.length < row.total) ? note("Only the first runs of each row are drawn and listed, to keep this page small; means and intervals are of all. runs/ has every record.") : "");
 }
 
 const differ = (values) => Math.max(...values) > 1.01 * Math.min(...values);
