@@ -31,6 +31,10 @@
 20. One name for several quantities: the slope of a decoder, or a weight decay, taken for another.
 21. Codes and samples judged by rules that favour something else: too few bins, dead axes, what chance explains; data
     whose truth is not what it is said to be.
+22. A posterior that is searched for or moved per example: a step in the wrong direction, a Jacobian left out, training
+    cut off from where the search starts.
+23. Latents on a manifold: densities with respect to different measures, a point that does not lie on it, the gradient
+    of a rejection sampler without its correction.
 """
 
 from tests.mistakes_codes import OF_CODES
@@ -40,6 +44,7 @@ from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
+from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES
 from tests.mutants import made
 
 BOUNDS = "bench/judge/bounds.py"
@@ -533,5 +538,7 @@ MISTAKES = [
     *OF_CODES,
     *OF_COUNTABLE,
     *OF_FACTORS,
+    *OF_MANIFOLDS,
+    *OF_SEARCHES,
 ]
 # fmt: on

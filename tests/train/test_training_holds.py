@@ -19,6 +19,8 @@ from variants.parts.networks import Encoder, mlp
 BUILT_IN = sorted(name for name in names() if registry.get(name).built_in)
 # Sixteen steps: log sigma of a plain layer overflowed within 7 to 15.
 BUDGET = Budget(epochs=2, batch_size=32, train_size=256)
+# A step of these passes through the decoder many times: what counts here is not the width.
+NARROWER = {name: {"hidden": (50,)} for name in ("semi_amortised", "iterative", "hamiltonian")}
 SHAPES = {"odd": (3, 9, 13), "grey": (1, 20, 17)}
 
 
@@ -43,6 +45,7 @@ def loaded(name: str, train_size: int | None) -> Any:
 def last(variant: str, name: str, budget: Budget = BUDGET, seed: int = 0, **options: Any) -> dict[str, Any]:
     """What is seen of a training after its last pass; it raises where one diverges."""
     examples = loaded(name, budget.train_size)
+    options = NARROWER.get(variant, {}) | options
     model = registry.seeded(variant, examples.spec, seeds.derive(seed, "init"), **options)
     return fit(model, examples, budget, seed=seed, device="cpu")[-1]
 

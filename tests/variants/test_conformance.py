@@ -9,6 +9,7 @@ from variants.testing import check_variant
 # Where the default size is of no use here: time goes with the square of the one, and with the other.
 SMALLER = {
     "inverse_autoregressive_flow": {"flow_width": 32},
+    "hamiltonian": {"hidden": (40,)},
     "vamp_prior": {"pseudo_inputs": 20},
     "hierarchical_vamp": {"pseudo_inputs": 20},
 }

@@ -110,6 +110,16 @@ def test_without_weight_the_rest_of_the_loss_moves_the_model(name: str, size: in
 
 
 @pytest.mark.parametrize("name", GAMES)
+def test_neither_side_moves_the_other(name: str) -> None:
+    vae = model(name)
+    side, critic = vae.objective.players(vae.terms(batch()))
+    assert all(g is None for g in gradients(side, vae.objective))
+    assert all(g is not None and g.any() for g in gradients(critic, vae.objective))
+    if critic.requires_grad:
+        assert all(g is None for part in (vae.encoder, vae.posterior, vae.decoder) for g in gradients(critic, part))
+
+
+@pytest.mark.parametrize("name", GAMES)
 def test_the_loss_shows_the_models_side_alone(name: str) -> None:
     vae = model(name)
     terms = vae.terms(batch())

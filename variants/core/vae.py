@@ -23,7 +23,8 @@ class VAE(nn.Module):
     Args:
         encoder: module, x `[B, *shape]` -> features h `[B, H]`.
         posterior: module, h -> q(z|x), batch shape `[B]`, event shape `[D]`; its `has_density` says whether q has one,
-            its `has_path` whether its draws in training carry gradients.
+            its `has_path` whether its draws in training carry gradients. One with a method `refine` is given its q(z|x)
+            and x, and gives another q(z|x).
         prior: module, () -> p(z), event shape `[D]`.
         decoder: module, z `[..., D]` -> `[..., *shape]`.
         likelihood: module, decoder output -> p(x|z), event shape `shape`.
@@ -82,7 +83,8 @@ class VAE(nn.Module):
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
         q: Distribution = self.posterior(self.encoder(x))
-        return q
+        refine = getattr(self.posterior, "refine", None)
+        return q if refine is None else refine(q, x)
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of latents `[..., D]`: batch shape `[...]`, event shape `shape`."""
@@ -155,17 +157,19 @@ def _refuse_misfits(posterior: nn.Module, prior: nn.Module, objective: nn.Module
             f"objective {part_name(objective)} asks for q(z_j|x) of single latents, which posterior "
             f"{part_name(posterior)} does not know: choose posterior=diagonal or posterior=full"
         )
-    if getattr(prior, "of_posteriors", False) and getattr(posterior, "batch_statistics", False):
-        raise ValueError(
-            f"prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} depend on the batch: "
-            "choose posterior=diagonal, or another prior"
-        )
     if getattr(prior, "codes_to_move", False) and not any(
         getattr(part, "moves_codes", False) for part in (posterior, objective)
     ):
         raise ValueError(
             f"objective {part_name(objective)} does not move the codes of prior {part_name(prior)}: choose objective=vq"
         )
+    # A posterior that is refined by p(z) cannot make p(z).
+    for fact, words in (("batch_statistics", "depend on the batch"), ("refines", "are refined by the prior")):
+        if getattr(prior, "of_posteriors", False) and getattr(posterior, fact, False):
+            raise ValueError(
+                f"prior {part_name(prior)} is made of posteriors, and those of {part_name(posterior)} {words}: choose "
+                "posterior=diagonal, or another prior"
+            )
     layered = getattr(posterior, "bottom_up", False) and getattr(prior, "seen", None)
     if getattr(objective, "staged", False) and not layered:
         raise ValueError(

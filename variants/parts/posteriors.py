@@ -33,6 +33,7 @@ class Posterior(nn.Module, ABC):
         batch_statistics: whether in training q of an example depends on the others of its batch.
         bottom_up: whether it is q(z1|x) q(z2|z1).
         has_marginals: whether the distribution of each single latent, q(z_j|x), is known.
+        refines: whether it has a method `refine`, which knows the prior.
     """
 
     has_density: bool = True
@@ -43,6 +44,7 @@ class Posterior(nn.Module, ABC):
     batch_statistics: bool = False
     bottom_up: bool = False
     has_marginals: bool = True
+    refines: bool = False
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:

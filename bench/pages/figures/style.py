@@ -46,6 +46,7 @@ FIXED = (
     *("sliced_wasserstein", "wae_gan", "rae_l2", "rae_gp", "discretised_logistic"),
     *("categorical_pixels", "beta_binomial", "heteroscedastic", "negative_binomial", "zero_inflated"),
     *("vq", "vq_ema", "fsq", "lfq", "residual_vq", "sq_vae"),
+    *("semi_amortised", "iterative", "hamiltonian", "hyperspherical", "poincare"),
 )
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8

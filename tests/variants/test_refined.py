@@ -1,0 +1,246 @@
+"""Posteriors refined for each example: what a search leaves alone, where it ends, and that dynamics keep volume."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal
+
+from bench.data.gaussian import LinearGaussian
+from bench.oracle.truth import diagonal_gap, encoder_matrix, mean_log_prob, precision
+from tests.variants.linear_models import K, points, true_model, untrained
+from variants import DataSpec, build
+from variants.core import VAE, closed_form_kl, elbo, iwae
+from variants.parts.hamiltonian import Hamiltonian
+from variants.parts.refined import Refined, orthogonal_noise
+from variants.registry import seeded
+
+REAL = DataSpec((6,), "real", 40)
+SEARCHES = ["semi_amortised", "iterative"]
+
+
+def small(name: str, **options: object) -> VAE:
+    return seeded(name, REAL, 0, latent=4, hidden=(8,), **options).double()
+
+
+def batch(size: int = 4) -> Tensor:
+    return torch.randn(size, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("pairs", "latent"), [(3, 3), (6, 3), (1, 4), (2, 5)])
+def test_the_noise_of_a_search_is_antithetic_and_orthogonal(pairs: int, latent: int) -> None:
+    eps = orthogonal_noise(pairs, latent)
+    assert eps.shape == (2 * pairs, 1, latent)
+    assert torch.equal(eps[:pairs], -eps[pairs:])
+    torch.testing.assert_close(eps.square().sum(-1), torch.full((2 * pairs, 1), latent, dtype=torch.float64))
+    if pairs % latent == 0:
+        torch.testing.assert_close(eps[:, 0].T @ eps[:, 0] / (2 * pairs), torch.eye(latent, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_without_steps_it_is_vanilla(name: str) -> None:
+    vae, vanilla = (
+        seeded(variant, REAL, 0, latent=4, **options)
+        for variant, options in ((name, {"refinements": 0}), ("vanilla", {}))
+    )
+    x = batch().float()
+    torch.manual_seed(1)
+    loss = vae.loss(x)
+    torch.manual_seed(1)
+    assert torch.equal(loss, vanilla.loss(x))
+    loss.mean().backward()
+
+
+def elbo_of(vae: VAE, x: Tensor) -> Tensor:
+    """By the noise of the search."""
+    q = vae.infer(x)
+    assert isinstance(vae.posterior, Refined)
+    return vae.posterior.elbo(q.mean, q.stddev.log(), x).detach()
+
+
+def test_more_steps_never_lower_an_elbo() -> None:
+    x, found = batch(), []
+    for steps in range(9):
+        vae = small("semi_amortised", refinements=steps, refine_rate=10.0)
+        with torch.no_grad():
+            vae.decoder.body[-1].weight.mul_(20)
+        found.append(elbo_of(vae, x))
+    rises = torch.stack(found).diff(dim=0)
+    assert (rises >= 0).all()
+    assert (found[-1] > found[0] + 1).all()
+    # At such a rate some steps are not made.
+    assert (rises == 0).any()
+
+
+def test_on_a_linear_model_the_search_reaches_the_best_diagonal_posterior() -> None:
+    """The mean of p(z|x), the variances 1 / P_ii, and log p(x) - ELBO is the gap that no diagonal q closes."""
+    truth = true_model()
+    vae = untrained(truth, "semi_amortised", refinements=200, refine_pairs=K).eval()
+    x = points()
+    with torch.no_grad():
+        q = vae.infer(x)
+    mean = (x - truth_mean(truth)) @ encoder_matrix(truth).T
+    torch.testing.assert_close(q.mean, mean, rtol=0, atol=1e-6)
+    torch.testing.assert_close(q.variance, (1 / precision(truth).diagonal()).expand_as(mean), rtol=1e-6, atol=0)
+    gap = mean_log_prob(truth, x) - elbo_of(vae, x).mean().item()
+    assert gap == pytest.approx(diagonal_gap(truth), abs=1e-6)
+    assert gap > 0.01
+
+
+def truth_mean(truth: LinearGaussian) -> Tensor:
+    return torch.as_tensor(truth.mean, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", [*SEARCHES, "hamiltonian"])
+def test_training_goes_through_the_search(name: str) -> None:
+    """Refined q gives the encoder a gradient, and one that finite differences confirm where it is differentiated."""
+    vae, x = small(name).train(), batch()
+    with torch.no_grad():
+        for parameter in vae.posterior.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, dtype=torch.float64))
+
+    def value() -> Tensor:
+        q = vae.infer(x)
+        return (q.mean * torch.linspace(-1, 1, q.mean.shape[-1], dtype=torch.float64)).sum()
+
+    weight = vae.posterior.loc.weight
+    value().backward()
+    assert weight.grad is not None
+    step = 1e-6 * torch.randn_like(weight)
+    with torch.no_grad():
+        weight.add_(step)
+        high = value().item()
+        weight.sub_(2 * step)
+        low = value().item()
+    if name == "iterative":  # the gradient that the network is shown counts as a constant
+        assert weight.grad.any()
+        return
+    assert (high - low) / 2 == pytest.approx((weight.grad * step).sum().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", [*SEARCHES, "hamiltonian"])
+def test_the_judge_gets_no_gradients_and_leaves_none(name: str) -> None:
+    vae, x = small(name).eval(), batch()
+    with torch.no_grad():
+        q = vae.infer(x)
+        z = q.sample(torch.Size([3]))
+        assert not q.mean.requires_grad
+        assert not q.log_prob(z).requires_grad
+    assert all(p.grad is None for p in vae.parameters())
+
+
+def test_a_prior_of_refined_posteriors_is_refused() -> None:
+    for posterior in ("semi_amortised", "iterative", "hamiltonian"):
+        with pytest.raises(ValueError, match="are refined by the prior: choose posterior=diagonal"):
+            build("vamp_prior", REAL, latent=4, posterior=posterior, pseudo_inputs=3)
+
+
+# Hamiltonian
+
+
+def test_leapfrogs_are_undone_and_keep_volume_but_for_the_cooling() -> None:
+    vae, x = small("hamiltonian", activation="tanh", leapfrogs=4, heat=2.5).eval(), batch(3)
+    assert isinstance(vae.posterior, Hamiltonian)
+    with torch.no_grad():
+        vae.posterior.size.normal_(std=0.02)
+    q = vae.infer(x)
+    start = torch.randn(2, 3, 4, dtype=torch.float64)
+    (step,) = q.steps  # type: ignore[attr-defined]
+    end, log_det = step.forward(start)
+    back, log_det_back = step.inverse(end)
+    torch.testing.assert_close(back, start)
+    torch.testing.assert_close(log_det, log_det_back)
+    assert (end - start).abs().min() > 1e-3
+    jacobian = torch.autograd.functional.jacobian(lambda both: step.forward(both)[0][0, 0], start)[:, 0, 0]
+    assert torch.linalg.slogdet(jacobian).logabsdet.item() == pytest.approx(log_det[0, 0].item(), abs=1e-9)
+    # Two of the four latents are momenta, each cooled from the variance 2.5 to 1.
+    assert log_det[0, 0].item() == pytest.approx(-0.5 * 2 * math.log(2.5), abs=1e-6)
+
+
+def test_energy_is_kept_by_short_steps_without_heat() -> None:
+    """log p(x, z) + log N(r) changes with the square of the step."""
+    changes = []
+    for size in (0.08, 0.04):
+        vae, x = (
+            small("hamiltonian", activation="tanh", leapfrogs=round(0.32 / size), heat=1.0, leapfrog_size=size).eval(),
+            batch(1),
+        )
+        q = vae.infer(x)
+        torch.manual_seed(1)
+        start = torch.randn(50, 1, 4, dtype=torch.float64)
+        end, _ = q.steps[0].forward(start)  # type: ignore[attr-defined]
+        with torch.no_grad():
+            energies = [vae.log_px(at, x) + vae.prior().log_prob(at) for at in (start, end)]
+        changes.append((energies[1] - energies[0]).abs().mean().item())
+    assert changes[0] / changes[1] == pytest.approx(4, rel=0.3)
+    assert changes[1] < 0.01
+
+
+def test_without_leapfrogs_and_heat_it_is_a_diagonal_posterior_with_idle_momenta() -> None:
+    vae, x = small("hamiltonian", leapfrogs=0, heat=1.0), batch()
+    torch.manual_seed(0)
+    terms = vae.terms(x, 7)
+    q = vae.posterior(vae.encoder(x))
+    exact = closed_form_kl(q, vae.prior())
+    half = Independent(Normal(q.mean[:, :2], q.stddev[:, :2]), 1)
+    standard = Independent(Normal(torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)), 1)
+    assert exact is not None
+    torch.testing.assert_close(exact, closed_form_kl(half, standard))
+    torch.testing.assert_close(terms.log_qz_x, q.log_prob(terms.z))
+
+
+def dynamics(leapfrogs: int) -> VAE:
+    """The true decoder of z, beside which there are momenta, and an encoder that knows nothing."""
+    plain = untrained(true_model(), "diagonal")
+    vae = seeded(
+        "hamiltonian",
+        DataSpec((4,), "real"),
+        3,
+        latent=2 * K,
+        network="linear",
+        likelihood="gaussian",
+        squash=False,
+        leapfrogs=leapfrogs,
+        heat=1.0,
+        leapfrog_size=0.3,
+    ).double()
+    vae.decoder.decoder.load_state_dict(plain.decoder.state_dict())
+    vae.likelihood.load_state_dict(plain.likelihood.state_dict())
+    return vae.eval()
+
+
+def test_dynamics_bring_a_poor_posterior_nearer() -> None:
+    """On a linear model whose encoder knows nothing the ELBO rises, and weights average to p(x) all the same."""
+    truth, x, values = true_model(), points(), []
+    for steps in (0, 2, 6):
+        vae = dynamics(steps)
+        with torch.no_grad():
+            torch.manual_seed(2)
+            terms = vae.terms(x, 10_000)
+            values.append(elbo(terms).mean().item())
+            assert iwae(terms).mean().item() == pytest.approx(mean_log_prob(truth, x), abs=0.1)
+    assert values[0] + 0.3 < min(values[1:])
+    assert max(values) < mean_log_prob(truth, x)
+
+
+def test_the_centre_of_a_linear_model_is_moved_to_the_mean() -> None:
+    vae = dynamics(3)
+    with torch.no_grad():
+        q = vae.infer(points())
+        torch.manual_seed(3)
+        z = q.sample(torch.Size([20_000]))
+    assert ((z.mean(0) - q.mean).abs() < 5 * z.std(0) / math.sqrt(20_000)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"latent": 5}, "an even latent size"),
+        ({"leapfrog_size": 0.5}, "leapfrog_size must be above 0 and below 0.5"),
+        ({"leapfrogs": -1}, "leapfrogs must be a whole number of at least 0"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build("hamiltonian", REAL, **options)
