@@ -125,12 +125,13 @@ class Measure(Section, frozen=True):
         ssim_points: evenly spaced test examples whose reconstructions are compared by structural similarity.
         factor_points: evenly spaced examples, of the training and of the test split, whose codes are held against the
             factors that they were made from.
+        sample_points: examples that are generated, and held against as many test examples.
         ais_points: evenly spaced test examples, and as many simulated ones, for annealed importance sampling.
         ais_steps: temperatures of each annealing path.
         ais_chains: paths per example.
     """
 
-    added = ("gap_split", "factor_points")
+    added = ("gap_split", "factor_points", "sample_points")
 
     elbo_samples: Annotated[int, Meta(ge=1, le=100)] = 10
     nll_samples: Annotated[int, Meta(ge=0, le=5000)] = 500
@@ -142,6 +143,7 @@ class Measure(Section, frozen=True):
     probe_points: Natural = 0
     ssim_points: Natural = 0
     factor_points: Natural = 0
+    sample_points: Natural = 0
     ais_points: Natural = 0
     ais_steps: Count = 500
     ais_chains: Count = 16

@@ -4,6 +4,8 @@ from tests.mutants import made
 
 FACTORS = "bench/judge/factors.py"
 IN_FACTORS = ("tests/judge/test_factors.py",)
+SAMPLES = "bench/judge/samples.py"
+IN_SAMPLES = ("tests/judge/test_samples.py",)
 IN_DATA = ("tests/data/test_factors.py",)
 
 # fmt: off
@@ -39,6 +41,28 @@ OF_FACTORS = [
          "np.abs(part - part.mean(0))", "np.abs(part - coded.mu.mean(0))"),
         (21, "total_correlation_without_the_half", "log det instead of half of it",
          "-0.5 * np.linalg.slogdet", "-1.0 * np.linalg.slogdet"),
+    ]),
+    *made(SAMPLES, IN_SAMPLES, [
+        (21, "frechet_of_standard_deviations_squared", "the cross term enters once instead of twice",
+         "- 2 * np.sqrt(product).sum()", "- np.sqrt(product).sum()"),
+        (21, "an_example_beside_itself", "the diagonal makes the kernel distance biased",
+         "kernel[np.arange(len(part)), start + np.arange(len(part))] = 0.0", "pass"),
+        (21, "itself_as_its_nearest", "the ball reaches to the fourth neighbour, for the example counts itself",
+         "fit(x).kneighbors()", "fit(x).kneighbors(x)"),
+        (21, "precision_and_recall_exchanged", "balls of the other kind",
+         '"precision": precise / len(fake),\n        "recall": float(recalled.mean()),',
+         '"precision": float(recalled.mean()),\n        "recall": precise / len(fake),'),
+        (21, "density_without_k", "each generated example counts all balls that hold it",
+         "dense / (NEIGHBOURS * len(fake))", "dense / len(fake)"),
+        (21, "balls_hold_their_edge", "copies, whose balls have no radius, are in each other's",
+         "inside = distances < of_real", "inside = distances <= of_real"),
+        (21, "copying_turned_round", "the statistic counts pairs in which the generated example is the nearer",
+         "_mann_whitney(near, far)", "_mann_whitney(far, near)"),
+        (21, "means_for_draws", "grey means beside binary images",
+         'x = p.sample() if kind == "draws" else p.mean', "x = p.mean"),
+        (21, "pixels_that_hang_together", "whole examples are exchanged instead of single pixels",
+         "order = torch.rand(flat.shape, generator=random).argsort(0)",
+         "order = torch.rand(flat.shape, generator=random).argsort(0)[:, :1].expand_as(flat)"),
     ]),
     *made("bench/data/sprites.py", IN_DATA, [
         (21, "one_image_with_two_labels", "a square turned by a quarter is itself again",

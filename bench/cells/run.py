@@ -86,6 +86,7 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
     judgement = judge.evaluate(model, loaded, how, notebook)
     result.timing = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
     result.model.kl_method = judgement.kl_method
+    result.provenance.features_sha256 = judgement.features_sha256
     notebook.close()
     broken = [name for name, value in judgement.metrics.items() if value is not None and not abs(value) <= LARGEST]
     if broken:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data, Truth
-from bench.judge import counted, evidence, factors, gaps, representation, surgery
+from bench.judge import counted, evidence, factors, gaps, representation, samples, surgery
 from bench.judge.bounds import (
     EVAL_BATCH,
     Scores,
@@ -53,12 +53,14 @@ class Judgement:
             all that there might be; either None where it cannot be told.
         latent: per latent axis `kl_per_dim` and `mean_variance`, and the number of `points`; empty without them.
         kl_method: `"closed_form"`, `"monte_carlo"` or None.
+        features_sha256: of the feature space in which generated examples were compared; None where they were not.
     """
 
     metrics: dict[str, float | int | None]
     errors: dict[str, Error] = field(default_factory=dict)
     latent: dict[str, Any] = field(default_factory=dict)
     kl_method: str | None = None
+    features_sha256: str | None = None
 
 
 def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None = None) -> Judgement:
@@ -93,6 +95,9 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
         judgement.metrics["ssim"] = representation.similarity(model, data, measure.ssim_points)
     if measure.factor_points:
         judgement.metrics |= factors.scores(model, data, measure.factor_points)
+    if measure.sample_points:
+        figures, judgement.features_sha256 = samples.scores(model, data, measure.sample_points)
+        judgement.metrics |= figures
     judgement.metrics["parameters"] = parameter_count(model)
     return judgement
 

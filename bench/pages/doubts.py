@@ -65,6 +65,15 @@ def problems(records: Sequence[Record]) -> list[str]:
         for name, versions in sorted(sums.items())
         if len(versions) > 1
     ]
+    spaces: dict[str, set[str]] = {}
+    for record in records:
+        if sha256 := record.provenance.features_sha256:
+            spaces.setdefault(dataset_slug(record.cell), set()).add(sha256)
+    lines += [
+        f"{name}: generated examples were compared in {len(versions)} different feature spaces; do not compare them"
+        for name, versions in sorted(spaces.items())
+        if len(versions) > 1
+    ]
     return lines
 
 

@@ -144,6 +144,7 @@ class Provenance(Origin, forbid_unknown_fields=True, kw_only=True, omit_defaults
     cpu_kernels: str | None = None
     processor_share: Number = None
     trained: Origin | None = None
+    features_sha256: str | None = None
 
 
 class Record(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -249,6 +249,9 @@ def test_metrics_are_ordered_by_the_table_then_by_number() -> None:
     assert metrics.ordered(names) == ["elbo_nats", "nll_is500_nats", "nll_is5000_nats", "kl_nats", "zzz"]
 
 
+RANKED = ("frechet", "kid", "precision", "recall", "density", "coverage")
+
+
 def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked() -> None:
     assert {entry.theme for entry in metrics.METRICS.values()} <= set(metrics.THEMES)
     ranked = {name for name, entry in metrics.METRICS.items() if entry.ranked}
@@ -263,4 +266,5 @@ def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked
         "knn_accuracy",
         "ssim",
         *NAMES,
+        *(name + ending for name in RANKED for ending in ("", "_means")),
     }

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from bench.judge import samples
 from bench.pages import docs
 from bench.settings import SECTIONS
 from bench.stats import frame, groups, metrics
@@ -19,6 +20,7 @@ NAMED = {
     "active_units_layer*": "active_units_layer{",
     "bdmc_lower_nats": "bdmc_{side}",
 }
+NAMED |= {name + ending: "name + ending" for ending in samples.KINDS if ending for name in samples.NAMES}
 # What may be empty.
 OPTIONAL = ("unit", "better", "digits", "setting", "by_likelihood")
 NAMED["bdmc_upper_nats"] = NAMED["bdmc_lower_nats"]

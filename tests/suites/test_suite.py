@@ -227,6 +227,7 @@ def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> Non
         "oracle",
         "quick",
         "rate_distortion",
+        "samples",
         "shapes",
         "standard",
     ]

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench.stats.metrics import codes, costs, evidence, factors, gaps, quality
+from bench.stats.metrics import codes, costs, evidence, factors, gaps, quality, samples
 from bench.stats.metrics.entry import ABOUT, COST, FACTORS, MAIN, OTHER, THEMES, Metric, unlisted
 
 __all__ = ["ABOUT", "COST", "FACTORS", "MAIN", "METRICS", "OTHER", "THEMES", "Metric", "asked_by", "metric", "ordered"]
 
 METRICS: dict[str, Metric] = {
-    row.name: row for theme in (quality, gaps, codes, factors, evidence, costs) for row in theme.METRICS
+    row.name: row for theme in (quality, gaps, codes, factors, samples, evidence, costs) for row in theme.METRICS
 }
 
 

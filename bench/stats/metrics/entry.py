@@ -13,11 +13,13 @@ THEMES = (
     "Latent code",
     "Representation and reconstruction",
     "Disentanglement",
+    "Generated examples",
+    "Anchors of generated examples",
     "Evidence sandwich",
     "Other",
     COST,
 )
-GAPS, CODE, REPRESENTATION, FACTORS, SANDWICH, OTHER = THEMES[1:7]
+GAPS, CODE, REPRESENTATION, FACTORS, SAMPLES, ANCHORS, SANDWICH, OTHER = THEMES[1:9]
 # Each text says what holds for all metrics of a theme.
 ABOUT = {
     GAPS: (
@@ -37,6 +39,16 @@ ABOUT = {
         "combinations of factors are new. Axes whose codes vary by less than 0.05 standard deviations of the prior "
         "are left out, and factors that do not vary. A score ranks variants on one data set and no further, and most "
         "of its variance may be the seed's (Locatello et al. 2019, arXiv:1811.12359)."
+    ),
+    SAMPLES: (
+        "`sample_points` examples drawn from the model beside as many test examples, in 64 features of a small "
+        "classifier that is trained here, once for each data set, from a fixed seed; its sum is in every record. None "
+        "of this is FID. Draws x ~ p(x|z) are compared, and for data that are not binary the means of p(x|z) as well: "
+        "a grey mean beside binary images loses for its greyness alone. A dash for data without classes."
+    ),
+    ANCHORS: (
+        "The same figures of what is known to be good, training examples, and bad, examples whose pixels are "
+        "independent. They are the data's, and the same for all variants; a variant stands between them."
     ),
     COST: (
         "Never ranked. Timings are medians [quartiles] over blocks of synchronised calls, each variant with the device "

@@ -1,0 +1,205 @@
+"""Generated examples beside real ones, in a feature space.
+
+`compare` takes any features `[N, d]`: of a network of your own as well as of `bench.judge.features`. Distances are
+Euclidean. What is compared with itself has a Frechet distance of 0, a KID of 0 on average, a density of 1 and a
+coverage of `1 - 2^-k`, about, and is told from the real ones in half of the cases.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.cluster import KMeans
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from bench import seeds
+from bench.data.batches import Data
+from bench.judge.bounds import EVAL_BATCH
+from bench.judge.features import features, space
+from variants.core import VAE
+
+# Naeem et al. 2020 for precision, recall, density and coverage.
+NEIGHBOURS = 5
+# Cells of the memorisation test, and the fewest examples that one must have.
+CELLS, FEWEST = 5, 20
+NAMES = ("frechet", "kid", "precision", "recall", "density", "coverage", "told_apart", "memorisation")
+# What plays the generated examples: draws of x, means of p(x|z), training examples, and independent pixels.
+KINDS = {"": "draws", "_means": "means", "_floor": "train", "_ceiling": "independent"}
+
+Array = NDArray[np.float64]
+
+
+def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None], str | None]:
+    """`NAMES` of draws from the model, of means where the data are not binary, and of the two anchors, each with its
+    ending of `KINDS`; and the sum of the feature space. All None for data without classes.
+
+    Args:
+        model: left in evaluation mode.
+        data: on the model's device.
+        points: examples that are generated; as many of the test split at most.
+    """
+    kinds = [ending for ending in KINDS if ending != "_means" or data.spec.kind != "binary"]
+    metrics: dict[str, float | None] = {name + ending: None for ending in kinds for name in NAMES}
+    metrics["feature_accuracy"] = None
+    known = space(data)
+    n = min(points, data.splits["test"], data.splits["train"])
+    if known is None or n <= NEIGHBOURS:
+        return metrics, None
+
+    def seen(batches: Iterator[Tensor]) -> Array:
+        return np.concatenate([features(known.network, x) for x in batches])
+
+    real = seen(x for x, _ in data.eval_batches("test", EVAL_BATCH, limit=n))
+    # Two halves of the training split: one to memorise, the other to play what is generated.
+    train = seen(x for x, _ in data.eval_batches("train", EVAL_BATCH, limit=2 * n))
+    with threadpool_limits(torch.get_num_threads()):
+        for ending in kinds:
+            fake = train[1::2] if ending == "_floor" else seen(generated(model, data, KINDS[ending], n))
+            found = compare(fake, real, train[::2])
+            metrics |= {name + ending: value for name, value in found.items()}
+    metrics["feature_accuracy"] = known.accuracy
+    return metrics, known.sha256
+
+
+@torch.no_grad()
+def generated(model: VAE, data: Data, kind: str, n: int) -> Iterator[Tensor]:
+    """`n` examples in batches `[B, *shape]`: `"draws"` x ~ p(x|z) of z ~ p(z), `"means"` of p(x|z), or `"independent"`,
+    each value of which is that of another training example."""
+    model.eval()
+    device = next(model.parameters()).device.type
+    if kind == "independent":
+        random = seeds.generator(seeds.JUDGE, "independent pixels")
+        for x, _ in data.eval_batches("train", EVAL_BATCH, limit=n):
+            flat = x.flatten(1).cpu()
+            order = torch.rand(flat.shape, generator=random).argsort(0)
+            yield flat.gather(0, order).view(x.shape).to(x.device)
+        return
+    for start in range(0, n, EVAL_BATCH):
+        # One stream for draws and means: they are of the same z.
+        with seeds.stream(seeds.derive(seeds.JUDGE, f"samples {start}"), kind, device):
+            torch.manual_seed(seeds.derive(seeds.JUDGE, f"z {start}"))
+            p = model.decode(model.prior().sample(torch.Size([min(EVAL_BATCH, n - start)])))
+            x = p.sample() if kind == "draws" else p.mean
+            yield x.clamp(0, 1) if data.spec.kind in ("unit", "levels") else x
+
+
+def compare(fake: Array, real: Array, train: Array) -> dict[str, float | None]:
+    """All of `NAMES`, of features.
+
+    Args:
+        fake: of generated examples, `[M, d]`.
+        real: of test examples, `[N, d]`.
+        train: of training examples, `[T, d]`.
+    """
+    return {
+        "frechet": frechet(fake, real),
+        "kid": kid(fake, real),
+        **neighbourhoods(fake, real),
+        "told_apart": told_apart(fake, real),
+        "memorisation": memorisation(fake, real, train),
+    }
+
+
+def frechet(a: Array, b: Array) -> float:
+    """Frechet distance of the Gaussians of two samples, |m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2).
+
+    Source: Dowson and Landau 1982, Journal of Multivariate Analysis 12:450; of features: Heusel et al. 2017,
+    arXiv:1706.08500. Too high by about d/N, so figures of different N do not compare.
+    """
+    first, second = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    product = np.clip(np.linalg.eigvalsh(root @ second @ root), 0, None)
+    shift = np.square(a.mean(0) - b.mean(0)).sum()
+    return float(shift + np.trace(first) + np.trace(second) - 2 * np.sqrt(product).sum())
+
+
+def kid(a: Array, b: Array) -> float:
+    """Unbiased squared maximum mean discrepancy with the kernel (x'y / d + 1)^3; it may be below zero.
+
+    Source: Binkowski et al. 2018, arXiv:1801.01401, who average it over subsets; here it is of all pairs at once.
+    """
+
+    def mean(x: Array, y: Array, same: bool) -> float:
+        total = 0.0
+        for start in range(0, len(x), 1000):
+            part = x[start : start + 1000]
+            kernel = (part @ y.T / x.shape[1] + 1) ** 3
+            if same:  # an example and itself say nothing of two
+                kernel[np.arange(len(part)), start + np.arange(len(part))] = 0.0
+            total += kernel.sum()
+        return float(total / (len(x) * (len(y) - 1 if same else len(y))))
+
+    return mean(a, a, True) + mean(b, b, True) - 2 * mean(a, b, False)
+
+
+def neighbourhoods(fake: Array, real: Array) -> dict[str, float]:
+    """Precision and recall (Kynkaanniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
+    arXiv:2002.09797), by balls that reach to the `NEIGHBOURS`-th nearest of their own kind, itself not counted."""
+    of_real, of_fake = (_radii(each) for each in (real, fake))
+    precise, dense = 0, 0
+    covered, recalled = np.zeros(len(real), dtype=bool), np.zeros(len(real), dtype=bool)
+    start = 0
+    for distances in pairwise_distances_chunked(fake, real):
+        inside = distances < of_real
+        precise += int(inside.any(1).sum())
+        dense += int(inside.sum())
+        covered |= inside.any(0)
+        recalled |= (distances < of_fake[start : start + len(distances), None]).any(0)
+        start += len(distances)
+    return {
+        "precision": precise / len(fake),
+        "recall": float(recalled.mean()),
+        "density": dense / (NEIGHBOURS * len(fake)),
+        "coverage": float(covered.mean()),
+    }
+
+
+def _radii(x: Array) -> Array:
+    distances, _ = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(x).kneighbors()
+    return np.asarray(distances[:, -1])
+
+
+def told_apart(fake: Array, real: Array) -> float:
+    """Share of both kinds whose nearest other example is of their own kind: 1/2 where they are alike, less where
+    generated examples copy these real ones.
+
+    Source: Lopez-Paz and Oquab 2017, arXiv:1610.06545; Xu et al. 2018, arXiv:1806.07755.
+    """
+    n = min(len(fake), len(real))
+    both, kinds = np.concatenate([fake[:n], real[:n]]), np.repeat([0, 1], n)
+    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(both).kneighbors(return_distance=False)[:, 0]
+    return float((kinds[nearest] == kinds).mean())
+
+
+def memorisation(fake: Array, real: Array, train: Array) -> float | None:
+    """How much nearer test examples are to training examples than generated ones, in standard deviations of a
+    Mann-Whitney test, mean over cells of the space: far below zero, generated examples are copies of training
+    examples; far above, they are far from them. None where no cell has enough examples.
+
+    Source: Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675.
+    """
+    index = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
+    cells = KMeans(min(CELLS, len(train)), n_init=1, random_state=seeds.JUDGE).fit(train)
+    (d_fake, c_fake), (d_real, c_real) = (
+        (index.kneighbors(each)[0][:, 0], cells.predict(each)) for each in (fake, real)
+    )
+    total, weight = 0.0, 0
+    for cell in range(cells.n_clusters):
+        near, far = d_fake[c_fake == cell], d_real[c_real == cell]
+        if min(len(near), len(far)) >= FEWEST:
+            total += len(far) * _mann_whitney(near, far)
+            weight += len(far)
+    return total / weight if weight else None
+
+
+def _mann_whitney(a: Array, b: Array) -> float:
+    """Standard score of the number of pairs in which a is above b; below zero where a tends to be the smaller."""
+    m, n = len(a), len(b)
+    above = rankdata(np.concatenate([a, b]))[:m].sum() - m * (m + 1) / 2
+    return float((above - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))

@@ -1,0 +1,191 @@
+"""Generated examples beside real ones: closed forms, limits, and what tells copies from examples."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import bench.data as data
+from bench.judge import evaluate, features, samples
+from bench.pages import doubts
+from bench.settings import Measure
+from tests import fake_records as fake
+from tests.helpers import Held
+from variants import build
+
+N = 1000
+
+
+def normal(seed: int, n: int = N, d: int = 4) -> Any:
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def test_frechet_distance_in_closed_form() -> None:
+    x = normal(0)
+    shift = np.array([1.0, 0.0, 2.0, 0.0])
+    assert samples.frechet(x, x) == pytest.approx(0, abs=1e-9)
+    assert samples.frechet(x, x + shift) == pytest.approx(5, abs=1e-9)
+    # Commuting covariances: the sum of the squared differences of standard deviations.
+    white = np.linalg.solve(np.linalg.cholesky(np.cov(x.T)), (x - x.mean(0)).T).T
+    a, b = np.array([1.0, 2.0, 3.0, 0.0]), np.array([2.0, 2.0, 1.0, 1.0])
+    assert samples.frechet(white * a, white * b) == pytest.approx(np.square(a - b).sum(), abs=1e-6)
+    rotated = np.linalg.qr(normal(1, 4)).Q
+    assert samples.frechet(x @ rotated, (2 * x + shift) @ rotated) == pytest.approx(samples.frechet(x, 2 * x + shift))
+
+
+def test_the_kernel_distance_is_unbiased_and_sees_a_shift() -> None:
+    found = [samples.kid(normal(2 * i, 200), normal(2 * i + 1, 200)) for i in range(40)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found))
+    assert min(found) < 0
+    assert samples.kid(normal(0), normal(1) + 0.5) > 5 * np.std(found)
+    # By hand: no example beside itself.
+    a, b = np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]])
+    assert samples.kid(a, b) == pytest.approx(27 + 1 - 2 * (1 + 8 + 1 + 27) / 4)
+
+
+def test_the_kernel_distance_in_blocks_is_that_at_once() -> None:
+    x, y = normal(0, 1500, 2), normal(1, 1200, 2)
+
+    def kernel(a: Any, b: Any) -> Any:
+        return (a @ b.T / 2 + 1) ** 3
+
+    own = sum((kernel(z, z).sum() - np.trace(kernel(z, z))) / (len(z) * (len(z) - 1)) for z in (x, y))
+    assert samples.kid(x, y) == pytest.approx(own - 2 * kernel(x, y).mean())
+
+
+def test_neighbourhoods_of_the_same_distribution() -> None:
+    """Naeem et al. 2020, Lemmas 1 and 2: the density is 1 on average, the coverage 1 - 2^-5."""
+    found = [samples.neighbourhoods(normal(2 * i), normal(2 * i + 1)) for i in range(6)]
+    assert np.mean([each["density"] for each in found]) == pytest.approx(1, abs=0.05)
+    expected = 1 - np.prod([(N - i) / (2 * N - i) for i in range(1, samples.NEIGHBOURS + 1)])
+    assert np.mean([each["coverage"] for each in found]) == pytest.approx(expected, abs=0.01)
+    assert min(each["precision"] for each in found) > 0.85
+
+
+def test_what_precision_and_recall_tell_apart() -> None:
+    real = np.concatenate([normal(0, 300), normal(1, 300) + 20])
+    one_mode = samples.neighbourhoods(normal(2, 600), real)
+    assert one_mode["precision"] > 0.9 > 0.6 > one_mode["recall"]
+    assert one_mode["coverage"] < 0.55
+    half_bad = samples.neighbourhoods(np.concatenate([normal(3, 300), normal(4, 300) - 50]), normal(5, 600))
+    assert half_bad["recall"] > 0.8 > 0.6 > half_bad["precision"]
+    far = samples.neighbourhoods(normal(0) + 100, normal(1))
+    assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+
+
+def test_radii_do_not_count_the_example_itself_and_copies_have_none() -> None:
+    line = np.arange(20.0)[:, None]
+    assert samples._radii(line)[10] == 3  # 1, 1, 2, 2, 3
+    copies = np.zeros((20, 2))
+    assert samples.neighbourhoods(copies, copies)["precision"] == 0  # strictly within a ball of radius 0
+
+
+def test_told_apart() -> None:
+    assert samples.told_apart(normal(0), normal(1)) == pytest.approx(0.5, abs=0.06)
+    assert samples.told_apart(normal(0) + 50, normal(1)) == 1
+    # Copies lie nearer to what they copy than anything of their own kind.
+    assert samples.told_apart(normal(1) + 1e-9, normal(1)) == 0
+
+
+def test_memorisation() -> None:
+    train, test = normal(0), normal(1)
+    fresh = samples.memorisation(normal(2), test, train)
+    copied = samples.memorisation(train[::2] + 1e-6, test, train)
+    far = samples.memorisation(normal(3) * 3, test, train)
+    assert fresh is not None
+    assert copied is not None
+    assert far is not None
+    assert abs(fresh) < 3
+    assert copied < -8
+    assert far > 5
+    assert samples.memorisation(normal(0, 10), normal(1, 10), train) is None
+
+
+def test_the_standard_score_is_that_of_mann_and_whitney() -> None:
+    from scipy.stats import mannwhitneyu, norm
+
+    a, b = normal(0, 40, 1)[:, 0] - 0.2, normal(1, 60, 1)[:, 0]
+    p = mannwhitneyu(a, b, alternative="less", use_continuity=False, method="asymptotic").pvalue
+    assert norm.cdf(samples._mann_whitney(a, b)) == pytest.approx(p)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path))
+    monkeypatch.setattr(features, "STEPS", 200)
+    return data.load("digits")
+
+
+def test_the_feature_space_is_trained_once_and_is_the_same(loaded: Any, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first = features.space(loaded)
+    assert first is not None
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.accuracy > 0.6
+    (file,) = (tmp_path / "features").iterdir()
+    kept = file.read_bytes()
+    again = features.space(loaded)
+    assert again is not None
+    assert again.sha256 == first.sha256
+    file.write_bytes(b"broken")
+    anew = features.space(loaded)
+    assert anew is not None
+    assert (anew.sha256, file.read_bytes()) == (first.sha256, kept)
+    x, _ = next(loaded.eval_batches("train", 500))
+    assert np.square(features.features(first.network, x)).mean() == pytest.approx(1, abs=0.1)
+    assert features.space(data.load("linear_gaussian", n=100)) is None
+
+
+def test_the_judge_shows_them_between_two_anchors(loaded: Any) -> None:
+    model = build("vanilla", loaded.spec, hidden=(16,))
+    judgement = evaluate(model, loaded, Measure(1, 0, sample_points=200))
+    found = judgement.metrics
+    for name in ("frechet", "kid"):
+        assert found[f"{name}_floor"] < found[f"{name}_ceiling"]
+        assert found[f"{name}_floor"] < found[name]
+    assert found["coverage_ceiling"] < found["coverage_floor"]
+    assert "frechet_means" not in found  # binary data compare draws
+    assert judgement.features_sha256 is not None
+    torch.manual_seed(7)
+    assert evaluate(model, loaded, Measure(1, 0, sample_points=200)).metrics == found
+    grey = data.load("digits", binarise="none")
+    of_grey = evaluate(build("vanilla", grey.spec, hidden=(16,)), grey, Measure(1, 0, sample_points=50)).metrics
+    assert of_grey["frechet_means"] is not None
+    without = data.load("linear_gaussian", n=100)
+    told = evaluate(build("linear", without.spec), without, Measure(1, 0, sample_points=10))
+    assert (told.metrics["frechet"], told.features_sha256) == (None, None)
+
+
+def test_independent_pixels_keep_what_single_pixels_are() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(250, 1) + 0.1 * torch.randn(250, 6)
+    held: Any = Held(x)
+    held.eval_batches = lambda split, size, limit=None: Held.eval_batches(held, "test", size, limit)  # noqa: ARG005
+    held.splits["train"] = 250
+    model = build("linear", held.spec)
+    (made,) = samples.generated(model, held, "independent", 250)
+    assert torch.equal(made.sort(0).values, x.sort(0).values)
+    assert np.abs(np.corrcoef(made.numpy().T) - np.eye(6)).max() < 0.25
+    assert np.corrcoef(x.numpy().T).min() > 0.9
+
+
+def test_draws_are_drawn_and_means_are_of_the_same_latents(loaded: Any) -> None:
+    model = build("vanilla", loaded.spec, hidden=(16,))
+    draws, means = (torch.cat(list(samples.generated(model, loaded, kind, 600))) for kind in ("draws", "means"))
+    assert draws.shape == means.shape == (600, 1, 8, 8)
+    assert set(draws.unique().tolist()) == {0.0, 1.0}
+    assert not set(means.unique().tolist()) <= {0.0, 1.0}
+    assert len(means.unique(dim=0)) == 600
+    # Draws of these means, and not of others.
+    noise = (means * (1 - means)).mean().item()
+    assert (draws - means).square().mean().item() == pytest.approx(noise, rel=0.1)
+
+
+def test_a_page_warns_of_two_feature_spaces() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(2)]
+    for i, record in enumerate(records):
+        record.provenance.features_sha256 = str(i)
+    assert any("2 different feature spaces" in line for line in doubts.problems(records))
