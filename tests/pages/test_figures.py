@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from bench.pages import figures, report
-from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style
+from bench.pages.figures import bars as bars_of
+from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style, tradeoff
 from bench.pages.figures.plot import Artefacts, View
 from bench.pages.page import REFERENCE
 from bench.records.names import canonical
@@ -60,7 +61,7 @@ def test_one_variant_and_fifteen_with_a_far_off_row(draw: Any) -> None:
     figure = draw(view([*records, *(fake.quality("linear", seed) for seed in range(3))]))
     drawn(figure)
     assert all(name in texts(figure) for name in names)
-    assert ("enlarged" in texts(figure)) == (draw is elbo.elbo_by_variant)
+    assert ("beyond this axis" in texts(figure)) == (draw is elbo.elbo_by_variant)
     assert draw(view([fake.quality("autoencoder", 0)])) is None
 
 
@@ -160,19 +161,26 @@ def kept(records: list[fake.Record], shape: tuple[int, ...] = (1, 28, 28)) -> di
     return {record.id: fake.artefact(record, shape) for record in records}
 
 
+def labels(figure: Any) -> list[str]:
+    """Of the lines of pictures, without their scores."""
+    return [axis.get_ylabel().split("\n")[0] for axis in figure.axes]
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
 def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
     seen = view(records, kept(records, shape))
     for show in (pictures.reconstructions, pictures.samples):
         drawn(show(seen))
-    assert [axis.get_ylabel() for axis in pictures.reconstructions(seen).axes] == ["input", "vanilla", "autoencoder"]  # type: ignore[union-attr]
+    assert labels(pictures.reconstructions(seen)) == ["input", "vanilla", "autoencoder"]
+    assert "ELBO \N{MINUS SIGN}100" in texts(pictures.reconstructions(seen))
+    assert texts(pictures.samples(seen)).split("\n")[0] == "data"
     # There is no prior to draw from.
     assert "autoencoder" not in texts(pictures.samples(seen))
     # Inputs are shown again where a row saw others.
     other = seen.artefacts[records[1].id] | {"inputs": 255 - seen.artefacts[records[1].id]["inputs"]}  # type: ignore[operator]
     figure: Any = pictures.reconstructions(view(records, {**seen.artefacts, records[1].id: other}))
-    assert [axis.get_ylabel() for axis in figure.axes] == ["input", "vanilla", "input", "autoencoder"]
+    assert labels(figure) == ["input", "vanilla", "input", "autoencoder"]
 
 
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
@@ -227,12 +235,12 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 
 
 def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
-    records = [fake.quality("vanilla", 0, epochs=epochs) for epochs in (2, 4)]
+    records = [fake.quality(name, 0, epochs=epochs) for epochs in (2, 4) for name in ("vanilla", "conv")]
     made = list(figures.drawn("mnist-dynamic", records, kept(records)))
-    assert len({name for name, _ in made}) == len(made) == 12
+    assert len({name for name, _ in made}) == len(made) == 14
     # Nor is it only a file's name that says which budget a plot is of.
     titles = [figure.texts[0].get_text().replace("\n", " ") for _, figure in made]
-    assert [sum(f", {epochs} epochs" in title for title in titles) for epochs in (2, 4)] == [6, 6]
+    assert [sum(f", {epochs} epochs" in title for title in titles) for epochs in (2, 4)] == [7, 7]
 
 
 def measured(variant: str, seed: int, **fields: Any) -> fake.Record:
@@ -272,11 +280,14 @@ def test_inference_plots_are_drawn_only_where_they_were_measured() -> None:
     def kinds(records: list[fake.Record]) -> set[str]:
         return {name.split("_", 1)[1] for name, _ in figures.drawn("mnist-dynamic", records, {})}
 
-    assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0)])
-    assert kinds([measured("vanilla", 0)]) >= INFERENCE_PLOTS
+    both = [measured("vanilla", 0), measured("conv", 0)]
+    assert not INFERENCE_PLOTS & kinds([fake.quality("vanilla", 0), fake.quality("conv", 0)])
+    assert kinds(both) >= INFERENCE_PLOTS
+    # One row is no comparison.
+    assert kinds(both[:1]) == set()
     # A record says null where a metric does not apply.
     nothing: dict[str, None] = dict.fromkeys(measured("vanilla", 0).metrics)
-    assert not INFERENCE_PLOTS & kinds([replace(measured("vanilla", 0, **nothing), latent={})])
+    assert not INFERENCE_PLOTS & kinds([replace(each, metrics=nothing, latent={}) for each in both])
 
 
 @pytest.mark.parametrize(
@@ -363,14 +374,59 @@ def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> Non
 
     assert latent.ACTIVE_VARIANCE == bounds.ACTIVE_VARIANCE
     figure: Any = latent.kl_per_dimension(view([measured("vanilla", seed) for seed in range(3)]))
-    left, right = figure.axes
+    (mesh,) = figure.axes[0].collections
     # Seeds hold 3, 2 + seed, 0.5 and 0: sorted first and averaged after.
-    np.testing.assert_allclose(left.lines[0].get_ydata(), [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, latent.LEAST_KL])
-    np.testing.assert_allclose(left.lines[0].get_xdata(), [1, 2, 3, 4])
-    np.testing.assert_allclose(right.lines[0].get_ydata(), [0.9, 0.8, 0.3, 0.002])
-    assert right.lines[1].get_ydata()[0] == latent.ACTIVE_VARIANCE
-    assert "inactive: 0.01 or less" in texts(figure)
-    assert "values below 0.0001" in texts(figure)
+    np.testing.assert_allclose(mesh.get_array()[0], [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, latent.LEAST_KL])
+    assert "3 active" in texts(figure)
+    drawn(figure)
+
+
+def test_a_far_off_row_is_named_and_ties_are_marked() -> None:
+    levels = {"conv": -97.0, "iwae": -100.0, "vanilla": -100.4, "low_rank": -101.0, "beta": -160.0}
+    records = [fake.quality(name, s, elbo=at + s / 10) for name, at in levels.items() for s in range(3)]
+    figure: Any = elbo.elbo_by_variant(view(records))
+    (axis,) = figure.axes
+    assert axis.get_xlim()[0] > -105
+    assert "← \N{MINUS SIGN}159.9, beyond this axis" in texts(figure)
+    assert axis.get_yticklabels()[0].get_text() == "conv ★"
+    assert "After 10 epochs" in texts(figure)
+
+
+def test_differences_are_paired_and_hollow_without_a_verdict() -> None:
+    levels = {"vanilla": (-100.0, 1), "conv": (-97.0, 1), "iwae": (-100.0, -1)}
+    records = [fake.quality(n, s, elbo=at + s * step) for n, (at, step) in levels.items() for s in range(4)]
+    figure: Any = elbo.paired_differences(view(records))
+    (axis,) = figure.axes
+    points = {label.get_text(): cloud for label, cloud in zip(axis.get_yticklabels(), axis.collections, strict=True)}
+    assert set(points) == {"conv", "iwae"}
+    # The seeds' own movement is common to both.
+    assert points["conv"].get_offsets()[0][0] == pytest.approx(3.0)
+    assert points["conv"].get_facecolor()[0].tolist() == points["conv"].get_edgecolor()[0].tolist()
+    assert points["iwae"].get_facecolor()[0].tolist() == [1, 1, 1, 1]
+    assert "difference in test ELBO from vanilla" in texts(figure)
+    assert elbo.paired_differences(view(records[:4])) is None
+
+
+def test_the_front_is_of_rows_that_no_better_one_is_as_fast_as() -> None:
+    rows: Any = {"best": (3, 9, 10, 11), "fast": (1, 90, 100, 110), "tied": (0.5, 91, 101, 111), "slow": (2, 4, 5, 6)}
+    assert tradeoff.front_of(rows) == ["best", "fast"]
+    names = ("vanilla", "conv", "iwae")
+    records = [fake.quality(name, s) for name in names for s in range(3)]
+    figure: Any = tradeoff.quality_and_speed(view([*records, *map(fake.throughput, names)]))
+    assert set(names) <= set(texts(figure).split("\n"))
+    drawn(figure)
+    assert tradeoff.quality_and_speed(view(records)) is None
+
+
+def test_a_swept_parameter_has_its_order() -> None:
+    levels = {4: -103.0, 0.5: -100.5, 1: -100.0, 2: -101.0}
+    records = [fake.quality("beta", s, elbo=at, overrides={"beta": b}) for b, at in levels.items() for s in range(2)]
+    (group,) = map(bars_of.shown, groups.groups(records))
+    assert [row.label for row in group.rows] == [f"beta (beta={b})" for b in (0.5, 1, 2, 4)]
+    assert bars_of.parameter(group.rows) == "beta"
+    mixed = groups.groups([*records, fake.quality("vanilla", 0)])[0].rows
+    assert bars_of.parameter(mixed) == ""
+    assert bars_of.in_order(mixed) == mixed
 
 
 def test_evidence_shows_widths_and_estimates_with_their_errors() -> None:

@@ -57,5 +57,5 @@ def drawn(dataset: str, records: Sequence[Record], artefacts: Artefacts) -> "Ite
         views.append(("setting", name, replace(whole, groups=tuple(members))))
     for needs, name, view in views:
         for plot in plots():
-            if plot.needs == needs and (figure := plot.draw(view)) is not None:
+            if plot.needs == needs and plot.applies(view) and (figure := plot.draw(view)) is not None:
                 yield f"{name}_{plot.name}", figure

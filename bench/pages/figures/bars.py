@@ -1,5 +1,6 @@
 """What figures with a row per variant have in common: axes, bars, points of seeds, and what is left out."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,11 +34,31 @@ def shown(group: Group) -> Group:
         best = [row for row in rows if row not in bases][: MOST_ROWS - len(bases[:MOST_ROWS])]
         keep = {*bases[:MOST_ROWS], *best}
         rows = tuple(row for row in rows if row in keep)
+    rows = in_order(rows)
     labels = [clip(row.label, LONGEST_LABEL) for row in rows]
     repeated = {label for label, count in Counter(labels).items() if count > 1}
     clear = [f"{label} #{index + 1}" if label in repeated else label for index, label in enumerate(labels)]
     named = tuple(replace(row, label=label) for row, label in zip(rows, clear, strict=True))
     return replace(group, rows=named, of=len(group.rows) if len(named) < len(group.rows) else 0)
+
+
+def parameter(rows: Sequence[Row]) -> str:
+    """The one keyword in which rows of a single variant differ, and by numbers; empty where they do not."""
+    overrides = [json.loads(row.overrides) for row in rows]
+    keys = {key for each in overrides for key in each if any(each.get(key) != other.get(key) for other in overrides)}
+    if len(rows) < 3 or len({row.variant for row in rows}) > 1 or len(keys) != 1:
+        return ""
+    (key,) = keys
+    numbers = [each.get(key) for each in overrides]
+    plain = all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+    return str(key) if plain else ""
+
+
+def in_order(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows of one variant by their rising `parameter`; others as they are."""
+    if not (key := parameter(rows)):
+        return tuple(rows)
+    return tuple(sorted(rows, key=lambda row: json.loads(row.overrides)[key]))
 
 
 def columns(row: Row, *metrics: str) -> np.ndarray:
@@ -76,9 +97,13 @@ def left_out(group: Group, shown: Sequence[Row], metric: str = "", why: str = ""
     return f" Not shown: {', '.join(names)}." if names else ""
 
 
-def rows_axis(axis: "Axes", rows: Sequence[Row]) -> None:
-    """The first row on top, each by its label, with the count of runs where some failed."""
-    labels = [row.label + (f"\n{len(row.ok)}/{len(row.records)} ok" if row.failed else "") for row in rows]
+def rows_axis(axis: "Axes", rows: Sequence[Row], marks: Mapping[Row, str] | None = None) -> None:
+    """The first row on top, each by its label, with its mark, and with the count of runs where some failed."""
+    labels = [
+        f"{row.label} {(marks or {}).get(row, '')}".rstrip()
+        + (f"\n{len(row.ok)}/{len(row.records)} ok" if row.failed else "")
+        for row in rows
+    ]
     axis.set_yticks(range(len(rows)), labels)
     axis.set_ylim(len(rows) - 0.5, -0.5)
 
@@ -130,7 +155,9 @@ def stacked(axis: "Axes", rows: Mapping[Row, np.ndarray], parts: Mapping[str, st
             # The number keeps clear of the points.
             room = min(start + part, first) - start
             if room > 0.09 * widest:
-                text: Any = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colour)}
+                text: Any = {"ha": "center", "va": "center", "fontsize": 9.5, "color": ink_on(colour), "zorder": 3}
+                # On a ground of its own, which a line across the bars does not cross.
+                text["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 1.0}
                 axis.text(start + room / 2, y, f"{part:.2f}", **text)
             right, left = right + max(part, 0.0), left + min(part, 0.0)
         ends.append(max(last, right))

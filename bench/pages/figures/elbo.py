@@ -1,16 +1,17 @@
 """The ELBO of every variant, and the curves of its training."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import band, legend_beside, rows_axis, spread_out
+from bench.pages.figures.bars import band, legend_beside, parameter, rows_axis, spread_out
 from bench.pages.figures.plot import Plot, View
-from bench.pages.figures.style import QUIET, add_title, look, panels
+from bench.pages.figures.style import INK, add_title, look, panels
 from bench.records.record import Record
-from bench.stats import intervals
-from bench.stats.groups import Row
+from bench.stats import intervals, learning
+from bench.stats.groups import BASELINE, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,42 +19,92 @@ if TYPE_CHECKING:
 
 
 def elbo_by_variant(view: View) -> "Figure | None":
-    """The test ELBO of every row: each seed a point, the mean a bar with its interval, the best row on top."""
+    """The test ELBO of every row: each seed a point, the mean a bar with its interval, the best row on top.
+
+    A row that is far below the others would squeeze them into a line: it is named at the edge.
+    """
     rows = [row for row in view.group.rows if row.values("elbo_nats")]
     if not rows:
         return None
+    summaries = {row: intervals.summarise(list(row.values("elbo_nats").values())) for row in rows}
+    far = _far_off(rows)
+    marks = view.group.marks.get("elbo_nats", intervals.Marks())
+    with panels(9.5, 0.9 + 0.42 * len(rows)) as (figure, (axis,)):
+        for y, row in enumerate(rows):
+            if row not in far:
+                _elbo_row(axis, y, row)
+        rows_axis(axis, rows, {row: "★" for row in rows if row.label in marks.best})
+        axis.set_xlabel("test ELBO (nats per example), higher is better →")
+        axis.grid(axis="y", visible=False)
+        axis.locator_params(axis="x", nbins=8)
+        axis.margins(x=0.06)
+        style: Any = {"transform": axis.get_yaxis_transform(), "va": "center", "fontsize": 10, "color": INK}
+        for y, row in enumerate(rows):
+            if row in far:
+                words = f"← {summaries[row].mean:.1f}, beyond this axis".replace("-", "\N{MINUS SIGN}")
+                axis.text(0.012, y, words, **style)
+        note = "Each point is one seed; the bar is the mean, the line its 95 % bootstrap interval (from 3 seeds on)."
+        if marks.best:
+            note += " ★: the best, and every row tied with it seed by seed."
+        elif marks.learning:
+            note += " No row is called the best: longer training may reverse their order."
+        add_title(figure, f"ELBO by variant: {view.where}", f"{view.budget} {note}")
+    return figure
+
+
+def _far_off(rows: Sequence[Row]) -> set[Row]:
+    """Rows that lie further below the upper half than three times as far as this is wide; of three rows none."""
     values = {row: list(row.values("elbo_nats").values()) for row in rows}
-    summaries = {row: intervals.summarise(elbos) for row, elbos in values.items()}
-    upper = [value for row in rows[: math.ceil(len(rows) / 2)] for value in values[row]]
+    best_first = sorted(rows, key=lambda row: -intervals.summarise(values[row]).mean)
+    upper = [value for row in best_first[: math.ceil(len(rows) / 2)] for value in values[row]]
     width = max(upper) - min(upper)
-    # One far-off row would squeeze all others into a line: then the upper rows get a panel of their own.
-    zoom = len(rows) > 3 and max(upper) - min(map(min, values.values())) > 3 * width
-    near = [row for row in rows if summaries[row].mean >= min(upper) - width]
-    with panels(9.5, 0.9 + 0.42 * len(rows), across=2 if zoom else 1, sharey=True) as (figure, axes):
-        for axis in axes:
-            for y, row in enumerate(rows):
-                if axis is axes[0] or row in near:
-                    _elbo_row(axis, y, row)
-            rows_axis(axis, rows)
-            axis.set_xlabel(f"test ELBO (nats{'' if zoom else ' per example'}), higher is better →")
-            axis.grid(axis="y", visible=False)
-            axis.locator_params(axis="x", nbins=6)
-        if zoom:
-            marks = [end for row in near for end in (*values[row], summaries[row].low, summaries[row].high)]
-            ends = [end for end in marks if end is not None]
-            pad = 0.06 * (max(ends) - min(ends)) or 0.1
-            axes[0].set_title("all rows")
-            axes[1].set_title("the upper rows, enlarged")
-            axes[1].set_xlim(min(ends) - pad, max(ends) + pad)
-            style: Any = {"transform": axes[1].get_yaxis_transform(), "va": "center", "fontsize": 10, "color": QUIET}
-            for y, row in enumerate(rows):
-                if row not in near:
-                    axes[1].text(0.015, y, f"← {summaries[row].mean:.2f}".replace("-", "\N{MINUS SIGN}"), **style)
-        add_title(
-            figure,
-            f"ELBO by variant: {view.where}",
-            "Each point is one seed; the bar is the mean, the line its 95 % bootstrap interval (from 3 seeds on).",
+    if len(rows) < 4 or max(upper) - min(map(min, values.values())) <= 3 * width:
+        return set()
+    return {row for row in rows if intervals.summarise(values[row]).mean < min(upper) - width}
+
+
+def paired_differences(view: View) -> "Figure | None":
+    """The difference of every row in ELBO from a baseline, seed by seed: a forest plot.
+
+    The baseline is `vanilla`, or where the group has none its first row.
+    """
+    rows = [row for row in view.group.rows if row.values("elbo_nats")]
+    if len(rows) < 2:
+        return None
+    base = next((row for row in rows if row.variant == BASELINE and view.group.baseline(row) is None), rows[0])
+    compared = [(row, learning.compare(row, base, "elbo_nats")) for row in rows if row is not base]
+    compared = [(row, each) for row, each in compared if each.difference is not None]
+    if not compared:
+        return None
+    reach = [abs(each.difference or 0.0) for _, each in compared]
+    # A difference that is far larger than the others is named at the edge.
+    most = sorted(reach)[len(reach) // 2] * 4 if len(reach) > 3 else max(reach)
+    with panels(9.5, 1.0 + 0.42 * len(compared)) as (figure, (axis,)):
+        axis.axvline(0, color=INK, linewidth=1)
+        for y, (row, each) in enumerate(compared):
+            middle, style = each.difference or 0.0, look(row.variant, row.overrides)
+            if abs(middle) > most:
+                left = middle < 0
+                words = f"← {middle:+.1f}" if left else f"{middle:+.1f} →"
+                where: Any = {"transform": axis.get_yaxis_transform(), "va": "center", "fontsize": 10, "color": INK}
+                side = "left" if left else "right"
+                axis.text(0.012 if left else 0.988, y, words.replace("-", "\N{MINUS SIGN}"), ha=side, **where)
+                continue
+            if each.low is not None and each.high is not None:
+                axis.plot([each.low, each.high], [y] * 2, color=style.colour, linewidth=2, solid_capstyle="butt")
+            full = each.verdict in ("better", "worse")
+            face = style.colour if full else "white"
+            point: Any = {"marker": style.marker, "facecolor": face, "edgecolor": style.colour, "linewidth": 1.6}
+            axis.scatter([middle], [y], s=48, zorder=3, **point)
+        rows_axis(axis, [row for row, _ in compared])
+        axis.set_xlabel(f"difference in test ELBO from {base.label} (nats), higher is better →")
+        axis.grid(axis="y", visible=False)
+        axis.margins(x=0.08)
+        note = (
+            f"{view.budget} Differences of equal seeds: the mean, and its 95 % bootstrap interval (from 3 seeds on). "
+            "Full: better or worse. Hollow: not distinguishable, or longer training may still reverse it."
         )
+        add_title(figure, f"Difference from {base.label}: {view.where}", note)
     return figure
 
 
@@ -85,7 +136,9 @@ def learning_curves(view: View) -> "Figure | None":
     devices = sorted({row.device for row in rows})
     # A legend that is higher than its figure leaves no room for the curves.
     with panels(9.5, max(5.2, 0.8 + 0.22 * len(curves))) as (figure, (axis,)):
-        for row in sorted(values, key=lambda row: -values[row].mean(0)[-1]):
+        swept = parameter(list(values))
+        best_first = sorted(values, key=lambda row: -values[row].mean(0)[-1])
+        for row in values if swept else best_first:
             dashes = ("-", "--", ":")[devices.index(row.device) % 3]
             every = max(1, len(shared[row]) // 10)
             band(axis, shared[row], values[row], row, linestyle=dashes, markevery=every, markersize=5, linewidth=1.8)
@@ -101,7 +154,7 @@ def learning_curves(view: View) -> "Figure | None":
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(9, integer=True))
         axis.set_ylabel("validation ELBO (nats per example), higher is better →")
-        legend_beside(axis, title="best at the end first")
+        legend_beside(axis, title=f"by {swept}" if swept else "best at the end first")
         note = "Line: mean over the ok seeds; band: lowest to highest seed."
         if any(broken.values()):
             note += " Thin dotted lines: runs that failed."
@@ -121,6 +174,7 @@ def _curve(record: Record) -> dict[int, float]:
 
 
 PLOTS = [
-    Plot("elbo_by_variant", "group", elbo_by_variant, order=1),
-    Plot("learning_curves", "group", learning_curves, order=7),
+    Plot("elbo_by_variant", "group", elbo_by_variant, order=1, compares=("elbo_nats",)),
+    Plot("paired_differences", "group", paired_differences, order=2, compares=("elbo_nats",)),
+    Plot("learning_curves", "group", learning_curves, order=8, compares=("elbo_nats",)),
 ]

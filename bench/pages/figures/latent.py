@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.pages.figures.bars import WHITE, band, left_out, legend_beside
+from bench.pages.figures.bars import left_out, rows_axis
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import COLOURS, INK, add_title, panels
 from bench.stats.groups import Row
@@ -16,67 +16,50 @@ if TYPE_CHECKING:
 
 
 # More points than this hide each other, and more ellipses.
-SHOWN, ELLIPSES = 250, 80
+SHOWN, ELLIPSES = 250, 30
 # A latent unit whose posterior mean varies by no more than this over the data is inactive (Burda, Grosse and
 # Salakhutdinov 2016, arXiv:1509.00519, section 5.2). The judge has the same number, in a module that needs torch.
 ACTIVE_VARIANCE = 0.01
 # A collapsed dimension's KL is anything down to exactly zero, which a logarithmic axis cannot show.
-LEAST_KL = 1e-4
+LEAST_KL = 1e-3
 
 
 def kl_per_dimension(view: View) -> "Figure | None":
-    """KL of every latent dimension, sorted falling, and the variance of its posterior mean, which makes it active."""
+    """Where posteriors collapse: the KL of every latent dimension of every row, sorted falling, as a heat map."""
+    from matplotlib.colors import LogNorm
     from matplotlib.ticker import MaxNLocator
 
-    labels = {
-        "kl_per_dim": "KL of the dimension (nats)",
-        "mean_variance": "variance of the posterior mean over the data",
-    }
-    by_quantity = {name: {row: v for row in view.group.rows if len(v := _spectra(row, name))} for name in labels}
-    rows = list(by_quantity["kl_per_dim"])
+    spectra = {row: v.mean(0) for row in view.group.rows if len(v := _spectra(row, "kl_per_dim"))}
+    rows = list(spectra)
     if not rows:
         return None
-    by_quantity = {name: spectra for name, spectra in by_quantity.items() if spectra}
-    height = max(4.4, 0.8 + 0.22 * len(rows))
-    with panels(4.6 * len(by_quantity) + 2.2, height, across=len(by_quantity)) as (figure, axes):
-        for axis, (name, spectra) in zip(axes, by_quantity.items(), strict=True):
-            for row, values in spectra.items():
-                ranks = range(1, values.shape[1] + 1)
-                band(axis, ranks, np.maximum(values, LEAST_KL), row, markersize=4.5, linewidth=1.6)
-            axis.set_yscale("log")
-            axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter("")
-            # The axis spans two powers of ten at the least, so that the scale is seen to be logarithmic.
-            bottom, top = axis.get_ylim()
-            axis.set_ylim(min(bottom, 0.05), max(top, 2))
-            axis.set_ylabel(labels[name])
-            axis.set_xlabel("latent dimension, the largest first")
-            axis.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
-            axis.grid(axis="x", visible=False)
-        legend_beside(axes[-1], title="best ELBO first")
+    most = max(map(len, spectra.values()))
+    grid = np.full((len(rows), most), np.nan)
+    for y, values in enumerate(spectra.values()):
+        grid[y, : len(values)] = np.maximum(values, LEAST_KL)
+    with panels(9.5, 1.3 + 0.42 * len(rows), grid=False) as (figure, (axis,)):
+        top = max(float(np.nanmax(grid)), 1.0)
+        shade: Any = {"norm": LogNorm(LEAST_KL, top), "cmap": "viridis", "edgecolors": "white", "linewidth": 0.6}
+        mesh = axis.pcolormesh(np.arange(most + 1) + 0.5, np.arange(len(rows) + 1) - 0.5, grid, **shade)
+        rows_axis(axis, rows)
+        axis.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+        axis.set_xlabel("latent dimension, the largest KL first")
+        bar = figure.colorbar(mesh, ax=axis, pad=0.11, format="{x:g}")
+        bar.set_label("KL (nats)")
+        style: Any = {"va": "center", "fontsize": 9.5, "color": INK, "annotation_clip": False}
+        for y, row in enumerate(rows):
+            if values := _spectra(row, "mean_variance").tolist():
+                active = np.mean([sum(value > ACTIVE_VARIANCE for value in seed) for seed in values])
+                axis.annotate(f"{active:.3g} active", (1.01, y), xycoords=axis.get_yaxis_transform(), **style)
         note = (
-            "KL(q(z_d|x) || p(z_d)) of each latent dimension, mean over test examples, sorted within each seed; near "
-            "zero the dimension has collapsed onto the prior. Correlated posteriors count by their marginals."
+            "KL(q(z_d|x) || p(z_d)) of each latent dimension: mean over test examples, sorted within each seed, then "
+            f"mean over seeds; {LEAST_KL:g} nats and less look alike. A dark dimension has collapsed onto the prior. "
+            "Correlated posteriors count by their marginals. Active: the posterior mean varies by more than "
+            f"{ACTIVE_VARIANCE} over the data."
         )
-        if "mean_variance" in by_quantity:
-            _inactive(axes[-1])
-            note = f"Left: {note} Right: the same for the variance that decides whether a dimension is an active unit."
-        below = any(float(values.min()) < LEAST_KL for spectra in by_quantity.values() for values in spectra.values())
-        note += " Line: mean over seeds; band: lowest to highest seed. Logarithmic y axes"
-        note += f"; values below {LEAST_KL:g} are drawn at it." if below else "."
         missing = left_out(view.group, rows, "mutual_information_nats", "posterior or prior is no Gaussian")
         add_title(figure, f"KL per latent dimension: {view.where}", note + missing)
     return figure
-
-
-def _inactive(axis: "Axes") -> None:
-    """The line at and below which a dimension is inactive."""
-    axis.axhline(ACTIVE_VARIANCE, color=INK, linestyle="--", linewidth=1.2)
-    bottom, top = axis.get_ylim()
-    axis.set_ylim(min(bottom, ACTIVE_VARIANCE / 5), max(top, ACTIVE_VARIANCE * 5))
-    text: Any = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, -4), "textcoords": "offset points", "va": "top"}
-    text |= {"fontsize": 9.5, "color": INK, "bbox": WHITE, "zorder": 4}
-    axis.annotate(f"inactive: {ACTIVE_VARIANCE} or less", (0.015, ACTIVE_VARIANCE), **text)
 
 
 def _spectra(row: Row, name: str) -> np.ndarray:
@@ -118,7 +101,8 @@ def latent_plane(view: View) -> "Figure | None":
         add_title(
             figure,
             f"The latent plane: {view.where}",
-            "Two latent axes, test examples coloured by class. Ellipses: two standard deviations of q(z|x). "
+            "The two latent axes along which the posterior mean varies most; test examples coloured by class. "
+            f"Ellipses: two standard deviations of q(z|x), of the first {ELLIPSES} examples. "
             "Dashed: the same for the prior N(0, I). First seed; scales differ between panels.",
         )
     return figure
@@ -157,7 +141,7 @@ def _label_colour(labels: list[int], label: int) -> str:
 
     if len(labels) == 1:
         return COLOURS[0]
-    palette = color_palette("colorblind", 10) if len(labels) <= 10 else color_palette("viridis", len(labels))
+    palette = color_palette("tab10", 10) if len(labels) <= 10 else color_palette("viridis", len(labels))
     return str(to_hex(palette[labels.index(label)]))
 
 
@@ -181,6 +165,6 @@ def _ellipses(
 
 
 PLOTS = [
-    Plot("kl_per_dimension", "group", kl_per_dimension, order=5),
-    Plot("latent_plane", "setting", latent_plane, order=10),
+    Plot("kl_per_dimension", "group", kl_per_dimension, order=7, compares=("kl_nats",)),
+    Plot("latent_plane", "setting", latent_plane, order=12),
 ]

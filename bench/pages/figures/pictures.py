@@ -86,7 +86,9 @@ def reconstructions(view: View) -> "Figure | None":
         if inputs is not None and inputs[:count].tobytes() != shown:
             shown = inputs[:count].tobytes()
             lines.append(("input", inputs[:count]))
-        lines.append((row.label, images[:count]))
+        elbo = row.summary("elbo_nats")
+        score = f"\nELBO {elbo.mean:.1f}".replace("-", "\N{MINUS SIGN}") if elbo else ""
+        lines.append((row.label + score, images[:count]))
     if not lines:
         return None
     across = max(len(images) for _, images in lines)
@@ -100,7 +102,8 @@ def reconstructions(view: View) -> "Figure | None":
         add_title(
             figure,
             f"Reconstructions: {view.where}",
-            "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed.",
+            "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed; the "
+            "score is the mean over seeds.",
         )
     return figure
 
@@ -110,19 +113,26 @@ def samples(view: View) -> "Figure | None":
     sheets = [(row, images) for row, images in _pictures(view, "samples") if row.model.has_bound is not False]
     if not sheets:
         return None
-    across = min(3, len(sheets))
-    down = math.ceil(len(sheets) / across)
+    named = [(row.label, images[:32]) for row, images in sheets]
+    # Data of the first row's likelihood stand first, for what samples should look like.
+    data = _as_rgb(_kept(view, sheets[0][0]).get("inputs", np.empty(0)))
+    if data is not None:
+        named.insert(0, ("data", data[:32]))
+    across = min(3, len(named))
+    down = math.ceil(len(named) / across)
     with panels(max(3.4 * across, 5.0), 2.1 * down, down, across, grid=False) as (figure, axes):
-        for axis, (row, images) in zip(axes, sheets, strict=False):
-            axis.imshow(_mosaic(images[:32], 8), interpolation="nearest")
-            axis.set_title(row.label, fontsize=11)
+        for axis, (label, images) in zip(axes, named, strict=False):
+            axis.imshow(_mosaic(images, 8), interpolation="nearest")
+            axis.set_anchor("NW")
+            axis.set_title(label, fontsize=11, fontweight="bold" if label == "data" else "normal")
             _bare(axis)
-        for axis in axes[len(sheets) :]:
+        for axis in axes[len(named) :]:
             axis.set_visible(False)
         add_title(
             figure,
             f"Samples from the prior: {view.where}",
-            "The decoder's mean for draws from p(z), first seed, not picked by eye.",
+            "The decoder's mean for draws from p(z), first seed, not picked by eye; data: test examples as the model "
+            "sees them.",
         )
     return figure
 
@@ -135,6 +145,6 @@ def _bare(axis: "Axes") -> None:
 
 
 PLOTS = [
-    Plot("reconstructions", "setting", reconstructions, order=8),
-    Plot("samples", "setting", samples, order=9),
+    Plot("reconstructions", "setting", reconstructions, order=10),
+    Plot("samples", "setting", samples, order=11),
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench.stats.groups import Group, Row
+from bench.stats.groups import Group, Row, after
 from bench.stats.speeds import Throughput
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ class View:
         return tuple(row for group in self.groups for row in group.rows)
 
     @property
+    def budget(self) -> str:
+        """`"After 10 epochs of the whole training split."`, for the line below a title."""
+        words = after(self.groups[0].settings)
+        return f"{words[:1].upper()}{words[1:]}."
+
+    @property
     def where(self) -> str:
         """Data, and of one group its likelihood, for a title."""
         support = f", {self.group.settings['support']} likelihood" if len(self.groups) == 1 else ""
@@ -66,9 +72,15 @@ class Plot:
             of a data set that differ in their likelihood alone share one; `"dataset"`: one for a data set.
         draw: makes it; None where there is nothing to show.
         order: a lower one stands further up on the page.
+        compares: metrics; where fewer than two rows have one of them there is nothing to compare, and no picture.
     """
 
     name: str
     needs: Literal["group", "setting", "dataset"]
     draw: "Callable[[View], Figure | None]"
     order: int = 50
+    compares: tuple[str, ...] = ()
+
+    def applies(self, view: View) -> bool:
+        """Whether the view has rows enough."""
+        return not self.compares or sum(any(map(row.values, self.compares)) for row in view.rows) > 1

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # More names than this cannot stand beside their points without covering others: a legend takes their place.
 MOST_LABELS = 10
+# The panel is so many times as wide as it is high.
+SHAPE = 1.5
 
 
 def rate_distortion(view: View) -> "Figure | None":
@@ -38,8 +40,13 @@ def rate_distortion(view: View) -> "Figure | None":
     low, high = everything.min(0), everything.max(0)
     pad = 0.12 * np.maximum(high - low, 1.0)
     with panels(8.5, max(5.6, 0.8 + 0.22 * len(points)), grid=False) as (figure, (axis,)):
-        axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
-        axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
+        # A nat is as long on both axes, so that lines of equal ELBO stand at 45 degrees.
+        middle, half = (low + high) / 2, (high - low) / 2 + pad
+        half = np.maximum(half, half[::-1] * [SHAPE, 1 / SHAPE])
+        middle[1] = max(middle[1], half[1])  # no rate is below zero
+        axis.set_xlim(middle[0] - half[0], middle[0] + half[0])
+        axis.set_ylim(middle[1] - half[1], middle[1] + half[1])
+        axis.set_aspect("equal", adjustable="box")
         _iso_elbo(axis)
         obstacles = [everything]
         for members in sweeps.values():
@@ -58,7 +65,7 @@ def rate_distortion(view: View) -> "Figure | None":
             if beta is not None or not crowded:
                 names.append((row.label if beta is None else f"β = {beta:g}", seeds.mean(0), style.colour))
         axis.locator_params(axis="x", nbins=7)
-        axis.set_xlabel("distortion: -log p(x|z) (nats per example), lower is better ←")
+        axis.set_xlabel("distortion: \N{MINUS SIGN}log p(x|z) (nats per example), lower is better ←")
         axis.set_ylabel("rate: KL(q(z|x) || p(z)) (nats per example)")
         note = (
             "Each point is one seed on the test split. Grey lines join equal ELBO = -(rate + distortion); a line "
@@ -69,7 +76,7 @@ def rate_distortion(view: View) -> "Figure | None":
                 f" The coloured line{'s join' if len(sweeps) > 1 else ' joins'} the runs of {' and of '.join(sweeps)} "
                 "by the weight β of the KL in training, through the means over seeds."
             )
-        add_title(figure, f"Rate and distortion: {view.where}", note)
+        add_title(figure, f"Rate and distortion: {view.where}", f"{view.budget} {note}")
         if crowded or len(sweeps) > 1:
             shown = {name: handle for name, handle in handles.items() if crowded or name in sweeps}
             title = "best ELBO first" if crowded else None
@@ -141,4 +148,4 @@ def _label_points(
     textalloc.allocate(axis, across, up, list(labels), x_scatter=x, y_scatter=y, **lines, **avoided)
 
 
-PLOTS = [Plot("rate_distortion", "group", rate_distortion, order=2)]
+PLOTS = [Plot("rate_distortion", "group", rate_distortion, order=4, compares=("kl_nats",))]

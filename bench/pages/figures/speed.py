@@ -11,6 +11,9 @@ from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.text import clip
 
+# Quartiles that are further apart than this share of the median speak of a disturbed machine.
+DISTURBED = 0.5
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -28,14 +31,14 @@ def throughput(view: View) -> "Figure | None":
         return None
     names = sorted({name for column in columns.values() for name in column})
     where = view.dataset
+
+    def fastest(name: str) -> float:
+        speeds = [column[name].metrics.get(metrics[0]) for column in columns.values() if name in column]
+        return -max((each.median or 0.0 for each in speeds if isinstance(each, Timed)), default=0.0)
+
     if len(names) > MOST_ROWS:
-
-        def fastest(name: str) -> float:
-            speeds = [column[name].metrics.get(metrics[0]) for column in columns.values() if name in column]
-            return -max((each.median or 0.0 for each in speeds if isinstance(each, Timed)), default=0.0)
-
         where += f" (the fastest {MOST_ROWS} of {len(names):,} in training)"
-        names = sorted(sorted(names, key=fastest)[:MOST_ROWS])
+    names = sorted(names, key=fastest)[:MOST_ROWS]
     height = len(columns) * (0.9 + 0.34 * len(names))
     with panels(11, height, len(columns), len(metrics), sharey=True) as (figure, axes):
         pairs = [(label, metric) for label in columns for metric in metrics]
@@ -48,9 +51,23 @@ def throughput(view: View) -> "Figure | None":
         add_title(
             figure,
             f"Throughput by variant: {where}",
-            "Bar: median over timed blocks; whisker: first to third quartile. Axes differ between panels.",
+            "Bar: median over timed blocks; whisker: first to third quartile; ? where they are so far apart that the "
+            "machine had other work. The fastest in training first; axes differ between panels. "
+            + _conditions(columns),
         )
     return figure
+
+
+def _conditions(columns: Mapping[str, Mapping[str, Record]]) -> str:
+    """Batch, threads and processor, where all records agree."""
+    records = [record for column in columns.values() for record in column.values()]
+    facts = [
+        {f"batch {r.cell.get('batch_size')}" for r in records},
+        {f"{r.cell.get('threads')} threads" for r in records},
+    ]
+    facts.append({str(r.provenance.device_name) for r in records if r.provenance.device_name})
+    common = [next(iter(each)) for each in facts if len(each) == 1]
+    return f"{', '.join(common)}." if common else ""
 
 
 def _bars(axis: "Axes", names: Sequence[str], column: Mapping[str, Record], metric: str) -> None:
@@ -66,7 +83,7 @@ def _bars(axis: "Axes", names: Sequence[str], column: Mapping[str, Record], metr
         axis.barh(y, median, height=0.68, color=style.colour, alpha=0.85, linewidth=0)
         whisker(axis, y, low, high)
         ends.append(max(high, median))
-        write_value(axis, y, ends[-1], _short(median))
+        write_value(axis, y, ends[-1], _short(median) + (" ?" if high - low > DISTURBED * median else ""))
     zero_based(axis, ends, room=1.24)
     axis.locator_params(axis="x", nbins=4)
     axis.xaxis.set_major_formatter(_tick)

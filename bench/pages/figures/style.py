@@ -51,7 +51,7 @@ FIXED = (
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8
 INK = "#333333"
-QUIET = "#8a8a8a"
+QUIET = "#6b6b6b"
 LONGEST_LABEL = 60
 
 
@@ -93,9 +93,9 @@ def _other_marker(name: str) -> str:
 
 
 def _shade(colour: str, depth: float) -> str:
-    """Nearer to white for a depth of -0.5 to 0, to black for one of 0 to 0.5."""
+    """Nearer to white for a depth of -0.5 to 0, to black for one of 0 to 0.5; a whole scale from pale to dark."""
     parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    end, share = (255, -depth) if depth < 0 else (0, 1.2 * depth)
+    end, share = (255, -1.5 * depth) if depth < 0 else (0, 1.9 * depth)
     return "#" + "".join(f"{round(part + share * (end - part)):02x}" for part in parts)
 
 
