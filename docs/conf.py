@@ -123,8 +123,14 @@ def notebook(path: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def skip_member(_: Any, _kind: str, name: str, _object: Any, skip: bool, _options: Any) -> bool:
+    """What scikit-learn adds to every estimator is said in its own documents."""
+    return skip or bool(re.fullmatch(r"set_\w+_request|get_metadata_routing", name))
+
+
 def setup(app: Any) -> None:
     """Hooks."""
+    app.connect("autodoc-skip-member", skip_member)
     app.connect("builder-inited", tutorials)
     app.connect("source-read", source_read)
     app.connect("build-finished", copy_reports)

@@ -174,7 +174,7 @@ def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
         drawn(show(seen))
     assert labels(pictures.reconstructions(seen)) == ["input", "vanilla", "autoencoder"]
     assert "ELBO \N{MINUS SIGN}100" in texts(pictures.reconstructions(seen))
-    assert texts(pictures.samples(seen)).split("\n")[0] == "data"
+    assert "data" in texts(pictures.samples(seen)).split("\n")
     # There is no prior to draw from.
     assert "autoencoder" not in texts(pictures.samples(seen))
     # Inputs are shown again where a row saw others.
