@@ -171,10 +171,18 @@ def _finish(outcome: "Outcome", where: Where) -> int:
         done = {key: getattr(outcome, key) for key in keys} | {"out": str(outcome.out)}
         print_json(done | _figures(outcome.records))
     else:
-        if outcome.report.terminal:
-            print(outcome.report.terminal)
+        print(outcome.report.terminal or _answer(outcome.records))
         print(f"Report: {outcome.report.address}")
     return _code(outcome)
+
+
+def _answer(records: list[Record]) -> str:
+    """What the runs answer, where their tables are not shown again."""
+    if any(record.kind == ORACLE for record in records):
+        return ""
+    from bench.pages import blocks, tables
+
+    return blocks.terminal(tables.answer(records))
 
 
 def _figures(records: list[Record]) -> dict[str, Any]:

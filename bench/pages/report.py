@@ -73,6 +73,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
             page.screen.append(Table(grid))
         page.add(Items([grids.markdown_text(note) for note in notes]))
         page.screen += [Text(grids.markdown_text(note)) for note in notes]
+    page.screen += tables.answer(records)
     page.section("Where the numbers come from", Items(provenance_lines(records)))
     page.html = lambda: html_report(records, artefacts, warnings)
     return page.write()

@@ -130,7 +130,7 @@ def runs(records: Sequence[Record]) -> "pandas.DataFrame":
 
     group_of = {r.id: group.id for group in groups(records) for row in group.rows for r in row.records}
     lines: list[dict[str, Any]] = []
-    for record in records:
+    for record in sorted(records, key=lambda record: record.id):
         cell, made = record.cell, record.provenance
         line: dict[str, Any] = {"id": record.id, "kind": str(record.kind), "dataset": cell["dataset"]}
         line |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}

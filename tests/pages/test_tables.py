@@ -305,16 +305,18 @@ def test_the_terminal_table_fits() -> None:
 
 
 def test_the_tidy_table_has_a_line_for_every_run() -> None:
-    records = [*three("vanilla", (-100, -101, -102)), fake.quality("beta", 0, status="diverged", reason="nan")]
+    records = [*three("vanilla", (-100, -101, -102)), fake.quality("beta", 0, status="diverged", reason="loss is nan")]
     records += [fake.throughput("vanilla")]
     lines = pd.read_csv(io.StringIO(frame.runs_csv(records)))
-    assert list(lines.id) == [record.id for record in records]
-    assert list(lines.elbo_nats[:3]) == [-100, -101, -102]
-    assert (lines.status[3], lines.reason[3], lines.kind[4]) == ("diverged", "nan", "throughput")
-    assert pd.isna(lines.elbo_nats[3])
-    assert lines.train_samples_per_s[4] == records[4].metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    assert list(lines.id) == sorted(record.id for record in records)
+    by_id = lines.set_index("id")
+    assert [by_id.elbo_nats[record.id] for record in records[:3]] == [-100, -101, -102]
+    failed, timed = by_id.loc[records[3].id], by_id.loc[records[4].id]
+    assert (failed.status, failed.reason, timed.kind) == ("diverged", "loss is nan", "throughput")
+    assert pd.isna(failed.elbo_nats)
+    assert timed.train_samples_per_s == records[4].metrics["train_samples_per_s"].median  # type: ignore[union-attr]
     (group,) = groups.groups(records)
-    assert set(lines.group[:4]) == {group.id}
+    assert {by_id.group[record.id] for record in records[:4]} == {group.id}
 
 
 def test_mixed_commits_and_mixed_data_are_named() -> None:
@@ -351,3 +353,12 @@ def test_a_data_set_file_is_named_without_its_path() -> None:
     record.cell["data_options"] = {"k": 2}
     assert groups.datasets([record]) == ["mine-dynamic-k=2"]
     assert "somewhere" not in markdown([record], "mine-dynamic-k=2")
+
+
+def test_the_terminal_ends_with_what_the_runs_answer() -> None:
+    records = three("conv", (-97, -97.3, -97.1)) + three("vanilla", (-100, -100.1, -99.9))
+    text = blocks.terminal(tables.answer([*records, fake.throughput("vanilla"), fake.throughput("conv")]))
+    assert text.startswith("mnist-dynamic, binary likelihoods, after 10 epochs of the whole training split:\n")
+    assert "  the best ELBO: conv\n" in text
+    assert "  the fastest training: " in text
+    assert tables.answer(three("conv", (-97, -97.3, -97.1))) == []
