@@ -35,6 +35,7 @@
     cut off from where the search starts.
 23. Latents on a manifold: densities with respect to different measures, a point that does not lie on it, the gradient
     of a rejection sampler without its correction.
+24. Parts that take turns in learning: the wrong one moves, or what is not training counts.
 """
 
 from tests.mistakes_codes import OF_CODES
@@ -44,7 +45,7 @@ from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
-from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES
+from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
 from tests.mutants import made
 
 BOUNDS = "bench/judge/bounds.py"
@@ -540,5 +541,6 @@ MISTAKES = [
     *OF_FACTORS,
     *OF_MANIFOLDS,
     *OF_SEARCHES,
+    *OF_TURNS,
 ]
 # fmt: on

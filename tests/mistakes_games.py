@@ -57,7 +57,7 @@ OF_GAMES = [
     ]),
     *made("variants/parts/objectives/regularised.py", IN_GAMES, [
         (20, "half_the_decay", "Adam's weight decay w descends w/2 |theta|^2",
-         '{"weight_decay": 2 * self.decay}', '{"weight_decay": self.decay}'),
+         '"weight_decay": 2 * self.decay', '"weight_decay": self.decay'),
     ]),
     *made("bench/train/steps.py", IN_GAMES, [
         (19, "every_part_at_the_budgets_step", "the pace of a part is not heeded",

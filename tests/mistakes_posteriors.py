@@ -80,3 +80,25 @@ OF_MANIFOLDS = [
     ]),
 ]
 # fmt: on
+
+LAGGING = "variants/parts/objectives/lagging.py"
+
+# fmt: off
+OF_TURNS = [
+    *made(LAGGING, ("tests/variants/test_lagging.py",), [
+        (24, "decoder_moves_alone_and_encoder_once", "the two roles exchanged",
+         "return MODEL if self.turn else INFERENCE", "return INFERENCE if self.turn else MODEL"),
+        (24, "encoder_ends_when_it_helps", "turns end while the loss still falls",
+         "self.turn.copy_(mean >= self.before)", "self.turn.copy_(mean < self.before)"),
+        (24, "last_run_remembered", "a new run of the encoder is held against the end of the last",
+         '            self.before.fill_(float("inf"))\n', "            self.before.add_(0)\n"),
+        (24, "turns_moved_by_looking", "an evaluation counts as steps of training",
+         "if self.training and self.learns(epoch) is not None:", "if self.learns(epoch) is not None:"),
+    ]),
+    *made("variants/core/vae.py", ("tests/variants/test_lagging.py",), [
+        (24, "all_learn_in_every_turn", "what the objective says of turns is not heeded",
+         "for role, part in self.named_children() if role not in roles)",
+         "for role, part in self.named_children() if role not in (*roles, role))"),
+    ]),
+]
+# fmt: on

@@ -1,6 +1,8 @@
 """The latent-variable model p(z) p(x|z) with its amortised posterior q(z|x)."""
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -120,6 +122,14 @@ class VAE(nn.Module):
         """What training minimises for a batch `[B, *shape]` after `epoch` passes over the data, `[B]`."""
         for anneal in self._annealed:
             anneal(epoch)
+        learns = getattr(self.objective, "learns", None)
+        roles = learns(epoch) if learns else None
+        if roles is None:
+            return self._loss(x, epoch)
+        with _constant(part for role, part in self.named_children() if role not in roles):
+            return self._loss(x, epoch)
+
+    def _loss(self, x: Tensor, epoch: float) -> Tensor:
         path = getattr(self.objective, "needs_path", True)
         loss: Tensor = self.objective(self.terms(x, self.objective.samples, path=path), epoch)
         return loss
@@ -131,6 +141,19 @@ class VAE(nn.Module):
     def sample(self, n: int) -> Tensor:
         """Means of p(x|z) for `n` draws z ~ p(z), `[n, *shape]`."""
         return self.decode(self.prior().sample(torch.Size([n]))).mean
+
+
+@contextmanager
+def _constant(parts: Iterable[nn.Module]) -> Iterator[None]:
+    """The parameters of these parts are given no gradient by what is computed meanwhile."""
+    held = [p for part in parts for p in part.parameters() if p.requires_grad]
+    for parameter in held:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in held:
+            parameter.requires_grad_(True)
 
 
 def _refuse_misfits(posterior: nn.Module, prior: nn.Module, objective: nn.Module) -> None:

@@ -136,6 +136,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "vq": objectives.Vq,
         "lfq": objectives.Lfq,
         "factor": objectives.Factor,
+        "lagging": objectives.Lagging,
         "adversarial": objectives.Adversarial,
         "vae_gan": objectives.VaeGan,
         "wae_mmd": objectives.WaeMmd,

@@ -16,6 +16,7 @@ from variants.parts.objectives.importance import (
     VrMax,
     negative_log_mean,
 )
+from variants.parts.objectives.lagging import Lagging
 from variants.parts.objectives.matching import SlicedWasserstein, WaeMmd
 from variants.parts.objectives.rates import FreeBits, Geco, JointCapacity
 from variants.parts.objectives.regularised import RaeGp, RaeL2
@@ -38,6 +39,7 @@ __all__ = [
     "Iwae",
     "IwaeDreg",
     "JointCapacity",
+    "Lagging",
     "Lfq",
     "MultiplyIwae",
     "Objective",

@@ -15,6 +15,8 @@ from variants.parts.checks import at_least, not_negative
 class Objective(nn.Module, ABC):
     """Abstract. A subclass takes its own keyword options and implements `forward`.
 
+    One with a method `learns`, epoch -> roles or None, says whose parameters the next step moves; None for all.
+
     Attributes:
         samples: K, the posterior draws per example that training asks for.
         warmup_epochs: passes over the data during which the loss is not yet the one that is meant.

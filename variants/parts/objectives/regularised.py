@@ -10,6 +10,9 @@ from variants.core.terms import Terms
 from variants.parts.checks import not_negative
 from variants.parts.objectives.base import Objective
 
+# A budget may decay all weights beside their gradient: this decay is part of it.
+COUPLED = {"decoupled_weight_decay": False}
+
 
 class RaeL2(Objective):
     """-log p(x|z) + b/2 |z|^2 + decay |theta|^2, theta the decoder's weights; and the prior is fitted to the codes,
@@ -33,7 +36,7 @@ class RaeL2(Objective):
     @property
     def adam(self) -> Mapping[str, Mapping[str, Any]]:  # type: ignore[override]
         """See `Objective`."""
-        return {"prior": {"pace": 10.0}, "decoder": {"weight_decay": 2 * self.decay}}
+        return {"prior": {"pace": 10.0}, "decoder": {"weight_decay": 2 * self.decay, **COUPLED}}
 
     def forward(self, terms: Terms, epoch: float) -> Tensor:  # noqa: ARG002 - every objective is called alike
         """Loss per example, `[B]`."""
