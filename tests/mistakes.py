@@ -75,7 +75,12 @@ STEPS = "bench/train/steps.py"
 VERDICT = "bench/reproduce/verdict.py"
 SETTLE = "bench/records/settle.py"
 LEARNING = "bench/stats/learning.py"
+SAVED = "bench/api/saved.py"
+WRITTEN = "bench/api/written.py"
+API_MODEL = "bench/api/model.py"
 
+IN_SAVED = ("tests/api/test_saved.py",)
+IN_PYTHON = ("tests/api/test_python.py",)
 IN_LEARNING = ("tests/stats/test_learning.py",)
 GUARDS = ("tests/cells/test_truth_guards.py",)
 JUDGE = ("tests/judge/test_judge.py",)
@@ -457,6 +462,24 @@ MISTAKES = [
          '            optim.load_state_dict(optim.state_dict() | {"state": moments[name]})\n', "            pass\n"),
         (13, "moments_in_another_layout", "the fused update pairs weights with the moments of others",
          "{key: torch.empty_like(wanted[key]).copy_(kept[key]) for key in wanted}", "kept"),
+    ]),
+    *made(STEPS, IN_TRAINING, [
+        (20, "weight_decay_in_the_gradient", "Adam's moments see the decay, which is then no share of the weights",
+         '"decoupled_weight_decay": True', '"decoupled_weight_decay": False'),
+        (20, "gradient_clipped_number_by_number", "its direction changes, and the norm is no limit",
+         "clip_grad_norm_(", "clip_grad_value_("),
+    ]),
+    *made(SAVED, IN_SAVED, [
+        (13, "other_code_unseen", "a kept model is believed whatever this code makes of it",
+         "    if not same:\n", "    if not answers:\n"),
+    ]),
+    *made(WRITTEN, IN_SAVED, [
+        (13, "answers_of_the_encoder_alone", "another decoder would pass",
+         "decoded.mean(), decoded.square().mean()]", "]"),
+    ]),
+    *made(API_MODEL, IN_PYTHON, [
+        (4, "elbo_of_one_example_with_the_training_s_draws", "scores of examples are those of the judge, and repeat",
+         "samples=samples, seed=seed).elbo", "samples=1, seed=seed + 1).elbo"),
     ]),
     *made(STATE, IN_CHECKPOINTS, [
         (13, "noise_forgotten_on_resuming", "z is drawn as at the start once more",

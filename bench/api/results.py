@@ -14,8 +14,9 @@ from bench.records.names import row_name
 from bench.records.record import Record, Timed
 from bench.records.store import read_all
 from bench.stats import learning, metrics
-from bench.stats.differences import Difference, differences, sentence
+from bench.stats.answer import answers, compared, listed
 from bench.stats.groups import ERRORS, Group, Row, after, groups
+from bench.stats.speeds import throughput
 
 if TYPE_CHECKING:
     import pandas
@@ -110,21 +111,36 @@ class Results:
                         lines.append(self._pair(group, row, other, name))
         return _frame(lines)
 
-    def pair(self, variant: str, baseline: str) -> list[Difference]:
-        """Every ranked metric of one variant against another: paired differences, each with its sentence.
+    def pair(self, row: str, other: str) -> list[str]:
+        """One row against another: a sentence with a verdict for each ranked metric of each comparison group.
+
+        Args:
+            row: its label in the tables, or the name of a variant that has one row only.
+            other: likewise.
 
         Raises:
-            UsageError: one of them is not there, or they are in different comparison groups.
+            UsageError: no comparison group has both, or a name means several rows.
         """
-        there = {record.cell["variant"] for record in self._quality()}
-        for name in (variant, baseline):
-            if name not in there:
-                raise UsageError(f"no run of {name!r} in {self.folder}: there are {', '.join(sorted(there))}")
-        return differences([r for r in self._quality() if r.cell["variant"] in (variant, baseline)], baseline)
+        found = []
+        for group in self.groups:
+            a, b = _named(group, row), _named(group, other)
+            for name in group.metrics if a and b else ():
+                if a and b and metrics.metric(name).ranked and a.values(name) and b.values(name):
+                    found.append(compared(group, a, b, name)[1])
+        if not found:
+            there = sorted({each.label for group in self.groups for each in group.rows})
+            raise UsageError(f"no comparison group has figures of {row!r} and {other!r}: there are {', '.join(there)}")
+        return found
 
-    def answer(self, metric: str = "elbo_nats") -> str:
-        """Which variant, in a line for each comparison group: who is best by a metric, and who may be as good."""
-        return "\n".join(_answer(group, metric) for group in self.groups if metric in group.metrics)
+    def answer(self) -> str:
+        """What to take for which goal, how sure that is, and what it costs, as the report says it."""
+        lines = []
+        for group in self.groups:
+            lines.append(f"{group.dataset} {after(group.settings)}:")
+            for each in answers(group, throughput(self.records, group.dataset)):
+                take = " or ".join(each.take) if each.learning else listed(each.take)
+                lines.append(f"  {each.goal}: {take or 'no answer yet'}. {each.sure} {each.cost}".rstrip())
+        return "\n".join(lines)
 
     def table(self, form: paper.Format = "markdown", columns: Sequence[str] = (), dataset: str | None = None) -> str:
         """A table for a paper, as `vaebench table` writes it.
@@ -167,24 +183,12 @@ class Results:
         return str(wide.to_html(float_format=lambda value: f"{value:.5g}", na_rep=""))
 
 
-def _answer(group: Group, metric: str) -> str:
-    where = f"{group.dataset} {after(group.settings)}"
-    label = metrics.metric(metric).label
-    marks = group.marks.get(metric)
-    rows = [row for row in group.rows if row.values(metric)]
-    if not rows or marks is None:
-        return f"On {where}: nobody has a figure for {label}."
-    sign = 1 if metrics.metric(metric).better == "higher" else -1
-    rows.sort(key=lambda row: -sign * (summary.mean if (summary := row.summary(metric)) else 0.0))
-    first, rest = rows[0], rows[1:]
-    if first.label in marks.best:
-        as_good = [row.label for row in rest if row.label in marks.best]
-        more = f"; not distinguishable from it: {', '.join(as_good)}" if as_good else ""
-        return f"On {where}: {first.label} has the best {label}{more}."
-    if not rest:
-        return f"On {where}: {first.label} alone has a figure for {label}."
-    found = sentence(learning.compare(first, rest[0], metric), first.label, rest[0].label, where, metric)
-    return f"On {where}: no verdict by {label}. {found}"
+def _named(group: Group, name: str) -> Row | None:
+    exact = [row for row in group.rows if name in (row.label, row.name)]
+    found = exact or [row for row in group.rows if row.variant == name]
+    if len(found) > 1:
+        raise UsageError(f"{name!r} means several rows: say which, {' or '.join(row.label for row in found)}")
+    return found[0] if found else None
 
 
 def _frame(lines: Sequence[dict[str, Any]]) -> "pandas.DataFrame":

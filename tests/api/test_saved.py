@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import bench as vb
+from bench.api.written import answers_of
 from bench.errors import BenchError, DataError, MachineError, UsageError
 from bench.records.store import read_all
 from bench.resume import checkpoint
@@ -121,6 +122,16 @@ def test_what_does_not_fit_is_refused_in_one_line(copied: Path, keys: dict[str, 
         vb.load(copied)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_answers_tell_of_every_network() -> None:
+    model = vb.build("vanilla", DataSpec((4,), "real", 10), latent=2, hidden=[3], device="cpu")
+    before = answers_of(model)
+    for network in (model.vae.encoder, model.vae.decoder):
+        with torch.no_grad():
+            next(network.parameters()).mul_(2)
+        assert answers_of(model) != before
+        before = answers_of(model)
 
 
 def test_damaged_files(copied: Path, tmp_path: Path) -> None:
