@@ -165,8 +165,10 @@ class Model(nn.Module):
             samples: K, draws per example.
 
         Raises:
-            UsageError: the model has no bound.
+            UsageError: the model has no bound, or a q(z|x) from whose draws log p(x) cannot be told.
         """
+        if self.vae.has_bound and not self.vae.covers:
+            raise UsageError("q(z|x) misses some of p(z|x), so that no number of its draws tells log p(x): see elbo")
         examples, size = self._scored(x), NOTED["nll"]
         parts = torch.split(examples, size)
 
