@@ -138,7 +138,7 @@ def _variants(rows: list[dict[str, Any]]) -> str:
 BLOCKS = {
     "docs/zoo.md": {"variants": zoo},
     "docs/metrics.md": {"all metrics": metric_table, "metrics": metric_sections},
-    "README.md": {"settings": setting_lines},
+    "docs/running.md": {"settings": setting_lines},
     "CONTRIBUTING.md": {"a metric": example_row},
 }
 

@@ -39,8 +39,8 @@ def test_what_is_generated_is_committed(name: str) -> None:
 
 
 def test_a_document_without_its_lines_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"README\.md needs the lines .*settings"):
-        docs.rewritten("README.md", "<!-- generated: settings -->\n")
+    with pytest.raises(ValueError, match=r"running\.md needs the lines .*settings"):
+        docs.rewritten("docs/running.md", "<!-- generated: settings -->\n")
 
 
 @pytest.mark.parametrize("name", metrics.METRICS)
