@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bench.data.batches import Data
+from bench.judge import latent
 from variants.core import VAE
 
 # Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
@@ -17,7 +18,8 @@ SHOWN, DRAWN, PLACED, MOMENT_DRAWS = 8, 32, 500, 512
 
 
 def artefacts_of(model: VAE, loaded: Data) -> bytes:
-    """Reconstructions, prior samples, and the two most active latent axes with each posterior's covariance on them."""
+    """Reconstructions, prior samples, the two most active latent axes with each posterior's covariance on them, and all
+    of `bench.judge.latent.seen`."""
     model.eval()
     points, labels = next(loaded.eval_batches("test", PLACED, limit=min(PLACED, loaded.splits["test"])))
     shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
@@ -25,17 +27,18 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     mean = q.mean
     axes = mean.var(0).topk(min(2, mean.shape[-1])).indices
     covariance = _covariance(q)
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        inputs=_pixels(shown),
-        reconstructions=_pixels(model.reconstruct(shown)),
-        samples=_pixels(model.sample(DRAWN)),
+    arrays: dict[str, Any] = dict(
+        inputs=latent.pixels(shown),
+        reconstructions=latent.pixels(model.reconstruct(shown)),
+        samples=latent.pixels(model.sample(DRAWN)),
         latent_mean=_numbers(mean[:, axes]),
         latent_cov=_numbers(covariance[:, axes][:, :, axes]),
         latent_axes=axes.cpu().numpy(),
         labels=labels.cpu().numpy(),
+        **latent.seen(model, loaded),
     )
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -50,10 +53,6 @@ def _covariance(q: Distribution) -> Tensor:
         z = q.sample(torch.Size([MOMENT_DRAWS]))
         z = (z - z.mean(0)).movedim(0, -1)
         return z @ z.mT / (MOMENT_DRAWS - 1)
-
-
-def _pixels(x: Tensor) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    return (x.clamp(0, 1) * 255).round().to("cpu", torch.uint8).numpy()
 
 
 def _numbers(x: Tensor) -> "np.ndarray[Any, np.dtype[np.float32]]":

@@ -1,0 +1,116 @@
+"""What is to be seen in a latent space."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import bench.data as data
+from bench.judge import latent
+from tests.helpers import Held
+from variants import build
+
+T = len(latent.VALUES)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Any:
+    return data.load("digits")
+
+
+def seen(variant: str, held: Any, **options: Any) -> Any:
+    torch.manual_seed(0)
+    return latent.seen(build(variant, held.spec, hidden=(16,), **options), held)
+
+
+def test_everything_has_its_shape(loaded: Any) -> None:
+    arrays = seen("vanilla", loaded, latent=5)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    image = (1, 8, 8)
+    assert shapes["traversals"] == (5, T, *image)
+    assert shapes["interpolations_linear"] == shapes["interpolations_great_circle"] == (4, 9, *image)
+    assert shapes["aggregate_quantiles"] == shapes["prior_quantiles"] == (7, 5)
+    assert shapes["aggregate_norms"] == shapes["prior_norms"] == (101,)
+    assert shapes["class_elbo"] == shapes["class_recon"] == shapes["class_kl"] == (10,)
+    assert shapes["best_inputs"] == shapes["worst_reconstructions"] == (8, *image)
+    assert shapes["reliability_mean"] == (20,)
+    assert arrays["class_counts"].sum() == 250
+    assert arrays["reliability_count"].sum() == 250 * 64
+    np.testing.assert_allclose(arrays["class_elbo"], arrays["class_recon"] - arrays["class_kl"], rtol=1e-4)
+    assert arrays["best_scores"].min() >= arrays["worst_scores"].max()
+    assert (np.diff(arrays["best_scores"]) <= 0).all()
+    assert (np.diff(arrays["worst_scores"]) >= 0).all()
+
+
+def test_latents_that_are_no_points_of_r_d_have_no_line_between_them(loaded: Any) -> None:
+    arrays = seen("bernoulli_vimco", loaded, latent=4)
+    assert not [name for name in arrays if name.startswith(("traversal", "interpolation", "aggregate", "prior"))]
+    assert "best_inputs" in arrays
+    # Without a bound there is neither an ELBO nor a KL of a class.
+    without = seen("autoencoder", loaded, latent=3)
+    assert "class_recon" in without
+    assert "class_elbo" not in without
+
+
+def linear(d: int) -> Any:
+    """x = z: whatever is done to a code is seen in its image."""
+    model = build("linear", Held(torch.zeros(4, d)).spec, latent=d, network="linear")
+    with torch.no_grad():
+        model.decoder.body.weight.copy_(torch.eye(d))
+        model.decoder.body.bias.zero_()
+    return model
+
+
+def test_a_traversal_moves_one_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent, "pixels", lambda x: x.detach().numpy())
+    codes = torch.tensor([[0.1, 0.2, 0.3], [5.0, -1.0, 0.3], [-5.0, 2.0, 0.3]])
+    found = latent.traversals(linear(3), codes)
+    assert found["traversal_axes"].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found["traversals"][0, :, 0], latent.VALUES)
+    np.testing.assert_allclose(found["traversals"][0, :, 1:], np.tile([0.2, 0.3], (T, 1)), rtol=1e-6)
+    np.testing.assert_allclose(found["traversals"][1, :, 1], latent.VALUES)
+
+
+def test_interpolations_end_at_the_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent, "pixels", lambda x: x.detach().numpy())
+    codes = torch.randn(8, 3)
+    found = latent.interpolations(linear(3), codes)
+    for way in ("linear", "great_circle"):
+        images = found[f"interpolations_{way}"]
+        np.testing.assert_allclose(images[:, 0], codes[:4].numpy(), atol=1e-5)
+        np.testing.assert_allclose(images[:, -1], codes[4:].numpy(), atol=1e-5)
+    middle = found["interpolations_linear"][:, 4]
+    np.testing.assert_allclose(middle, (codes[:4] + codes[4:]).numpy() / 2, atol=1e-5)
+
+
+def test_a_great_circle_keeps_the_length_and_turns_evenly() -> None:
+    first, second = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    t = torch.linspace(0, 1, 5).view(1, -1, 1)
+    way = latent.great_circle(first[:, None], second[:, None], t)[0]
+    torch.testing.assert_close(way.norm(dim=1), torch.full((5,), 2.0))
+    torch.testing.assert_close(torch.atan2(way[:, 1], way[:, 0]), torch.linspace(0, torch.pi / 2, 5))
+    for other in (-first, first, 0 * first):
+        assert latent.great_circle(first[:, None], other[:, None], t).isfinite().all()
+
+
+def test_reliability_of_probabilities_that_are_right_and_of_one_that_is_not() -> None:
+    class Says:
+        def __init__(self, p: torch.Tensor) -> None:
+            self.p = p
+
+        def infer(self, x: torch.Tensor) -> Any:
+            return torch.distributions.Normal(torch.zeros(len(x), 1), 1.0)
+
+        def decode(self, z: torch.Tensor) -> Any:  # noqa: ARG002
+            return torch.distributions.Bernoulli(self.p)
+
+    torch.manual_seed(0)
+    p = torch.rand(200, 500)
+    right: Any = latent.reliability(Says(p), iter([torch.bernoulli(p)]))  # type: ignore[arg-type]
+    assert np.abs(right["reliability_mean"] - right["reliability_share"]).max() < 0.03
+    np.testing.assert_allclose(right["reliability_mean"], (np.arange(20) + 0.5) / 20, atol=0.002)
+    sure: Any = latent.reliability(Says((p > 0.5).float()), iter([torch.bernoulli(p)]))  # type: ignore[arg-type]
+    assert sure["reliability_count"].tolist()[1:-1] == [0] * 18
+    assert sure["reliability_share"][0] == pytest.approx(0.25, abs=0.02)
+    assert np.isnan(sure["reliability_mean"][5])
