@@ -18,6 +18,7 @@ GOALS = {
     "the best ELBO": ("elbo_nats",),
     "the best codes": ("probe_accuracy", "knn_accuracy"),
     "the best reconstructions": ("mse_per_pixel", "ssim"),
+    "the best disentanglement": ("mig", "dci_disentanglement"),
     "the best samples": (r"sample_\w+", r"\w*[fk]id\w*"),
 }
 SPEED = "the fastest training"
@@ -152,8 +153,8 @@ def figure(row: Row, metric: str, *, named: bool = False) -> str:
         digits, factor, unit = entry.digits - 2, 100, " %"
     half = "" if summary.half_width is None else f" ± {summary.half_width * factor:,.{digits}f}"
     seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
-    name = f"{row.label}, " if named else ""
-    return f"{name}{entry.label} {summary.mean * factor:,.{digits}f}{half}{unit} over {seeds}"
+    head = f"{row.label}, {entry.label}" if named else entry.label[:1].upper() + entry.label[1:]
+    return f"{head} {summary.mean * factor:,.{digits}f}{half}{unit} over {seeds}"
 
 
 def listed(labels: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,11 @@ def test_facts_cannot_leave_their_element(text: str) -> None:
     assert not {"<", "\u2028"} & set(written)
 
 
-def test_a_browser_shows_a_page_of_blocks(browser: Any, tmp_path: Path) -> None:
+def test_a_browser_shows_a_page_of_blocks(browser: Any, tmp_path: Path, violations: Callable[[Any], list[str]]) -> None:
     path = tmp_path / "report.html"
-    path.write_bytes(render.page("t", [Heading("Results", 1), Picture("p", "a dot")], {"p.png": PIXEL}))
+    table = Table((["name", "value"], [[Entry("a"), Entry("1", best=True)]]))
+    blocks = [Heading("Results", 1), Text("See [a](b.csv)."), table, Warnings(["look"]), Picture("p", "a dot")]
+    path.write_bytes(render.page("t", blocks, {"p.png": PIXEL}))
     context = browser.new_context(offline=True)
     page = context.new_page()
     seen: list[str] = []
@@ -86,5 +89,6 @@ def test_a_browser_shows_a_page_of_blocks(browser: Any, tmp_path: Path) -> None:
     page.goto(path.as_uri())
     assert page.locator("img").evaluate("image => image.naturalWidth") == 1
     assert page.locator("body").evaluate("e => getComputedStyle(e).fontVariantNumeric") == "tabular-nums"
+    assert violations(page) == []
     context.close()
     assert seen == []

@@ -84,11 +84,6 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
     assert seen == []
 
 
-def violations(page: Any) -> list[str]:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in axe.run(page).response["violations"]]
-
-
 def headings(page: Any) -> list[str]:
     return page.locator("#scores tbody th").all_inner_texts()  # type: ignore[no-any-return]
 
@@ -101,7 +96,9 @@ def copied(page: Any, form: str) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_loaded_and_nothing_is_inaccessible(opened: Open, page: bytes, scheme: str) -> None:
+def test_nothing_is_loaded_and_nothing_is_inaccessible(
+    opened: Open, page: bytes, scheme: str, violations: Callable[[Any], list[str]]
+) -> None:
     shown = opened(page, color_scheme=scheme)
     assert shown.locator("#facts").count() == 1
     assert shown.locator("svg.chart").count() >= 6

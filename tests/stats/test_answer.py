@@ -32,6 +32,7 @@ def test_the_best_and_its_ties_are_those_that_are_marked() -> None:
     behind = next(row for row in group.rows if row.label not in best.take)
     words = sentence(compare(rows["conv"], behind, "elbo_nats"), "conv", behind.label, "X", "elbo_nats")
     assert words.replace(" on X", "") in best.sure
+    assert best.sure.startswith("ELBO ")
     assert best.cost == ""
 
 

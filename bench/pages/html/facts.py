@@ -180,7 +180,8 @@ def _rounded(value: float | None, digits: int = 6) -> float | None:
 
 
 def _curve(row: Row) -> dict[str, Any] | None:
-    """Validation ELBO by epoch: mean over the ok seeds, lowest and highest; seconds of training where curves say."""
+    """Validation ELBO by epoch: mean over the ok seeds, lowest and highest; and seconds, of which every epoch takes
+    an equal share of the whole training."""
     curves = []
     for record in row.ok:
         points = {int(p["epoch"] or 0): p for p in record.curve if _finite(p.get("valid_elbo_nats"))}
@@ -196,9 +197,9 @@ def _curve(row: Row) -> dict[str, Any] | None:
         "low": [_rounded(min(each), 7) for each in values],
         "high": [_rounded(max(each), 7) for each in values],
     }
-    seconds = [[curve[epoch].get("train_s") for curve in curves] for epoch in epochs]
-    if all(_finite(value) for each in seconds for value in each):
-        facts["seconds"] = [_rounded(sum(map(float, each)) / len(each), 5) for each in seconds]  # type: ignore[arg-type]
+    if seconds := list(row.values("train_s").values()):
+        each = sum(seconds) / len(seconds) / epochs[-1]
+        facts["seconds"] = [_rounded(epoch * each, 5) for epoch in epochs]
     return facts
 
 

@@ -179,7 +179,10 @@ function curves(rows, byTime, width) {
   const last = (row) => row.curve.mean[row.curve.mean.length - 1];
   const late = drawn.map((row) => Math.min(...row.curve.mean.slice(Math.floor(row.curve.mean.length / 5))));
   const tops = Math.max(...drawn.map((row) => row.curve.high[row.curve.high.length - 1]));
-  const ends = drawn.map(last).sort((a, b) => b - a), floor = Math.max(Math.min(...late), tops - 4 * (tops - ends[Math.floor((ends.length - 1) / 2)] || 5));
+  // The earliest epochs, and rows far behind, lie below the axis.
+  const ends = drawn.map(last).sort((a, b) => b - a), half = (row) => row.curve.mean[Math.floor((row.curve.mean.length - 1) / 2)];
+  const most = Math.max(4 * (ends[0] - ends[Math.floor((ends.length - 1) / 2)]), 4 * Math.max(...drawn.map((row) => last(row) - half(row)).filter((gain, place) => last(drawn[place]) >= ends[Math.floor((ends.length - 1) / 2)])));
+  const floor = Math.max(Math.min(...late), tops - (most || 1));
   const yDomain = padded(floor, tops, 0.05), xs = drawn.flatMap(axis);
   const x = linear([byTime ? 0 : Math.min(...xs), Math.max(...xs)], [left, right]), y = linear(yDomain, [bottom, top]);
   const { step, values } = ticks(...yDomain, 6), horizontal = ticks(byTime ? 0 : Math.min(...xs), Math.max(...xs), Math.max(2, Math.min(10, (right - left) / 60)));
@@ -199,6 +202,7 @@ function curves(rows, byTime, width) {
   });
   const heights = spreadOut(drawn.map((row) => Math.min(bottom, Math.max(top, y(last(row))))), 15, top, bottom + 4);
   const labels = drawn.map((row, place) => [
+    byTime && coloured(lineFrom(x(axis(row)[axis(row).length - 1]), Math.min(bottom, y(last(row))), right, Math.min(bottom, y(last(row))), { class: "leader-coloured dashed" }), row),
     coloured(lineFrom(right, Math.min(bottom, y(last(row))), right + 10, heights[place], { class: "leader-coloured" }), row),
     text(right + 13, heights[place] + 4, clipped((last(row) < yDomain[0] ? "\u2193 " : "") + row.label, names - 14), { class: "name" }),
   ]);

@@ -68,7 +68,7 @@ const region = (name, ...content) => el("div", { class: "wide", role: "region", 
 const signed = (text) => text.replace(/-/g, MINUS);
 function number(value, digits) {
   if (value === null || value === undefined) return DASH;
-  return signed(value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  return signed((value || 0).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 }
 function tick(value, step) {
   const digits = Math.max(0, Math.min(8, -Math.floor(Math.log10(step) + 1e-9)));
@@ -84,7 +84,7 @@ function ticks(low, high, count) {
   const step = [1, 2, 5, 10].map((each) => each * size).find((each) => each >= raw * 0.999) || size * 10;
   const found = [];
   for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) found.push(value);
-  return { step, values: found };
+  return found.length < 2 && count < 40 ? ticks(low, high, count * 2) : { step, values: found };
 }
 function logTicks(low, high) {
   const found = [];

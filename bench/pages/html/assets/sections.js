@@ -172,11 +172,11 @@ function drawCompare() {
 function drawLearning() {
   const rows = visibleRows().filter((row) => row.curve).slice(0, MOST_DRAWN);
   const gains = visibleRows().filter((row) => row.gain !== null);
-  const timed = rows.some((row) => row.curve.seconds);
+  const timed = rows.some((row) => row.curve.seconds && row.curve.epochs.length > 1);
   const plot = curves(rows, timed && state.c === "seconds", widthOf("learning"));
   const parts = [];
   if (timed) parts.push(el("p", {}, choice("Against", [["epoch", "epochs"], ["seconds", "seconds of training"]], state.c, (value) => set({ c: value }))));
-  if (plot) parts.push(note("Line: mean over seeds; band: lowest to highest seed. The earliest epochs may lie below the axis."), charted(plot));
+  if (plot) parts.push(note("Line: mean over seeds; band: lowest to highest seed. The earliest epochs may lie below the axis.", timed && state.c === "seconds" ? " Seconds are of training alone, an equal share for each epoch." : ""), charted(plot));
   else parts.push(note(rows.length ? "One epoch is no curve." : "No run that is shown kept a curve of its ELBO."));
   const leaders = leadersOf(rows);
   if (leaders) parts.push(el("p", { class: "small" }, leaders));
