@@ -17,6 +17,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _data_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A data root of the tests' own, for what they keep of users' data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAEBENCH_DATA", str(tmp_path_factory.mktemp("data root")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from bench import data
 from bench.cells import weights
-from bench.data import user_file
+from bench.data.given import arrays
 from bench.disk import files
 from bench.errors import BenchError, DataError, UsageError
 from bench.pages import report
@@ -133,10 +133,10 @@ def test_a_pickle_in_data_does_not_run(tmp_path: Path) -> None:
     objects[:] = [Harmful(mark)] * 4
     np.savez(path, train=objects)
     with pytest.raises(DataError, match="cannot read it as"):
-        user_file.read(path)
+        arrays.read_npz(path)
     path.write_bytes(pickle.dumps(Harmful(mark)))
     with pytest.raises(DataError, match="cannot read it as"):
-        user_file.read(path)
+        arrays.read_npz(path)
     assert not mark.exists()
 
 
@@ -159,9 +159,9 @@ def test_a_file_that_unpacks_to_more_than_there_is_room_for_is_not_unpacked(
     path = tmp_path / "bomb.npz"
     npz_of_zeros(path, "train.npy", 128)
     assert path.stat().st_size < 1 << 20
-    monkeypatch.setattr(user_file, "_memory", lambda: 100.0 * 2**20)
+    monkeypatch.setattr(arrays, "memory", lambda: 100.0 * 2**20)
     with pytest.raises(DataError, match="it unpacks to 128 MiB, more than this machine's memory"):
-        user_file.read(path)
+        arrays.read_npz(path)
     made = fake.quality("vanilla", 0)
     path.rename(tmp_path / f"{made.id}.npz")
     assert "would unpack to 134,217," in pictures.load_artefacts(tmp_path, [made])[1][0]
@@ -175,7 +175,7 @@ def test_an_absurd_header_is_one_line(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("train.npy", header.getvalue() + bytes(80))
     with pytest.raises(DataError) as caught:
-        user_file.read(path)
+        arrays.read_npz(path)
     assert "\n" not in str(caught.value)
     deep = tmp_path / "runs" / "deep.json"
     for content in (

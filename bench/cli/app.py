@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from bench import text
+from bench import data, text
 from bench.errors import UsageError
 from bench.pages import docs
 from bench.settings import Seeds, convert
@@ -96,12 +96,18 @@ class Changes:
     """What is changed of a suite, beside its variants and seeds.
 
     Attributes:
-        datasets: Only these data sets, by name or as a path to an .npz file.
+        datasets: Only these data sets, by name, or your own by the path of a file (.npz, .npy, .csv, .parquet, .h5ad)
+            or of a folder of pictures.
+        data_options: key=value ..., to the data sets that take it; your own take kind, scale, layout, levels, label,
+            drop, size, layer, image, test, valid, name (README, "Your own data").
+        binarise: dynamic, fixed, threshold or none, instead of each data set's own.
         precision: What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32.
         compiled: Train with torch.compile; such runs are a comparison group of their own.
     """
 
     datasets: Words = ()
+    data_options: Annotated[Words, Parameter(name="--data-option")] = ()
+    binarise: str | None = None
     settings: Annotated[Words, Parameter(name="--set", help=docs.set_help())] = ()
     precision: str | None = None
     compiled: Annotated[bool | None, Parameter(name="--compile")] = None
@@ -140,12 +146,14 @@ def warn(failed: Iterable[str]) -> None:
 
 
 def split_names(words: Iterable[str]) -> tuple[str, ...]:
-    """Names separated by commas or spaces; a word with the path of a file in it is one, whatever is in it."""
-    return tuple(
-        name
-        for word in words
-        for name in ([word] if word.endswith(".npz") or ".py:" in word else word.replace(",", " ").split())
-    )
+    """Names separated by commas or spaces; a path is one word, whatever is in it."""
+    names: list[str] = []
+    for word in words:
+        parts = word.replace(",", " ").split()
+        named = len(parts) > 1 and set(parts) & set(data.names())
+        one = ".py:" in word or (data.is_user_file(word) and not named)
+        names += [word] if one else parts
+    return tuple(names)
 
 
 def print_row(name: str, text: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,7 @@ from bench.errors import UsageError
 from bench.records.record import ORACLE, Record
 from bench.settings import typed
 from bench.suites import suite
+from bench.text import hint
 
 if TYPE_CHECKING:
     from bench.suites.oracle import OracleSuite
@@ -123,9 +124,7 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
             for name in wanted
         ]
         chosen = structs.replace(chosen, variants=tuple(itertools.chain(*rows)))
-    if wanted := dict.fromkeys(split_names(changes.datasets)):
-        given = [[d for d in chosen.datasets if d.name == name] or [suite.dataset(name)] for name in wanted]
-        chosen = structs.replace(chosen, datasets=tuple(itertools.chain(*given)))
+    chosen = structs.replace(chosen, datasets=tuple(_datasets(chosen.datasets, changes)))
     if seeds is not None:
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
         chosen = structs.replace(chosen, seeds=seeds, variants=evenly)
@@ -135,10 +134,42 @@ def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | No
     return configure(chosen, parse_settings(changes.settings))
 
 
+def _datasets(of_suite: Sequence[suite.DataChoice], changes: Changes) -> Iterator[suite.DataChoice]:
+    """The data sets of a suite, or those that are asked for instead, with their binarisation and options changed.
+
+    An option goes to each data set that takes it. UsageError if none does.
+    """
+    from bench import data
+    from bench.sweeps.configure import parse_settings
+
+    options = parse_settings(changes.data_options)
+    wanted = dict.fromkeys(split_names(changes.datasets))
+    given: list[list[Any]] = [[d for d in of_suite if name in (d.name, d.path)] or [name] for name in wanted]
+    rows: list[suite.DataChoice | str] = [*itertools.chain(*given)] or [*of_suite]
+    taken: set[str] = set()
+    for row in rows:
+        path = row if isinstance(row, str) else row.path or row.name
+        mine = {key: value for key, value in options.items() if key in data.takes(path)}
+        taken |= set(mine)
+        if isinstance(row, str):
+            yield suite.dataset(path, changes.binarise, mine)
+        elif mine or changes.binarise:
+            yield suite.dataset(path, changes.binarise or row.binarise, (row.asked if row.path else row.options) | mine)
+        else:
+            yield row
+    for key in options.keys() - taken:
+        known = sorted(
+            {each for row in rows for each in data.takes(row if isinstance(row, str) else row.path or row.name)}
+        )
+        advice = hint(key, known) if known else "they take none"
+        raise UsageError(f"--data-option {key}: none of the data sets takes it; {advice}")
+
+
 def _refuse(path: Path, *, variants: Words, seeds: int | None, changes: Changes, engine: str) -> None:
     """UsageError for what makes no sense with a suite that checks the judge."""
     given: dict[str, Any] = {"variants": variants, "seeds": seeds, "datasets": changes.datasets}
     given |= {"precision": changes.precision, "compile": changes.compiled}
+    given |= {"binarise": changes.binarise, "data-option": changes.data_options}
     given[f"engine {engine}"] = engine not in ("local", "debug")
     for word in (word for word, value in given.items() if value):
         raise UsageError(f"suite {path.name} checks the judge on problems of its own: it takes no --{word}")

@@ -48,16 +48,17 @@ What grey values are taken for: "none" for numbers in [0, 1]; "levels" for the L
 probabilities, in bits per dimension as in the literature; "dequantise" for (k + u) / L with uniform noise u, afresh for
 every training batch and once for evaluation, of which p(x|z) is a density. L is 256, and 17 of digits.
 
-Your own images: a name that ends in .npz is the path of a file with an array `train` and, if you like,
-`valid`, `test`, `train_labels`, `valid_labels`, `test_labels`. Images are `[N, H, W]` or `[N, C, H, W]`,
-uint8 or floats in [0, 1]. Without `test` the last tenth of `train` is held out for it, without `valid` as
-many of those before. They stay grey unless a binarisation is asked for.
+Your own data: the path of a file or a folder instead of a name, or an object given to `own`; what is read, and
+what may be said of it, stands in `bench.data.given`. They stay as they are unless a binarisation is asked
+for. In records they are called NAME-DIGEST, after their file and what they hold, so that two files of one
+name are two data sets, and one file by two paths is one. Without `test` a tenth of `train` is held out for it
+by a fixed permutation, class by class, and without `valid` as many again.
 
 Files lie under the data root in a folder of the data set's name: $VAEBENCH_DATA, else `vaebench` in the
 XDG cache folder. What is missing is downloaded there. Files are checked when they are read, by the sha256
 of the unpacked bytes where it is known, else by the md5 of the archive that torchvision states.
 `Data.checksum` is the sha256 over images then labels (int64) of train, valid and test; for celeba over
-the sha256 digests of its two files.
+the sha256 digests of its two files; for your own data over their kind and scaling too.
 """
 
 import importlib
@@ -70,9 +71,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bench.data.entry import tenths
-from bench.data.files import at_home, folder_of, missing
 from bench.data.files import fetch as _fetch
-from bench.data.sets import SETS, check_binarise, check_options, find, is_user_file
+from bench.data.files import folder_of, missing
+from bench.data.sets import SETS, check_binarise, check_options, find
+from bench.data.users import OPTIONS, Chosen, choose, file_of, is_user_file, own, store
+from bench.data.users import loaded as _loaded
+from bench.data.users import read as _own
+from bench.data.users import spec as _own_spec
 from bench.errors import DataError, UsageError
 from variants.data_spec import DataSpec
 
@@ -84,7 +89,24 @@ if TYPE_CHECKING:
     from bench.data.batches import Data, Truth
     from bench.data.readers import Raw
 
-__all__ = ["default_binarise", "describe", "fetch", "is_user_file", "keep", "load", "names", "spec", "unread", "verify"]
+__all__ = [
+    "Chosen",
+    "choose",
+    "default_binarise",
+    "describe",
+    "fetch",
+    "file_of",
+    "is_user_file",
+    "keep",
+    "load",
+    "names",
+    "own",
+    "spec",
+    "store",
+    "takes",
+    "unread",
+    "verify",
+]
 
 # Data sets that `keep` has read, by name.
 _kept: "dict[str, Raw]" = {}
@@ -101,7 +123,16 @@ def default_binarise(name: str) -> str:
     Raises:
         UsageError: if there is no such data set.
     """
-    return "none" if is_user_file(name) else find(name).binarise
+    return _own(name, {}).facts.binarise if is_user_file(name) else find(name).binarise
+
+
+def takes(name: str) -> tuple[str, ...]:
+    """The options that a data set takes, by name; those of a user's own data by their path.
+
+    Raises:
+        UsageError: if there is no such data set.
+    """
+    return OPTIONS if is_user_file(name) else tuple(find(name).options)
 
 
 def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
@@ -111,18 +142,15 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
         UsageError: on an unknown name, binarisation or option.
         DataError: if a user's file cannot be read.
     """
-    how, resolved = _resolve(name, binarise, options)
     if is_user_file(name):
-        raw = _read(name, resolved, None)[0]
-        result = _spec(name, how, raw.images["train"][0].shape, len(raw.images["train"]), _levels(raw))
-    elif find(name).maker:
+        return _own_spec(_own(name, options), binarise)
+    how, resolved = _resolve(name, binarise, options)
+    if find(name).maker:
         shape = (int(resolved["d"]),) if "d" in resolved else find(name).shape
         result = _spec(name, how, shape, tenths(int(resolved["n"]))["train"])
     else:
         result = _spec(name, how, find(name).shape, find(name).splits["train"])
-    # A user's file may change.
-    mean = _mean.__wrapped__ if is_user_file(name) else _mean
-    return replace(result, mean=partial(mean, name, how, tuple(resolved.items())))
+    return replace(result, mean=partial(_mean, name, how, tuple(resolved.items())))
 
 
 def unread(spec: DataSpec) -> DataSpec:
@@ -154,9 +182,10 @@ def load(
     """Load a data set, fetching it if it is not here.
 
     Args:
-        name: one of `names()`, or the path of a .npz file.
+        name: one of `names()`, the path of data of your own, or what these are called in records.
         binarise: "dynamic", "fixed", "threshold" or "none"; by default the data set's own.
-        train_size: use only the first so many examples of the training split.
+        train_size: use only the first so many examples of the training split; of your own data all, where they have
+            fewer.
         device: where batches are to be.
         root: the data root, instead of $VAEBENCH_DATA or the cache folder.
         options: options of the data set.
@@ -168,10 +197,12 @@ def load(
     """
     from bench.data.batches import Data
 
+    if is_user_file(name):
+        return _loaded(_kept[name] if name in _kept else _own(name, options, root), binarise, train_size, device)
     how, resolved = _resolve(name, binarise, options)
     raw, truth = (_kept[name], None) if root is None and name in _kept else _read(name, resolved, root)
     images = raw.images["train"]
-    whole = _spec(name, how, images[0].shape, len(images), _levels(raw))
+    whole = _spec(name, how, images[0].shape, len(images))
     return Data(name, how, resolved, whole, raw, train_size, device, truth)
 
 
@@ -179,8 +210,8 @@ def keep(name: str, binarise: str, file: str | None = None) -> None:
     """Read a data set once and prepare it as models are judged on it; `load` then takes it from here.
 
     For a process from which others are forked. They share its memory, and none of them unpacks and binarises again.
-    A user's file, which may change, and data that are made are not kept; a copy of a user's file is, where `file` says
-    that there is one.
+    A user's data, which are read in place, and data that are made are not kept; a copy of a user's data is (see
+    `file_of`), where `file` says that there is one.
 
     Raises:
         As `load`.
@@ -190,9 +221,10 @@ def keep(name: str, binarise: str, file: str | None = None) -> None:
     import numpy as np
 
     from bench.data.batches import DRAWN, prepare
+    from bench.data.given import store as own_store
 
     how = DRAWN.get(binarise, binarise)
-    raw = _kept[name] if name in _kept else _read(file or name, {}, None)[0]
+    raw = _kept[name] if name in _kept else own_store.read(Path(file)) if file else _read(name, {}, None)[0]
     for split, images in raw.images.items():
         if isinstance(images, np.ndarray):  # what is streamed is prepared one by one
             raw.prepared[split, how] = prepare(images, 0, levels=raw.levels, split=split, how=how)
@@ -234,6 +266,8 @@ def verify(name: str, root: str | Path | None = None) -> str:
         DataError: if it is not here, or is not what it should be.
         MachineError: if a package that its reader needs is not installed.
     """
+    if is_user_file(name):
+        return _own(name, {}, root).checksum
     return _read(name, check_options(name, {}), root, may_fetch=False)[0].checksum
 
 
@@ -245,7 +279,10 @@ def fetch(name: str, root: str | Path | None = None) -> None:
         DataError: if it cannot be had, or is not what it should be.
         MachineError: if a package is missing or the data root cannot be written.
     """
-    _read(name, check_options(name, {}), root)
+    if is_user_file(name):
+        _own(name, {}, root)
+    else:
+        _read(name, check_options(name, {}), root)
 
 
 def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tuple[str, dict[str, bool | int | float]]:
@@ -254,29 +291,17 @@ def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tup
     return how, check_options(name, options)
 
 
-def _levels(raw: "Raw") -> int | None:
-    """L of counts 0 to L - 1, None of floats."""
-    return None if raw.levels == 1 else raw.levels + 1
-
-
-def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int, levels: int | None = None) -> DataSpec:
+def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int) -> DataSpec:
     if binarise == "none":
-        return DataSpec(shape, "unit" if is_user_file(name) else find(name).kind, size)
+        return DataSpec(shape, find(name).kind, size)
     if binarise not in ("levels", "dequantise"):
         return DataSpec(shape, "binary", size)
-    levels = levels if is_user_file(name) else find(name).levels
-    if levels is None:
-        raise DataError(f"{name}: floats have no levels; make the images uint8, or use binarise='none'")
-    return DataSpec(shape, "levels" if binarise == "levels" else "unit", size, levels=levels)
+    return DataSpec(shape, "levels" if binarise == "levels" else "unit", size, levels=find(name).levels)
 
 
 def _read(
     name: str, options: dict[str, Any], root: str | Path | None, may_fetch: bool = True
 ) -> "tuple[Raw, Truth | None]":
-    if is_user_file(name):
-        from bench.data import user_file
-
-        return user_file.read(at_home(name)), None
     if maker := find(name).maker:
         module, function = maker.split(":")
         made: tuple[Raw, Truth | None] = getattr(importlib.import_module(f"bench.data.{module}"), function)(**options)

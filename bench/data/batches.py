@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from bench.data import binarise as to_binary
 from bench.data.entry import SPLITS
 from bench.data.factors import Factors
+from bench.data.given.facts import Scaling
 from bench.data.readers import OnDemand, Raw
 from bench.errors import UsageError
 from bench.text import did_you_mean
@@ -36,16 +37,19 @@ class _Store(Protocol):
 
 
 class _Resident:
-    """A split that fits: it lies on the device and is indexed there."""
+    """A split that is indexed as a whole: on the device if it fits."""
 
     def __init__(self, images: NDArray[Any], labels: NDArray[np.int64], device: torch.device) -> None:
-        self.images = torch.from_numpy(images).to(device)
-        self.labels = torch.from_numpy(labels).to(device)
+        # What lies in a file because it is large stays there, and its batches are moved.
+        self.device = device
+        place = torch.device("cpu") if isinstance(images, np.memmap) else device
+        self.images = torch.from_numpy(images).to(place)
+        self.labels = torch.from_numpy(labels).to(place)
 
     def batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         for chunk in indices:
             here = chunk.to(self.images.device)
-            yield self.images[here], self.labels[here]
+            yield self.images[here].to(self.device), self.labels[here].to(self.device)
 
 
 class _Streamed(Dataset[tuple[Tensor, int]]):
@@ -102,6 +106,8 @@ class Data:
         streamed: whether examples are read from disk as they are needed.
         truth: the exact distribution of the data, where it is known, else None.
         factors: what the examples in use were made from, where it is known, else None.
+        scaling: from the values of a user's own data to those that are modelled; of named sets nothing is done.
+        says: what was decided about a user's own data, a line each.
         device: where batches are.
     """
 
@@ -123,7 +129,9 @@ class Data:
         self.splits = {split: len(raw.images[split]) for split in SPLITS}
         if train_size is not None:
             _check_count("train_size", train_size)
-            if train_size > self.splits["train"]:
+            if raw.given is not None:
+                train_size = min(train_size, self.splits["train"])
+            elif train_size > self.splits["train"]:
                 most = self.splits["train"]
                 raise UsageError(
                     f"train_size {train_size} is more than {name} has to train on: --set train_size={most} or less"
@@ -133,6 +141,8 @@ class Data:
         self.streamed = not isinstance(raw.images["train"], np.ndarray)
         self.truth = truth
         self.factors: Factors | None = raw.factors and raw.factors.first(self.splits)
+        self.scaling = Scaling() if raw.given is None else raw.given.scaling
+        self.says = () if raw.given is None else raw.given.says
         self.device = torch.device(device)
         self.raw = raw
         self._stores: dict[tuple[str, str], _Store] = {}
@@ -202,8 +212,9 @@ class Data:
         count = min(n, MEAN_OF_STREAMED) if self.streamed else n
         how = "none" if self.binarise in DRAWN else self.binarise
         indices = torch.split(torch.arange(count) * n // count, 1000)
-        total = sum(x.double().sum(0) for x, _ in self._read("train", how, indices))
-        return (torch.as_tensor(total) / count).cpu().numpy()
+        # On the CPU, for not every device has double precision.
+        total = sum(x.cpu().double().sum(0) for x, _ in self._read("train", how, indices))
+        return (torch.as_tensor(total) / count).numpy()
 
     def _read(self, split: str, how: str, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         levels = self.raw.levels if how in ("none", "levels") else 1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bench.data.entry import SPLITS
 from bench.data.factors import Factors
 from bench.data.files import check_md5, one_line, require, unpacked
+from bench.data.given.facts import Facts
 from bench.data.sets import SETS
 from bench.errors import BenchError, DataError
 
@@ -73,6 +74,7 @@ class Raw:
         checksum: sha256 of the data.
         factors: what each example was made from, where that is known.
         prepared: whole splits under a binarisation, by both names, where `bench.data.keep` has prepared them.
+        given: of a user's own data, what was decided about them.
     """
 
     images: Mapping[str, NDArray[Any] | OnDemand]
@@ -81,6 +83,13 @@ class Raw:
     checksum: str
     factors: Factors | None = None
     prepared: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict, compare=False)
+    given: Facts | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What was decided about a user's own data; of these alone."""
+        assert self.given is not None
+        return self.given
 
 
 def from_arrays(images: Mapping[str, NDArray[Any]], labels: Mapping[str, NDArray[np.int64]], levels: int) -> Raw:

@@ -222,11 +222,6 @@ _ALL = (
 SETS = {dataset.name: dataset for dataset in _ALL}
 
 
-def is_user_file(name: str) -> bool:
-    """Whether `name` is the path of a user's own file rather than a named data set."""
-    return isinstance(name, str) and name.endswith(".npz")
-
-
 def find(name: str) -> DataSet:
     """The entry of a named data set.
 
@@ -234,12 +229,12 @@ def find(name: str) -> DataSet:
         UsageError: if there is none of that name.
     """
     if name not in SETS:
-        raise UsageError(f"unknown data set {name!r}, and no path of a .npz file: {hint(str(name), SETS)}")
+        raise UsageError(f"unknown data set {name!r}, and no path of a file or folder of yours: {hint(str(name), SETS)}")
     return SETS[name]
 
 
-def check_binarise(name: str, binarise: str) -> None:
-    """Refuse a binarisation that does not exist, or that the data cannot have.
+def check_binarise(name: str, binarise: str, kind: str | None = None) -> None:
+    """Refuse a binarisation that does not exist, or that data of a kind, by default that of the named set, cannot have.
 
     Raises:
         UsageError: in both cases.
@@ -247,7 +242,7 @@ def check_binarise(name: str, binarise: str) -> None:
     if binarise not in BINARISATIONS:
         hint = did_you_mean(binarise, BINARISATIONS)
         raise UsageError(f"unknown binarisation {binarise!r}{hint}; choose one of {', '.join(BINARISATIONS)}")
-    if not is_user_file(name) and (kind := find(name).kind) != "unit" and binarise != "none":
+    if (kind := kind or find(name).kind) != "unit" and binarise != "none":
         why = {"binary": "is binary as it is", "counts": "has counts, which are no grey values"}.get(
             kind, "is real-valued and cannot be binarised"
         )
@@ -260,8 +255,8 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
     Raises:
         UsageError: on an unknown option, a value of the wrong type or out of range.
     """
-    entry = None if is_user_file(name) else find(name)
-    defaults = entry.options if entry else {}
+    entry = find(name)
+    defaults = entry.options
     resolved = dict(defaults)
     for key, value in options.items():
         if key not in defaults:
@@ -273,9 +268,8 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
             raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
         resolved[key] = value
-    if entry:
-        for key, least in entry.least.items():
-            if resolved[key] < least:
-                raise UsageError(f"{name}: option {key} must be at least {least}, got {resolved[key]}")
-        entry.check(name, resolved)
+    for key, least in entry.least.items():
+        if resolved[key] < least:
+            raise UsageError(f"{name}: option {key} must be at least {least}, got {resolved[key]}")
+    entry.check(name, resolved)
     return resolved

@@ -23,7 +23,7 @@ from bench.cells.events import Done, Event, Measured, Note, decode, encode, fail
 from bench.disk.files import read_bytes, write_bytes
 from bench.engines import Engine, Job
 from bench.engines.local import Local
-from bench.errors import BenchError, DataError, MachineError, UsageError
+from bench.errors import BenchError, MachineError, UsageError
 from bench.records import provenance as origin
 from bench.records import record, sources
 from bench.records.record import Cell
@@ -107,14 +107,14 @@ class Ray(Engine):
         Raises:
             MachineError: no node has what a cell asks for, or none has it any more, once the others have ended; or a
                 node has other code or libraries than this machine.
-            DataError: a user's file cannot be read.
+            DataError: a user's own data cannot be read.
         """
         if not job.cells:
             return
         self._require(job.cells)
         self._check_nodes(sorted({cell["variant"] for cell in job.cells}), job.provenance)
         files = {cell["dataset"] for cell in job.cells if data.is_user_file(cell["dataset"])}
-        copies = {name: self.ray.put(_read(name)) for name in files}
+        copies = {name: self.ray.put(data.file_of(name).read_bytes()) for name in files}
         run = uuid.uuid4().hex if job.again else None
         waiting, running, lost = list(reversed(job.cells)), dict[Any, Cell](), Counter[str]()
         # Cells whose only nodes are lost wait here, and the others do not wait for them.
@@ -345,13 +345,6 @@ def _unlike(ours: dict[str, str | None], theirs: dict[str, str | None]) -> str |
             continue
         return f"node {theirs['node']} has {key} {other} where {ours['node']} has {value}"
     return None
-
-
-def _read(name: str) -> bytes:
-    try:
-        return Path(name).expanduser().read_bytes()
-    except OSError as error:
-        raise DataError(f"{name}: cannot read it ({error.strerror})") from error
 
 
 def _one_line(error: BaseException) -> str:

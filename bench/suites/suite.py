@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 import variants
 from bench import data
@@ -37,11 +37,22 @@ class Variant:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """A data set of a suite: its name, binarisation and options."""
+    """A data set of a suite: its name, binarisation and options. Of a user's own data also the path that they were
+    named by, the options that were asked for, what was decided, a line each, and how many there are to train on."""
 
     name: str
     binarise: str
     options: dict[str, Any] = field(default_factory=dict)
+    path: str | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
+    says: tuple[str, ...] = ()
+    size: int | None = None
+
+    def fits(self, budget: Budget) -> Budget:
+        """The budget; where it asks for more training examples than a user's own data have, with all of them."""
+        if self.size and budget.train_size and budget.train_size > self.size:
+            return structs.replace(budget, train_size=None)
+        return budget
 
 
 def _subject(variant: Variant, choice: DataChoice) -> Cell:
@@ -115,7 +126,7 @@ class Suite(_Common, frozen=True, kw_only=True):
             {
                 **_subject(v, d),
                 "seed": seed,
-                "budget": (v.budget or self.budget).plain(),
+                "budget": d.fits(v.budget or self.budget).plain(),
                 "measure": (v.measure or self.measure).plain(),
                 "device": device,
                 "threads": 1,
@@ -221,8 +232,16 @@ def _dataset(entry: str | DataEntry) -> DataChoice:
 
 
 def dataset(name: str, binarise: str | None = None, options: Mapping[str, Any] | None = None) -> DataChoice:
-    """A checked choice of a data set, its own binarisation if none is given. UsageError if there is no such thing."""
+    """A checked choice of a data set, its own binarisation if none is given.
+
+    Raises:
+        UsageError: there is no such thing.
+        DataError, MachineError: a user's own data cannot be read, or kept for the cells.
+    """
     options = dict(options or {})
+    if data.is_user_file(name):
+        own = data.choose(name, binarise, options)
+        return DataChoice(own.name, own.binarise, own.options, name, options, own.says, own.size)
     chosen = binarise or data.default_binarise(name)
     data.spec(name, chosen, **options)
     return DataChoice(name, chosen, options)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from bench import data, engines
@@ -30,6 +30,7 @@ from bench.suites.suite import Suite
 from bench.sweeps import conformance, plan
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
+from bench.text import printable
 
 HERE = Local()
 # Before the name of weights that wait for others as good.
@@ -97,6 +98,8 @@ def execute(
     side = jobs or (default_jobs(device) if engine.measures_speed else None)
     with lock(out):
         check_folder(out)  # what its page would replace, before hours are spent
+        for line in _of_data(suite) if isinstance(suite, Suite) else ():
+            print(f"vaebench: {printable(line)}", file=sys.stderr)
         total = sum(map(len, wanted.values()))
         limit = 60 * suite.timeout_min
         ran, failed = _run_missing(engine, wanted, out, reference, side=side, timeout_s=limit, again=again)
@@ -106,6 +109,19 @@ def execute(
         records, gone = _read(out, wanted)
         failed += gone + (oracle.failures(records) if judge else _failures(records))
         return Outcome(out, ran, total - ran, records, failed, written)
+
+
+def _of_data(suite: Suite) -> list[str]:
+    """What was decided about a user's own data, before anything is trained on them."""
+    lines: list[str] = []
+    for choice in suite.datasets:
+        lines += choice.says
+        asked = {(variant.budget or suite.budget).train_size for variant in suite.variants}
+        if too_many := [n for n in asked if n and choice.size and n > choice.size]:
+            lines.append(
+                f"{choice.name} has fewer than {min(too_many):,} training examples: all {choice.size:,} are used"
+            )
+    return lines
 
 
 def _read(out: Path, wanted: Mapping[str, list[Cell]]) -> tuple[list[Record], list[str]]:
@@ -239,8 +255,8 @@ def _failures(records: Sequence[Record]) -> list[str]:
 
 
 def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> tuple[dict[str, list[Cell]], list[str]]:
-    """The cells, by kind, that have no result in a folder, or one of data that have since changed; all if `again`. And
-    lines that say what is odd about those that were finished before.
+    """The cells, by kind, that have no result in a folder; all if `again`. And lines that say what is odd about those
+    that were finished before.
 
     Results of other code are kept, and counted in a line; of a record that does not say which code made it, nothing is.
     What diverged is kept only if this very code made it: other code may do better, and no result is lost.
@@ -252,9 +268,7 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
         return dict(wanted), []
     missing: dict[str, list[Cell]] = {kind: [] for kind in wanted}
     commits: list[str] = []
-    changed: list[str] = []
     finished = diverged = 0
-    checksum = cache(data.verify)
     for kind, cell in ((kind, cell) for kind, cells in wanted.items() for cell in cells):
         old = store.finished(out, record.record_id(kind, cell))
         if old is None:
@@ -265,15 +279,9 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
         if old.status == "diverged" and made.code_sha256 != code:
             missing[kind].append(cell)
             diverged += 1
-        elif data.is_user_file(cell["dataset"]) and made.data_sha256 != checksum(cell["dataset"]):
-            missing[kind].append(cell)
-            changed.append(cell["dataset"])
         elif made.code_sha256 not in (None, code):
             commits.append(str(made.commit)[:12])
     lines = []
-    if changed:
-        names = ", ".join(sorted(set(changed)))
-        lines.append(f"{len(changed)} of {finished} finished runs were made of what {names} held before: run again")
     if diverged:
         lines.append(f"{diverged} of {finished} finished runs diverged under other code: run again")
     if commits:

@@ -29,7 +29,8 @@ from PIL import Image
 
 import bench.data as data
 from bench.cells import weights
-from bench.data import readers, user_file
+from bench.data import readers
+from bench.data.given import prepare
 from bench.errors import BenchError, DataError, UsageError
 from bench.pages import oracle as oracle_page
 from bench.pages import page, report
@@ -336,7 +337,7 @@ def test_users_files(content: bytes) -> None:
         path = Path(folder, "mine.npz")
         path.write_bytes(content)
         try:
-            user_file.read(path)
+            prepare(path)
         except DataError as error:
             refused(error)
 

@@ -229,25 +229,37 @@ def test_what_diverged_under_other_code_is_run_again(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.usefixtures("no_pages")
-def test_a_result_of_data_that_have_changed_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "my images.npz"
+def test_data_of_one_s_own_are_known_by_what_they_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two paths one row; changed, or under the same name elsewhere, another."""
+    monkeypatch.chdir(tmp_path)
+    path, other = tmp_path / "my images.npz", tmp_path / "other" / "my images.npz"
+    other.parent.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
     np.savez(path, train=images)
-    budget = BUDGET | {"train_size": None}
-    made = make("good", datasets=[str(path), SIMULATED], budget=budget)
-    first = run(made, tmp_path / "out").records
+    np.savez(other, train=images[:, :3])
+    budget = BUDGET | {"train_size": 1000}
+    again = [SIMULATED, str(path)]
+
+    def go(*datasets: object) -> execute.Outcome:
+        return run(make("good", datasets=list(datasets), budget=budget), tmp_path / "out")
+
+    first = go(*again)
+    (said, all_used) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vaebench: my")]
+    assert said.startswith("vaebench: my images: 48 train, 6 valid, 6 test images of 1 x 4 x 4 (NHW); splits valid and")
+    assert re.fullmatch(r"vaebench: my_images-\w{8} has fewer than 1,000 training examples: all 48 are used", all_used)
+    assert [r.cell["budget"]["train_size"] for r in first.records] == [1000, None]
     np.savez_compressed(path, train=images)  # other bytes, the same images
-    assert run(made, tmp_path / "out").ran == 0
+    assert [go(SIMULATED, same).ran for same in ("my images.npz", str(path))] == [0, 0]
+    elsewhere = go(str(other))
+    assert elsewhere.ran == 1
     np.savez(path, train=255 - images)
-    capsys.readouterr()
-    second = run(made, tmp_path / "out")
-    assert (second.ran, second.skipped) == (1, 1)
-    line = f"1 of 2 finished runs were made of what {path} held before: run again"
-    assert line in capsys.readouterr().err.splitlines()
-    assert [r.id for r in second.records] == [r.id for r in first]
-    assert second.records[0].metrics != first[0].metrics
-    assert second.records[1] == first[1]
-    assert run(made, tmp_path / "out").ran == 0
+    changed = go(*again)
+    assert (changed.ran, changed.skipped) == (1, 1)
+    names = [outcome.records[-1].cell["dataset"] for outcome in (first, elsewhere, changed)]
+    assert len(set(names)) == 3
+    assert {name[:-8] for name in names} == {"my_images-"}
 
 
 @pytest.mark.usefixtures("no_pages")

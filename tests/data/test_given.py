@@ -1,0 +1,682 @@
+"""Data of one's own: right ones are split, named and told, others are refused in one line that says what settles it."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import bench.data as data
+from bench.data.batches import Data
+from bench.data.given import memory, prepare, splits, store
+from bench.errors import DataError, MachineError, UsageError
+from variants.data_spec import DataSpec
+
+RNG = np.random.default_rng(0)
+COUNTS = RNG.integers(0, 256, (50, 9, 7), dtype=np.uint8)
+GREYS = RNG.random((50, 3, 8, 8)).astype(np.float32)
+VECTORS = RNG.normal(size=(60, 5))
+CELLS = RNG.poisson(0.7, (60, 8))
+
+
+def save(folder: Path, **arrays: np.ndarray) -> str:
+    path = folder / "mine.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return str(path)
+
+
+def rows(loaded: Data, split: str) -> torch.Tensor:
+    return torch.cat([x for x, _ in loaded.eval_batches(split, 16)])
+
+
+def classes(loaded: Data, split: str) -> list[int]:
+    return [int(y) for _, labels in loaded.eval_batches(split, 16) for y in labels]
+
+
+def refusal(make: Callable[[], object]) -> str:
+    with pytest.raises(DataError) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+# --- splits
+
+
+def test_a_file_sorted_by_class_is_split_class_by_class(tmp_path: Path) -> None:
+    """Ten classes in a row: each split has all of them, and its own."""
+    images = np.arange(500, dtype=np.float32).reshape(500, 1, 1).repeat(4, 1).repeat(4, 2) / 500
+    loaded = data.load(save(tmp_path, train=images, train_labels=np.arange(500) // 50))
+    assert loaded.splits == {"train": 400, "valid": 50, "test": 50}
+    for split, each in (("train", 40), ("valid", 5), ("test", 5)):
+        assert np.bincount(classes(loaded, split)).tolist() == [each] * 10
+        assert torch.equal((rows(loaded, split)[:, 0, 0, 0] * 500).round() // 50, torch.tensor(classes(loaded, split)))
+    held = {round(float(x[0, 0, 0]) * 500) for split in ("train", "valid", "test") for x in rows(loaded, split)}
+    assert held == set(range(500))
+    assert "in 10 classes; splits valid and test held out by a fixed permutation, class by class" in loaded.says[0]
+
+
+@pytest.mark.parametrize("missing", [("test",), ("valid",), ("test", "valid")])
+@pytest.mark.parametrize("n", [10, 19, 57, 230])
+def test_what_is_held_out_is_disjoint_and_of_every_class_its_share(n: int, missing: tuple[str, ...]) -> None:
+    labels = np.sort(RNG.integers(0, 4, n))
+    parts = splits.hold_out(labels, missing, "mine")
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(n))
+    for split in missing:
+        assert len(parts[split]) == n // 10
+        share = np.bincount(labels[parts[split]], minlength=4) - np.bincount(labels, minlength=4) / n * (n // 10)
+        assert abs(share).max() < 1.5
+    again = splits.hold_out(labels, missing, "mine")
+    assert all((parts[split] == again[split]).all() for split in parts)
+
+
+def test_given_splits_are_kept(tmp_path: Path) -> None:
+    loaded = data.load(save(tmp_path, train=GREYS, valid=GREYS[:4], test=GREYS[:3], test_labels=np.array([2, 1, 0])))
+    assert loaded.splits == {"train": 50, "valid": 4, "test": 3}
+    assert torch.equal(rows(loaded, "train"), torch.from_numpy(GREYS))
+    assert classes(loaded, "test") == [2, 1, 0]
+    assert classes(loaded, "valid") == [0] * 4
+    assert "4 of 4 valid examples stand in an earlier split too" in loaded.says
+    assert "3 of 3 test examples stand in an earlier split too" in loaded.says
+
+
+def test_one_missing_split_is_held_out() -> None:
+    loaded = data.own(COUNTS, test=COUNTS[:7])
+    assert loaded.splits == {"train": 45, "valid": 5, "test": 7}
+
+
+def test_a_size_above_what_there_is_takes_all() -> None:
+    assert data.own(COUNTS, train_size=1000).splits["train"] == 40
+    assert data.own(COUNTS, train_size=3).splits["train"] == 3
+    with pytest.raises(UsageError, match="train_size must be a whole number"):
+        data.own(COUNTS, train_size=0)
+
+
+# --- kinds and scales
+
+IMAGES = RNG.integers(0, 2, (40, 6, 6))
+GUESSES: dict[str, tuple[np.ndarray, str, str]] = {
+    "masks": (IMAGES.astype(np.uint8), "binary", "zeros and ones"),
+    "bools": (IMAGES.astype(bool), "binary", "zeros and ones"),
+    "floats of 0 and 1": (IMAGES.astype(np.float32), "binary", "zeros and ones"),
+    "black and white": ((255 * IMAGES).astype(np.uint8), "binary", "0 and 255, read as zeros and ones"),
+    "whole numbers of 0 and 1": (IMAGES.reshape(40, 36), "binary", "zeros and ones"),
+    "grey": (COUNTS, "unit", "grey levels from 0 to 255, over 255"),
+    "grey as whole numbers": (COUNTS.astype(np.int64), "unit", "grey levels from 0 to 255, over 255"),
+    "grey as floats": (COUNTS.astype(np.float64), "unit", "grey levels from 0 to 255, over 255"),
+    "floats to 255": (GREYS * 255, "unit", "grey levels from 0 to 255, over 255"),
+    "floats to 1": (GREYS, "unit", "numbers in [0, 1]"),
+    "floats from -1": (GREYS * 2 - 1, "unit", "numbers in [-1, 1], read as (x + 1) / 2"),
+    "standardised columns": (VECTORS, "real", "numbers from"),
+    "z-scored [N, 1, D]": (VECTORS[:, None], "real", "numbers from"),
+    "counts": (CELLS, "counts", "counts from 0 to"),
+    "counts as floats": (CELLS.astype(np.float32), "counts", "counts from 0 to"),
+}
+
+
+@pytest.mark.parametrize("name", GUESSES)
+def test_the_kind_is_guessed_told_and_what_is_modelled_is_of_it(name: str) -> None:
+    given, kind, words = GUESSES[name]
+    loaded = data.own(given)
+    assert loaded.spec.kind == kind
+    assert f"kind {kind} ({words}" in loaded.says[0]
+    assert loaded.says[0].endswith("scale none")
+    x = torch.cat([rows(loaded, split) for split in ("train", "valid", "test")]).double()
+    assert x.dtype == torch.float64
+    if kind == "binary":
+        assert set(x.unique().tolist()) == {0.0, 1.0}
+    if kind == "unit":
+        assert x.min() >= 0
+        assert 0.95 < x.max() <= 1
+    # Undone, they are the given values again.
+    back = loaded.scaling.undo(x).flatten(1).numpy()
+    wanted = given.astype(np.float64).reshape(len(given), -1)
+    assert np.allclose(np.sort(back, 0), np.sort(wanted, 0), atol=1e-4)
+
+
+AMBIGUOUS: dict[str, tuple[np.ndarray, dict[str, object], dict[str, object]]] = {
+    "pictures to 16": (RNG.integers(0, 17, (40, 8, 8)), {"kind": "unit", "levels": 17}, {"kind": "counts"}),
+    "pictures to 4000": (RNG.integers(0, 4000, (40, 8, 8)), {"kind": "unit", "levels": 4096}, {"kind": "counts"}),
+    "bytes in rows": (RNG.integers(0, 256, (40, 9), dtype=np.uint8), {"kind": "unit"}, {"kind": "counts"}),
+    "whole numbers without a zero": (RNG.integers(1950, 2020, (40, 3)), {"kind": "counts"}, {"kind": "real"}),
+    "pictures to 1.5": (GREYS * 1.5, {"kind": "real"}, {"scale": "unit"}),
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_a_guess_that_could_be_wrong_is_refused_with_both_options(name: str) -> None:
+    given, one, other = AMBIGUOUS[name]
+    line = refusal(lambda: data.own(given))
+    assert "may be read in two ways: say " in line
+    for options in (one, other):
+        key, value = next(iter(options.items()))
+        assert f"{key}={value}" in line
+        assert data.own(given, **options).spec.kind == {"unit": "unit"}.get(str(value), value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "says"),
+    [
+        (GREYS, {"kind": "binary"}, "kind=binary needs two values, 0 and another one; found numbers from"),
+        (VECTORS, {"kind": "unit"}, "kind=unit needs numbers in [0, 1] or grey levels"),
+        (VECTORS, {"kind": "counts"}, "kind=counts needs whole numbers"),
+        (VECTORS, {"kind": "levels"}, "kind=unit needs"),
+        (GREYS, {"kind": "levels"}, "kind=levels needs whole numbers"),
+        (COUNTS, {"levels": 17}, "levels=17 are the whole numbers from 0 to 16; found whole numbers from 0 to"),
+        (COUNTS, {"kind": "grey"}, "kind must be one of binary, unit, real, levels, counts, got 'grey'"),
+        (VECTORS, {"scale": "log"}, "scale must be one of none, unit, standard"),
+        (GREYS, {"scale": "standard", "kind": "unit"}, "scale=standard makes values of kind=real"),
+        (GREYS, {"levels": 1}, "levels must be a whole number from 2 to 65536, got 1"),
+    ],
+)
+def test_what_values_cannot_be_is_refused(given: np.ndarray, options: dict[str, Any], says: str) -> None:
+    assert says in refusal(lambda: data.own(given, **options))
+
+
+def test_columns_are_standardised_by_the_training_split_and_that_is_undone() -> None:
+    table = VECTORS * [1, 10, 1000, 1e-3, 1] + [0, 50, 1e6, 0, 3]
+    loaded = data.own(table)
+    train = rows(loaded, "train").double()
+    assert torch.allclose(train.mean(0), torch.zeros(5, dtype=torch.float64), atol=1e-5)
+    assert torch.allclose(train.std(0, correction=0), torch.ones(5, dtype=torch.float64), atol=1e-5)
+    assert loaded.says[1] == "columns or channels are standardised, for they were not; scale=none leaves them"
+    assert loaded.options == {"scale": "standard"}
+    back = loaded.scaling.undo(rows(loaded, "test").double()).numpy()
+    assert all(np.isclose(table, row, rtol=1e-4).all(1).any() for row in back)
+    # log p of the given values is that of the modelled ones, less the volume: a Gaussian by hand.
+    x = loaded.scaling.apply(torch.from_numpy(table))
+    volume = loaded.scaling.log_volume((5,))
+    normal, factor = torch.distributions.Normal(0, 1), torch.from_numpy(np.asarray(loaded.scaling.factor))
+    mean = torch.from_numpy(np.asarray(loaded.scaling.shift))
+    direct = torch.distributions.Normal(mean, factor).log_prob(torch.from_numpy(table)).sum(1)
+    assert torch.allclose(normal.log_prob(x).sum(1) - volume, direct)
+    units = loaded.raw.facts.units((5,))
+    assert units == f"log densities of values standardised; minus {volume:,.2f} nats for the values as given"
+    plain = data.own(table, scale="none")
+    assert plain.scaling.plain
+    assert plain.options == {}
+    assert plain.raw.facts.units((5,)) == "log densities of the values as they are"
+
+
+def test_a_range_is_that_of_the_training_split_and_what_lies_beyond_is_told() -> None:
+    test = np.vstack([VECTORS[:3], VECTORS.max(0) + 1])
+    loaded = data.own(VECTORS, test=test, scale="unit")
+    assert loaded.spec.kind == "unit"
+    assert rows(loaded, "train").min(0).values.tolist() == [0] * 5
+    assert rows(loaded, "train").max(0).values.tolist() == [1] * 5
+    assert rows(loaded, "test").min() >= 0
+    assert rows(loaded, "test").max() == 1
+    assert any(
+        line.endswith("held-out values lie beyond the range of train and are set to its ends") for line in loaded.says
+    )
+
+
+def test_images_are_standardised_channel_by_channel() -> None:
+    loaded = data.own(GREYS * 300 - 70, kind="real")
+    assert np.asarray(loaded.scaling.shift).shape == (3, 1, 1)
+    assert torch.allclose(rows(loaded, "train").mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
+
+
+def test_levels_go_to_a_likelihood_of_their_own() -> None:
+    raw = prepare(COUNTS, data_options(kind="levels"))
+    assert (raw.facts.kind, raw.facts.binarise, raw.levels) == ("unit", "levels", 255)
+
+
+def data_options(**given: Any) -> Any:
+    from bench.data.given import Options
+
+    return Options(**given)
+
+
+@pytest.mark.parametrize("images", [COUNTS, GREYS])
+def test_they_can_be_binarised(images: np.ndarray) -> None:
+    given = {"train": images, "test": images, "valid": images}
+    grey = rows(data.own(given), "test")
+    assert torch.equal(rows(data.own(given, binarise="threshold"), "test"), (grey >= 0.5).float())
+    dynamic = data.own(given, binarise="dynamic")
+    assert dynamic.spec.kind == "binary"
+    drawn = rows(dynamic, "test").double()
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert (drawn - grey).sum().abs() < 5 * (grey * (1 - grey)).sum().sqrt()
+    generator = torch.Generator().manual_seed(0)
+    mean = sum(next(dynamic.train_batches(50, order=generator, noise=generator)).sum() for _ in range(20)) / 20
+    assert abs(mean - grey.sum()) < 5 * ((grey * (1 - grey)).sum() / 20).sqrt()
+
+
+def test_what_is_no_grey_picture_is_not_binarised() -> None:
+    for given, why in ((IMAGES, "is binary as it is"), (VECTORS, "is real-valued"), (CELLS, "has counts")):
+        with pytest.raises(UsageError, match=why):
+            data.own(given, binarise="threshold")
+
+
+# --- axes
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "modelled"),
+    [
+        ((40, 9, 7), {}, (1, 9, 7)),
+        ((40, 1, 9, 7), {}, (1, 9, 7)),
+        ((40, 9, 7, 1), {}, (1, 9, 7)),
+        ((40, 9, 7, 2), {}, (2, 9, 7)),
+        ((40, 4, 9, 7), {}, (4, 9, 7)),
+        ((40, 13, 20, 20), {}, (13, 20, 20)),
+        ((40, 20, 20, 13), {}, (13, 20, 20)),
+        ((40, 3, 9, 3), {"layout": "NCHW"}, (3, 9, 3)),
+        ((40, 3, 9, 3), {"layout": "NHWC"}, (3, 3, 9)),
+        ((40, 2, 50), {}, (2, 50)),
+        ((40, 50, 2), {}, (2, 50)),
+        ((40, 12, 50), {"layout": "NCT"}, (12, 50)),
+        ((40, 12), {}, (12,)),
+    ],
+)
+def test_axes_are_found(shape: tuple[int, ...], options: dict[str, Any], modelled: tuple[int, ...]) -> None:
+    given = np.arange(math.prod(shape), dtype=np.float64).reshape(shape) / math.prod(shape)
+    loaded = data.own({"train": given, "valid": given[:2], "test": given[-3:]}, **options)
+    assert loaded.spec.shape == modelled
+    x = rows(loaded, "test").double().numpy()
+    last = options.get("layout", "") in ("NHWC", "NTC") or (not options and modelled[0] == shape[-1] and len(shape) > 2)
+    wanted = np.moveaxis(given[-3:], -1, 1) if last else given[-3:].reshape(3, *modelled)
+    assert np.allclose(x, wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "both"),
+    [
+        (RNG.random((40, 3, 9, 3)), ("layout=NCHW", "layout=NHWC")),
+        (RNG.random((40, 4, 4, 4)), ("layout=NCHW", "layout=NHWC")),
+        (RNG.random((40, 9, 9, 9)), ("layout=NCHW", "layout=NHWC")),
+        (RNG.normal(size=(40, 12, 50)), ("layout=NHW", "layout=NCT")),
+    ],
+)
+def test_axes_that_may_be_two_things_are_refused_with_both(given: np.ndarray, both: tuple[str, str]) -> None:
+    line = refusal(lambda: data.own(given))
+    assert all(option in line for option in both)
+    assert str(list(given.shape)) in line
+
+
+# --- what is wrong with a file
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"valid": COUNTS, "test": COUNTS}, "no array 'train'"),
+        ({}, "no array 'train'"),
+        ({"train": COUNTS, "tests": COUNTS}, "did you mean 'test'"),
+        ({"train": COUNTS, "valid_labels": np.arange(5)}, "no array 'valid'"),
+        (
+            {"train": np.where(GREYS > 0.9, np.nan, GREYS)},
+            r"train has [\d,]+ missing \(NaN\) of 9,600 values, the first at \[",
+        ),
+        ({"train": np.where(VECTORS > 2, np.inf, VECTORS)}, r"train has \d+ infinite of 300 values"),
+        ({"train": COUNTS[:0]}, "give at least one example"),
+        ({"train": COUNTS[:, 0, 0]}, r"has the axes \[50\]"),
+        ({"train": COUNTS[:, None, None]}, r"has the axes \[50, 1, 1, 9, 7\]"),
+        ({"train": COUNTS, "test": COUNTS[:, 1:]}, "test and train differ"),
+        ({"train": COUNTS, "test": COUNTS / 255}, "test is of type float64, and train uint8"),
+        ({"train": COUNTS, "train_labels": np.arange(49)}, "train has 50 examples but 49 labels"),
+        ({"train": COUNTS, "train_labels": np.linspace(0, 1, 50)}, "labels must be classes"),
+        ({"train": COUNTS, "train_labels": np.zeros((50, 2))}, "give one for each example"),
+        ({"train": COUNTS[:9]}, "9 examples are too few to hold out test and valid; give test and valid too"),
+        ({"train": COUNTS[:1]}, "1 example"),
+        ({"train": COUNTS.astype(complex)}, "is of type complex128; give numbers"),
+        ({"train": np.array(["a", "b"])}, "give numbers"),
+        ({"train": np.array([COUNTS[0], None], dtype=object)}, "plain arrays"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], says: str) -> None:
+    name = save(tmp_path, **arrays)
+    with pytest.raises(DataError, match=says) as caught:
+        data.load(name)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["npz", "npy", "csv", "tsv"])
+def test_what_is_no_such_file_is_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"mine.{ending}"
+    assert "no such file" in refusal(lambda: data.load(str(path)))
+    for content in (b"", b"\xff\xfe\x00words", b"PK\x03\x04 and no more"):
+        path.write_bytes(content)
+        refusal(lambda: data.load(str(path)))
+
+
+def test_other_files_and_objects_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.doc").write_text("words")
+    assert "give .npz, .npy, .csv, .tsv, .parquet, .h5ad, or a folder" in refusal(
+        lambda: data.own(tmp_path / "mine.doc")
+    )
+    for given in (3, None, object()):
+        assert "is no data: give a path, an array" in refusal(lambda given=given: data.own(given))
+    assert "unknown key 'trian', did you mean 'train'?" in refusal(lambda: data.own({"trian": VECTORS}))
+
+
+def test_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown option 'knd', did you mean 'kind'"):
+        data.load(save(tmp_path, train=COUNTS), knd="unit")
+
+
+def test_a_constant_column_is_told_and_gives_no_infinity() -> None:
+    loaded = data.own(pd.DataFrame({"a": VECTORS[:, 0] * 9, "b": 7.5, "c": VECTORS[:, 1]}))
+    assert "1 of 3 columns have one value in train (b): they say nothing" in loaded.says
+    assert bool(torch.isfinite(rows(loaded, "train")).all())
+    assert rows(loaded, "test")[:, 1].tolist() == [0.0] * 6
+
+
+# --- tables
+
+TABLE = pd.DataFrame({"height": VECTORS[:, 0], "weight": VECTORS[:, 1], "city": ["Ulm", "Bonn", "Kiel"] * 20})
+
+
+@pytest.mark.parametrize("form", ["csv", "semicolons", "tsv", "frame", "parquet"])
+def test_a_table(tmp_path: Path, form: str) -> None:
+    given: Any = tmp_path / f"mine.{'csv' if form == 'semicolons' else form}"
+    if form == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
+        TABLE.to_parquet(given)
+    elif form == "frame":
+        given = TABLE
+    else:
+        TABLE.to_csv(given, index=False, sep={"csv": ",", "semicolons": ";", "tsv": "\t"}[form])
+    line = refusal(lambda: data.own(given))
+    assert "column 'city' holds 'Ulm', no number: say drop=city, or label=city if it is the class" in line
+    loaded = data.own(given, label="city")
+    assert (loaded.spec, loaded.raw.facts.classes) == (DataSpec((2,), "real", 48), ("Bonn", "Kiel", "Ulm"))
+    assert loaded.raw.facts.columns == ("height", "weight")
+    found = {
+        tuple(np.round(x, 4)): y for x, y in zip(rows(loaded, "test").tolist(), classes(loaded, "test"), strict=True)
+    }
+    known = {tuple(np.round(x, 4)): y for x, y in zip(VECTORS[:, :2], [2, 0, 1] * 20, strict=True)}
+    assert all(known[tuple(map(float, x))] == y for x, y in found.items())
+    dropped = data.own(given, drop="city,weight")
+    assert dropped.spec.shape == (1,)
+    assert "label=town is no column of it" in refusal(lambda: data.own(given, label="town"))
+
+
+def test_a_table_without_names_has_numbers_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    TABLE[["height", "weight"]].to_csv(path, index=False, header=False)
+    assert data.own(path).raw.facts.columns == ("1", "2")
+    assert data.own(path, drop=[2]).spec.shape == (1,)
+    assert data.own(path).splits == {"train": 48, "valid": 6, "test": 6}
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (
+            TABLE.assign(height=TABLE.height.mask(TABLE.index == 7)),
+            "1 missing (NaN) of 120 values, the first in example 8, column 'height'",
+        ),
+        (TABLE.assign(city=TABLE.city.mask(TABLE.index == 7)), "1 labels (column 'city') are missing"),
+        (TABLE[["city"]], "has no numeric column"),
+        (TABLE[:0], "has no rows"),
+        (pd.concat([TABLE, TABLE[["height"]]], axis=1), "has the column 'height' more than once"),
+    ],
+)
+def test_bad_tables_are_refused(table: pd.DataFrame, says: str) -> None:
+    assert says in refusal(lambda: data.own(table, label="city"))
+
+
+def test_another_table_is_the_test_split(tmp_path: Path) -> None:
+    TABLE[:40].to_csv(tmp_path / "a.csv", index=False)
+    TABLE[40:].to_csv(tmp_path / "b.csv", index=False)
+    loaded = data.load(str(tmp_path / "a.csv"), label="city", test=str(tmp_path / "b.csv"))
+    assert loaded.splits == {"train": 36, "valid": 4, "test": 20}
+    TABLE[40:].drop(columns="height").to_csv(tmp_path / "b.csv", index=False)
+    line = refusal(lambda: data.load(str(tmp_path / "a.csv"), label="city", test=str(tmp_path / "b.csv")))
+    assert "has other columns than" in line
+    assert "height" in line
+
+
+# --- pictures
+
+
+def draw(folder: Path, n: int, size: tuple[int, int] = (8, 6), mode: str = "RGB", ending: str = "png") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        pixels = np.random.default_rng([*folder.name.encode(), i]).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).convert(mode).save(folder / f"{i}.{ending}")
+
+
+def test_a_folder_of_classes(tmp_path: Path) -> None:
+    for name in ("cats", "dogs", "eels"):
+        draw(tmp_path / "pets" / name, 20)
+    (tmp_path / "pets" / "notes.txt").write_text("not a picture")
+    draw(tmp_path / "pets" / ".hidden", 1)
+    loaded = data.load(str(tmp_path / "pets"))
+    assert (loaded.spec.shape, loaded.spec.kind) == ((3, 8, 6), "unit")
+    assert loaded.raw.facts.classes == ("cats", "dogs", "eels")
+    assert np.bincount(classes(loaded, "test")).tolist() == [2, 2, 2]
+    assert "1 file of pets that are no pictures are left out" in loaded.says
+    first = np.asarray(Image.open(tmp_path / "pets" / "cats" / "0.png")).transpose(2, 0, 1)
+    everything = np.concatenate([rows(loaded, split).numpy() for split in ("train", "valid", "test")])
+    assert (np.abs(everything * 255 - first).reshape(60, -1).max(1) < 1e-3).sum() == 1
+
+
+def test_a_folder_of_splits(tmp_path: Path) -> None:
+    for name, n in (("train", 9), ("val", 3), ("test", 2)):
+        for label in ("a", "b"):
+            draw(tmp_path / name / label, n, mode="L")
+    loaded = data.own(tmp_path)
+    assert loaded.splits == {"train": 18, "valid": 6, "test": 4}
+    assert loaded.spec.shape == (1, 8, 6)
+    assert classes(loaded, "test") == [0, 0, 1, 1]
+    draw(tmp_path / "more", 1)
+    assert "has more beside its splits" in refusal(lambda: data.own(tmp_path))
+
+
+def test_pictures_of_several_sizes(tmp_path: Path) -> None:
+    draw(tmp_path / "a", 6)
+    draw(tmp_path / "b", 6, (16, 16), ending="jpg")
+    line = refusal(lambda: data.own(tmp_path))
+    assert "pictures of 2 sizes (8 x 6 in 0.png, 16 x 16 in 0.jpg): say size=32, or size=HxW" in line
+    assert data.own(tmp_path, size=4).spec.shape == (3, 4, 4)
+    assert data.own(tmp_path, size="4x6").spec.shape == (3, 4, 6)
+    for size in ("big", 0, "4x", 10**6):
+        assert "size must be a number of pixels" in refusal(lambda size=size: data.own(tmp_path, size=size))
+
+
+def test_a_picture_is_cut_in_the_middle_and_made_smaller(tmp_path: Path) -> None:
+    """Halves of black and white, with bands at both ends that are cut off."""
+    pixels = np.full((8, 16), 99, dtype=np.uint8)
+    pixels[:, 4:8], pixels[:, 8:12] = 0, 255
+    for i in range(10):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    loaded = data.own(tmp_path, size=2, kind="unit")
+    left, right = rows(loaded, "test")[0, 0].T
+    assert left.max() < 0.3
+    assert right.min() > 0.7
+
+
+def test_masks_in_a_folder_are_binary(tmp_path: Path) -> None:
+    draw(tmp_path, 12, mode="1")
+    loaded = data.own(tmp_path)
+    assert loaded.spec == DataSpec((1, 8, 6), "binary", 10)
+
+
+def test_bad_folders_are_refused(tmp_path: Path) -> None:
+    assert "holds no pictures" in refusal(lambda: data.own(tmp_path))
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    assert "0.png: cannot read it as a picture" in refusal(lambda: data.own(tmp_path))
+    Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(tmp_path / "0.png")
+    assert "more than 8 bits a channel" in refusal(lambda: data.own(tmp_path))
+    (tmp_path / "0.png").unlink()
+    draw(tmp_path / "test", 3)
+    assert "has test but no folder train" in refusal(lambda: data.own(tmp_path))
+
+
+def test_what_is_larger_than_it_may_be_in_memory_lies_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / "a", 30)
+    small = data.own(tmp_path / "a")
+    monkeypatch.setattr(memory, "HELD", 1000)
+    monkeypatch.setattr(store, "HELD", 1000)
+    monkeypatch.setattr(memory, "PIECE", 300)
+    large = data.own(tmp_path / "a")
+    assert isinstance(large.raw.images["train"], np.memmap)
+    assert large.checksum == small.checksum
+    stored = store.read(store.path(data.store(large)))
+    assert isinstance(stored.images["train"], np.memmap)
+    for split in ("train", "valid", "test"):
+        assert torch.equal(rows(large, split), rows(small, split))
+        assert (stored.images[split] == small.raw.images[split]).all()
+    assert (large.mean() == small.mean()).all()
+
+
+# --- objects
+
+
+class Examples(torch.utils.data.Dataset[Any]):
+    """Like those of torchvision: pictures, or tensors, with labels."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        COUNTS,
+        torch.from_numpy(COUNTS),
+        torch.from_numpy(COUNTS.copy()).requires_grad_(False),
+        {"train": COUNTS},
+        Examples([(torch.from_numpy(x), i % 5) for i, x in enumerate(COUNTS)]),
+        Examples([(Image.fromarray(x), i % 5) for i, x in enumerate(COUNTS)]),
+        Examples([(x,) for x in COUNTS]),
+        Examples(list(COUNTS)),
+        torch.utils.data.TensorDataset(torch.from_numpy(COUNTS), torch.arange(50) % 5),
+    ],
+)
+def test_objects_give_what_a_file_gives(given: Any) -> None:
+    labelled = isinstance(given, torch.utils.data.Dataset) and isinstance(given[0], tuple) and len(given[0]) == 2
+    loaded = data.own(given, **({} if labelled else {"labels": np.arange(50) % 5}))
+    wanted = data.own(COUNTS, labels=np.arange(50) % 5)
+    assert loaded.checksum == wanted.checksum
+    assert loaded.name == wanted.name
+
+
+def test_tensors_of_half_precision_and_on_a_graph() -> None:
+    grey = torch.from_numpy(GREYS)
+    assert data.own(grey.bfloat16()).spec.kind == "unit"
+    assert data.own(grey.clone().requires_grad_()).checksum == data.own(GREYS).checksum
+
+
+def test_bad_data_sets_are_refused() -> None:
+    assert "holds no example" in refusal(lambda: data.own(Examples([])))
+    assert "example 1 is uint8 [9, 6]" in refusal(lambda: data.own(Examples([COUNTS[0], COUNTS[0][:, 1:]])))
+    assert "x or (x, label), got 3 parts" in refusal(lambda: data.own(Examples([(COUNTS[0], 1, 2)])))
+
+
+def test_labels_may_be_texts_the_same_in_all_splits() -> None:
+    loaded = data.own(VECTORS, test=VECTORS[:2], labels=["b", "a"] * 30, test_labels=["b", "c"])
+    assert loaded.raw.facts.classes == ("a", "b", "c")
+    assert classes(loaded, "test") == [1, 2]
+
+
+def test_a_count_matrix_of_anndata(tmp_path: Path) -> None:
+    anndata = pytest.importorskip("anndata", reason=".h5ad files need anndata")
+    from scipy.sparse import csr_matrix
+
+    obs = pd.DataFrame({"type": ["T", "B"] * 30}, index=[str(i) for i in range(60)])
+    cells = anndata.AnnData(csr_matrix(CELLS.astype(np.float32)), obs=obs, layers={"twice": CELLS * 2})
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    for given in (cells, tmp_path / "cells.h5ad"):
+        loaded = data.own(given, label="type")
+        assert (loaded.spec.kind, loaded.spec.shape, loaded.raw.facts.classes) == ("counts", (8,), ("B", "T"))
+        assert data.own(given, layer="twice").mean().sum() > 1.5 * loaded.mean().sum()
+        assert "has no layer 'raw'; it has twice" in refusal(lambda given=given: data.own(given, layer="raw"))
+
+
+def test_a_data_set_of_hugging_face(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="data sets of Hugging Face need datasets")
+    made = datasets.Dataset.from_pandas(TABLE)
+    made.save_to_disk(str(tmp_path / "saved"))
+    for given in (made, tmp_path / "saved"):
+        assert data.own(given, label="city").checksum == data.own(TABLE, label="city").checksum
+
+
+@pytest.mark.parametrize(("ending", "package"), [("parquet", "pyarrow"), ("h5ad", "anndata")])
+def test_a_package_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, package: str
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    (tmp_path / f"mine.{ending}").write_bytes(b"x")
+    with pytest.raises(MachineError, match=f"pip install {package}"):
+        data.load(str(tmp_path / f"mine.{ending}"))
+
+
+# --- names
+
+
+def test_two_files_of_one_name_are_two_and_one_file_by_two_paths_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, images in (("a", COUNTS), ("c", COUNTS[:, 1:])):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "train.npz", train=images)
+    (tmp_path / "link.npz").symlink_to(tmp_path / "a" / "train.npz")
+    monkeypatch.chdir(tmp_path)
+    names = [data.load(path).name for path in ("a/train.npz", "c/train.npz", str(tmp_path / "a/train.npz"), "link.npz")]
+    assert names[0] == names[2] == names[3] != names[1]
+    assert all(name.startswith("train-") for name in names)
+
+
+def test_what_is_kept_is_what_was_loaded() -> None:
+    table = VECTORS * [1, 10, 1000, 1e-3, 1]
+    loaded = data.own(table, labels=["b", "a"] * 30, name="ärzte & co")
+    name = data.store(loaded)
+    assert name == loaded.name == f"ärzte_co-{loaded.checksum[:8]}"
+    kept = data.load(name)
+    assert (kept.checksum, kept.spec, kept.says, kept.options) == (
+        loaded.checksum,
+        loaded.spec,
+        loaded.says,
+        loaded.options,
+    )
+    assert kept.raw.facts.classes == ("a", "b")
+    assert data.verify(name) == loaded.checksum
+    assert data.spec(name) == loaded.spec
+    for split in ("train", "valid", "test"):
+        assert torch.equal(rows(kept, split), rows(loaded, split))
+        assert classes(kept, split) == classes(loaded, split)
+    assert (kept.scaling.undo(np.ones((2, 5))) == loaded.scaling.undo(np.ones((2, 5)))).all()
+    # By another reading they are other data.
+    assert data.store(data.own(table, scale="none", name="ärzte & co")) != name
+    with pytest.raises(UsageError, match="was made without scale=unit"):
+        data.load(name, scale="unit")
+    with pytest.raises(DataError, match=r"these data are not in .*; name them by their path again"):
+        data.load("elsewhere-01234567")
+
+
+def test_what_is_kept_and_damaged_is_refused() -> None:
+    loaded = data.own(RNG.normal(size=(40, 3)))
+    file = store.path(data.store(loaded))
+    content = bytearray(file.read_bytes())
+    content[300] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        data.load(loaded.name)
+    file.write_bytes(content[:200])
+    assert "cannot read it" in refusal(lambda: store.read(file))
+    file.unlink()
+
+
+def test_a_data_root_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAEBENCH_DATA", "/dev/null/nowhere")
+    with pytest.raises(MachineError, match="set VAEBENCH_DATA"):
+        data.store(data.own(VECTORS))
