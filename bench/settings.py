@@ -21,6 +21,8 @@ Count = Annotated[int, Meta(ge=1, le=MOST)]
 Natural = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 Seeds = Annotated[int, Meta(ge=1, le=MOST_SEEDS)]
+# So many seeds, 0 to N - 1, or the seeds themselves.
+SeedList = Annotated[tuple[Annotated[int, Meta(ge=0, le=MOST)], ...], Meta(min_length=1, max_length=MOST_SEEDS)]
 # Of figures: the square of the largest, and the sum of many squares, is a number still.
 LARGEST = 1e100
 Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from bench import data, text
 from bench.errors import UsageError
 from bench.pages import docs
-from bench.settings import Seeds, convert
+from bench.settings import SeedList, Seeds, convert
 
 if TYPE_CHECKING:
     from bench.engines import Engine
@@ -74,20 +74,28 @@ class Effort:
     """How much is run. UsageError for a number that cannot be.
 
     Attributes:
-        seeds: Seeds 0 to N-1 for every variant, instead of the suite's number.
+        seeds: N for seeds 0 to N-1 of every variant, instead of the suite's; or seeds of your choice, such as 7,42.
         jobs: Cells side by side; by default one a CPU core.
         again: Run finished runs again, for example after a change of the code.
     """
 
-    seeds: int | None = None
+    seeds: Words = ()
     jobs: int | None = None
     again: Flag = False
 
     def __post_init__(self) -> None:
-        if self.seeds is not None:
-            convert(Seeds, self.seeds, "--seeds")
+        _ = self.chosen_seeds
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--jobs must be at least 1, got {self.jobs}")
+
+    @property
+    def chosen_seeds(self) -> int | tuple[int, ...] | None:
+        """A number of seeds, or the seeds themselves (`7,42`, and of one alone `42,`); None for the suite's own."""
+        words = [part for word in self.seeds for part in word.replace(",", " ").split()]
+        values = [int(word) if word.isdecimal() and len(word) < 20 else word for word in words]
+        if len(words) > 1 or any("," in word for word in self.seeds):
+            return convert(SeedList, list(dict.fromkeys(values)), "--seeds")
+        return convert(Seeds, values[0], "--seeds") if values else None
 
 
 @Parameter(name="*")

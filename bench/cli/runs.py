@@ -52,9 +52,9 @@ def run(
     """Run what is missing of a suite, then write and print its tables and plots."""
     path, table = suite.read(suite_name)
     if "problem" in table:
-        _refuse(path, variants=variants, seeds=effort.seeds, changes=changes, engine=choice.engine)
+        _refuse(path, variants=variants, seeds=effort.chosen_seeds, changes=changes, engine=choice.engine)
         return _finish(_execute(_problems(path, table, changes), where, effort, choice), where)
-    return _finish(_execute(_suite(suite_name, variants, changes, effort.seeds), where, effort, choice), where)
+    return _finish(_execute(_suite(suite_name, variants, changes, effort.chosen_seeds), where, effort, choice), where)
 
 
 @app.command
@@ -79,7 +79,7 @@ def compare(
     names = split_names(names)
     if len(dict.fromkeys(names)) < 2:
         raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
-    chosen = _suite(suite_name, names, changes, effort.seeds)
+    chosen = _suite(suite_name, names, changes, effort.chosen_seeds)
     chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
     outcome = _execute(chosen, where, effort, choice)
@@ -113,7 +113,9 @@ def throughput(
     return _finish(_execute(chosen, where, Effort(again=True), EngineChoice(), quality=False), where)
 
 
-def _suite(name: str, variants: Sequence[str], changes: Changes, seeds: int | None = None) -> suite.Suite:
+def _suite(
+    name: str, variants: Sequence[str], changes: Changes, seeds: int | tuple[int, ...] | None = None
+) -> suite.Suite:
     from bench.sweeps.configure import configure, parse_settings
 
     chosen = suite.load(name)
@@ -165,7 +167,7 @@ def _datasets(of_suite: Sequence[suite.DataChoice], changes: Changes) -> Iterato
         raise UsageError(f"--data-option {key}: none of the data sets takes it; {advice}")
 
 
-def _refuse(path: Path, *, variants: Words, seeds: int | None, changes: Changes, engine: str) -> None:
+def _refuse(path: Path, *, variants: Words, seeds: object, changes: Changes, engine: str) -> None:
     """UsageError for what makes no sense with a suite that checks the judge."""
     given: dict[str, Any] = {"variants": variants, "seeds": seeds, "datasets": changes.datasets}
     given |= {"precision": changes.precision, "compile": changes.compiled}

@@ -1,6 +1,5 @@
 """The command that reproduces a published table."""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -39,7 +38,10 @@ def reproduce(
         return _list_tables([table_name] if table_name else published.names(), where)
     if table_name is None:
         raise UsageError(f"reproduce needs the name of a table, {TABLES[:-1]}; --list shows them")
-    how: dict[str, Any] = {"device": where.device, **dataclasses.asdict(effort)}
+    seeds = effort.chosen_seeds
+    if isinstance(seeds, tuple):
+        raise UsageError("reproduce takes a number of seeds: --seeds N")
+    how: dict[str, Any] = {"device": where.device, "seeds": seeds, "jobs": effort.jobs, "again": effort.again}
     if table_name == "results":
         from bench.reproduce import committed
 

@@ -16,7 +16,7 @@ from bench import data
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.records.record import Cell
-from bench.settings import Budget, Clock, Keywords, Measure, Positive, Seeds, convert
+from bench.settings import Budget, Clock, Keywords, Measure, Positive, SeedList, Seeds, convert
 from bench.text import decode, hint
 from variants import registry
 
@@ -72,7 +72,7 @@ def _each_once(cells: Iterable[Cell]) -> list[Cell]:
 
 class _Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
-    seeds: Seeds = 3
+    seeds: Seeds | SeedList = 3
     timeout_min: Positive = 240
     budget: Budget = Budget()
     measure: Measure = Measure()
@@ -103,7 +103,7 @@ class Suite(_Common, frozen=True, kw_only=True):
     """Variants x data sets x seeds under one budget.
 
     Attributes:
-        seeds: 0 to seeds - 1, for each variant that has no number of its own.
+        seeds: so many, 0 to seeds - 1, or these, for each variant that has no number of its own.
         timeout_min: minutes after which a cell is ended.
         precision: of training: `"fp32"` or `"bf16"`; see `bench.train.steps.loss_function`.
         compile: whether training is compiled.
@@ -121,7 +121,8 @@ class Suite(_Common, frozen=True, kw_only=True):
     def cells(self, device: str) -> list[Cell]:
         """The configurations of all runs: seed by seed, so that an unfinished suite has every variant, and each once,
         for changed keywords may have made two variants one."""
-        most = max(v.seeds or self.seeds for v in self.variants)
+        common = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        of = [range(v.seeds) if v.seeds else common for v in self.variants]
         return _each_once(
             {
                 **_subject(v, d),
@@ -132,10 +133,10 @@ class Suite(_Common, frozen=True, kw_only=True):
                 "threads": 1,
                 "precision": self.arithmetic,
             }
-            for seed in range(most)
+            for seed in sorted(set().union(*of))
             for d in self.datasets
-            for v in self.variants
-            if seed < (v.seeds or self.seeds)
+            for v, its in zip(self.variants, of, strict=True)
+            if seed in its
         )
 
     def throughput_cells(self, devices: Iterable[str], threads: int) -> list[Cell]:

@@ -239,7 +239,7 @@ def test_data_of_one_s_own_are_known_by_what_they_hold(
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
     np.savez(path, train=images)
     np.savez(other, train=images[:, :3])
-    budget = BUDGET | {"train_size": 1000}
+    budget = BUDGET | {"train_size": 500}
     again = [SIMULATED, str(path)]
 
     def go(*datasets: object) -> execute.Outcome:
@@ -248,8 +248,8 @@ def test_data_of_one_s_own_are_known_by_what_they_hold(
     first = go(*again)
     (said, all_used) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vaebench: my")]
     assert said.startswith("vaebench: my images: 48 train, 6 valid, 6 test images of 1 x 4 x 4 (NHW); splits valid and")
-    assert re.fullmatch(r"vaebench: my_images-\w{8} has fewer than 1,000 training examples: all 48 are used", all_used)
-    assert [r.cell["budget"]["train_size"] for r in first.records] == [1000, None]
+    assert re.fullmatch(r"vaebench: my_images-\w{8} has fewer than 500 training examples: all 48 are used", all_used)
+    assert [r.cell["budget"]["train_size"] for r in first.records] == [500, None]
     np.savez_compressed(path, train=images)  # other bytes, the same images
     assert [go(SIMULATED, same).ran for same in ("my images.npz", str(path))] == [0, 0]
     elsewhere = go(str(other))

@@ -206,13 +206,14 @@ class LowRank(Posterior):
     Args:
         features: H, width of the encoder's output.
         latent: D.
-        rank: columns of V, at most D.
+        rank: columns of V, at most D; None takes two, or the one that D = 1 allows.
         pace: of log sigma and of V, see `Head`.
     """
 
-    def __init__(self, features: int, latent: int, *, rank: int = 2, pace: float = PACE) -> None:
+    def __init__(self, features: int, latent: int, *, rank: int | None = None, pace: float = PACE) -> None:
         super().__init__()
-        if at_least("rank", rank, 1) > latent:
+        rank = min(2, latent) if rank is None else at_least("rank", rank, 1)
+        if rank > latent:
             raise ValueError(f"rank must be at most the latent size {latent}, got {rank}")
         self.rank = rank
         self.loc = nn.Linear(features, latent)

@@ -59,9 +59,7 @@ def read_npy(path: Path) -> Source:
         DataError: the file is missing or holds anything else.
     """
     try:
-        array = np.load(path, allow_pickle=False, mmap_mode="c")
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it is a .npz file")
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="c")  # which never loads a pickled object
     except Exception as error:
         raise DataError(f"{path}: cannot read it as a .npy file of a plain array ({one_line(error)})") from error
     return Source(str(path), stem(path), {"train": array})

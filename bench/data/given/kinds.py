@@ -132,7 +132,8 @@ def settle(
         raise DataError(f"{where}: kind must be one of {', '.join(KINDS)}, got {kind!r}")
     if scale is not None and scale not in SCALES:
         raise DataError(f"{where}: scale must be one of {', '.join(SCALES)}, got {scale!r}")
-    fitted = {"unit": "unit", "standard": "real"}.get(scale or "none")
+    ranges: dict[str, Kind] = {"unit": "unit", "standard": "real"}
+    fitted = ranges.get(scale or "none")
     if fitted and kind not in (None, fitted):
         raise DataError(f"{where}: scale={scale} makes values of kind={fitted}, and not of kind={kind}")
     if fitted:
