@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from bench.data.readers import Raw
 
 __all__ = [
+    "OPTIONS",
     "Chosen",
     "choose",
     "default_binarise",

@@ -59,6 +59,11 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     configured = [v if isinstance(a, NoAnswer) else a for v, a in zip(suite.variants, answers, strict=True)]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
+            if key in (
+                of_data := {"binarise": "--binarise"} | {each: f"--data-option {each}=" for each in data.OPTIONS}
+            ):
+                word = f"{of_data[key]} {keywords[key]}".replace("= ", "=")
+                raise UsageError(f"{key} is a matter of the data, and no setting of a model: say {word}")
             known = {key for kind in SECTIONS.values() for key in kind.__struct_fields__} | set(options_of(assemble))
             known |= {option for role in PARTS.values() for part in role.values() for option in options_of(part)}
             names = [

@@ -15,7 +15,7 @@ import pytest
 
 from bench import device
 from bench.cli import runs
-from bench.cli.app import Changes
+from bench.cli.app import Changes, Effort
 from bench.records import store
 from tests.helpers import ROOT, call, finish, forget_plugins, install, install_misbehaving, start, wait_for
 from variants.registry import ZOO
@@ -262,6 +262,12 @@ def absent_device() -> str:
         ("run tiny.toml --set epochs", 2, "settings have the form key=value, got 'epochs'"),
         ("run tiny.toml --seeds 0", 2, "--seeds must be a whole number from 1 to 10000, got 0"),
         ("run tiny.toml --seeds many", 2, "many"),
+        ("run tiny.toml --seeds 3,x", 2, "--seeds[1] must be a whole number"),
+        ("run tiny.toml --data-option lable=3", 2, "--data-option lable: none of the data sets takes it"),
+        ("run tiny.toml --binarise grey", 2, "unknown binarisation 'grey'"),
+        ("run tiny.toml --set binarise=threshold", 2, "--binarise threshold"),
+        ("run tiny.toml --datasets none.csv --data-option label=y", 3, "none.csv: no such file"),
+        ("reproduce ppca --seeds 3,4", 2, "reproduce takes a number of seeds"),
         ("run tiny.toml --jobs 0", 2, "--jobs must be at least 1, got 0"),
         ("run tiny.toml --device tpu", 2, "unknown device 'tpu': choose one of auto, cpu"),
         ("run tiny.toml --sets 3", 2, "--sets"),
@@ -310,6 +316,34 @@ def test_a_variant_that_a_suite_has_twice_is_chosen_with_both_settings(
     assert [variant.name for variant in other.variants] == ["linear", "beta"]
     assert [choice.name for choice in other.datasets] == ["linear_gaussian"]
     assert len(other.cells("cpu")) == 4
+
+
+def test_data_of_one_s_own_take_options_and_seeds_are_one_s_choice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    rng = np.random.default_rng(0)
+    np.savez("grey.npz", train=rng.random((30, 4, 4)))
+    lines = ["a,b,who"] + [f"{x},{y},{'uv'[i % 2]}" for i, (x, y) in enumerate(rng.normal(size=(30, 2)))]
+    Path("table.csv").write_text("\n".join(lines), encoding="utf-8")
+    changes = Changes(datasets=("grey.npz", "table.csv"), data_options=("label=who", "kind=real"))
+    chosen = runs._suite("tiny.toml", ["vanilla"], changes, Effort(seeds=("7,42",)).chosen_seeds)
+    assert [choice.name[:-8] for choice in chosen.datasets] == ["grey-", "table-"]
+    assert [cell["seed"] for cell in chosen.cells("cpu")] == [7, 7, 42, 42]
+    (grey,) = runs._suite("tiny.toml", ["vanilla"], Changes(datasets=("grey.npz",), binarise="threshold")).datasets
+    assert grey.binarise == "threshold"
+    text = re.sub(r"datasets = .*", 'datasets = [{name = "table.csv", options = {label = "who"}}]', SUITE)
+    Path("own.toml").write_text(text.replace("seeds = 3", "seeds = [5, 2]", 1), encoding="utf-8")
+    whole = runs._suite("own.toml", ["linear"], Changes(datasets=("table.csv",)))
+    assert [cell["seed"] for cell in whole.cells("cpu")] == [2, 5]
+    (other,) = runs._suite("own.toml", ["linear"], Changes(data_options=("scale=unit",))).datasets
+    assert (other.options, other.says[0].count("in 2 classes")) == ({"scale": "unit"}, 1)
+    assert [Effort(seeds=words).chosen_seeds for words in ((), ("3",), ("42,",), ("1", "2"))] == [
+        None,
+        3,
+        (42,),
+        (1, 2),
+    ]
 
 
 def test_data_and_env(capsys: pytest.CaptureFixture[str]) -> None:

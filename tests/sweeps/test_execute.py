@@ -238,7 +238,7 @@ def test_data_of_one_s_own_are_known_by_what_they_hold(
     other.parent.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
     np.savez(path, train=images)
-    np.savez(other, train=images[:, :3])
+    np.savez(other, train=images[:, ::-1])
     budget = BUDGET | {"train_size": 500}
     again = [SIMULATED, str(path)]
 

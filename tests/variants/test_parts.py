@@ -332,7 +332,7 @@ def test_options_of_a_part_are_its_keywords(part: Callable[..., object]) -> None
     expected = {
         "mlp": {"hidden": (400,), "activation": "relu", "centre": True, "corruption": 0.0, "numbers": 1},
         "Full": {"shared_covariance": False, "pace": PACE},
-        "LowRank": {"rank": 2, "pace": PACE},
+        "LowRank": {"rank": None, "pace": PACE},
         "partial": {"shared_covariance": True, "pace": PACE},
     }
     assert options_of(part) == expected[getattr(part, "__name__", "partial")]
