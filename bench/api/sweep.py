@@ -9,7 +9,7 @@ from msgspec import structs
 
 from bench import engines
 from bench.api.results import Results
-from bench.data import dataset
+from bench.data import dataset, store
 from bench.data.batches import Data
 from bench.errors import UsageError
 from bench.suites.suite import DataChoice, Suite, Variant
@@ -84,4 +84,8 @@ def _variant(choice: Choice) -> Variant:
 
 def _choice(source: Any) -> DataChoice:
     loaded = source if isinstance(source, Data) else dataset(source)
-    return DataChoice(loaded.name, loaded.binarise, dict(loaded.options))
+    size = None
+    if loaded.raw.given is not None:
+        store(loaded)
+        size = len(loaded.raw.images["train"])
+    return DataChoice(loaded.name, loaded.binarise, dict(loaded.options), size=size)

@@ -74,11 +74,12 @@ from bench.data.entry import tenths
 from bench.data.files import fetch as _fetch
 from bench.data.files import folder_of, missing
 from bench.data.sets import SETS, check_binarise, check_options, find
-from bench.data.users import OPTIONS, Chosen, choose, file_of, is_user_file, own, store
+from bench.data.users import OPTIONS, STORED, Chosen, choose, file_of, is_user_file, own, store
 from bench.data.users import loaded as _loaded
 from bench.data.users import read as _own
 from bench.data.users import spec as _own_spec
-from bench.errors import DataError, UsageError
+from bench.errors import DataError
+from bench.text import printable
 from variants.data_spec import DataSpec
 
 if TYPE_CHECKING:
@@ -320,20 +321,25 @@ def _read(
 def dataset(source: Any, **options: Any) -> "Data":
     """Data with their splits, kind and binarisation; nothing is trained. `bench.data(...)` calls it.
 
+    What was decided about a user's own data is said on standard error.
+
     Args:
-        source: a name of `names()`, the path of a file, or data that are loaded already.
-        options: of `load`.
+        source: a name of `names()`, a path, an array or another object that `own` takes, or data loaded already.
+        options: of `load` for a name, else of `own`.
 
     Raises:
-        UsageError, DataError: see `load`.
+        UsageError, DataError, MachineError: see `load` and `own`.
     """
-    if isinstance(source, str | Path):
-        return load(str(source), **options)
     from bench.data.batches import Data
 
     if isinstance(source, Data) and not options:
         return source
-    raise UsageError(f"data are a name of `vaebench data list` or the path of a file, not a {type(source).__name__}")
+    if isinstance(source, str) and (not is_user_file(source) or STORED.fullmatch(source)):
+        return load(source, **options)
+    result = own(source, **options)
+    for line in result.says:
+        print(f"vaebench: {printable(line)}", file=sys.stderr)
+    return result
 
 
 class _Room(ModuleType):

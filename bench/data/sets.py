@@ -229,7 +229,9 @@ def find(name: str) -> DataSet:
         UsageError: if there is none of that name.
     """
     if name not in SETS:
-        raise UsageError(f"unknown data set {name!r}, and no path of a file or folder of yours: {hint(str(name), SETS)}")
+        raise UsageError(
+            f"unknown data set {name!r}, and no path of a file or folder of yours: {hint(str(name), SETS)}"
+        )
     return SETS[name]
 
 
