@@ -198,7 +198,7 @@ class Model(nn.Module):
 
     def _tensor(self, x: Array) -> Tensor:
         """Examples as the model sees them, `[N, *shape]` on its device; DataError for what does not fit."""
-        given = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(np.asarray(x)))
+        given = x if isinstance(x, Tensor) else torch.from_numpy(np.require(x, requirements=["C", "W"]))
         shape = self.spec.shape
         if tuple(given.shape[1:]) == shape[1:] and shape[0] == 1 and given.ndim == len(shape):
             given = given.unsqueeze(1)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bench import device as devices
 from bench import judge, seeds
 from bench.api import saved
-from bench.api.building import build, checked
+from bench.api.building import build, checked, facts_of, scaling_of
 from bench.api.model import Model
 from bench.cells.prepare import check_batches, check_shapes
 from bench.data.batches import Data
@@ -90,6 +90,7 @@ def fit(
             raise UsageError(f"{next(iter(keywords))} is no key of the budget, and the model is built already")
         _check_data(model, loaded)
         chosen = model.to(device)
+        chosen.about.data, chosen.scaling = facts_of(loaded), scaling_of(loaded)
     else:
         chosen = build(model, loaded, seed=seed, device=device, **keywords)
         conformance.check([(str(chosen.about.variant), keywords)])

@@ -161,6 +161,7 @@ def test_a_recipe_of_a_file(file: Path) -> None:
             registry.get(wrong).load()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_forget")
 def test_the_command_line_takes_a_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name, out = f"{file}:of_a_file", file.parent / "out"

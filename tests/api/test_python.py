@@ -75,6 +75,9 @@ def test_arrays_go_in_and_come_out(model: vb.Model, x: Any) -> None:
     assert torch.equal(model.embed(tensor), torch.from_numpy(z))
     assert torch.allclose(model(tensor), torch.from_numpy(model.reconstruct(x)), atol=1e-6)
     assert model(tensor).requires_grad
+    locked = x.copy()
+    locked.flags.writeable = False
+    assert np.array_equal(model.embed(locked), z), "what a data frame gives may not be written to"
     assert np.array_equal(model.embed(x[:, 0]), z), "grey images need no axis of channels"
     whole = model.embed(np.repeat(x, 3, axis=0))
     assert np.allclose(whole, np.repeat(z, 3, axis=0), atol=1e-6), "batches are put together in order"
@@ -99,6 +102,14 @@ def test_samples_and_walks_through_the_latents(model: vb.Model, x: Any) -> None:
     assert np.allclose(walks[0, 0], model.decode(z)[0], atol=1e-6)
     assert np.array_equal(model.traverse(x[0], axes=[narrowest], steps=5)[0], walks[0])
     assert torch.equal(before, torch.get_rng_state()), "nobody's random numbers were used up"
+
+
+def test_a_model_of_a_bare_spec_learns_what_its_data_are(digits: Any) -> None:
+    model = vb.build("vanilla", DataSpec((1, 8, 8), "binary", 200), device="cpu", **SMALL)
+    assert "name" not in model.about.data
+    vb.fit(model, digits, device="cpu", **BUDGET | {"epochs": 1})
+    assert model.about.data["name"] == "digits"
+    assert model.about.data["sha256"] == digits.checksum
 
 
 def test_the_mode_of_a_model_stays(model: vb.Model, x: Any) -> None:
@@ -208,6 +219,7 @@ def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str])
     assert set(found.runs["id"]) < set(more.runs["id"])
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_compares(tmp_path: Path) -> None:
     script = tmp_path / "mine.py"
     call = "vb.compare(['vanilla'], 'linear_gaussian', out='out', seeds=1, epochs=1, train_size=100, nll_samples=0)"
