@@ -43,6 +43,12 @@ OF_FACTORS = [
          "-0.5 * np.linalg.slogdet", "-1.0 * np.linalg.slogdet"),
     ]),
     *made(SAMPLES, IN_SAMPLES, [
+        (21, "fitted_sampler_of_the_prior", "the model's own samples under the name of another sampler's",
+         "model.prior().sample(shape) if fitted is None else", "model.prior().sample(shape) if True else"),
+        (21, "density_fitted_to_means", "codes are draws of q(z|x): its means alone are too narrow",
+         "torch.cat([draw(model.infer(x)) for x", "torch.cat([model.infer(x).mean for x"),
+        (21, "fitted_draws_by_component", "the first of them are of a few components alone",
+         "found[order]", "found"),
         (21, "frechet_of_standard_deviations_squared", "the cross term enters once instead of twice",
          "- 2 * np.sqrt(product).sum()", "- np.sqrt(product).sum()"),
         (21, "an_example_beside_itself", "the diagonal makes the kernel distance biased",

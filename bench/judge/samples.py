@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_chunked
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -21,22 +22,26 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.judge.bounds import EVAL_BATCH
 from bench.judge.features import features, space
-from variants.core import VAE
+from variants.core import VAE, draw, is_real
 
 # Naeem et al. 2020 for precision, recall, density and coverage.
 NEIGHBOURS = 5
 # Cells of the memorisation test, and the fewest examples that one must have.
 CELLS, FEWEST = 5, 20
 NAMES = ("frechet", "kid", "precision", "recall", "density", "coverage", "told_apart", "memorisation")
-# What plays the generated examples: draws of x, means of p(x|z), training examples, and independent pixels.
-KINDS = {"": "draws", "_means": "means", "_floor": "train", "_ceiling": "independent"}
+# What plays the generated examples: draws of x, means of p(x|z), draws of x with z from a density that was fitted to
+# codes after training, training examples, and independent pixels.
+KINDS = {"": "draws", "_means": "means", "_fitted": "fitted", "_floor": "train", "_ceiling": "independent"}
+# Components of the fitted density (Ghosh et al. 2020), and training examples whose codes it is fitted to.
+COMPONENTS, CODES = 10, 10_000
 
 Array = NDArray[np.float64]
 
 
 def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None], str | None]:
-    """`NAMES` of draws from the model, of means where the data are not binary, and of the two anchors, each with its
-    ending of `KINDS`; and the sum of the feature space. All None for data without classes.
+    """`NAMES` of draws from the model, of means where the data are not binary, of draws with fitted codes where those
+    are points of R^D, and of the two anchors, each with its ending of `KINDS`; and the sum of the feature space. All
+    None for data without classes.
 
     Args:
         model: left in evaluation mode.
@@ -54,6 +59,8 @@ def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None]
     def seen(batches: Iterator[Tensor]) -> Array:
         return np.concatenate([features(known.network, x) for x in batches])
 
+    if not _codes_are_real(model):
+        kinds.remove("_fitted")
     real = seen(x for x, _ in data.eval_batches("test", EVAL_BATCH, limit=n))
     # Two halves of the training split: one to memorise, the other to play what is generated.
     train = seen(x for x, _ in data.eval_batches("train", EVAL_BATCH, limit=2 * n))
@@ -68,8 +75,8 @@ def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None]
 
 @torch.no_grad()
 def generated(model: VAE, data: Data, kind: str, n: int) -> Iterator[Tensor]:
-    """`n` examples in batches `[B, *shape]`: `"draws"` x ~ p(x|z) of z ~ p(z), `"means"` of p(x|z), or `"independent"`,
-    each value of which is that of another training example."""
+    """`n` examples in batches `[B, *shape]`: `"draws"` x ~ p(x|z) of z ~ p(z), `"means"` of p(x|z), `"fitted"`, x ~
+    p(x|z) of `fitted_codes`, or `"independent"`, each value of which is that of another training example."""
     model.eval()
     device = next(model.parameters()).device.type
     if kind == "independent":
@@ -79,13 +86,38 @@ def generated(model: VAE, data: Data, kind: str, n: int) -> Iterator[Tensor]:
             order = torch.rand(flat.shape, generator=random).argsort(0)
             yield flat.gather(0, order).view(x.shape).to(x.device)
         return
+    fitted = fitted_codes(model, data, n) if kind == "fitted" else None
     for start in range(0, n, EVAL_BATCH):
         # One stream for draws and means: they are of the same z.
         with seeds.stream(seeds.derive(seeds.JUDGE, f"samples {start}"), kind, device):
             torch.manual_seed(seeds.derive(seeds.JUDGE, f"z {start}"))
-            p = model.decode(model.prior().sample(torch.Size([min(EVAL_BATCH, n - start)])))
-            x = p.sample() if kind == "draws" else p.mean
+            shape = torch.Size([min(EVAL_BATCH, n - start)])
+            p = model.decode(model.prior().sample(shape) if fitted is None else fitted[start : start + shape[0]])
+            x = p.mean if kind == "means" else p.sample()
             yield x.clamp(0, 1) if data.spec.kind in ("unit", "levels") else x
+
+
+@torch.no_grad()
+def _codes_are_real(model: VAE) -> bool:
+    return is_real(model.prior())
+
+
+@torch.no_grad()
+def fitted_codes(model: VAE, data: Data, n: int) -> Tensor:
+    """`n` draws `[n, D]` of a mixture of full Gaussians that is fitted to codes of training examples, one z ~ q(z|x) of
+    each: a sampler for any model on R^D, which changes neither its p(z) nor its ELBO.
+
+    Source: Ghosh, Sajjadi, Vergari, Black and Schoelkopf 2020, arXiv:1903.12436, section 4 (ex-post estimation).
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    with seeds.stream(seeds.JUDGE, "fitted codes", device.type):
+        z = torch.cat([draw(model.infer(x)) for x, _ in data.eval_batches("train", EVAL_BATCH, limit=CODES)])
+    mixture = GaussianMixture(min(COMPONENTS, len(z)), random_state=seeds.JUDGE).fit(z.cpu().double().numpy())
+    found = mixture.sample(n)[0]
+    # They come component by component: any part of them is to be like the whole.
+    order = np.random.default_rng(seeds.JUDGE).permutation(n)
+    return torch.as_tensor(found[order], dtype=z.dtype, device=device)
 
 
 def compare(fake: Array, real: Array, train: Array) -> dict[str, float | None]:

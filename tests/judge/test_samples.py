@@ -184,6 +184,40 @@ def test_draws_are_drawn_and_means_are_of_the_same_latents(loaded: Any) -> None:
     assert (draws - means).square().mean().item() == pytest.approx(noise, rel=0.1)
 
 
+def test_codes_that_the_prior_does_not_have_are_sampled_by_a_fitted_density(loaded: Any) -> None:
+    """Codes far from p(z) in two heaps: the fitted draws have their moments, the same each time, and decode to data."""
+    model: Any = build("vanilla", loaded.spec, latent=2, hidden=(16,))
+    with torch.no_grad():
+        model.posterior.loc.bias.fill_(30.0)
+        model.posterior.loc.weight.mul_(20)
+        model.posterior.log_scale.bias.fill_(-1.0)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    z = samples.fitted_codes(model, loaded, 2000)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(z, samples.fitted_codes(model, loaded, 2000))
+    with torch.no_grad():
+        q = [model.infer(x) for x, _ in loaded.eval_batches("train", 250)]
+    means, variances = (torch.cat([getattr(each, name) for each in q]) for name in ("mean", "variance"))
+    spread = means.var(0) + variances.mean(0)
+    assert ((z.mean(0) - means.mean(0)).abs() < 6 * (spread / 2000).sqrt()).all()
+    assert ((z.var(0) / spread).log().abs() < 0.15).all()
+    # Any part of them is like the whole.
+    assert ((z[:500].mean(0) - means.mean(0)).abs() < 6 * (spread / 500).sqrt()).all()
+    made = torch.cat(list(samples.generated(model, loaded, "fitted", 300)))
+    assert made.shape == (300, 1, 8, 8)
+
+
+def test_fitted_samples_stand_beside_the_models_own_and_need_latents_on_r_d(loaded: Any) -> None:
+    found = evaluate(build("autoencoder", loaded.spec, hidden=(16,)), loaded, Measure(1, 0, sample_points=100)).metrics
+    assert found["frechet_fitted"] is not None
+    assert found["frechet_fitted"] != found["frechet"]
+    assert found["elbo_nats"] is None
+    bits = evaluate(build("bernoulli_vimco", loaded.spec, latent=4), loaded, Measure(1, 0, sample_points=100)).metrics
+    assert bits["frechet_fitted"] is None
+    assert bits["frechet"] is not None
+
+
 def test_a_page_warns_of_two_feature_spaces() -> None:
     records = [fake.quality("vanilla", seed) for seed in range(2)]
     for i, record in enumerate(records):
