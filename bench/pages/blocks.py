@@ -51,12 +51,14 @@ class Table:
         caption: for LaTeX, where a table stands without the text around it.
         notes: for LaTeX, what stands below the table.
         label: for LaTeX, by which a text refers to it.
+        keeps: headers of columns that a terminal shows, however narrow it is.
     """
 
     grid: grids.Grid
     caption: str = ""
     notes: Sequence[str] = ()
     label: str = ""
+    keeps: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,6 @@ def _terminal(block: Block, width: int) -> str:
         case Warnings(lines):
             return "\n".join(f"warning: {line}" for line in grids.shortened(lines))
         case Table(grid):
-            return grids.text_grid(grid, width)
+            return grids.text_grid(grid, width, block.keeps)
         case Picture():
             return ""

@@ -67,13 +67,23 @@ def terminal_width() -> int:
     return max(40, shutil.get_terminal_size((TERMINAL_WIDTH, 24)).columns)
 
 
-def text_grid(grid: Grid, width: int = TERMINAL_WIDTH) -> str:
-    """A plain-text table, marked cells with a star; last columns that do not fit are left out, all but three."""
+def text_grid(grid: Grid, width: int = TERMINAL_WIDTH, keeps: Sequence[str] = ()) -> str:
+    """A plain-text table, marked cells with a star; columns that do not fit are left out.
+
+    Args:
+        grid: headers and cells.
+        width: of the terminal.
+        keeps: headers of columns that stay, beside the first three; of the others the last goes first.
+    """
     headers, lines = grid
     cells = [[clip(cell.text, 40) + ("*" if cell.best else " ") for cell in line] for line in lines]
     sizes = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    while len(sizes) > 3 and sum(sizes) + 2 * (len(sizes) - 1) > width:
-        sizes.pop()
+    shown = list(range(len(headers)))
+    spare = [place for place in shown[3:] if headers[place] not in keeps]
+    while spare and sum(sizes[place] + 2 for place in shown) - 2 > width:
+        shown.remove(spare.pop())
+    headers, sizes = [headers[place] for place in shown], [sizes[place] for place in shown]
+    cells = [[line[place] for place in shown] for line in cells]
     rule = "-" * (sum(sizes) + 2 * (len(sizes) - 1))
     return "\n".join([_line(headers, sizes), rule, *(_line(line, sizes) for line in cells)])
 

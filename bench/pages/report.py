@@ -70,7 +70,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         if grid[1]:
             page.add(Text("Test ELBO in nats per example; the settings are equal, the device may differ."), Table(grid))
             page.screen.append(Text(f"Test ELBO (nats) beside the reference {grids.markdown_text(str(reference))}:"))
-            page.screen.append(Table(grid))
+            page.screen.append(Table(grid, keeps=grid[0][-1:]))
         page.add(Items([grids.markdown_text(note) for note in notes]))
         page.screen += [Text(grids.markdown_text(note)) for note in notes]
     page.screen += tables.answer(records)

@@ -21,6 +21,8 @@ from bench.reproduce.verdict import Finding, findings, not_shown, protocol_of, s
 from bench.stats import groups, intervals, metrics
 from bench.text import DASH
 
+# What a narrow terminal shows of every figure.
+KEEPS = ("published", "ours", "verdict")
 COLUMNS = (
     *("row", "title", "metric", "published", "published_stderr", "our_figure", "ours_mean", "ours_low", "ours_high"),
     *("seed_std", "seeds", "runs", "epochs", "difference", "tolerance_below", "tolerance_above"),
@@ -106,12 +108,12 @@ def save(
             f"these runs are of protocol {protocol}; under {PROTOCOL}, this version's, figures are others: "
             "`vaebench reproduce` runs them anew"
         )
-    shown = [Table(findings_grid(findings), f"{title}. {tally(findings)}.", label="tab:vaebench-figures")]
+    shown = [Table(findings_grid(findings), f"{title}. {tally(findings)}.", label="tab:vaebench-figures", keeps=KEEPS)]
     counted = tally(findings)
     if compared:
         counted += f"; {tally(compared, 'effect', EFFECTS)}"
         caption = f"{title}. {tally(compared, 'effect', EFFECTS)}."
-        shown.append(Table(findings_grid(compared, "effect"), caption, label="tab:vaebench-effects"))
+        shown.append(Table(findings_grid(compared, "effect"), caption, label="tab:vaebench-effects", keeps=KEEPS))
     both = [*findings, *compared]
     why = Items([markdown_text(line) for line in reasons(both)])
     page = Page(out, markdown_text(title), by="vaebench reproduce")

@@ -45,6 +45,16 @@ def test_latex_is_the_tables() -> None:
     assert "Bold" not in text
 
 
+def test_a_narrow_terminal_shows_fewer_columns_and_those_that_count() -> None:
+    grid = grids.grid(["row", "a", "b", "c", "verdict"], [["x" * 20, "1" * 20, "2" * 20, "3" * 20, "agrees"]])
+    assert "3333" in blocks.terminal([Table(grid)], 120)
+    narrow = blocks.terminal([Table(grid, keeps=["verdict"])], 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "verdict" in narrow
+    assert "3333" not in narrow
+    assert "verdict" not in blocks.terminal([Table(grid)], 80)
+
+
 def test_long_tables_and_lists_are_cut_and_say_so() -> None:
     lines = [[str(place)] for place in range(1200)]
     made = list(blocks.shortened([Text("x"), Table(grids.grid(["n"], lines), "c"), Items(["y"] * 51), Items(["z"])]))
