@@ -71,15 +71,18 @@ def compare(
     Variants whose likelihoods have different supports are refused before anything is run.
 
     Args:
-        names: Two or more variants.
+        names: Two or more variants, or one that the suite has with several settings.
     """
     from bench.stats.differences import differences
     from bench.sweeps.compare import check
 
     names = split_names(names)
-    if len(dict.fromkeys(names)) < 2:
-        raise UsageError("compare needs two or more variants: vaebench compare vanilla full_covariance")
+    few = "compare needs two or more variants: vaebench compare vanilla full_covariance"
+    if not names:
+        raise UsageError(few)
     chosen = _suite(suite_name, names, changes, effort.chosen_seeds)
+    if len(chosen.variants) < 2:
+        raise UsageError(few)
     chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     check(chosen, names[0])
     outcome = _execute(chosen, where, effort, choice)

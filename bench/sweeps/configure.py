@@ -37,7 +37,8 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
 def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     """A suite with settings changed: keys of the budget, the measurement and the clock, and keywords of its variants.
 
-    A variant's keyword goes to every variant of the suite that takes it. UsageError if none does, or for a wrong value.
+    A variant's keyword goes to every variant of the suite that takes it. UsageError if none does, or for a value that
+    all of these refuse; of some that refuse it, their own runs say so.
     """
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     keywords: dict[str, Any] = {}
@@ -56,7 +57,14 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
         suite = msgspec.structs.replace(suite, **{name: section})
     answers = _asked(suite, keywords)
     # A broken variant stays as it is: its cells will say what is wrong.
-    configured = [v if isinstance(a, NoAnswer) else a for v, a in zip(suite.variants, answers, strict=True)]
+    refused = [answer for answer in answers if isinstance(answer, _Refused)]
+    given = zip(suite.variants, answers, strict=True)
+    if refused and not any(isinstance(answer, Variant) and answer.overrides != v.overrides for v, answer in given):
+        raise UsageError(refused[0].line)
+    configured = [
+        v if isinstance(a, NoAnswer) else a.variant if isinstance(a, _Refused) else a
+        for v, a in zip(suite.variants, answers, strict=True)
+    ]
     for key in keywords:
         if not any(key in variant.overrides for variant in configured):
             if key in (
@@ -77,7 +85,15 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     return msgspec.structs.replace(suite, variants=tuple(configured))
 
 
-def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer]:
+@dataclasses.dataclass(frozen=True)
+class _Refused:
+    """A variant that refuses the user's keywords, with them, and why."""
+
+    variant: Variant
+    line: str
+
+
+def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer | _Refused]:
     """The variants with those keywords that they take; plugins are asked in a process of their own."""
     plugins = [bool(v.overrides or keywords) and not registry.get(v.name).here for v in suite.variants]
     questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
@@ -88,8 +104,8 @@ def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer
     ]
 
 
-def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant:
-    """The variant with those keywords that it takes. UsageError if the suite's or the user's are wrong for it."""
+def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant | _Refused:
+    """The variant with those keywords that it takes. UsageError if the suite's own are wrong for it."""
     overrides = {**variant.overrides, **keywords}
     if not overrides:
         return variant
@@ -111,6 +127,8 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
                 del overrides[error.option]
                 continue
             except (TypeError, ValueError) as error:
+                if _builds(recipe, spec) and keywords:
+                    return _Refused(dataclasses.replace(variant, overrides=overrides), f"{variant.name}: {error}")
                 if _builds(recipe, spec):
                     raise UsageError(f"{variant.name}: {error}") from error
             except (Exception, SystemExit):

@@ -16,6 +16,7 @@ import pytest
 from bench import device
 from bench.cli import runs
 from bench.cli.app import Changes, Effort
+from bench.errors import UsageError
 from bench.records import store
 from tests.helpers import ROOT, call, finish, forget_plugins, install, install_misbehaving, start, wait_for
 from variants.registry import ZOO
@@ -316,6 +317,39 @@ def test_a_variant_that_a_suite_has_twice_is_chosen_with_both_settings(
     assert [variant.name for variant in other.variants] == ["linear", "beta"]
     assert [choice.name for choice in other.datasets] == ["linear_gaussian"]
     assert len(other.cells("cpu")) == 4
+
+
+def test_rows_are_compared_and_not_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    text = re.sub(
+        r"variants = .*",
+        'variants = [{name = "linear", set = {latent = 2}}, {name = "linear", set = {latent = 3}}]',
+        SUITE,
+    )
+    Path("two.toml").write_text(text, encoding="utf-8")
+    words = "compare linear --suite two.toml --engine debug --seeds 3,5,9 --datasets linear_gaussian --out rows"
+    status, out, err = call(capsys, *words.split())
+    assert status == 0, err
+    assert "linear (latent=3) against linear (latent=2) on linear_gaussian-none" in out
+    assert "over 3 paired seeds" in out
+
+
+def test_a_keyword_that_one_variant_refuses_is_for_that_one_to_say(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    both = runs._suite("tiny.toml", ["vanilla", "low_rank"], Changes(settings=("latent=1",)))
+    assert [variant.overrides for variant in both.variants] == [{"latent": 1}] * 2
+    low = Changes(settings=("posterior=low_rank", "rank=3", "latent=2"))
+    with pytest.raises(UsageError, match="vanilla: rank must be at most the latent size 2, got 3"):
+        runs._suite("tiny.toml", ["vanilla", "beta"], low)
+    # A flow of couplings needs two latents, and is alone in that.
+    (plain, flow) = runs._suite("tiny.toml", ["vanilla", "flow_prior"], Changes(settings=("latent=1",))).variants
+    assert (plain.overrides, flow.overrides) == ({"latent": 1}, {"latent": 1})
+    with pytest.raises(UsageError, match=r"flow_prior: .* at least 2, got 1"):
+        runs._suite("tiny.toml", ["flow_prior"], Changes(settings=("latent=1",)))
 
 
 def test_data_of_one_s_own_take_options_and_seeds_are_one_s_choice(
