@@ -43,6 +43,7 @@ from tests.mistakes_countable import OF_COUNTABLE
 from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
+from tests.mistakes_ladder import OF_LADDER
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
 from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
@@ -558,6 +559,7 @@ MISTAKES = [
     *OF_PARTS,
     *OF_OBJECTIVES,
     *OF_DISCRETE,
+    *OF_LADDER,
     *OF_GAMES,
     *OF_CODES,
     *OF_COUNTABLE,

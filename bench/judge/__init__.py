@@ -74,7 +74,9 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
     """
     notebook = notebook or Notebook()
     test = scores(model, data.eval_batches(SPLIT, EVAL_BATCH), samples=measure.elbo_samples, seed=seeds.JUDGE)
-    judgement = Judgement(metrics={**test.means(), **point_metrics(model, data, SPLIT)}, kl_method=test.kl_method)
+    judgement = Judgement(
+        metrics={**test.means(), **test.layers(), **point_metrics(model, data, SPLIT)}, kl_method=test.kl_method
+    )
     if any(value is not None and not math.isfinite(value) for value in judgement.metrics.values()):
         return judgement  # the model is broken, and no further figure would mean anything
     if test.elbo is not None:

@@ -29,6 +29,7 @@ class Scores:
         kl: KL(q(z|x) || p(z)).
         elbo: their difference, with beta = 1.
         elbo_var: Monte Carlo variance of each `elbo`; None without a bound, or where one draw tells nothing of it.
+        kl_layers: the KL by layers of latents, `[N, L]`; None of a model with one layer.
         kl_method: `"closed_form"`, `"monte_carlo"`, or None without a bound.
     """
 
@@ -36,6 +37,7 @@ class Scores:
     kl: Tensor | None
     elbo: Tensor | None
     elbo_var: Tensor | None
+    kl_layers: Tensor | None
     kl_method: str | None
 
     def means(self) -> dict[str, float | None]:
@@ -45,6 +47,11 @@ class Scores:
             "recon_nats": _mean(self.recon),
             "kl_nats": _mean(self.kl),
         }
+
+    def layers(self) -> dict[str, float]:
+        """Mean KL of each layer, `kl_layer1_nats` that of the lowest; empty of a model with one layer."""
+        means = [] if self.kl_layers is None else self.kl_layers.mean(0).tolist()
+        return {f"kl_layer{i + 1}_nats": mean for i, mean in enumerate(means)}
 
 
 def _mean(values: Tensor | None) -> float | None:
@@ -81,6 +88,7 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
     kl: list[Tensor] = []
     bound: list[Tensor] = []
     variance: list[Tensor] = []
+    layers: list[Tensor] = []
     method = None
     prior = model.prior()
     with seeds.stream(seed, "evaluate", next(model.parameters()).device.type):
@@ -91,6 +99,8 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
                 kl.append(terms.kl)
                 bound.append(elbo(terms))
                 method = terms.kl_method
+                if hasattr(terms.q, "layers") and terms.kl_parts is not None:
+                    layers.append(terms.kl_parts)
                 if samples > 1:
                     variance.append(elbo_variance(terms))
     return Scores(
@@ -98,6 +108,7 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
         kl=_collect(kl),
         elbo=_collect(bound),
         elbo_var=_collect(variance),
+        kl_layers=_collect(layers),
         kl_method=method,
     )
 

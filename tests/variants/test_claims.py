@@ -126,7 +126,11 @@ def a_spec(name: str) -> DataSpec:
 
 
 # Parts that work only together.
-REFUSED = {("two_stage", "posterior"), ("two_stage", "prior")}
+REFUSED = dict.fromkeys(
+    [("two_stage", "posterior"), ("two_stage", "prior")], "needs posterior=bottom_up and prior=hierarchical"
+) | dict.fromkeys(
+    [("ladder", "prior"), ("deep_top_down", "prior")], "needs the prior that owns it: choose prior=ladder_prior"
+)
 
 
 @pytest.mark.parametrize("role", [*OVERRIDES, "objective"])
@@ -134,7 +138,7 @@ REFUSED = {("two_stage", "posterior"), ("two_stage", "prior")}
 def test_every_part_of_every_variant_can_be_swapped_by_keyword(name: str, role: str) -> None:
     choice = (OVERRIDES | {"objective": "beta"})[role]
     if (name, role) in REFUSED:
-        with pytest.raises(ValueError, match="needs posterior=bottom_up and prior=hierarchical"):
+        with pytest.raises(ValueError, match=REFUSED[name, role]):
             seeded(name, SPECS[1], 0, **{role: choice})
         return
     chosen = {role: choice}

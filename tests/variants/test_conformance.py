@@ -12,6 +12,8 @@ SMALLER = {
     "hamiltonian": {"hidden": (40,)},
     "vamp_prior": {"pseudo_inputs": 20},
     "hierarchical_vamp": {"pseudo_inputs": 20},
+    "ladder": {"trunk_width": 8, "layers": 3},
+    "deep_top_down": {"trunk_width": 8, "layers": 3},
 }
 
 
@@ -58,6 +60,7 @@ def test_variant(name: str) -> None:
         ("fsq", {"latent": 2, "quant_levels": (8, 7)}),
         ("lfq", {"latent": 4, "code_size": 2}),
         ("residual_vq", {"latent": 6, "code_size": 1, "code_depth": 3, "codes": 4}),
+        ("ladder", {"latent": 2, "layers": 2, "trunk_width": 8, "objective": "iwae", "samples": 2}),
         ("sq_vae", {"latent": 2, "codes": 6, "code_size": 2}),
     ],
 )

@@ -279,6 +279,8 @@ BESIDE: dict[str, dict[str, object]] = {
     "average_codes": CODES,
     "residual_codes": CODES | {"code_depth": 2},
     "stochastic_codes": {"prior": "codes"},
+    "precision_weighted": {"prior": "ladder_prior"},
+    "residual_top_down": {"prior": "ladder_prior"},
     "grid_codes": {"posterior": "grid_codes", "prior": "grid_codes"},
     "sign_codes": {"posterior": "sign_codes", "prior": "sign_codes"},
     "lfq": {"posterior": "sign_codes", "prior": "sign_codes"},

@@ -88,7 +88,7 @@ class Chain(Distribution):
         if p.upward == self.upward:
             given = p.conditional(root)
             pairs = ((self.root, p.root, root), (conditional, given, other))
-            first, second = (_layer_kl(*pair) for pair in pairs)
+            first, second = (layer_kl(*pair) for pair in pairs)
         else:
             # Here the root of the one is the other layer of the other.
             first = (self.root.log_prob(root) - p.conditional(other).log_prob(root)).mean(0)
@@ -96,7 +96,7 @@ class Chain(Distribution):
         return torch.stack([first, second] if self.upward else [second, first], dim=-1)
 
 
-def _layer_kl(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+def layer_kl(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
     """KL(q || p), `[B]`, of batch shapes `[B]` or, with a distribution for each of K draws, `[K, B]`."""
     kl = closed_form_kl(q, p)
     if kl is None:

@@ -33,6 +33,7 @@ from variants.parts import (
     staged,
     student_t,
     sylvester,
+    top_down,
 )
 from variants.parts.checks import at_least
 from variants.parts.initialisation import initialise
@@ -71,6 +72,8 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "grid_codes": codes.GridCodes,
         "sign_codes": codes.SignCodes,
         "stochastic_codes": codes.StochasticCodes,
+        "precision_weighted": top_down.PrecisionWeighted,
+        "residual_top_down": top_down.ResidualTopDown,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
@@ -93,6 +96,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "residual_codes": code_priors.ResidualCodes,
         "grid_codes": code_priors.GridCodes,
         "sign_codes": code_priors.SignCodes,
+        "ladder_prior": top_down.LadderPrior,
     },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,
@@ -264,7 +268,8 @@ def assemble(
             return part
 
     p = make("prior", latent)
-    seen = getattr(p, "seen", None) or latent
+    state = getattr(p, "state_size", None)
+    seen = state or getattr(p, "seen", None) or latent
     scored = make("likelihood", data)
     if takes_numbers:
         takes["network"]["numbers"], options["numbers"] = 1, getattr(scored, "numbers", 1)
@@ -278,7 +283,7 @@ def assemble(
         encoder=into,
         posterior=make("posterior", into.features, latent),
         prior=p,
-        decoder=out if seen == latent else networks.Bottom(out, seen),
+        decoder=top_down.Topped(out) if state else out if seen == latent else networks.Bottom(out, seen),
         likelihood=scored,
         objective=make("objective"),
     )

@@ -22,11 +22,13 @@ class Prior(nn.Module, ABC):
 
     Attributes:
         seen: how many of the latents, from the first on, the decoder sees; None for all.
+        state_size: size of the state that the decoder sees in place of z, where the prior makes one; else None.
         latents: the kind of its latents, which must be that of the posterior's.
         of_posteriors: whether it is made of posteriors q(z|u) at inputs of its own.
     """
 
     seen: int | None = None
+    state_size: int | None = None
     latents: str = "real"
     of_posteriors: bool = False
 

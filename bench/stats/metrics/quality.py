@@ -218,6 +218,25 @@ METRICS = (
         measured_by="judge.bounds:point_metrics",
     ),
     Metric(
+        "kl_layer*_nats",
+        label="KL, layer {K}",
+        unit="nats",
+        better=None,
+        digits=2,
+        theme=MAIN,
+        says="KL of the {K}-th layer of latents given the layers above it, the first layer nearest to x",
+        formula=(
+            "E_q KL(q(zₖ|z₎ₖ, x) || p(zₖ|z₎ₖ)) of the {K}-th layer, in closed form given draws of the layers above it "
+            "where p and q go the same way, else by the same draws; "
+            "all layers add up to the KL"
+        ),
+        source="Sonderby, Raiko, Maaloe, Sonderby and Winther 2016, arXiv:1602.02282, section 3",
+        cost="none beyond the ELBO",
+        beware="between models of other layers, or other sizes of them; models with one layer have none",
+        setting=None,
+        measured_by="judge.bounds:scores",
+    ),
+    Metric(
         "mse_per_pixel",
         label="MSE",
         unit="per pixel",
