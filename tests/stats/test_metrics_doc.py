@@ -16,6 +16,7 @@ TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 KEYS = {key for kind in SECTIONS.values() for key in kind.__struct_fields__}
 # Figures that are formed of others where the judge puts its figures together, or under a name of their own.
 NAMED = {
+    "kl_layer*_nats": "kl_layer",
     "nll_is*_nats": "nll_is{k}_nats",
     "active_units_layer*": "active_units_layer{",
     "bdmc_lower_nats": "bdmc_{side}",

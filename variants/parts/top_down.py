@@ -82,9 +82,8 @@ class Trunk(nn.Module):
 
     def advance(self, i: int, state: Tensor | None, z: Tensor) -> Tensor:
         """The state after layer i, `[..., W]`, of that before it and of z_i `[..., D_i]`."""
-        state = (self.start if state is None else state) + self.into[i](z)
-        step: Tensor = self.outer[i](self.act(self.inner[i](self.act(state))))
-        return state + self.gain * step
+        s: Tensor = (self.start if state is None else state) + self.into[i](z)
+        return s + self.gain * self.outer[i](self.act(self.inner[i](self.act(s))))  # type: ignore[no-any-return]
 
 
 class LadderPrior(Prior):
