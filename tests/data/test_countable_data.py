@@ -53,7 +53,7 @@ def test_what_has_no_levels_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.npz"
     np.savez(file, train=np.random.default_rng(0).random((40, 5, 5)).astype(np.float32))
     for how in ("levels", "dequantise"):
-        with pytest.raises(BenchError, match="floats have no levels; make the images uint8"):
+        with pytest.raises(BenchError, match="floats have no levels; give uint8"):
             data.spec(str(file), how)
         with pytest.raises(BenchError, match="real-valued and cannot be binarised"):
             data.spec("breast_cancer", how)
