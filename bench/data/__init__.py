@@ -26,6 +26,8 @@
 | spiral | 2 | 8,000 | 1,000 | 1,000 | in a row | none |
 | sprites | 1 x 32 x 32 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
 | xy_squares | 3 x 64 x 64 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
+| solids | 3 x 64 x 64 | 16,000 | 2,000 | 2,000 | different combinations of factors | none |
+| affine_digits | 1 x 40 x 40 | 16,000 | 2,000 | 2,000 | of MNIST's splits, different maps | none |
 | counts | 16 | 8,000 | 1,000 | 1,000 | in a row | none |
 
 Omniglot is not the 28 x 28 matrix of Burda et al. (2016), and its numbers do not compare with theirs:
@@ -37,8 +39,9 @@ orthogonal and n, `flow_data` d, k, noise and n, `tiny_sbn`, which is binary, d,
 `gaussian_mixture` d, classes and n, the sets of the plane n, `counts`, which are whole numbers, d, clusters, dispersion
 and n; they come with their exact density (`Data.truth`).
 
-`sprites`, which is binary, and `xy_squares` come with the factors that each image was made from (`Data.factors`); they
-take the option n. No two examples have the same combination, so that the test combinations are new to a model.
+`sprites`, which is binary, `xy_squares`, `solids` and `affine_digits` come with the factors that each image was made
+from (`Data.factors`); they take the option n. No two examples have the same combination, so that the test combinations
+are new to a model.
 
 Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
 the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey

@@ -13,6 +13,8 @@ LEAST_NOISE = 0.01
 # Factors of variation and how many values each has; `*` stands before those whose values have no order.
 SPRITES = {"*shape": 3, "scale": 6, "angle": 16, "x": 16, "y": 16}
 SQUARES = {f"{axis}_{colour}": 8 for colour in ("red", "green", "blue") for axis in "xy"}
+SOLIDS = {"floor": 10, "wall": 10, "object": 10, "size": 8, "*shape": 4, "azimuth": 15}
+AFFINE = {"rotation": 12, "scale": 6, "shear": 6, "x": 8, "y": 8}
 # Moons, rings, pinwheel, eight Gaussians, spiral: what the plane has of them is in `bench.data.plane`.
 PLANE = ("moons", "rings", "pinwheel", "eight_gaussians", "spiral")
 
@@ -158,5 +160,19 @@ GENERATED = (
         SQUARES,
         "a red, a green and a blue square, each on a grid of 8 x 8, so that no two examples are nearer than others",
         maker="sprites:make_squares",
+    ),
+    _with_factors(
+        "solids",
+        (3, 64, 64),
+        SOLIDS,
+        "a box, ball, cylinder or cone in a room: hues of floor, wall and solid, sizes, and where one looks from",
+        maker="solids:make",
+    ),
+    _with_factors(
+        "affine_digits",
+        (1, 40, 40),
+        AFFINE,
+        "MNIST's digits, turned, scaled, sheared and shifted on a field of 40 x 40",
+        maker="affine:make",
     ),
 )

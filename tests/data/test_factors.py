@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 import bench.data as data
-from bench.data import generated, plane, sprites, teacher
+from bench.data import affine, generated, plane, solids, sprites, teacher
 from bench.data.batches import Data
 from bench.data.factors import Rendered
 from bench.data.gaussian import LinearGaussian
@@ -54,13 +54,14 @@ def test_no_two_sprites_are_one_image() -> None:
     assert not stamps[..., -1].any()  # none is cut off at the edge of its stamp
 
 
-@pytest.mark.parametrize("name", ["sprites", "xy_squares"])
+@pytest.mark.parametrize("name", ["sprites", "xy_squares", "solids", "affine_digits"])
 def test_made_again_it_is_the_same(name: str) -> None:
     first, second, more = (data.load(name, n=n) for n in (100, 100, 200))
     assert first.checksum == second.checksum != more.checksum
     assert first.spec == data.spec(name, n=100)
     assert torch.equal(next(first.eval_batches("test", 5))[0], next(second.eval_batches("test", 5))[0])
-    most = math.prod((generated.SPRITES if name == "sprites" else generated.SQUARES).values())
+    sizes = {"sprites": generated.SPRITES, "xy_squares": generated.SQUARES, "solids": generated.SOLIDS}
+    most = math.prod(sizes.get(name, generated.AFFINE).values())
     with pytest.raises(UsageError, match=f"n must be at most {most:,}"):
         data.load(name, n=most + 1)
 
@@ -76,6 +77,56 @@ def test_squares_are_drawn_as_they_are_needed_and_equally_far_from_each_other() 
     # Where one square moves, by however much, the distance is the same.
     moved = [sprites.squares(np.array([a, 0, 1, 1, 2, 2])).astype(float) for a in range(8)]
     assert {np.abs(moved[0] - other).sum() for other in moved[1:]} == {2 * 64 * 255.0}
+
+
+def test_no_two_solids_are_one_image_and_each_factor_changes_some_pixels() -> None:
+    loaded = data.load("solids", n=300)
+    assert loaded.streamed
+    images = [image for x, _ in loaded.eval_batches("train", 240) for image in x]
+    assert len({image.numpy().tobytes() for image in images}) == 240
+    assert images[0].shape == (3, 64, 64)
+    row = np.array([1, 4, 7, 3, 0, 7])
+    for shape in range(generated.SOLIDS["*shape"]):
+        row[4] = shape
+        for i, size in enumerate(generated.SOLIDS.values()):
+            line = np.tile(row, (size, 1))
+            line[:, i] = np.arange(size)
+            assert len({solids.solid(each).tobytes() for each in line}) == size
+    # The three hues colour parts of their own.
+    parts = [
+        np.abs(solids.solid(row + step).astype(int) - solids.solid(row)).any(0) for step in np.eye(6, dtype=int)[:3]
+    ]
+    assert all(part.any() for part in parts)
+    assert not (parts[0] & parts[1]).any()
+    assert not (parts[1] & parts[2]).any()
+
+
+def test_digits_are_where_their_map_says() -> None:
+    loaded = data.load("affine_digits", n=200)
+    mnist = data.load("mnist", binarise="none")
+    assert loaded.factors is not None
+    assert [factor.name for factor in loaded.factors.table] == ["digit", "rotation", "scale", "shear", "x", "y"]
+    x, y = next(loaded.eval_batches("test", 20))
+    digits, labels = next(mnist.eval_batches("test", 20))
+    assert torch.equal(y, labels)
+    assert (loaded.factors.values["test"][:, 0] == y.numpy()).all()
+    dot = np.zeros((28, 28), dtype=np.uint8)
+    dot[13:15, 13:15] = 255
+
+    def centre(row: list[int]) -> tuple[float, float]:
+        image = affine.warped(dot, np.array(row))[0].astype(float)
+        down, across = np.mgrid[:40, :40]
+        return (across * image).sum() / image.sum(), (down * image).sum() / image.sum()
+
+    # The middle of a digit is moved by the shift alone, x to the right and y down.
+    for shift, place in ((0, 19.5 - affine.SHIFT), (7, 19.5 + affine.SHIFT)):
+        assert centre([3, 2, 1, shift, 0]) == pytest.approx((place, 19.5 - affine.SHIFT), abs=0.05)
+        assert centre([9, 4, 5, 0, shift]) == pytest.approx((19.5 - affine.SHIFT, place), abs=0.05)
+    whole = (255 * digits[0, 0]).numpy().astype(np.uint8)
+    ink = [affine.warped(whole, np.array([6, size, 3, 4, 4])).sum() for size in range(6)]
+    assert (np.diff(ink) > 0).all()
+    assert ink[5] / ink[0] == pytest.approx((affine.LARGEST / affine.SMALLEST) ** 2, rel=0.1)
+    assert x.shape == (20, 1, 40, 40)
 
 
 PLANE = sorted(generated.PLANE)
