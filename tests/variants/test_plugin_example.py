@@ -35,6 +35,6 @@ sys.exit(pytest.main(["-q", "-W", "error", "-p", "no:cacheprovider", *sys.argv[1
 def test_the_variant_of_the_readme_passes_the_conformance_suite() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL) if "@register" in block)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "__main__"}
     exec(code, names)
     check_variant(names["my_variant"])
