@@ -107,7 +107,7 @@ class Changes:
         datasets: Only these data sets, by name, or your own by the path of a file (.npz, .npy, .csv, .parquet, .h5ad)
             or of a folder of pictures.
         data_options: key=value ..., to the data sets that take it; your own take kind, scale, layout, levels, label,
-            drop, size, layer, image, test, valid, name (README, "Your own data").
+            drop, size, layer, image, test, valid, name (docs/howto.md).
         binarise: dynamic, fixed, threshold or none, instead of each data set's own.
         precision: What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32.
         compiled: Train with torch.compile; such runs are a comparison group of their own.
