@@ -65,7 +65,7 @@ OF_FACTORS = [
         (21, "copying_turned_round", "the statistic counts pairs in which the generated example is the nearer",
          "_mann_whitney(near, far)", "_mann_whitney(far, near)"),
         (21, "means_for_draws", "grey means beside binary images",
-         'x = p.sample() if kind == "draws" else p.mean', "x = p.mean"),
+         'x = p.mean if kind == "means" else p.sample()', "x = p.mean"),
         (21, "pixels_that_hang_together", "whole examples are exchanged instead of single pixels",
          "order = torch.rand(flat.shape, generator=random).argsort(0)",
          "order = torch.rand(flat.shape, generator=random).argsort(0)[:, :1].expand_as(flat)"),
