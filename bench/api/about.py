@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from msgspec import Struct, field
 
+from bench.data.given.facts import Scaling
 from bench.settings import Number
 from variants.core import VAE
 from variants.data_spec import DataSpec
@@ -40,7 +41,7 @@ class Described(Protocol):
     vae: VAE
     spec: DataSpec
     about: About
-    scaling: Any
+    scaling: Scaling | None
 
 
 @contextmanager

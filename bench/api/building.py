@@ -11,6 +11,7 @@ from bench.api.about import About
 from bench.api.model import Model
 from bench.data import dataset
 from bench.data.batches import Data
+from bench.data.given.facts import Scaling
 from bench.errors import UsageError
 from variants import registry
 from variants.core import VAE
@@ -101,7 +102,6 @@ def facts_of(data: DataSpec | Data) -> dict[str, Any]:
     }
 
 
-def scaling_of(data: DataSpec | Data) -> Any:
+def scaling_of(data: DataSpec | Data) -> Scaling | None:
     """What leads from a user's values to those that are modelled; None where nothing does."""
-    scaling = getattr(data, "scaling", None)
-    return None if scaling is None or scaling.plain else scaling
+    return None if isinstance(data, DataSpec) or data.scaling.plain else data.scaling

@@ -32,7 +32,7 @@ class _Decoder(_Encoder):
 
     def forward(self, z: Tensor) -> Tensor:
         mean: Tensor = self.vae.decode(z).mean
-        return mean if self.scaling is None else self.scaling.undo(mean)  # type: ignore[no-any-return]
+        return mean if self.scaling is None else self.scaling.undo(mean)
 
 
 def export(model: Described, folder: Path, form: str) -> tuple[Path, Path]:

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from bench import seeds
 from bench.api import export, written
 from bench.api.about import About, judged
+from bench.data.given.facts import Scaling
 from bench.errors import DataError, UsageError
 from bench.judge import NOTED, bounds, evidence
 from bench.resume.notebook import Notebook
@@ -51,7 +52,7 @@ class Model(nn.Module):
         DataError: of all methods, in one line, for examples that do not fit.
     """
 
-    def __init__(self, vae: VAE, spec: DataSpec, about: About, scaling: Any = None) -> None:
+    def __init__(self, vae: VAE, spec: DataSpec, about: About, scaling: Scaling | None = None) -> None:
         super().__init__()
         self.vae, self.spec, self.about, self.scaling = vae, spec, about, scaling
 
@@ -226,7 +227,7 @@ class Model(nn.Module):
 
     def _undone(self, x: Tensor) -> Tensor:
         """In the user's units."""
-        return x if self.scaling is None else self.scaling.undo(x)  # type: ignore[no-any-return]
+        return x if self.scaling is None else self.scaling.undo(x)
 
     def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         with judged(self.vae):

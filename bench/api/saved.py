@@ -19,6 +19,7 @@ from bench.api.building import assemble, build, facts_of, scaling_of
 from bench.api.model import Model
 from bench.api.written import CARD, CONFIG, FORMAT, WEIGHTS, Config, answers_of
 from bench.cells import weights
+from bench.data.given.facts import Scaling
 from bench.disk.files import read_text
 from bench.errors import DataError, UsageError
 from bench.records.names import row_name
@@ -188,9 +189,7 @@ def _model_of(folder: Path, record: Record, device: str) -> Model:
     return model.to(devices.resolve(device))
 
 
-def _scaling(plain: dict[str, Any] | None) -> Any:
+def _scaling(plain: dict[str, Any] | None) -> Scaling | None:
     if plain is None:
         return None
-    from bench.data.given.facts import Scaling
-
     return Scaling(plain["how"], np.asarray(plain["shift"]), np.asarray(plain["factor"]))

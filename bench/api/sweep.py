@@ -1,6 +1,6 @@
 """Comparing variants from Python: the same cells, records and verdicts as those of the command line."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from bench.api.results import Results
 from bench.data import dataset, store
 from bench.data.batches import Data
 from bench.errors import UsageError
+from bench.settings import typed
 from bench.suites.suite import DataChoice, Suite, Variant
+from bench.sweeps.compare import check
 from bench.sweeps.configure import configure
 from bench.sweeps.execute import execute
 from variants import registry
@@ -27,7 +29,7 @@ def compare(
     data: Any,
     *,
     out: str | Path,
-    seeds: int = 3,
+    seeds: int | Sequence[int] = 3,
     device: str = "auto",
     precision: str = "fp32",
     jobs: int | None = None,
@@ -44,30 +46,34 @@ def compare(
         variants: two or more: names, recipe functions, or pairs with keywords, such as `("conv", {"latent": 50})`.
         data: what `bench.dataset` takes, or a list of such.
         out: results folder.
-        seeds: 0 to seeds - 1 for each variant.
+        seeds: so many, from 0 on, or these.
         device: `auto`, or a device type.
         precision: `"fp32"` or `"bf16"`.
         jobs: runs side by side; by default one a core on the CPU.
         again: run what is finished as well.
-        settings: keys of the budget and of the measurement, and keywords of the variants that take them.
+        settings: keys of the budget and of the measurement, and keywords of the variants that take them. Data that were
+            given fewer training examples than there are bring their `train_size`.
 
     Raises:
         UsageError, DataError, MachineError: in one line, before anything is run.
         KeyboardInterrupt: what finished stays, and the same call goes on.
     """
-    sources = data if isinstance(data, list) else [data]
+    loaded = [dataset(source) for source in (data if isinstance(data, list) else [data])]
+    settings = _train_size(loaded) | settings
     chosen = Suite(
         name=Path(out).name or "results",
         variants=tuple(map(_variant, variants)),
-        datasets=tuple(map(_choice, sources)),
-        seeds=seeds,
-        precision=precision,  # type: ignore[arg-type]
+        datasets=tuple(map(_choice, loaded)),
+        seeds=typed(Suite, "seeds", seeds if isinstance(seeds, int) else list(seeds)),
+        precision=typed(Suite, "precision", precision),
     )
     own = [variant.overrides for variant in chosen.variants]
     chosen = configure(structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0)), settings)
     # What is said of one variant counts before what is said of all.
     rows = tuple(replace(v, overrides={**v.overrides, **mine}) for v, mine in zip(chosen.variants, own, strict=True))
     chosen = structs.replace(chosen, variants=rows)
+    if len(rows) > 1:
+        check(chosen, rows[0].name)
     alone = any(registry.get(variant.name).function for variant in chosen.variants)
     with engines.opened("debug" if alone else "local") as engine:
         execute(chosen, Path(out), engine=engine, device=device, jobs=jobs, again=again)
@@ -82,10 +88,17 @@ def _variant(choice: Choice) -> Variant:
         raise UsageError(str(error)) from error
 
 
-def _choice(source: Any) -> DataChoice:
-    loaded = source if isinstance(source, Data) else dataset(source)
+def _train_size(given: Sequence[Data]) -> dict[str, Any]:
+    """The setting of data that use only the first so many of their training examples."""
+    sizes = {data.splits["train"] for data in given if data.splits["train"] < len(data.raw.images["train"])}
+    if len(sizes) > 1:
+        raise UsageError("the data have different numbers of training examples: give one train_size for all")
+    return {"train_size": sizes.pop()} if sizes else {}
+
+
+def _choice(loaded: Data) -> DataChoice:
     size = None
     if loaded.raw.given is not None:
-        store(loaded)
+        store(loaded)  # where other processes find them
         size = len(loaded.raw.images["train"])
     return DataChoice(loaded.name, loaded.binarise, dict(loaded.options), size=size)

@@ -173,6 +173,12 @@ def test_grey_values_have_no_probability_under_a_model_of_zeros_and_ones(model: 
         (lambda d: vb.fit(vb.build("vanilla", d), d, latent=3), "latent is no key of the budget"),
         (lambda d: vb.build("autoencoder", d).elbo(np.zeros((1, 1, 8, 8))), "no ELBO"),
         (lambda d: vb.evaluate(vb.build("vanilla", d), d, nll_sample=3), "unknown key nll_sample"),
+        (lambda d: vb.compare(["vanilla"], d, out="nowhere", seeds=0), "seeds must be a whole number"),
+        (lambda d: vb.compare(["vanila"], d, out="nowhere"), "did you mean 'vanilla'"),
+        (
+            lambda d: vb.compare(["vanilla", ("vanilla", {"likelihood": "gaussian"})], d, out="nowhere"),
+            "nats on different supports are different quantities",
+        ),
     ],
 )
 def test_a_wrong_call_is_refused_in_one_line(digits: Any, make: Any, words: str) -> None:
@@ -211,6 +217,23 @@ def test_a_comparison_is_tidy_tables(compared: Any) -> None:
         found.table("word")
 
 
+def test_a_comparison_of_fewer_examples_says_so(digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = []
+
+    def execute(suite: Any, out: Path, **_: Any) -> None:
+        chosen.append(suite)
+        (out / "runs").mkdir(parents=True)
+
+    monkeypatch.setattr("bench.api.sweep.execute", execute)
+    for i, (data, settings) in enumerate([(digits, {}), (on(digits, "cpu", 99), {}), (digits, {"train_size": 5})]):
+        with pytest.raises(UsageError, match="no records"):
+            vb.compare(["vanilla"], data, out=tmp_path / str(i), seeds=[3, 1], **settings)
+    assert [suite.budget.train_size for suite in chosen] == [None, 99, 5]
+    assert {cell["seed"] for cell in chosen[0].cells("cpu")} == {1, 3}
+    with pytest.raises(UsageError, match="one train_size for all"):
+        vb.compare(["vanilla"], [on(digits, "cpu", 99), on(digits, "cpu", 98)], out=tmp_path)
+
+
 def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str]) -> None:
     found, how, variants = compared
     more = vb.compare(variants, "digits", **how | {"seeds": 4})
@@ -234,6 +257,36 @@ def test_data_go_to_another_device_or_size(digits: Any) -> None:
     fewer = on(digits, "cpu", 100)
     assert fewer.spec.size == fewer.splits["train"] == 100
     assert fewer.checksum == digits.checksum
+
+
+def test_data_of_ones_own_in_their_own_units(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    table = draws.normal(size=(120, 1)) @ [[30.0, 2.0, -1.0]] + draws.normal(size=(120, 3)) + [500.0, 0.0, 3.0]
+    data = vb.data(table, kind="real", scale="standard", name="mine")
+    how: dict[str, Any] = {"latent": 1, "hidden": [16], "device": "cpu", "batch_size": 20}
+    model = vb.fit("vanilla", data, epochs=40, lr=1e-2, **how)
+    assert np.abs(model.reconstruct(table) - table).mean(0)[0] < 10
+    assert abs(model.sample(300).mean(0)[0] - 500) < 20
+    scaled = next(data.eval_batches("test", 100))[0]
+    assert torch.allclose(model.embed(data.scaling.undo(scaled)), model.vae.infer(scaled).mean, atol=1e-4)
+    assert "standard, fitted on the training split" in (model.save(tmp_path / "kept") / "README.md").read_text()
+    again = vb.load(tmp_path / "kept", device="cpu")
+    assert np.array_equal(again.reconstruct(table), model.reconstruct(table))
+    paths = model.export(tmp_path / "exported")
+    encoder = torch.export.load(paths[0]).module()
+    embedded = encoder(torch.tensor(table, dtype=torch.float32)).detach().numpy()
+    assert np.allclose(embedded, model.embed(table), atol=1e-3)
+
+
+def test_data_of_ones_own_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "data"))
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
+    how = {"seeds": 1, "device": "cpu", "epochs": 1, "nll_samples": 0, "hidden": [8], "latent": 2}
+    found = vb.compare(["vanilla"], vb.data(images, layout="NHW", name="mine"), out=tmp_path / "out", **how)  # type: ignore[arg-type]
+    assert set(found.runs["status"]) == {"ok"}, list(found.runs["reason"])
+    assert found.runs["dataset"][0].startswith("mine-")
+    model = vb.load(tmp_path / "out", "vanilla", device="cpu")
+    assert model.reconstruct(images).max() > 2, "in the units of the images"
 
 
 def test_the_facade_names_what_it_has() -> None:
