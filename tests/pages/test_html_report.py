@@ -295,7 +295,9 @@ def test_pictures_are_those_that_the_runs_kept(opened: Open) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
     artefacts = kept(records, (3, 16, 16))
     walk = np.random.default_rng(0).integers(0, 256, (5, 7, 3, 16, 16), dtype=np.uint8)
-    artefacts[records[0].id] |= {"traversals": walk, "interpolations": walk[:3]}
+    both = {"interpolations_linear": walk[:3], "interpolations_great_circle": walk[:3]}
+    ends = {f"{end}_{what}": walk[0] for end in ("worst", "best") for what in ("inputs", "reconstructions")}
+    artefacts[records[0].id] |= {"traversals": walk, **both, **ends}
     made = report.report(records, artefacts, [])
     sheets = {group["rows"][0]["label"]: group["sheets"] for group in facts_of(made)["groups"]}
     assert [sheet["kind"] for sheet in sheets["vanilla"]] == ["data", *pictures.KINDS]
@@ -317,6 +319,26 @@ def test_pictures_are_those_that_the_runs_kept(opened: Open) -> None:
     )
     vectors = {records[0].id: fake.artefact(records[0], (16,))}
     assert facts_of(report.report(records[:1], vectors, []))["groups"][0]["sheets"] == []
+
+
+def test_what_is_kept_of_codes_and_pixels_is_drawn(opened: Open, violations: Callable[[Any], list[str]]) -> None:
+    records = [fake.quality(variant, 0) for variant in ("vanilla", "conv")]
+    artefacts = kept(records)
+    lengths, share = np.linspace(2, 6, 101), np.array([0.1, 0.5, np.nan, 0.9])
+    artefacts[records[0].id] |= {"prior_norms": lengths, "aggregate_norms": 1.1 * lengths}
+    artefacts[records[0].id] |= {"reliability_mean": share, "reliability_share": share}
+    artefacts[records[0].id] |= {"class_labels": np.arange(3), "class_elbo": np.array([-90.0, -100.04, -110.0])}
+    made = report.report(records, artefacts, [])
+    row = next(row for row in facts_of(made)["groups"][0]["rows"] if row["label"] == "vanilla")
+    assert len(row["norms"]) == 21
+    assert row["norms"][-1] == [6, 6.6]
+    assert row["reliability"] == [[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]
+    shown = opened(made)
+    titles = shown.locator("#latent h3").all_inner_texts()
+    for title in ("Aggregated posterior and prior", "Are the pixels' probabilities right?", "ELBO by class"):
+        assert title in titles
+    assert shown.locator("#latent table td").all_inner_texts() == ["\u221290.0", "\u2212100.0", "\u2212110.0"]
+    assert violations(shown) == []
 
 
 def test_the_same_records_give_the_same_bytes_and_too_many_pictures_are_left_out(

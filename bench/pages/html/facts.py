@@ -139,6 +139,9 @@ def _row(row: Row, cells: list[Any], artefacts: Artefacts, most_runs: int) -> di
         "gain": _gain(row),
         "kl": _spectrum(row),
         "plane": _plane(row, artefacts),
+        "norms": _path(row, artefacts, "prior_norms", "aggregate_norms", every=5),
+        "reliability": _path(row, artefacts, "reliability_mean", "reliability_share"),
+        "classes": _path(row, artefacts, "class_labels", "class_elbo"),
         "runs": [_run(record) for record in row.records[:most_runs]],
     }
 
@@ -237,6 +240,15 @@ def _plane(row: Row, artefacts: Artefacts) -> dict[str, Any] | None:
         "labels": [int(label) for label in kept["labels"][: len(mean)]],
         "prior": row.model.prior == "standard_normal" and row.model.posterior != "deterministic",
     }
+
+
+def _path(row: Row, artefacts: Artefacts, x: str, y: str, every: int = 1) -> list[list[float | None]]:
+    """Points of two arrays that the first run which kept any has, `[[x, y], ...]`."""
+    kept = next((artefacts[record.id] for record in row.ok if record.id in artefacts), {})
+    if x not in kept or y not in kept or kept[x].ndim != 1 or kept[x].shape != kept[y].shape:
+        return []
+    pairs = zip(kept[x].tolist()[::every], kept[y].tolist()[::every], strict=True)
+    return [[_rounded(a, 5), _rounded(b, 5)] for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
 
 
 def on_dark(colour: str) -> str:

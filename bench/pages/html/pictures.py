@@ -14,8 +14,20 @@ from bench.stats.groups import Row
 KINDS = {
     "samples": ("samples from the prior", "the decoder's mean for {n} draws from the prior"),
     "reconstructions": ("reconstructions", "{n} test inputs above, the decoder's mean for each below"),
-    "traversals": ("latent traversals", "each line moves one latent axis, the others fixed"),
-    "interpolations": ("interpolations", "each line goes from one test input to another through the latent space"),
+    "traversals": ("latent traversals", "each line moves one latent axis from low to high, the others fixed"),
+    "interpolations_linear": ("interpolations, straight", "each line goes from one code to another, straight"),
+    "interpolations_great_circle": (
+        "interpolations, great circle",
+        "each line goes from one code to another, along a great circle",
+    ),
+    "worst": ("the worst test inputs", "the {n} test inputs with the lowest ELBO above, the decoder's mean below"),
+    "best": ("the best test inputs", "the {n} test inputs with the highest ELBO above, the decoder's mean below"),
+}
+# The two arrays of a kind that has one above the other.
+PAIRED = {
+    "reconstructions": ("inputs", "reconstructions"),
+    "worst": ("worst_inputs", "worst_reconstructions"),
+    "best": ("best_inputs", "best_reconstructions"),
 }
 ACROSS, MOST = 8, 64
 # A stripe between two images, as bright as neither ground of a page.
@@ -54,27 +66,26 @@ def sheets(rows: Sequence[Row], artefacts: Mapping[str, Mapping[str, np.ndarray]
         for kind, (_, alt) in KINDS.items():
             if kind == "samples" and row.model.has_bound is False:
                 continue
-            lines = _of(kind, kept, inputs)
+            pairs = PAIRED.get(kind)
+            lines = _beside(*(_grey_or_rgb(kept.get(name)) for name in pairs)) if pairs else _of(kept.get(kind))
             if lines:
-                yield _sheet(kind, row.label, f"{row.label}: {alt.format(n=sum(map(len, lines)) // _per(kind))}", lines)
+                count = len(lines[0]) if pairs else sum(map(len, lines))
+                yield _sheet(kind, row.label, f"{row.label}: {alt.format(n=count)}", lines)
 
 
-def _per(kind: str) -> int:
-    return 2 if kind == "reconstructions" else 1
-
-
-def _of(kind: str, kept: Mapping[str, np.ndarray], inputs: np.ndarray | None) -> list[np.ndarray]:
-    """The lines of a sheet, each `[N, H, W, C]`."""
-    images = kept.get(kind)
-    if images is not None and images.ndim == 5:
-        lines = [line for each in images[:12] if (line := _grey_or_rgb(each)) is not None]
-        return [line[:16] for line in lines]
-    shown = _grey_or_rgb(images)
-    if shown is None:
+def _beside(above: np.ndarray | None, below: np.ndarray | None) -> list[np.ndarray]:
+    """A line above another of the same images."""
+    if above is None or below is None or above.shape[1:] != below.shape[1:]:
         return []
-    if kind == "reconstructions" and inputs is not None and inputs.shape[1:] == shown.shape[1:]:
-        return [inputs[:ACROSS], shown[:ACROSS]]
-    return [*_lines(shown)]
+    return [above[:ACROSS], below[:ACROSS]]
+
+
+def _of(images: np.ndarray | None) -> list[np.ndarray]:
+    """The lines of a sheet, each `[N, H, W, C]`: those that there are, or one after the other."""
+    if images is not None and images.ndim == 5:
+        return [line[:16] for each in images[:12] if (line := _grey_or_rgb(each)) is not None]
+    shown = _grey_or_rgb(images)
+    return [] if shown is None else [*_lines(shown)]
 
 
 def _lines(images: np.ndarray) -> Iterator[np.ndarray]:

@@ -299,6 +299,22 @@ function rateDistortion(rows, width) {
   return made;
 }
 
+// Paths [[x, y], ...] of rows beside the diagonal, on which both are equal; axes from 0 or from the least.
+function diagonal(rows, key, titles, width, from) {
+  const drawn = rows.filter((row) => row[key].length > 1), size = Math.min(width, 560), left = 56, top = 10, names = Math.min(170, size * 0.34), right = size - names, bottom = right - left + top;
+  const all = drawn.flatMap((row) => row[key].flat()), domain = from === 0 ? [0, Math.max(...all) || 1] : padded(Math.min(...all), Math.max(...all), 0.04);
+  const x = linear(domain, [left, right]), y = linear(domain, [bottom, top]), at = ticks(...domain, 5);
+  const grid = at.values.map((value) => [lineFrom(left, y(value), right, y(value), { class: "grid" }), text(x(value), bottom + 16, tick(value, at.step), { class: "tick", "text-anchor": "middle" }), text(left - 6, y(value) + 4, tick(value, at.step), { class: "tick", "text-anchor": "end" })]);
+  const even = lineFrom(left, bottom, right, top, { class: "prior" });
+  const lines = drawn.map((row) => coloured(svg("polyline", { points: row[key].map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`).join(" "), class: "curve" }), row));
+  const ends = drawn.map((row) => row[key][row[key].length - 1]), heights = spreadOut(ends.map(([, b]) => y(b)), 15, top + 4, bottom);
+  const labels = drawn.map((row, place) => [coloured(lineFrom(x(ends[place][0]), y(ends[place][1]), right + 10, heights[place], { class: "leader-coloured dashed" }), row), text(right + 13, heights[place] + 4, clipped(row.label, names - 14), { class: "name" })]);
+  const made = chart(size, bottom + 44, titles[2], grid, even, lines, labels, axisTitle((left + right) / 2, bottom + 36, titles[0], size),
+    text(12, (top + bottom) / 2, titles[1], { class: "axis", "text-anchor": "middle", transform: `rotate(-90 12 ${(top + bottom) / 2})` }));
+  made.classList.add("square");
+  return made;
+}
+
 function plane(row, width) {
   const { axes, points, ellipses, labels, prior } = row.plane, size = Math.min(width, 520), left = 46, top = 10, right = size - 10, bottom = size - 46;
   const reach = Math.max(...points.flat().map(Math.abs), prior ? 2.2 : 0) * 1.06 || 1;

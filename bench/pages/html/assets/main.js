@@ -10,7 +10,7 @@ function drawFilters() {
   byId("theme").replaceChildren(...themes.map((theme) => el("option", { value: theme, selected: theme === state.t }, theme)));
   if (byId("rows").value !== state.q) byId("rows").value = state.q;
   const shown = visibleRows().length, all = group().rows.length;
-  byId("shown").textContent = shown < all ? `${shown} of ${all} rows` : `${all} rows`;
+  byId("shown").textContent = shown < all ? `${shown} of ${all} rows` : `${all} row${all === 1 ? "" : "s"}`;
   for (const answer of document.querySelectorAll(".answer")) answer.hidden = answer.dataset.group !== group().id;
 }
 

@@ -220,6 +220,21 @@ function drawLatent() {
     parts.push(el("h3", {}, "Where the codes lie"), el("p", {}, choice("Variant", planes.map((each) => [each.label, each.label]), row.label, (value) => set({ l: value }))),
       note(`Test examples on latent axes ${a} and ${b}, whose means vary most, coloured by class. Ellipses: two standard deviations of q(z|x).`, row.plane.prior ? " Dashed: the same of the prior." : "", " First seed that kept any."), classLegend(row), charted(plane(row, width)));
   }
+  if (rows.some((row) => row.norms.length > 1)) {
+    parts.push(el("h3", {}, "Aggregated posterior and prior"), note("Quantiles of the length of z: draws from q(z|x) of all test examples against draws from the prior. On the dashed line both are the same; above it codes lie further out than samples ever start from."),
+      charted(diagonal(rows, "norms", ["length of z from the prior", "length of z from q(z|x)", "Aggregated posterior against prior"], width)));
+  }
+  if (rows.some((row) => row.reliability.length > 1)) {
+    parts.push(el("h3", {}, "Are the pixels' probabilities right?"), note("How often a pixel is 1 against the probability that the decoder gave it, test examples, by bins of that probability. On the dashed line they agree."),
+      charted(diagonal(rows, "reliability", ["probability by the decoder", "share of ones", "Reliability"], width, 0)));
+  }
+  const classed = rows.filter((row) => row.classes.length > 1 && row.classes.length <= 20);
+  if (classed.length) {
+    const names = classed[0].classes.map(([label]) => label);
+    parts.push(el("h3", {}, "ELBO by class"), note("Mean over the test examples of a class that were looked at, one draw each, in nats."),
+      region("ELBO by class", el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "variant"), names.map((label) => el("th", { scope: "col" }, `class ${label}`)))),
+        el("tbody", {}, classed.map((row) => el("tr", {}, el("th", { scope: "row" }, row.label), names.map((label) => el("td", {}, number((row.classes.find(([each]) => each === label) || [0, null])[1], 1)))))))));
+  }
   if (!parts.length) parts.push(note("Nothing was measured of the latent space of these rows."));
   return bodyOf("latent").replaceChildren(...parts);
 }
