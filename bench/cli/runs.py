@@ -207,7 +207,8 @@ def _finish(outcome: "Outcome", where: Where) -> int:
         done = {key: getattr(outcome, key) for key in keys} | {"out": str(outcome.out)}
         print_json(done | _figures(outcome.records))
     else:
-        print(outcome.report.terminal or _answer(outcome.records))
+        if words := outcome.report.terminal or _answer(outcome.records):
+            print(words)
         print(f"Report: {outcome.report.address}")
     return _code(outcome)
 
@@ -218,7 +219,7 @@ def _answer(records: list[Record]) -> str:
         return ""
     from bench.pages import blocks, tables
 
-    return blocks.terminal(tables.answer(records))
+    return blocks.terminal(tables.answer(records)).lstrip("\n")
 
 
 def _figures(records: list[Record]) -> dict[str, Any]:
