@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.entry import SPLITS
-from bench.data.files import at_home
+from bench.data.files import at_home, one_line
 from bench.data.given import arrays, kinds, layout, pictures, saved, splits, tables
 from bench.data.given.facts import Facts, Scaling
 from bench.data.given.memory import HELD, rows, take
@@ -211,12 +211,16 @@ def _read_one(given: Any, options: Options) -> Source:
 def _read_path(path: Path, options: Options) -> Source:
     label = None if options.label is None else str(options.label)
     ending = path.suffix.lower()
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # no file may have such a name
+        raise DataError(f"{path}: no such file ({one_line(error)})") from error
+    if folder:
         if saved.is_saved(path):
             return saved.read(path, str(path), stem(path), image=options.image, label=label, drop=options.drop)
         return pictures.read_folder(path, options.size)
     if not path.is_file():
-        raise DataError(f"{path}: no such file" if not path.exists() else f"{path}: no file and no folder")
+        raise DataError(f"{path}: no such file" if not there else f"{path}: no file and no folder")
     if ending == ".npz":
         return arrays.read_npz(path)
     if ending == ".npy":

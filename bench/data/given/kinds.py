@@ -149,8 +149,10 @@ def _guess(seen: Look, layout: str, where: str) -> str:
     pictures = "H" in layout
     grey = f"kind=unit levels={max(256, int(seen.high) + 1)} (grey levels)"
     if seen.whole and seen.low >= 0:
-        if seen.two and seen.high in (0, 1, WHITE) and seen.low in (0, seen.high):
+        if seen.type == "b" or (seen.two and seen.low == 0 and seen.high in (1, WHITE)):
             return "binary"
+        if pictures and seen.low == seen.high <= WHITE:
+            return "unit"
         if pictures and DARKEST <= seen.high <= WHITE:
             return "unit"
         if pictures or (layout == "ND" and seen.type == "u" and DARKEST <= seen.high <= WHITE):
@@ -187,7 +189,8 @@ def _binary(seen: Look, _layout: str, _levels: int | None, where: str) -> Readin
 
 
 def _unit(seen: Look, _layout: str, levels: int | None, where: str) -> Reading:
-    if levels is None and seen.low >= 0 and seen.high <= 1:
+    one_grey = seen.type == "u" and seen.low == seen.high
+    if levels is None and seen.low >= 0 and seen.high <= 1 and not one_grey:
         return Reading("unit", 1, Scaling(), "numbers in [0, 1]")
     if levels is None and _from_minus_one(seen):
         return Reading("unit", 1, Scaling(shift=-1.0, factor=2.0), "numbers in [-1, 1], read as (x + 1) / 2")

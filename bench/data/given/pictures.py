@@ -23,7 +23,7 @@ _ORIENTATION = 0x0112
 
 
 def read_folder(folder: Path, size: int | str | None) -> Source:
-    """The pictures of a folder and of all folders below it, in the order of their paths, `[N, C, H, W]` uint8.
+    """The pictures of a folder and of the folders in it, in the order of their paths, `[N, C, H, W]` uint8.
 
     One channel if all are grey, else three; transparency is left out. With `size`, the middle of the right proportions
     is cut out and resized (bilinear).
@@ -35,7 +35,10 @@ def read_folder(folder: Path, size: int | str | None) -> Source:
     Raises:
         DataError: there are none, one cannot be read, or they are of several sizes and `size` is not given.
     """
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    try:
+        below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot read it ({one_line(error)})") from error
     splits = {_SPLITS[path.name.lower()]: path for path in below if path.name.lower() in _SPLITS}
     says: list[str] = []
     if splits and "train" not in splits:
@@ -47,7 +50,7 @@ def read_folder(folder: Path, size: int | str | None) -> Source:
     for split, found in files.items():
         if not found:
             raise DataError(f"{parts[split]}: holds no pictures ({', '.join(ENDINGS)})")
-    others = sum(path.is_file() and path.suffix.lower() not in ENDINGS for path in folder.rglob("*"))
+    others = sum(path.suffix.lower() not in ENDINGS for part in parts.values() for path in _below(part))
     if others:
         says.append(f"{others} file{'s' * (others > 1)} of {folder.name} that are no pictures are left out")
     height, width, channels = _form([path for found in files.values() for path in found], size)
@@ -64,15 +67,22 @@ def read_folder(folder: Path, size: int | str | None) -> Source:
     )
 
 
+def _below(folder: Path) -> list[Path]:
+    """The files of a folder and of the folders in it, by their paths; hidden ones are none.
+
+    Raises:
+        DataError: the folder, or one in it, cannot be read.
+    """
+    try:
+        here = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        there = [path for each in here if each.is_dir() for path in each.iterdir() if not path.name.startswith(".")]
+        return sorted(path for path in here + there if path.is_file())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot read it ({one_line(error)})") from error
+
+
 def _files(folder: Path) -> list[Path]:
-    """Pictures below a folder by their paths; hidden ones are none."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    return [path for path in _below(folder) if path.suffix.lower() in ENDINGS]
 
 
 def _classes(folder: Path, files: list[Path]) -> list[str]:
