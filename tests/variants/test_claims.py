@@ -133,6 +133,9 @@ REFUSED = dict.fromkeys(
 )
 
 
+REFUSED["vq_spatial", "network"] = "spatial codes need a network with a map"
+
+
 @pytest.mark.parametrize("role", [*OVERRIDES, "objective"])
 @pytest.mark.parametrize("name", [name for name in names() if get(name).sources == (BUILT_IN,)])
 def test_every_part_of_every_variant_can_be_swapped_by_keyword(name: str, role: str) -> None:

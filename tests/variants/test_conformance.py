@@ -12,6 +12,8 @@ SMALLER = {
     "hamiltonian": {"hidden": (40,)},
     "vamp_prior": {"pseudo_inputs": 20},
     "hierarchical_vamp": {"pseudo_inputs": 20},
+    "residual_conv": {"channels": (8, 8), "width": 16},
+    "vq_spatial": {"channels": (8, 8), "codes": 8, "order_width": 8},
     "ladder": {"trunk_width": 8, "layers": 3},
     "deep_top_down": {"trunk_width": 8, "layers": 3},
 }

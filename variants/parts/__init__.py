@@ -28,6 +28,7 @@ from variants.parts import (
     posteriors,
     priors,
     refined,
+    residual_conv,
     sphere,
     splines,
     staged,
@@ -43,7 +44,13 @@ Choice = str | Callable[..., Any]
 
 # What a name means in each role. A variant outside this package passes its own class or function instead of a name.
 PARTS: dict[str, dict[str, Callable[..., Any]]] = {
-    "network": {"mlp": networks.mlp, "skip": networks.skip, "conv": networks.conv, "linear": networks.linear},
+    "network": {
+        "mlp": networks.mlp,
+        "skip": networks.skip,
+        "conv": networks.conv,
+        "residual_conv": residual_conv.residual_conv,
+        "linear": networks.linear,
+    },
     "posterior": {
         "diagonal": posteriors.Diagonal,
         "laplace": posteriors.Laplace,

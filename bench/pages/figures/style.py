@@ -47,7 +47,7 @@ FIXED = (
     *("categorical_pixels", "beta_binomial", "heteroscedastic", "negative_binomial", "zero_inflated"),
     *("vq", "vq_ema", "fsq", "lfq", "residual_vq", "sq_vae"),
     *("semi_amortised", "iterative", "hamiltonian", "hyperspherical", "poincare"),
-    *("lagging", "ladder", "deep_top_down"),
+    *("lagging", "ladder", "deep_top_down", "residual_conv", "vq_spatial"),
 )
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8
