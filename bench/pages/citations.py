@@ -42,12 +42,21 @@ NAMES = {
     "renyi": "Rényi bound",
     "reweighted_wake_sleep": "RWS",
     "sigma_vae": "\N{GREEK SMALL LETTER SIGMA}-VAE",
+    "rae_gp": "RAE-GP",
+    "rae_l2": "RAE-L2",
+    "residual_vq": "Residual VQ",
     "skip": "Skip-VAE",
+    "sliced_wasserstein": "SWAE",
+    "sq_vae": "SQ-VAE",
     "student_t": "Student's t",
     "thermodynamic": "TVO",
     "two_stage": "Two-stage VAE",
+    "vae_gan": "VAE-GAN",
     "vamp_prior": "VampPrior",
+    "vq_ema": "VQ-VAE (EMA)",
     "vr_max": "VR-max",
+    "wae_gan": "WAE-GAN",
+    "wae_mmd": "WAE-MMD",
 }
 
 TITLES = {
@@ -94,6 +103,31 @@ TITLES = {
     "2004.12585": "A Batch Normalized Inference Network Keeps the KL Vanishing Away",
     "2006.10680": "DisARM: An Antithetic Gradient Estimator for Binary Latent Variables",
     "2006.13202": "Simple and Effective VAE Training with Calibrated Decoders",
+    "1511.05644": "Adversarial Autoencoders",
+    "1512.09300": "Autoencoding beyond Pixels Using a Learned Similarity Metric",
+    "1601.06759": "Pixel Recurrent Neural Networks",
+    "1602.02282": "Ladder Variational Autoencoders",
+    "1701.05517": (
+        "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications"
+    ),
+    "1711.00937": "Neural Discrete Representation Learning",
+    "1711.01558": "Wasserstein Auto-Encoders",
+    "1802.02550": "Semi-Amortized Variational Autoencoders",
+    "1802.05983": "Disentangling by Factorising",
+    "1804.00891": "Hyperspherical Variational Auto-Encoders",
+    "1804.01947": "Sliced-Wasserstein Autoencoder: An Embarrassingly Simple Generative Model",
+    "1805.11328": "Hamiltonian Variational Auto-Encoder",
+    "1807.09356": "Iterative Amortized Inference",
+    "1901.05534": "Lagging Inference Networks and Posterior Collapse in Variational Autoencoders",
+    "1901.06033": "Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders",
+    "1903.12436": "From Variational to Deterministic Autoencoders",
+    "2007.03898": "NVAE: A Deep Hierarchical Variational Autoencoder",
+    "2011.10650": "Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images",
+    "2107.03312": "SoundStream: An End-to-End Neural Audio Codec",
+    "2205.07547": "SQ-VAE: Variational Bayes on Discrete Representation with Self-annealed Stochastic Quantization",
+    "2309.15505": "Finite Scalar Quantization: VQ-VAE Made Simple",
+    "2310.05737": "Language Model Beats Diffusion -- Tokenizer is Key to Visual Generation",
+    "Nature Methods 15:1053 (scVI)": "Deep Generative Modeling for Single-Cell Transcriptomics",
 }
 
 
@@ -132,7 +166,7 @@ def _key(source: str) -> str:
     authors, year, where = parts
     first = re.split(r" et al\.?| and |, ", authors)[0].split()[-1]
     words = re.findall(r"\w+", TITLES.get(_identifier(where), ""))
-    word = next((word for word in words if len(word) > 3), "")
+    word = next((word for word in words if len(word) > 3), _identifier(where))
     return re.sub(r"[^a-z0-9]", "", f"{first}{year}{word}".lower())
 
 
