@@ -77,6 +77,9 @@ def look(variant: str, overrides: str = "{}") -> Style:
     if variant in FIXED:
         index = FIXED.index(variant)
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[(index + index // len(COLOURS)) % FIRST]
+        # Pairs of a colour and a marker are then used up: the next have the colours darker.
+        if index >= len(COLOURS) * FIRST:
+            colour = _shade(colour, 0.3)
     else:
         index = crc32(variant.encode())
         colour, marker = COLOURS[index % len(COLOURS)], _other_marker(variant)
