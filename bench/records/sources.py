@@ -40,6 +40,7 @@ JUDGING = (
     "bench/judge",
     "bench/oracle",
     "bench/resume/notebook.py",
+    "variants/testing/enumeration.py",
 )
 # Below these folders, but no part of it: what is fetched is checked by its bytes.
 WITHOUT = ("bench/data/files.py",)
