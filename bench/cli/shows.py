@@ -100,7 +100,10 @@ def show(variant: str, /, *, as_json: Json = False) -> int:
         _fact(name, answer)
     print(f"\ncost on {row['data']} data")
     counts = {role: count for role, count in row["parameters"].items() if count}
-    _fact("parameters", f"{sum(counts.values()):,}: {', '.join(f'{role} {n:,}' for role, n in counts.items())}")
+    # As the metric has it: a critic is no part of the model.
+    critic = counts.pop("objective", 0)
+    beside = f"; and {critic:,} of the objective's critic" if critic else ""
+    _fact("parameters", f"{sum(counts.values()):,}: {', '.join(f'{role} {n:,}' for role, n in counts.items())}{beside}")
     _fact("a training step", f"{row['samples']} {'draw' if row['samples'] == 1 else 'draws'} of z for each example")
     return OK
 

@@ -142,3 +142,12 @@ def test_show_of_a_plugin_and_of_what_is_not_there(
         forget_plugins(tmp_path)
     code, out, err = call(capsys, "show", "vanila")
     assert (code, out, err) == (2, "", "vaebench: unknown variant 'vanila': did you mean 'vanilla'?\n")
+
+
+def test_a_critic_is_told_beside_the_parameters_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "show", "factor")
+    told, plain = " ".join(out.split()), " ".join(call(capsys, "show", "vanilla")[1].split())
+    assert code == 0
+    total = plain.split("parameters ")[-1].split(":")[0]
+    assert f"parameters {total}: encoder" in told
+    assert "of the objective's critic" in told
