@@ -139,12 +139,15 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
         layers = getattr(q, "layers", ())
         if hasattr(q, "indices"):
             indices.append(q.indices)
-    active = torch.cat(means).var(0) > ACTIVE_VARIANCE
+    z = torch.cat(means)
+    # The threshold presumes a prior of unit scale, which a model without a density does not have; and one example has
+    # no variance.
+    known = model.has_bound and len(z) > 1
+    active = z.var(0, correction=min(1, len(z) - 1)) > ACTIVE_VARIANCE
     active_counts = {"active_units": int(active.sum().item())}
     for i, layer in enumerate(torch.split(active, list(layers)) if layers else ()):
         active_counts[f"active_units_layer{i + 1}"] = int(layer.sum().item())
-    # The threshold presumes a prior of unit scale, which a model without a density does not have.
-    units = {name: value if model.has_bound else None for name, value in active_counts.items()}
+    units = {name: value if known else None for name, value in active_counts.items()}
     codes = usage(torch.cat(indices), q.codes, q.books) if indices else {}  # type: ignore[attr-defined]
     return {"mse_per_pixel": squared / count} | units | codes
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -281,3 +282,12 @@ def test_bounds_on_the_first_training_examples() -> None:
     assert judgement.metrics["train_elbo_nats"] < exact - 0.1
     assert judgement.metrics["train_elbo_optimised_nats"] == pytest.approx(exact, abs=0.05)
     assert judgement.errors["train_elbo_nats"]["mc"] > 0
+
+
+def test_of_one_test_example_the_active_units_are_not_known(recwarn: pytest.WarningsRecorder) -> None:
+    values = np.random.default_rng(0).normal(size=(30, 4))
+    one = data.own(values, test=values[:1])
+    model = build("vanilla", one.spec, latent=2, hidden=[8])
+    assert bounds.point_metrics(model, one, "test")["active_units"] is None
+    assert bounds.point_metrics(model, one, "valid")["active_units"] is not None
+    assert not recwarn.list
