@@ -159,6 +159,19 @@ def test_a_factor_that_nothing_tells_has_no_importance() -> None:
     assert factors.dci(importances)[0] > 0.9
 
 
+def test_a_small_axis_wins_no_votes() -> None:
+    v = rows(0)
+    mu = own_axes(v, np.random.default_rng(0))
+    found = [
+        factors.factor_vae(coded, coded, np.random.default_rng(0))
+        for coded in (Coded(mu, v, ORDERED), Coded(mu * [1e-4, 1.0, 1.0], v, ORDERED))
+    ]
+    assert found == [1, 1]
+    # Of an axis that never varies 0/0 would be the least.
+    still = Coded(np.concatenate([np.zeros((len(v), 1)), mu], axis=1), v, ORDERED)
+    assert factors.factor_vae(still, still, np.random.default_rng(0)) == 1
+
+
 def test_modularity_by_hand() -> None:
     information = np.array([[1.0, 0.5, 0.0], [0.0, 2.0, 0.0], [0.01, 0.01, 0.0]])
     noise = np.full((3, 3), 0.01)
