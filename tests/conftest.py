@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, so that they are quick beside each other, and one seed, so that they repeat."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from tests.helpers import forget_plugins, install_misbehaving
 
 torch.set_num_threads(1)
+# What commands print depends on the width of the terminal.
+os.environ["COLUMNS"] = "120"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -297,8 +297,10 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
 def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str | Path) -> str:
     """The one line with which `vaebench` refuses these words, after a check that it is one, and of its exit code."""
     status, out, err = call(capsys, *words)
-    assert (status, out, err.count("\n")) == (code, "", 1), err
-    return err
+    # A run that was begun has said what it would do.
+    said = [line for line in err.splitlines() if not line.startswith("Plan: ")]
+    assert (status, out, len(said)) == (code, "", 1), err
+    return said[0] + "\n"
 
 
 def telling(**on: Callable[..., Any]) -> Callable[[Event], None]:

@@ -278,8 +278,7 @@ def test_data_of_ones_own_in_their_own_units(tmp_path: Path) -> None:
     assert np.allclose(embedded, model.embed(table), atol=1e-3)
 
 
-def test_data_of_ones_own_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path / "data"))
+def test_data_of_ones_own_are_compared(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
     how = {"seeds": 1, "device": "cpu", "epochs": 1, "nll_samples": 0, "hidden": [8], "latent": 2}
     found = vb.compare(["vanilla"], vb.data(images, layout="NHW", name="mine"), out=tmp_path / "out", **how)  # type: ignore[arg-type]

@@ -24,8 +24,11 @@ NOON, LATER = "2026-01-02T12:00:00Z", "2026-01-03T12:00:00Z"
 # None in sys.modules makes every import of a module fail, as if it were not installed.
 WITHOUT_TORCH = """
 import sys
-for name in ("torch", "torchvision", "safetensors", "sklearn", "skimage", "scipy", "tqdm"):
-    sys.modules[name] = None
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision", "safetensors", "sklearn", "skimage", "tqdm"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
 from bench.cli import main
 main()
 """

@@ -266,5 +266,5 @@ def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked
         "knn_accuracy",
         "ssim",
         *NAMES,
-        *(name + ending for name in RANKED for ending in ("", "_means")),
+        *(name + ending for name in RANKED for ending in ("", "_means", "_fitted")),
     }

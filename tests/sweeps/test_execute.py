@@ -299,4 +299,4 @@ def test_a_run_tells_what_it_cost_beside_training_and_measuring(
     )
     # A run whose weights were kept was not trained now.
     run(make("good", "vanilla", seeds=4, measure=MEASURE | {"elbo_samples": 3}), tmp_path)
-    assert "side by side" not in capfd.readouterr().err
+    assert "their training and measuring" not in capfd.readouterr().err
