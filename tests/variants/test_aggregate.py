@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
+from tests.variants.beside import model_of
 from tests.variants.linear_models import true_model, untrained
 from variants import DataSpec, build
 from variants.core import Terms
@@ -146,16 +147,16 @@ def test_a_posterior_whose_moments_are_not_known_is_refused() -> None:
         untrained(true_model(), "planar", objective="dip_ii")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, part in PARTS["posterior"].items() if getattr(part, "latents", None) == "real"]
-)
-def test_a_posterior_says_whether_its_marginals_are_known(name: str) -> None:
-    posterior = PARTS["posterior"][name](6, 4)
-    if posterior.has_marginals:
-        assert marginals(posterior(torch.randn(3, 6))).batch_shape == (3, 4)
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", sorted(PARTS["posterior"]))
+def test_a_posterior_says_whether_its_marginals_are_known(name: str, training: bool) -> None:
+    model = model_of(name, 6).train(training)
+    q = model.infer(torch.randn(3, 6))
+    if model.posterior.has_marginals:
+        assert marginals(q).batch_shape == (3, 8)
     else:
         with pytest.raises(ValueError, match=r"the marginals of q\(z\|x\) are not known"):
-            marginals(posterior(torch.randn(3, 6)))
+            marginals(q)
 
 
 # All

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.variants.beside import model_of
 from variants import DataSpec
 from variants.core import draw
 from variants.parts import PARTS, assemble
@@ -84,8 +85,10 @@ def test_a_pace_can_be_chosen() -> None:
 def test_one_step_leaves_every_posterior_finite(name: str, size: float) -> None:
     """Whatever an encoder of somebody's own gives, and whatever the loss wants."""
     torch.manual_seed(0)
-    posterior, h = PARTS["posterior"][name](50, 6), size * torch.rand(16, 50)
-    optimiser = torch.optim.Adam(posterior.parameters(), lr=LR)
+    model, h = model_of(name, 50), size * torch.rand(16, 50)
+    posterior = model.posterior
+    # Some go down the prior's own trunk.
+    optimiser = torch.optim.Adam([*posterior.parameters(), *model.prior.parameters()], lr=LR)
     for sign in (1, -1):
         q = posterior(h)
         z = q.rsample(torch.Size([2])) if posterior.has_path else q.mean

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.variants.beside import BESIDE, BITS
 from variants import DataSpec, build
 from variants.core import closed_form_kl
 from variants.parts import PARTS, OptionError, assemble, options_of, part_names
@@ -260,31 +261,6 @@ def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> N
     data = KINDS.get(name, GREY) if role == "likelihood" else GREY
     others = {} if role in ("network", "likelihood") else BESIDE.get(name, {})
     assert part_names(assemble(data, **(others | {role: name})))[role] == name
-
-
-# Latents of one kind go together.
-BITS = {"posterior": "bernoulli", "prior": "bernoulli", "objective": "vimco"}
-CODES = {"posterior": "codes", "prior": "codes", "objective": "vq"}
-BESIDE: dict[str, dict[str, object]] = {
-    "bernoulli": BITS,
-    "disarm": BITS,
-    "concrete": {"posterior": "concrete", "prior": "concrete"},
-    "one_hots": {"posterior": "one_hots", "prior": "one_hots", "objective": "vimco"},
-    "gumbel_softmax": {"prior": "one_hots"},
-    "joint": {"posterior": "joint", "prior": "joint"},
-    "joint_capacity": {"posterior": "joint", "prior": "joint"},
-    "staged": {"posterior": "bottom_up", "prior": "hierarchical"},
-    "codes": CODES,
-    "vq": CODES,
-    "average_codes": CODES,
-    "residual_codes": CODES | {"code_depth": 2},
-    "stochastic_codes": {"prior": "codes"},
-    "precision_weighted": {"prior": "ladder_prior"},
-    "residual_top_down": {"prior": "ladder_prior"},
-    "grid_codes": {"posterior": "grid_codes", "prior": "grid_codes"},
-    "sign_codes": {"posterior": "sign_codes", "prior": "sign_codes"},
-    "lfq": {"posterior": "sign_codes", "prior": "sign_codes"},
-}
 
 
 @pytest.mark.parametrize(

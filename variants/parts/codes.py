@@ -28,6 +28,7 @@ class Codes(Posterior):
 
     covers = False
     latents = "codes"
+    has_marginals = False
     _ways: Ways
 
     def __init__(self, features: int, latent: int, *, code_depth: int = 1, spatial: bool = False) -> None:

@@ -111,6 +111,7 @@ class OneHots(Posterior):
 
     has_path = False
     latents = "one-hot"
+    has_marginals = False
 
     def __init__(self, features: int, latent: int, *, classes: int | None = None) -> None:
         super().__init__()
@@ -195,6 +196,7 @@ class Joint(Posterior):
     """
 
     latents = "joint"
+    has_marginals = False
 
     def __init__(self, features: int, latent: int, *, classes: int | None = None, temperature: float = 0.67) -> None:
         super().__init__()

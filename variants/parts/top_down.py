@@ -165,6 +165,7 @@ class OnTrunk(Posterior):
         trunk_width: of the prior's states.
     """
 
+    has_marginals = False
     _ways: Ways
 
     def __init__(self, latent: int, layers: int | None, trunk_width: int) -> None:

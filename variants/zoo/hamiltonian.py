@@ -26,7 +26,7 @@ def hamiltonian(
 ) -> VAE:
     """Hamiltonian VAE: q(z, r|x) moved by `leapfrogs` steps of the dynamics of log p(x, z); r are momenta.
 
-    Half of `latent` are momenta, which the decoder does not see. Use it for a posterior that the model itself shapes,
-    with a density. Not where time counts: each step takes the decoder's gradient.
+    Use it for a posterior that the model itself shapes, with a density. Not where time counts: each step takes the
+    decoder's gradient. Half of `latent` are momenta, which the decoder does not see.
     """
     return assemble(data, latent=latent, network=network, posterior=posterior, prior=prior, **parts)
