@@ -66,10 +66,17 @@ class ThroughputCell(_Subject):
 
 
 class _Problem(Struct):
+    """A linear Gaussian model, or a belief network of so many bits."""
+
     d: Number
-    k: Number
-    noise: float
-    orthogonal: bool
+    k: Number = None
+    noise: float | None = None
+    orthogonal: bool | None = None
+    bits: Number = None
+
+    def __post_init__(self) -> None:
+        if self.bits is None and None in (self.k, self.noise, self.orthogonal):
+            raise ValueError("a problem has bits, or else k, noise and orthogonal")
 
 
 class OracleCell(_Subject):

@@ -25,8 +25,9 @@ from tests.oracle.tiny import TINY
 
 def toml(table: dict[str, Any]) -> str:
     problems = "".join(
-        "[[problem]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in problem.items())
-        for problem in table["problem"]
+        f"[[{kind}]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in problem.items())
+        for kind in ("problem", "network")
+        for problem in table[kind]
     )
     return problems + "[settings]\n" + "".join(f"{key} = {value}\n" for key, value in table["settings"].items())
 
@@ -112,10 +113,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any],
 
 def test_end_to_end(run: tuple[Path, dict[str, Any], str]) -> None:
     folder, result, err = run
-    assert {"out": "out", "ran": 1, "skipped": 0, "failed": []}.items() <= result.items()
+    assert {"out": "out", "ran": 2, "skipped": 0, "failed": []}.items() <= result.items()
     assert {check["part"] for check in result["checks"]} == {"closed form", "estimate", "trained", "rate-distortion"}
     assert all(check["passed"] for check in result["checks"])
-    assert "[1/1] d 4, k 2, noise 0.5, not orthogonal: " in err
+    assert "[1/2] d 4, k 2, noise 0.5, not orthogonal: " in err
+    assert "[2/2] d 6, 4 bits: 11 of 11 checks passed" in err
     for path in ("tables/oracle.csv", "tables/oracle.md", "plots/oracle.png", "plots/oracle.svg", "README.md"):
         assert (folder / "out" / path).stat().st_size > 500, path
     lines = (folder / "out" / "tables" / "oracle.csv").read_text().splitlines()
@@ -133,13 +135,13 @@ def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
     monkeypatch.setattr("bench.pages.figures.style.png", lambda _: b"")
     monkeypatch.setattr("bench.pages.figures.style.svg", lambda _: b"")
     code, out, err = call(capsys, "run", "tiny.toml", "--out", "out")
-    assert (code, err) == (0, "nothing to do: 1 of 1 problems are finished in out; --again does them anew\n")
+    assert (code, err) == (0, "nothing to do: 2 of 2 problems are finished in out; --again does them anew\n")
     assert out.startswith("Report: file://")
     code, out, _ = call(capsys, "report", "out")
     assert code == 0
     assert "checks passed." in out
 
-    (path,) = Path("out/runs").glob("*.json")
+    (path,) = Path("out/runs").glob("linear*.json")
     kept = schema.read(path)
     kept.checks[1] = replace(kept.checks[1], error=0.01, passed=False)
     store.write(Path("out"), kept)
@@ -174,14 +176,14 @@ def test_a_wrong_judge_ends_the_run_with_exit_code_1(
     assert code == 1
     assert "FAILED: d 4, k 2, noise 0.5, not orthogonal: estimate, ELBO, full posterior" in out
     lines = [line for line in err.splitlines() if line.startswith("vaebench: failed: ")]
-    assert len(lines) == 3  # the ELBO of three posteriors
+    assert len(lines) == 4  # the ELBO of three posteriors, and of bits
     assert "Traceback" not in err
     assert "CHECKS FAILED" in Path("out/plots/oracle.svg").read_text(encoding="utf-8")
 
 
 def test_other_records_and_these_do_not_mix(run: tuple[Path, dict[str, Any], str], tmp_path: Path) -> None:
     folder, *_ = run
-    (path,) = (folder / "out" / "runs").glob("*.json")
+    (path,) = (folder / "out" / "runs").glob("linear*.json")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
     assert store.read_all(tmp_path) == ([], [])
