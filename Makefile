@@ -102,7 +102,7 @@ $(PEERS)/.ready: pyproject.toml tests/performance/peers/requirements.txt
 	@touch $@
 
 mutants: $(READY) ## make every known mistake in a copy of the code; the tests must notice each; goes on where it was stopped (PART=3/10)
-	@$(BIN)/python -m tests.mutants $(if $(PART),--part $(PART) --named-only)
+	@$(BIN)/python -m tests.mutants $(if $(PART),--part $(PART) --named-only) $(TESTED)
 
 clean: ## remove the virtual environment and caches; results are never deleted
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks

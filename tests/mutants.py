@@ -174,13 +174,14 @@ def judge(mistake: Mistake, snapshot: Path, *, timeout_s: float, named_only: boo
         return outcome
 
 
-def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: float) -> Outcome:
-    """Run the named tests on an unchanged copy, and one that proves that the copy's packages are imported."""
+def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: float, *, tested: bool = False) -> Outcome:
+    """Run the named tests, unless they were just `tested`, on an unchanged copy, and one that proves that the copy's
+    packages are imported."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         tree = copy(snapshot, Path(folder) / "tree")
         packages = sorted({mistake.file.split("/")[0] for mistake in mistakes})
         (tree / "tests" / "test_canary.py").write_text(CANARY.format(packages=packages), encoding="utf-8")
-        named = sorted({test for mistake in mistakes for test in mistake.tests})
+        named = [] if tested else sorted({test for mistake in mistakes for test in mistake.tests})
         return run_tests(tree, ["tests/test_canary.py", *named], timeout_s)
 
 
@@ -212,7 +213,13 @@ def _noticed(kept: Path, digest: str) -> set[str]:
 
 
 def prove(
-    mistakes: Sequence[Mistake], root: Path, *, jobs: int = 1, timeout_s: float = 900, named_only: bool = False
+    mistakes: Sequence[Mistake],
+    root: Path,
+    *,
+    jobs: int = 1,
+    timeout_s: float = 900,
+    named_only: bool = False,
+    tested: bool = False,
 ) -> int:
     """Judge all mistakes and print the table. Exit code: 0 if all were killed, 1 if not, 2 if none could be judged.
 
@@ -231,7 +238,7 @@ def prove(
             mistakes = [mistake for mistake in mistakes if mistake.name not in done]
             if not mistakes:
                 return 0
-        unmutated = check_unmutated(mistakes, snapshot, timeout_s)
+        unmutated = check_unmutated(mistakes, snapshot, timeout_s, tested=tested)
         if unmutated.verdict != "survived":
             print(f"the tests must pass before anything is changed; {unmutated.verdict}: {unmutated.by}")
             return 2
@@ -265,6 +272,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="mistakes side by side")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one run of pytest")
     parser.add_argument("--named-only", action="store_true", help="do not run all tests where the named ones pass")
+    parser.add_argument("--tested", action="store_true", help="the tests have just passed: do not run them first")
     words = parser.parse_args()
     try:
         share = part(MISTAKES, words.part)
@@ -273,7 +281,8 @@ def main() -> int:
     chosen = [m for m in share if not words.words or any(word in m.name for word in words.words)]
     if not chosen:
         parser.error("no mistake has such a name")
-    return prove(chosen, ROOT, jobs=words.jobs, timeout_s=words.timeout, named_only=words.named_only)
+    how = {"jobs": words.jobs, "timeout_s": words.timeout, "named_only": words.named_only, "tested": words.tested}
+    return prove(chosen, ROOT, **how)
 
 
 if __name__ == "__main__":
