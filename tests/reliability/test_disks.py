@@ -51,7 +51,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_nothing(folder: Path) ->
     disk = folder / "disk"
     # Room for some records, and not for all.
     script = f"{shlex.join([*RUN, 'disk/out'])}; code=$?; cp -r disk/out kept; exit $code"
-    done = ended(mounting(disk, "size=16k", script), cwd=folder)
+    done = ended(mounting(disk, "size=24k", script), cwd=folder)
     assert done.returncode == 4, done.stderr
     said = one_line(done.stderr)
     assert "cannot write disk/out/runs/" in said

@@ -61,7 +61,8 @@ def test_no_verdict_of_one_epoch_is_reversed_by_ten_and_most_true_ones_are_given
         for before, after in steps
         for short in before
         for long in after
-        if short.settings["support"] == long.settings["support"] and length(short) < length(long)
+        if all(short.settings[key] == long.settings[key] for key in ("support", "protocol"))
+        and length(short) < length(long)
     ]
     assert len(pairs) == 6
     for of in (r"elbo_nats", r".*"):
