@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.pages import paper, report
+from bench.pages import Format, paper, report
 from bench.pages.page import Report, reference_of
 from bench.records.names import row_name
 from bench.records.record import Record, Timed
@@ -142,7 +142,7 @@ class Results:
                 lines.append(f"  {each.goal}: {take or 'no answer yet'}. {each.sure} {each.cost}".rstrip())
         return "\n".join(lines)
 
-    def table(self, form: paper.Format = "markdown", columns: Sequence[str] = (), dataset: str | None = None) -> str:
+    def table(self, form: Format = "markdown", columns: Sequence[str] = (), dataset: str | None = None) -> str:
         """A table for a paper, as `vaebench table` writes it.
 
         Args:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from bench import text
 from bench.cli.app import OK, Json, Words, app, print_json, split_names
 from bench.errors import UsageError
-from bench.pages import paper
+from bench.pages import Format
 
 
 @app.command(name="report")
@@ -41,7 +41,7 @@ def table(
     *,
     columns: Words = (),
     dataset: str | None = None,
-    form: Annotated[paper.Format, Parameter(name="--format")] = "markdown",
+    form: Annotated[Format, Parameter(name="--format")] = "markdown",
 ) -> int:
     """Print a table for a paper, one for each comparison group. Needs no torch.
 
@@ -52,6 +52,7 @@ def table(
         dataset: Only this data set.
         form: latex, markdown, csv or typst; bibtex prints the sources that the LaTeX cites.
     """
+    from bench.pages import paper
     from bench.records.store import read_all
 
     records, warnings = read_all(folder)

@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from bench.errors import UsageError
-from bench.pages import blocks, citations
+from bench.pages import Format, blocks, citations
 from bench.pages.grids import Entry, Grid, markdown_text, number, spread
 from bench.pages.latex import latex_text
 from bench.pages.page import csv_text
@@ -20,7 +20,6 @@ from bench.stats.speeds import throughput
 from bench.text import DASH, hint
 from variants import registry
 
-Format = Literal["latex", "markdown", "csv", "typst", "bibtex"]
 FORMATS = get_args(Format)
 # What a table shows of which nobody has said what.
 COLUMNS = ("elbo", "nll", "kl", "mse")
