@@ -82,8 +82,11 @@ class _Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class _VariantEntry(Keywords, frozen=True, kw_only=True):
+    """A variant, or a pattern `without` some that it fits: those that are for other data, say."""
+
     name: str
     seeds: Seeds | None = None
+    without: tuple[str, ...] = ()
 
 
 class DataEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,7 +228,10 @@ def _variants(entry: str | _VariantEntry) -> list[Variant]:
         fits = registry.matching(entry.name)
     except variants.RegistryError as error:
         raise UsageError(str(error)) from error
-    return [Variant(name, entry.set, entry.seeds) for name in fits if variants.get(name).built_in]
+    left_out = set(map(check_variant_name, entry.without))
+    return [
+        Variant(name, entry.set, entry.seeds) for name in fits if variants.get(name).built_in and name not in left_out
+    ]
 
 
 def _dataset(entry: str | DataEntry) -> DataChoice:
