@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from variants import DataSpec, RegistryError, build, get, names
-from variants.registry import BUILT_IN, GROUP, ZOO, recipes
+from variants.registry import BUILT_IN, GROUP, ZOO, recipes, seeded
 
 ROOT = Path(__file__).parents[2]
 REAL = DataSpec((4,), "real")
@@ -151,3 +151,20 @@ def test_plugin_without_a_claim_is_listed(plugins) -> None:
     plugins("vae-plain", "def plain(data):\n    '''Plain.'''", plain="vae_plain:plain")
     row = get("plain").describe()
     assert (row["available"], row["base"], row["changes"], row["summary"]) == (True, None, (), "Plain.")
+
+
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [
+        ("vanilla", 14616.77052154982),
+        ("conv", 12469.941323823974),
+        ("full_covariance", 14616.77052154982),
+        ("hierarchical", 14867.844046786086),
+        ("skip", 16359.625292000568),
+        ("linear", 2111.7189979555255),
+    ],
+)
+def test_a_seed_gives_the_weights_that_the_protocol_began_with(name: str, total: float) -> None:
+    """The order in which layers are drawn is part of every figure: whoever changes it raises the protocol."""
+    made = seeded(name, DataSpec((1, 28, 28), "binary", 1000), 5)
+    assert sum(p.double().abs().sum().item() for p in made.parameters()) == pytest.approx(total, rel=1e-9)

@@ -181,8 +181,9 @@ def mlp(
     widths = list(sizes("hidden", hidden))
     layers = [Centre(data, centre), nn.Flatten(), *dense([data.dims, *widths], activation)]
     encoder = nn.Sequential(*shown(data, corruption), *layers)
-    last = nn.Linear(widths[0], numbers * data.dims)
-    decoder = nn.Sequential(*dense([latent, *reversed(widths)], activation), last)
+    layers = dense([latent, *reversed(widths)], activation)
+    # The last layer is drawn last: the order of layers decides which weights a seed gives.
+    decoder = nn.Sequential(*layers, nn.Linear(widths[0], numbers * data.dims))
     return Encoder("mlp", encoder, widths[-1]), Decoder(decoder, outputs(data, numbers))
 
 
