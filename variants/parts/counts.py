@@ -4,17 +4,16 @@ The size of a library, the total of an example's counts, is no part of what is g
 x. Single-cell work often states log p(x | z, total) instead, which is another quantity, and does not compare.
 """
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, constraints
+from torch.distributions import Distribution, constraints
 from torch.distributions import Poisson as PoissonDistribution
 from torch.nn import functional
 
 from variants.data_spec import DataSpec, Kind
-from variants.parts.likelihoods import Likelihood, refuse_unless
+from variants.parts.likelihoods import OfValues, refuse_unless
 
 # Of a value whose training counts are all zero the mean is taken for this.
 LEAST_MEAN = 1e-3
@@ -27,7 +26,7 @@ def log_softplus(h: Tensor) -> Tensor:
     return torch.where(small, h, functional.softplus(torch.where(small, torch.zeros_like(h), h)).log())
 
 
-class OfCounts(Likelihood):
+class OfCounts(OfValues):
     """Abstract: independent counts of rate m_i softplus(h_i) / log 2, m the mean of the training data if it is known.
 
     So h = 0 is that mean, the rate cannot be negative, and large counts need no large h.
@@ -43,9 +42,8 @@ class OfCounts(Likelihood):
     log_mean: Tensor
 
     def __init__(self, data: DataSpec) -> None:
-        super().__init__()
+        super().__init__(data)
         refuse_unless(data, "counts", "a data set of counts")
-        self.dims = len(data.shape)
         mean = torch.as_tensor(data.mean(), dtype=torch.float32) if data.mean else torch.ones(data.shape)
         unit = functional.softplus(torch.zeros(())).log()
         self.register_buffer("log_mean", mean.clamp(min=LEAST_MEAN).log() - unit)
@@ -54,18 +52,6 @@ class OfCounts(Likelihood):
         """Decoder output `[..., *shape]` -> log of the rate, `[..., *shape]`."""
         # A lower rate is zero in single precision, and then says that no count can be.
         return (self.log_mean + log_softplus(h)).clamp(min=LEAST_LOG_RATE)
-
-    @abstractmethod
-    def value(self, h: Tensor) -> Distribution:
-        """Decoder output -> p(x_i|z), batch shape `[..., *shape]`."""
-
-    def forward(self, h: Tensor) -> Distribution:
-        """Decoder output -> p(x|z), batch shape `[...]`, event shape `shape`."""
-        return Independent(self.value(h), self.dims, validate_args=False)
-
-    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z), `[K, B]`."""
-        return self.forward(h).log_prob(x)
 
 
 class Poisson(OfCounts):

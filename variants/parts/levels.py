@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, constraints
+from torch.distributions import Distribution, constraints
 from torch.nn import functional
 
 from variants.data_spec import DataSpec, Kind
 from variants.parts.checks import at_least
-from variants.parts.likelihoods import Likelihood, refuse_unless
+from variants.parts.likelihoods import OfValues, refuse_unless
 
 # Below this log-scale, in units of half the range of the data, a logistic is narrower than any level.
 LEAST_LOG_SCALE = -7.0
@@ -77,7 +77,7 @@ def _beside(parameter: Tensor, k: Tensor) -> Tensor:
     return parameter.reshape(len(parameter), *[1] * more, *parameter.shape[1:])
 
 
-class OfLevels(Likelihood):
+class OfLevels(OfValues):
     """Abstract: independent values, each on L levels.
 
     Args:
@@ -90,23 +90,10 @@ class OfLevels(Likelihood):
     support: Kind = "levels"
 
     def __init__(self, data: DataSpec) -> None:
-        super().__init__()
+        super().__init__(data)
         refuse_unless(data, "levels", "binarise=levels")
         assert data.levels is not None
         self.levels = data.levels
-        self.dims = len(data.shape)
-
-    @abstractmethod
-    def value(self, h: Tensor) -> Distribution:
-        """Decoder output `[..., numbers, *shape]` -> p(x_i|z), batch shape `[..., *shape]`."""
-
-    def forward(self, h: Tensor) -> Distribution:
-        """Decoder output `[..., numbers, *shape]` -> p(x|z), batch shape `[...]`, event shape `shape`."""
-        return Independent(self.value(h), self.dims, validate_args=False)
-
-    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z), `[K, B]`."""
-        return self.forward(h).log_prob(x)
 
 
 class LogisticLevels(OnLevels):

@@ -40,6 +40,31 @@ class Likelihood(nn.Module, ABC):
         """log p(x|z) in nats, summed over all dimensions: h `[K, B, *shape]`, x `[B, *shape]` -> `[K, B]`."""
 
 
+class OfValues(Likelihood):
+    """Abstract: independent values, each of a distribution on countably many points.
+
+    Args:
+        data: any.
+    """
+
+    def __init__(self, data: DataSpec) -> None:
+        super().__init__()
+        self.dims = len(data.shape)
+
+    @abstractmethod
+    def value(self, h: Tensor) -> Distribution:
+        """Decoder output `[..., *shape]`, or `[..., numbers, *shape]` -> p(x_i|z), batch shape `[..., *shape]`."""
+
+    def forward(self, h: Tensor) -> Distribution:
+        """The same -> p(x|z), batch shape `[...]`, event shape `shape`."""
+        return Independent(self.value(h), self.dims, validate_args=False)
+
+    def log_prob(self, h: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z), `[K, B]`."""
+        p = self.forward(h)
+        return p.log_prob(x)
+
+
 def refuse_unless(data: DataSpec, kind: Kind, how: str) -> None:
     """ValueError for data of another kind; `how` such data are had."""
     if data.kind != kind:
