@@ -39,7 +39,11 @@ def rate_distortion(view: View) -> "Figure | None":
     everything = np.concatenate(list(points.values()))
     low, high = everything.min(0), everything.max(0)
     pad = 0.12 * np.maximum(high - low, 1.0)
-    with panels(8.5, max(5.6, 0.8 + 0.22 * len(points)), grid=False) as (figure, (axis,)):
+    crowded = len(points) - len(swept) > MOST_LABELS
+    # What a legend takes beside the panel is added to the figure: the panel's shape is fixed, and it would shrink.
+    beside = [*sweeps, *(row.label for row in points if row not in swept)] if crowded else [*sweeps] * (len(sweeps) > 1)
+    width = 8.5 + (0.8 + 0.1 * max(map(len, beside)) if beside else 0)
+    with panels(width, max(5.6, 0.8 + 0.22 * len(points)), grid=False) as (figure, (axis,)):
         # A nat is as long on both axes, so that lines of equal ELBO stand at 45 degrees.
         middle, half = (low + high) / 2, (high - low) / 2 + pad
         half = np.maximum(half, half[::-1] * [SHAPE, 1 / SHAPE])
@@ -56,7 +60,6 @@ def rate_distortion(view: View) -> "Figure | None":
             steps = np.linspace(0, len(path) - 1, 40 * len(path))
             obstacles.append(np.stack([np.interp(steps, range(len(path)), path[:, side]) for side in (0, 1)], axis=1))
         names, handles = [], {}
-        crowded = len(points) - len(swept) > MOST_LABELS
         for row, seeds in points.items():
             name, beta = swept.get(row, (row.label, None))
             style = look(row.variant, row.overrides) if beta is None else _look(row)
@@ -77,8 +80,8 @@ def rate_distortion(view: View) -> "Figure | None":
                 "by the weight β of the KL in training, through the means over seeds."
             )
         add_title(figure, f"Rate and distortion: {view.where}", f"{view.budget} {note}")
-        if crowded or len(sweeps) > 1:
-            shown = {name: handle for name, handle in handles.items() if crowded or name in sweeps}
+        if beside:
+            shown = {name: handle for name, handle in handles.items() if name in beside}
             title = "best ELBO first" if crowded else None
             legend_beside(axis, list(shown.values()), list(shown), title=title)
         if names:
