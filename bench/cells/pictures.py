@@ -14,7 +14,7 @@ from variants.core import VAE
 
 # Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
 # the covariance of a posterior that has none in closed form.
-SHOWN, DRAWN, PLACED, MOMENT_DRAWS = 8, 32, 500, 512
+SHOWN, DRAWN, PLACED, MOMENT_DRAWS = 8, 32, 500, 64
 
 
 def artefacts_of(model: VAE, loaded: Data) -> bytes:
