@@ -135,6 +135,15 @@ RELAXATIONS = [
         IN_DISCRETE,
     ),
     Mistake(
+        "relaxed_density_overflows",
+        8,
+        "exp of a logit above 88 is infinite, and its gradient no number",
+        DISCRETE,
+        "2 * softplus(away)",
+        "2 * away.exp().log1p()",
+        IN_DISCRETE,
+    ),
+    Mistake(
         "relaxed_posterior_under_bits",
         16,
         "log p of bits at a relaxed draw is finite and no density",

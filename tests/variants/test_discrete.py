@@ -232,6 +232,25 @@ def test_concrete_bits_are_above_a_half_as_often_as_the_bit_is_one() -> None:
         torch.testing.assert_close(RelaxedBits(logits, temperature).mean, logits.sigmoid())
 
 
+@pytest.mark.parametrize("logit", [-500.0, -90.0, 90.0, 500.0])
+def test_concrete_bits_of_large_logits_have_finite_densities_and_gradients(logit: float) -> None:
+    """exp(90) overflows in single precision; the density is that of the formula in double precision."""
+    logits = torch.full((64, 3), logit, requires_grad=True)
+    torch.manual_seed(0)
+    d = RelaxedBits(logits, 2 / 3)
+    z = d.rsample()
+    log_p = d.log_prob(z) + RelaxedBits(-logits, 0.5).log_prob(z)
+    log_p.sum().backward()
+    assert log_p.isfinite().all()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    z = torch.full((1, 3), 0.25)
+    t, y = 2 / 3, math.log(0.25 / 0.75)
+    away = logit - t * y
+    exact = math.log(t) + away - 2 * (max(away, 0) + math.log1p(math.exp(-abs(away)))) - math.log(0.25 * 0.75)
+    torch.testing.assert_close(RelaxedBits(logits[:1], t).log_prob(z), torch.full((1,), 3 * exact))
+
+
 def test_concrete_is_one_bound_in_training_and_bits_when_judged() -> None:
     made = model("concrete", **BITS)
     with torch.no_grad():
