@@ -43,17 +43,22 @@ def check_depth(value: object, most: int = DEEPEST) -> None:
         check_depth(part, most - 1)
 
 
+def check_plain(name: str, value: object) -> None:
+    """ValueError for what is no JSON, or too deep."""
+    try:
+        decode(_STRICT.encode, value)
+        check_depth(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers, texts, true, false, and lists of these: {error}") from error
+
+
 class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table that changes keywords of a variant."""
 
     set: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        try:
-            decode(_STRICT.encode, self.set)
-            check_depth(self.set)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"set must hold numbers, texts, true, false, and lists of these: {error}") from error
+        check_plain("set", self.set)
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):

@@ -47,6 +47,7 @@ from tests.mistakes_ladder import OF_LADDER
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
 from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
+from tests.mistakes_tuning import OF_TUNING
 from tests.mutants import made
 
 BOUNDS = "bench/judge/bounds.py"
@@ -567,5 +568,6 @@ MISTAKES = [
     *OF_MANIFOLDS,
     *OF_SEARCHES,
     *OF_TURNS,
+    *OF_TUNING,
 ]
 # fmt: on

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.pages import Format, paper, report
 from bench.pages.page import Report, reference_of
-from bench.records.names import row_name
+from bench.records.names import row_of
 from bench.records.record import Record, Timed
 from bench.records.store import read_all
 from bench.stats import learning, metrics
@@ -60,7 +60,7 @@ class Results:
         lines = []
         for record in self._quality():
             cell = record.cell
-            line: dict[str, Any] = {"id": record.id, "row": row_name(cell["variant"], cell["overrides"])}
+            line: dict[str, Any] = {"id": record.id, "row": row_of(cell)}
             line |= {key: cell.get(key) for key in _CELL} | {"status": record.status, "reason": record.reason}
             line |= {**cell["budget"], "protocol": record.protocol}
             line |= {name: None if isinstance(v, Timed) else v for name, v in record.metrics.items()}
@@ -93,7 +93,7 @@ class Results:
         lines = []
         for record in self._quality():
             cell = record.cell
-            about = {"id": record.id, "row": row_name(cell["variant"], cell["overrides"])}
+            about = {"id": record.id, "row": row_of(cell)}
             about |= {"dataset": cell["dataset"], "seed": cell["seed"]}
             lines += [{**about, **row} for row in record.curve]
         return _frame(lines)

@@ -22,7 +22,7 @@ from bench.cells import weights
 from bench.data.given.facts import Scaling
 from bench.disk.files import read_text
 from bench.errors import DataError, UsageError
-from bench.records.names import row_name
+from bench.records.names import row_of
 from bench.records.record import Record
 from bench.records.store import read_all
 from bench.resume import sealed
@@ -150,15 +150,15 @@ def _filled(folder: Path, about: About, spec: DataSpec, tensors: dict[str, Tenso
 
 def _of_run(folder: Path, variant: str | None, seed: int, dataset: str | None, device: str) -> Model:
     records = [record for record in read_all(folder)[0] if record.kind == "quality"]
-    names = sorted({row_name(record.cell["variant"], record.cell["overrides"]) for record in records})
+    names = sorted({row_of(record.cell) for record in records})
     if variant is None:
         raise UsageError(f"{folder} holds runs: name the variant, one of {', '.join(names)}")
-    fits = [r for r in records if variant in (r.cell["variant"], row_name(r.cell["variant"], r.cell["overrides"]))]
+    fits = [r for r in records if variant in (r.cell["variant"], row_of(r.cell))]
     fits = [r for r in fits if r.cell["seed"] == seed and dataset in (None, r.cell["dataset"])]
     if not fits:
         raise UsageError(f"no run of {variant!r} with seed {seed} in {folder}: there are {', '.join(names)}")
     if len(fits) > 1:
-        about = "; ".join(f"{row_name(r.cell['variant'], r.cell['overrides'])} on {r.cell['dataset']}" for r in fits)
+        about = "; ".join(f"{row_of(r.cell)} on {r.cell['dataset']}" for r in fits)
         raise UsageError(f"{len(fits)} runs of {variant!r} with seed {seed} in {folder}: say which ({about})")
     return _model_of(folder, fits[0], device)
 

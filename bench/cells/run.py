@@ -36,7 +36,8 @@ def run_cell(
     """Run one cell in this process. Whatever the variant does short of ending the process becomes the record's status.
 
     Args:
-        kind: `"quality"` (train and measure), `"throughput"`, or `"oracle"` (check the judge).
+        kind: `"quality"` (train and measure), `"trial"` (the same on the validation split, in place of the test split),
+            `"throughput"`, or `"oracle"` (check the judge).
         cell: its configuration, see `bench.suites.suite.Suite`.
         provenance: where the code comes from, kept in the record.
         tell: given what happens, short of `Done`.
@@ -83,7 +84,8 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
     result.provenance.trained = msgspec.convert(training["provenance"], record.Origin)
     started = time.perf_counter()
     notebook = Notebook(_notes(kept, result, tell), lambda *progress: tell(Measured(cell, *progress)))
-    judgement = judge.evaluate(model, loaded, how, notebook)
+    judged = loaded.without_test() if result.kind == record.TRIAL else loaded
+    judgement = judge.evaluate(model, judged, how, notebook)
     result.timing = {"train_s": training["train_s"], "measure_s": time.perf_counter() - started}
     result.model.kl_method = judgement.kl_method
     result.provenance.features_sha256 = judgement.features_sha256
@@ -91,6 +93,9 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
     broken = [name for name, value in judgement.metrics.items() if value is not None and not abs(value) <= LARGEST]
     if broken:
         raise Diverged(f"not finite at evaluation: {', '.join(broken)}")
+    if result.kind == record.TRIAL:
+        result.metrics = {f"valid_{name}": value for name, value in judgement.metrics.items()}
+        return None
     result.metrics, result.errors, result.latent = judgement.metrics, judgement.errors, judgement.latent
     with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
         x, _ = next(loaded.eval_batches("test", 1, limit=1))

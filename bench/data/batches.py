@@ -1,5 +1,6 @@
 """Data: the splits of one data set, and the two ways to walk through them."""
 
+import copy
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,6 +147,17 @@ class Data:
         self.device = torch.device(device)
         self.raw = raw
         self._stores: dict[tuple[str, str], _Store] = {}
+        # Split -> the one that is read in its place.
+        self._instead: dict[str, str] = {}
+
+    def without_test(self) -> "Data":
+        """The same, but that the validation split stands in the place of the test split, which cannot be read."""
+        other = copy.copy(self)
+        other._instead = {"test": "valid"}
+        other.splits = self.splits | {"test": self.splits["valid"]}
+        if self.factors:
+            other.factors = replace(self.factors, values={**self.factors.values, "test": self.factors.values["valid"]})
+        return other
 
     def train_batches(
         self, batch_size: int, *, order: torch.Generator, noise: torch.Generator, first: int = 0
@@ -223,6 +235,7 @@ class Data:
 
     def _store(self, split: str, how: str) -> _Store:
         """The split as held under a binarisation, prepared at its first use."""
+        split = self._instead.get(split, split)
         if (split, how) not in self._stores:
             images, labels = self.raw.images[split], self.raw.labels[split]
             ready = partial(prepare, levels=self.raw.levels, split=split, how=how)

@@ -315,7 +315,7 @@ def _scratch(out: Path) -> str:
 
 def _stems(kind: str, cell: Cell) -> list[str]:
     """How the names of the files begin that a cell keeps: its checkpoint, weights, and notes of its measurement."""
-    if kind != "quality":
+    if kind not in record.TRAINED:
         return []
     from bench.cells import weights
 

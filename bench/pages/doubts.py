@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from bench.records.names import dataset_slug, row_name
+from bench.records.names import dataset_slug, row_of
 from bench.records.record import BUSY, Provenance, Record
 from bench.stats import groups, speeds
 from bench.text import short
@@ -15,7 +15,7 @@ def failures(records: Iterable[Record]) -> list[str]:
     for record in sorted(records, key=lambda record: str(record.id)):
         if record.status != "ok":
             cell = record.cell
-            name = row_name(cell["variant"], cell["overrides"])
+            name = row_of(cell)
             seed = f" seed {cell['seed']}" if "seed" in cell else " throughput"
             reason = " ".join(str(record.reason or "no reason recorded").split())
             lines.append(f"{dataset_slug(cell)}: {name}{seed} on {cell['device']}: {record.status}: {reason}")

@@ -5,16 +5,17 @@ from pathlib import Path
 
 from bench import text
 from bench.errors import UsageError
-from bench.pages import doubts, figures, grids, paper, tables
+from bench.pages import doubts, figures, grids, paper, tables, tuning
 from bench.pages.blocks import Items, Table, Text
 from bench.pages.figures.pictures import load_artefacts
 from bench.pages.html.report import report as html_report
 from bench.pages.origins import provenance_lines
-from bench.pages.page import Page, Report
+from bench.pages.page import Page, Report, csv_text
 from bench.pages.reference_comparison import against_reference
-from bench.records.record import Record
+from bench.records.record import TRIAL, Record
 from bench.records.store import read_all
 from bench.stats import frame, groups, metrics
+from bench.stats.tuning import tuned
 
 
 def write(out: Path, *, reference: Path | None = None) -> Report:
@@ -29,6 +30,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         MachineError: if a file cannot be written.
     """
     records, warnings = read_all(out)
+    trials, _ = read_all(out, (TRIAL,))
     if not records:
         raise UsageError(f"no records in {out}; run `vaebench run --out {out}` first")
     artefacts, unreadable = load_artefacts(out / "runs", records)
@@ -58,10 +60,14 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         page.section(dataset)
         for_paper = paper.write(paper.made(members), "latex") if any(r.kind == "quality" for r in members) else ""
         page.tables(f"tables/{dataset}", tables.blocks(members, dataset), csv=frame.csv(members), latex=for_paper)
-        for name, figure in figures.drawn(dataset, members, artefacts):
+        its_trials = groups.by_dataset(trials).get(dataset, [])
+        page.add(*tuning.blocks(groups.groups(members), its_trials))
+        for name, figure in figures.drawn(dataset, members, artefacts, its_trials):
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             page.picture(f"plots/{name}", figure, f"{dataset}: {title}")
     page.attach("tables/runs.csv", frame.runs_csv(records))
+    if trials:
+        page.attach("tables/trials.csv", csv_text(tuning.rows(trials)))
     if quality:
         page.attach("tables/papers.bib", paper.write(paper.made(records), "bibtex"))
     page.screen = tables.screen(records)
@@ -74,8 +80,13 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         page.add(Items([grids.markdown_text(note) for note in notes]))
         page.screen += [Text(grids.markdown_text(note)) for note in notes]
     page.screen += tables.answer(records)
+    page.screen += [
+        Text(f"{grids.markdown_text(each.tuned.dataset)}: {grids.markdown_text(tuning.verdict(each))}")
+        for each in tuned(groups.groups(records), trials)
+        if len(each.pairs) > 1
+    ]
     page.section("Where the numbers come from", Items(provenance_lines(records)))
-    page.html = lambda: html_report(records, artefacts, warnings)
+    page.html = lambda: html_report(records, artefacts, warnings, trials)
     return page.write()
 
 
@@ -105,7 +116,9 @@ def _selection(records: Sequence[Record]) -> str:
             "(beta = 1, after the warm-up), and the best epoch's weights are judged; else the last weights are, "
             "after a fixed schedule. The test split is never read before training has ended."
         )
+    tuned = " but the settings of tuned rows" if any("tuning" in record.cell for record in records) else ""
     return (
-        "Nothing was selected: a model is judged with its last weights, after a fixed schedule. The validation split "
-        "feeds the learning curve alone; the test split is never read before training has ended."
+        f"Nothing was selected{tuned}: a model is judged with its last weights, after a fixed schedule. The "
+        "validation split feeds the learning curve and trials alone; the test split is never read before training has "
+        "ended."
     )

@@ -12,7 +12,7 @@ from typing import Any
 from bench.pages.blocks import Block, Items, Table, Text
 from bench.pages.doubts import failures
 from bench.pages.grids import MOST_LINES, Entry, Grid, grid, markdown_text, number, shortened, spread
-from bench.records.names import dataset_slug, row_name
+from bench.records.names import dataset_slug, row_of
 from bench.records.record import Record, Timed
 from bench.records.settle import precedence
 from bench.stats import metrics as known
@@ -115,7 +115,7 @@ def cost_grid(records: Sequence[Record], dataset: str) -> Grid | None:
     """Headers and cells of a data set's cost table, by alphabet and never marked; None if nothing is known."""
     timed = throughput(records, dataset)
     sized = [
-        (row_name(record.cell["variant"], record.cell["overrides"]), *precedence(record), size)
+        (row_of(record.cell), *precedence(record), size)
         for record in records
         if dataset_slug(record.cell) == dataset and (size := value_of(record, "parameters")) is not None
     ]

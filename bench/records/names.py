@@ -17,6 +17,13 @@ def row_name(variant: str, overrides: dict[str, Any]) -> str:
     return f"{variant} ({', '.join(f'{key}={value}' for key, value in sorted(overrides.items()))})"
 
 
+def row_of(cell: Cell) -> str:
+    """What the row of a cell is called: its variant with its overrides, and where it was tuned with the settings of its
+    trial as well."""
+    tuning = cell.get("tuning")
+    return row_name(cell["variant"], {**cell["overrides"], **(tuning["settings"] if tuning else {})})
+
+
 def device_type(record: Record) -> str:
     """`"cuda"` for `"cuda:0"`."""
     return str(record.cell["device"]).split(":")[0]

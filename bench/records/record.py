@@ -19,11 +19,15 @@ SCHEMA = 1
 # rounding in which any two processors differ too.
 PROTOCOL = "1.2"
 Status = Literal["ok", "diverged", "error", "timeout"]
-# "quality" and "throughput" are about variants; "oracle" is about the judge, and has tables of its own.
-Kind = Literal["quality", "throughput", "oracle"]
+# "quality" and "throughput" are about variants; a "trial" is a run that settings are chosen by, judged on the
+# validation split, and no result; "oracle" is about the judge, and has tables of its own.
+Kind = Literal["quality", "throughput", "trial", "oracle"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ORACLE: Kind = "oracle"
+TRIAL: Kind = "trial"
+# These train.
+TRAINED: tuple[Kind, ...] = ("quality", TRIAL)
 # A processor share below this means that other programs were running: the speed is not ours.
 BUSY = 0.8
 
@@ -53,12 +57,48 @@ _MEASURE = [key for key in Measure.__struct_fields__ if key != "gap_split"]
 _Measure = msgspec.defstruct("MeasureOfACell", [(key, Number, None) for key in _MEASURE])
 
 
-class QualityCell(_Subject):
+class Search(Struct, forbid_unknown_fields=True):
+    """How settings are searched, the same for all variants; `bench.suites.search` says what its parts mean."""
+
+    trials: int
+    metric: str
+    stream: int
+    ranges: dict[str, Any]
+
+
+class Tuning(Struct, forbid_unknown_fields=True):
+    """The trial whose settings a run has, in its budget and its overrides.
+
+    Attributes:
+        trial: its number.
+        settings: what it drew, by key.
+        overrides: the variant's, as they are without.
+        budget: as it is without.
+        search: which search it is of.
+        own: ranges that this variant has beside those of all.
+    """
+
+    trial: int
+    settings: dict[str, Any]
+    overrides: dict[str, Any]
+    budget: _Budget  # type: ignore[valid-type]
+    search: Search
+    own: dict[str, Any] = {}
+
+
+class QualityCell(_Subject, kw_only=True):
     """Of a run that trains and judges. `bench.settings` says what may be asked for today."""
 
     seed: int
     budget: _Budget  # type: ignore[valid-type]
     measure: _Measure  # type: ignore[valid-type]
+    tuning: Tuning | None = None
+
+
+class TrialCell(QualityCell, kw_only=True):
+    """Of a run that settings are chosen by."""
+
+    tuning: Tuning
 
 
 class ThroughputCell(_Subject):
@@ -85,7 +125,12 @@ class OracleCell(_Subject):
     data_options: _Problem  # type: ignore[assignment]
 
 
-CELLS: dict[Kind, type[Struct]] = {"quality": QualityCell, "throughput": ThroughputCell, ORACLE: OracleCell}
+CELLS: dict[Kind, type[Struct]] = {
+    "quality": QualityCell,
+    "throughput": ThroughputCell,
+    TRIAL: TrialCell,
+    ORACLE: OracleCell,
+}
 _ANY_CELL = {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in CELLS.values()]}
 
 
@@ -202,7 +247,11 @@ def record_id(kind: str, cell: Cell) -> str:
     """Name of a cell's record: readable, and unique by a hash of the whole configuration and the protocol."""
     text = json.dumps([PROTOCOL, kind, cell], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    middle = {"quality": f"s{cell.get('seed')}", "throughput": f"throughput-{cell['device']}"}.get(kind, kind)
+    middle = {
+        "quality": f"s{cell.get('seed')}",
+        "throughput": f"throughput-{cell['device']}",
+        TRIAL: f"trial{cell.get('tuning', {}).get('trial')}",
+    }.get(kind, kind)
     return f"{subject(cell)}_{middle}_{digest}"
 
 

@@ -161,7 +161,7 @@ def findings(cells: Sequence[Cell], ours: Sequence[Record], theirs: Sequence[Rec
 
 
 def _row(cell: Cell, cells: Sequence[Cell]) -> str:
-    name = printable(names.row_name(cell["variant"], cell["overrides"]))
+    name = printable(names.row_of(cell))
     many = len({names.dataset_slug(each) for each in cells}) > 1
     return f"{name}, {names.dataset_slug(cell)}" if many else name
 

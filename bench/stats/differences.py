@@ -106,7 +106,8 @@ def differences(records: Iterable[Record], baseline: str) -> list[Difference]:
 
 
 def _data(group: Group) -> str:
-    return names.canonical([group.settings[key] for key in ("dataset", "data_options", "binarise")])
+    """Tuned runs are held against tuned ones."""
+    return names.canonical([group.settings.get(key) for key in ("dataset", "data_options", "binarise", "tuned")])
 
 
 def _difference(group: Group, row: Row, base: Row, metric: str) -> Difference:

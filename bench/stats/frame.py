@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.records.names import canonical, digest, row_name
+from bench.records.names import canonical, digest, row_of
 from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.stats.groups import ERRORS, by_dataset, groups
@@ -135,7 +135,7 @@ def runs(records: Sequence[Record]) -> "pandas.DataFrame":
         line: dict[str, Any] = {"id": record.id, "kind": str(record.kind), "dataset": cell["dataset"]}
         line |= {key: canonical(cell.get(key) or {}) for key in ("data_options", "overrides")}
         line |= {key: cell.get(key) for key in ("binarise", "variant", "seed", "device", "threads", "precision")}
-        line |= {"label": row_name(cell["variant"], cell["overrides"]), "group": group_of.get(record.id)}
+        line |= {"label": row_of(cell), "group": group_of.get(record.id)}
         line |= {"epochs": (cell.get("budget") or {}).get("epochs"), "protocol": record.protocol}
         line |= {"commit": made.commit, "started": made.started, "status": record.status, "reason": record.reason}
         line |= record.timing

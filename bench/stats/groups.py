@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.records.names import canonical, dataset_slug, device_type, digest, row_name
+from bench.records.names import canonical, dataset_slug, device_type, digest, row_of
 from bench.records.record import Model, Record, machine
 from bench.records.settle import one_of_each, passed_over
 from bench.stats import intervals, learning, metrics
@@ -120,7 +120,8 @@ class Group:
     """Runs that may be compared with each other.
 
     Args:
-        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision.
+        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision; of tuned runs
+            also `tuned`, the search, and then the budget is the one without.
         rows: best ELBO first, rows without a bound last, then by label.
         of: number of rows where these are not all of them; 0 where they are.
         distinction: what sets it apart from groups that are shown beside it under the same name; empty without such.
@@ -225,6 +226,7 @@ def groups(records: Iterable[Record]) -> list[Group]:
         key=lambda group: (
             group.dataset,
             group.settings["support"] == UNKNOWN,
+            is_tuned(group),
             not any(row.values("elbo_nats") for row in group.rows),
             canonical(group.settings),
         ),
@@ -234,6 +236,7 @@ def groups(records: Iterable[Record]) -> list[Group]:
 def settings_of(record: Record, support: str) -> dict[str, Any]:
     """What the runs of a group have in common."""
     cell = record.cell
+    tuning = cell.get("tuning")
     return {
         "dataset": cell["dataset"],
         "data_options": cell["data_options"],
@@ -242,16 +245,25 @@ def settings_of(record: Record, support: str) -> dict[str, Any]:
         "binarise": cell["binarise"],
         "support": support,
         "protocol": record.protocol,
-        "budget": cell["budget"],
+        "budget": (tuning or cell)["budget"],
         "measure": cell["measure"],
         "precision": cell["precision"],
+        # Where a group has none it says none, so that groups of before there was tuning keep their names.
+        **({"tuned": tuning["search"]} if tuning else {}),
     }
 
 
-def _row_and_seed(record: Record) -> tuple[tuple[str, str, str], int]:
-    """The row of a run in its group (variant, overrides, device type), and its seed."""
+def is_tuned(group: Group) -> bool:
+    """Whether the settings of its runs were chosen by trials."""
+    return "tuned" in group.settings
+
+
+def _row_and_seed(record: Record) -> tuple[tuple[str, str, str, str], int]:
+    """The row of a run in its group (variant, overrides, device type, name), and its seed. Only what was tuned has more
+    in its name than its overrides."""
     cell = record.cell
-    return (cell["variant"], canonical(cell["overrides"]), device_type(record)), cell["seed"]
+    overrides = canonical((cell.get("tuning") or cell)["overrides"])
+    return (cell["variant"], overrides, device_type(record), row_of(cell)), cell["seed"]
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:
@@ -262,13 +274,12 @@ def not_shown(records: Iterable[Record]) -> list[str]:
 
 def _rows(records: list[Record]) -> tuple[Row, ...]:
     devices = {device_type(record) for record in records}
-    parts: dict[tuple[str, str, str], dict[int, Record]] = {}
+    parts: dict[tuple[str, str, str, str], dict[int, Record]] = {}
     for (key, seed), record in one_of_each(records, _row_and_seed).items():
         parts.setdefault(key, {})[seed] = record
     rows = []
     for key, seeds in parts.items():
-        variant, overrides, device = key
-        name = row_name(variant, json.loads(overrides))
+        variant, overrides, device, name = key
         label = f"{name} [{device}]" if len(devices) > 1 else name
         runs = tuple(seeds[seed] for seed in sorted(seeds))
         rows.append(Row(label, name, variant, overrides, device, runs))
@@ -296,7 +307,8 @@ def after(settings: dict[str, Any]) -> str:
     """`"after 1 epoch of 25,000 training examples"`: the budget that a verdict speaks of."""
     budget = settings["budget"]
     at_most = "at most " if budget.get("patience") else ""
-    return f"after {at_most}{_epochs(budget.get('epochs'))} of {_examples(budget.get('train_size'))}"
+    trials = f", tuned by {settings['tuned']['trials']:,} trials" if "tuned" in settings else ""
+    return f"after {at_most}{_epochs(budget.get('epochs'))} of {_examples(budget.get('train_size'))}{trials}"
 
 
 def _epochs(number: int | None) -> str:
@@ -337,6 +349,11 @@ def _words(settings: dict[str, Any]) -> list[str]:
         f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key.replace('_', ' ')} {value}"
         for key, value in sorted(measured(measure).items())
     ]
+    if search := settings.get("tuned"):
+        by = f"each tuned by {search['trials']:,} trials on the validation split's {search['metric']}"
+        ranges = [f"{key} {how} {ends}" for key, each in search["ranges"].items() for how, ends in each.items()]
+        stream = f", stream {search['stream']}" if search["stream"] else ""
+        parts.append(f"{by}{' over ' if ranges else ''}{'; '.join(ranges)}{stream}")
     parts += [settings["precision"], f"protocol {settings['protocol']}"]
     return [str(part) for part in parts]
 

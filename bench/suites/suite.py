@@ -4,11 +4,12 @@ This module reads and checks it and lists its cells. It needs no torch."""
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct, structs
 
 import variants
@@ -17,6 +18,7 @@ from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.records.record import Cell
 from bench.settings import Budget, Clock, Keywords, Measure, Positive, SeedList, Seeds, convert
+from bench.suites.search import Range, Search
 from bench.text import decode, hint
 from variants import registry
 
@@ -26,13 +28,14 @@ SHIPPED = Path(__file__).parent
 @dataclass(frozen=True)
 class Variant:
     """A variant of a suite: its registered name, changed keywords, and what it has of its own instead of the suite's:
-    number of seeds, budget, measurement."""
+    number of seeds, budget, measurement; and ranges beside those of the suite's search."""
 
     name: str
     overrides: dict[str, Any] = field(default_factory=dict)
     seeds: int | None = None
     budget: Budget | None = None
     measure: Measure | None = None
+    search: dict[str, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class _Common(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     budget: Budget = Budget()
     measure: Measure = Measure()
     throughput: Clock = Clock()
+    search: Search | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
 
@@ -87,6 +91,7 @@ class _VariantEntry(Keywords, frozen=True, kw_only=True):
     name: str
     seeds: Seeds | None = None
     without: tuple[str, ...] = ()
+    search: dict[str, Range] = msgspec.field(default_factory=dict)
 
 
 class DataEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +113,7 @@ class Suite(_Common, frozen=True, kw_only=True):
     Attributes:
         seeds: so many, 0 to seeds - 1, or these, for each variant that has no number of its own.
         timeout_min: minutes after which a cell is ended.
+        search: how each variant is tuned, beside the runs of its defaults; None where none is.
         precision: of training: `"fp32"` or `"bf16"`; see `bench.train.steps.loss_function`.
         compile: whether training is compiled.
     """
@@ -124,23 +130,32 @@ class Suite(_Common, frozen=True, kw_only=True):
     def cells(self, device: str) -> list[Cell]:
         """The configurations of all runs: seed by seed, so that an unfinished suite has every variant, and each once,
         for changed keywords may have made two variants one."""
-        common = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
-        of = [range(v.seeds) if v.seeds else common for v in self.variants]
+        of = [self.its_seeds(v) for v in self.variants]
         return _each_once(
-            {
-                **_subject(v, d),
-                "seed": seed,
-                "budget": d.fits(v.budget or self.budget).plain(),
-                "measure": (v.measure or self.measure).plain(),
-                "device": device,
-                "threads": 1,
-                "precision": self.arithmetic,
-            }
+            self.cell(v, d, seed, device)
             for seed in sorted(set().union(*of))
             for d in self.datasets
             for v, its in zip(self.variants, of, strict=True)
             if seed in its
         )
+
+    def cell(self, variant: Variant, choice: DataChoice, seed: int, device: str) -> Cell:
+        """The configuration of one run."""
+        return {
+            **_subject(variant, choice),
+            "seed": seed,
+            "budget": choice.fits(variant.budget or self.budget).plain(),
+            "measure": (variant.measure or self.measure).plain(),
+            "device": device,
+            "threads": 1,
+            "precision": self.arithmetic,
+        }
+
+    def its_seeds(self, variant: Variant) -> Sequence[int]:
+        """Those of a variant."""
+        if variant.seeds:
+            return range(variant.seeds)
+        return range(self.seeds) if isinstance(self.seeds, int) else self.seeds
 
     def throughput_cells(self, devices: Iterable[str], threads: int) -> list[Cell]:
         """The configurations of all throughput measurements, each with the device to itself."""
@@ -202,6 +217,8 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     )
     _refuse_repeats("variants", [(v.name, v.overrides) for v in suite.variants])
     _refuse_repeats("datasets", [(d.name, d.binarise, d.options) for d in suite.datasets])
+    if suite.search is None and (own := [v.name for v in suite.variants if v.search]):
+        raise UsageError(f"variant {own[0]} has a range of its own, and the suite no [search]: say how many trials")
     return suite
 
 
@@ -223,14 +240,16 @@ def _variants(entry: str | _VariantEntry) -> list[Variant]:
     """One variant, or all built-in ones that a pattern such as `"*flow*"` fits."""
     entry = _VariantEntry(name=entry) if isinstance(entry, str) else entry
     if "*" not in entry.name:
-        return [Variant(check_variant_name(entry.name), entry.set, entry.seeds)]
+        return [Variant(check_variant_name(entry.name), entry.set, entry.seeds, search=entry.search)]
     try:
         fits = registry.matching(entry.name)
     except variants.RegistryError as error:
         raise UsageError(str(error)) from error
     left_out = set(map(check_variant_name, entry.without))
     return [
-        Variant(name, entry.set, entry.seeds) for name in fits if variants.get(name).built_in and name not in left_out
+        Variant(name, entry.set, entry.seeds, search=entry.search)
+        for name in fits
+        if variants.get(name).built_in and name not in left_out
     ]
 
 

@@ -55,14 +55,14 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
     for name, values in sections.items():
         section = convert(SECTIONS[name], getattr(suite, name).plain() | values, name)
         suite = msgspec.structs.replace(suite, **{name: section})
-    answers = _asked(suite, keywords)
+    answers = asked_about(suite, keywords)
     # A broken variant stays as it is: its cells will say what is wrong.
-    refused = [answer for answer in answers if isinstance(answer, _Refused)]
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
     given = zip(suite.variants, answers, strict=True)
     if refused and not any(isinstance(answer, Variant) and answer.overrides != v.overrides for v, answer in given):
         raise UsageError(refused[0].line)
     configured = [
-        v if isinstance(a, NoAnswer) else a.variant if isinstance(a, _Refused) else a
+        v if isinstance(a, NoAnswer) else a.variant if isinstance(a, Refused) else a
         for v, a in zip(suite.variants, answers, strict=True)
     ]
     for key in keywords:
@@ -86,14 +86,14 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Refused:
+class Refused:
     """A variant that refuses the user's keywords, with them, and why."""
 
     variant: Variant
     line: str
 
 
-def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer | _Refused]:
+def asked_about(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer | Refused]:
     """The variants with those keywords that they take; plugins are asked in a process of their own."""
     plugins = [bool(v.overrides or keywords) and not registry.get(v.name).here for v in suite.variants]
     questions = [(variant, keywords, suite.datasets) for variant in suite.variants]
@@ -104,7 +104,7 @@ def _asked(suite: Suite, keywords: Mapping[str, Any]) -> list[Variant | NoAnswer
     ]
 
 
-def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant | _Refused:
+def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iterable[DataChoice]) -> Variant | Refused:
     """The variant with those keywords that it takes. UsageError if the suite's own are wrong for it."""
     overrides = {**variant.overrides, **keywords}
     if not overrides:
@@ -128,7 +128,7 @@ def _with_keywords(variant: Variant, keywords: Mapping[str, Any], datasets: Iter
                 continue
             except (TypeError, ValueError) as error:
                 if _builds(recipe, spec) and keywords:
-                    return _Refused(dataclasses.replace(variant, overrides=overrides), f"{variant.name}: {error}")
+                    return Refused(dataclasses.replace(variant, overrides=overrides), f"{variant.name}: {error}")
                 if _builds(recipe, spec):
                     raise UsageError(f"{variant.name}: {error}") from error
             except (Exception, SystemExit):

@@ -23,11 +23,11 @@ from bench.errors import MachineError, UsageError
 from bench.pages import oracle, report
 from bench.pages.page import Report, reference_of
 from bench.records import provenance, record, schema, settle, sources, store
-from bench.records.record import ORACLE, Cell, Record
+from bench.records.record import ORACLE, TRAINED, TRIAL, Cell, Record
 from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
 from bench.suites.suite import Suite
-from bench.sweeps import conformance, plan
+from bench.sweeps import conformance, plan, tune
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 from bench.text import printable
@@ -103,11 +103,21 @@ def execute(
         total = sum(map(len, wanted.values()))
         limit = 60 * suite.timeout_min
         ran, failed = _run_missing(engine, wanted, out, reference, side=side, timeout_s=limit, again=again)
+        if isinstance(suite, Suite) and wanted.get(TRIAL):
+            found, _ = _read(out, {TRIAL: wanted[TRIAL]})
+            chosen, lines = tune.tuned(suite, device, found)
+            more: dict[str, list[Cell]] = {"quality": chosen}
+            again_ran, again_failed = _run_missing(
+                engine, more, out, reference, side=side, timeout_s=limit, again=again
+            )
+            ran, failed, total = ran + again_ran, failed + again_failed + lines, total + len(chosen)
+            wanted["quality"] = wanted["quality"] + chosen
         stands = not ran and page is None and plan.up_to_date(out)
         # Before the records are held here: of 100,000, twice would be gigabytes.
         written = Report(out, (), (), "") if stands else write(out)
         records, gone = _read(out, wanted)
         failed += gone + (oracle.failures(records) if judge else _failures(records))
+        records = [each for each in records if each.kind != TRIAL]
         return Outcome(out, ran, total - ran, records, failed, written)
 
 
@@ -150,7 +160,9 @@ def _wanted(suite: Suite, engine: Engine, device: str, quality: bool) -> dict[st
             devices.require_compiler(each)
         if suite.precision == "bf16":
             devices.require_bf16(each)
-    return {"quality": suite.cells(device) if quality else [], "throughput": timed}
+    trials = tune.trials(suite, device) if quality else []
+    quality_cells = suite.cells(device) if quality else []
+    return {**({str(TRIAL): trials} if trials else {}), "quality": quality_cells, "throughput": timed}
 
 
 def _run_missing(
@@ -171,7 +183,7 @@ def _run_missing(
     conformance.check((cell["variant"], cell["overrides"]) for cell in cells if "variant" in cell)
     _put_back(out)  # what a killed run had set aside
     if again:
-        _set_aside(out, missing.get("quality", []))
+        _set_aside(out, {kind: missing[kind] for kind in TRAINED if kind in missing})
     works = plan.expected(missing, _earlier(out, reference), side) if cells else {}
     total, things = sum(map(len, wanted.values())), "problems" if ORACLE in wanted else "runs"
     finished = f"{total - len(cells)} of {total} {things} are finished in {out}"
@@ -199,7 +211,7 @@ def _earlier(out: Path, reference: Path | None) -> list[Record]:
     """Records that say how long runs take: of this folder, unless it is too large to be read for that, and of ours."""
     folders = [folder for folder in (out, reference) if folder and (folder / "runs").is_dir()]
     small = (f for f in folders if sum(1 for _ in itertools.islice((f / "runs").iterdir(), MOST_READ)) < MOST_READ)
-    return [record for folder in small for record in store.read_all(folder)[0]]
+    return [each for folder in small for each in store.read_all(folder, record.KINDS)[0]]
 
 
 def _work_off(engine: Engine, job: Job, progress: Progress) -> list[str]:
@@ -228,11 +240,11 @@ def _work_off(engine: Engine, job: Job, progress: Progress) -> list[str]:
     return kept
 
 
-def _set_aside(out: Path, cells: list[Cell]) -> None:
+def _set_aside(out: Path, cells: Mapping[str, list[Cell]]) -> None:
     """Let cells be trained again: what is half done goes, and trained weights wait for others as good."""
-    for cell in cells:
+    for kind, cell in ((kind, cell) for kind, members in cells.items() for cell in members):
         kept = weights.path(out, cell)
-        notes = kept.parent.glob(f"{glob.escape(record.record_id('quality', cell))}_*.notes.json")
+        notes = kept.parent.glob(f"{glob.escape(record.record_id(kind, cell))}_*.notes.json")
         for path in (checkpoint.path(kept), *notes):
             remove(path)
         if is_ours(kept):
@@ -251,7 +263,9 @@ def _put_back(out: Path) -> None:
 
 
 def _failures(records: Sequence[Record]) -> list[str]:
-    return [f"{r.id}: {r.status}, {r.reason}" for r in records if r.status != "ok"]
+    """A line for each that failed; that a trial diverges is what a search may find."""
+    bad = (r for r in records if r.status != "ok" and (r.kind, r.status) != (TRIAL, "diverged"))
+    return [f"{r.id}: {r.status}, {r.reason}" for r in bad]
 
 
 def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> tuple[dict[str, list[Cell]], list[str]]:
@@ -294,7 +308,7 @@ def unfinished(out: Path, wanted: Mapping[str, list[Cell]], *, again: bool) -> t
 def _pure_seconds(made: Record) -> float | None:
     """What a run spent on training and measuring alone; None if that was not all done now."""
     trained = made.provenance.trained
-    now = made.status == "ok" and made.kind == "quality" and trained and trained.started == made.provenance.started
+    now = made.status == "ok" and made.kind in TRAINED and trained and trained.started == made.provenance.started
     return sum(seconds or 0.0 for seconds in made.timing.values()) if now else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.disk.files import HTML
 from bench.records.names import canonical
-from bench.records.record import ORACLE, Cell, Record, record_id
+from bench.records.record import ORACLE, TRIAL, Cell, Record, record_id
 
 # Timed blocks of a throughput run, for each of what it times; beside them it warms up.
 TIMED, WARM_UP_S = 4, 2.0
@@ -62,7 +62,12 @@ def _settings(cell: Cell) -> str:
 
 def line(wanted: Mapping[str, Sequence[Cell]], out: Path, *, side: int | None, works: Mapping[str, Work]) -> str:
     """`"Plan: 27 runs to train, 9 to time, on cpu, 2 side by side, into results/quick, about 4 min"`."""
-    kinds = {"quality": "to train and score", "throughput": "to time", str(ORACLE): "to check"}
+    kinds = {
+        "quality": "to train and score",
+        "throughput": "to time",
+        str(TRIAL): "to choose settings by",
+        str(ORACLE): "to check",
+    }
     counts = {kinds.get(kind, kind): len(cells) for kind, cells in wanted.items() if cells}
     first, *rest = counts.items()
     words = [f"{first[1]} run{'s' if first[1] > 1 else ''} {first[0]}", *(f"{n} {what}" for what, n in rest)]

@@ -9,7 +9,11 @@ from tqdm import tqdm
 
 from bench.cells.events import Done, Epochs, Event, Measured, Note
 from bench.pages import oracle
-from bench.records.record import ORACLE, Cell, Record, Timed, record_id
+from bench.pages.grids import number
+from bench.records.record import ORACLE, TRIAL, Cell, Record, Timed, record_id
+from bench.stats import tuning
+from bench.stats.metrics import metric
+from bench.suites.search import FIRST_SEED
 from bench.sweeps.plan import Work, duration
 from bench.text import printable
 
@@ -113,8 +117,11 @@ def _epochs(cell: Cell) -> int:
 
 
 def _name(cell: Cell) -> str:
-    overrides = "".join(f" {key}={value}" for key, value in cell["overrides"].items())
+    trial = cell.get("tuning") or {}
+    overrides = "".join(f" {key}={value}" for key, value in {**cell["overrides"], **trial.get("settings", {})}.items())
     run = f"seed {cell['seed']}" if "seed" in cell else f"throughput on {cell['device']}"
+    if trial and cell["seed"] >= FIRST_SEED:
+        run = f"trial {trial['trial']}"
     return f"{cell['dataset']} {cell['variant']}{overrides} {run}"
 
 
@@ -124,6 +131,9 @@ def _result(record: Record) -> str:
     if record.status != "ok":
         return f"{record.status.upper()}, {record.reason}"
     metrics = record.metrics
+    if record.kind == TRIAL:
+        value, entry = tuning.value_of(record), metric(tuning.metric_of(record))
+        return f"validation {entry.label} {number(value, entry.digits)} {entry.unit}".rstrip()
     if record.kind == "throughput":
         speed = metrics["train_samples_per_s"]
         return f"trains {speed.median if isinstance(speed, Timed) else speed:,.0f} samples/s"

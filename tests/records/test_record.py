@@ -203,7 +203,7 @@ def test_provenance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("broken", "words"),
     [
         ({"cell": {}}, "cell.variant must be a text, and is missing"),
-        ({"kind": "poem"}, "kind must be 'quality' or 'throughput' or 'oracle', got 'poem'"),
+        ({"kind": "poem"}, "kind must be 'quality' or 'throughput' or 'trial' or 'oracle', got 'poem'"),
         ({"statsu": "ok"}, "unknown key statsu: did you mean 'status'?"),
         ({"curve": None}, "curve must be a list, got None"),
         ({"curve": [{"epoch": 1}, {"epoch": "2"}]}, "curve[1].epoch must be a number"),

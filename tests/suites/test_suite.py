@@ -221,6 +221,7 @@ def test_a_pattern_stands_for_the_built_in_variants_that_it_fits() -> None:
 
 
 def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> None:
+    from bench.sweeps import tune
     from bench.sweeps.configure import configure
 
     assert suite.names() == [
@@ -233,6 +234,7 @@ def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> Non
         "samples",
         "shapes",
         "standard",
+        "tuned",
     ]
     for name in suite.names():
         if name == "oracle":
@@ -240,6 +242,7 @@ def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> Non
         made = suite.load(name)
         assert made.description
         assert configure(made, {}) == made
+        assert len(tune.trials(made, "cpu")) == (80 if name == "tuned" else 0)
         assert all(variants.get(v.name).describe()["available"] for v in made.variants)
 
 

@@ -30,8 +30,10 @@ def plots() -> list[Plot]:
     return sorted(declared, key=lambda plot: (plot.order, plot.name))
 
 
-def drawn(dataset: str, records: Sequence[Record], artefacts: Artefacts) -> "Iterator[tuple[str, Figure]]":
-    """Every figure that the records of one data set allow: (file name without an ending, figure).
+def drawn(
+    dataset: str, records: Sequence[Record], artefacts: Artefacts, trials: Sequence[Record] = ()
+) -> "Iterator[tuple[str, Figure]]":
+    """Every figure that the records of one data set, and its trials, allow: (file name without an ending, figure).
 
     The files of a comparison group are named `<data set>-<support>_<plot>`. The group's hexadecimal name is added where
     a data set holds several that differ in more than their support.
@@ -45,7 +47,7 @@ def drawn(dataset: str, records: Sequence[Record], artefacts: Artefacts) -> "Ite
     settings: dict[str, list[Group]] = {}
     for group in shown_groups:
         settings.setdefault(canonical({**group.settings, "support": None}), []).append(group)
-    whole = View(dataset, tuple(shown_groups), artefacts, speeds.throughput(records, dataset))
+    whole = View(dataset, tuple(shown_groups), artefacts, speeds.throughput(records, dataset), tuple(trials))
     views: list[tuple[str, str, View]] = []
     for group in shown_groups:
         support = group.settings["support"]

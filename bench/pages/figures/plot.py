@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bench.records.record import Record
 from bench.stats.groups import Group, Row, after
 from bench.stats.speeds import Throughput
 
@@ -26,12 +27,14 @@ class View:
         groups: with the rows that a picture has room for; one of them, or all of a data set with equal settings.
         artefacts: images and codes that runs have kept.
         timed: speeds of the whole data set.
+        trials: runs by which settings were chosen, of the whole data set.
     """
 
     dataset: str
     groups: tuple[Group, ...] = ()
     artefacts: Artefacts = field(default_factory=dict)
     timed: Throughput = field(default_factory=lambda: Throughput({}))
+    trials: tuple[Record, ...] = ()
 
     @property
     def group(self) -> Group:

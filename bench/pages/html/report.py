@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.pages import grids, tables
+from bench.pages import grids, tables, tuning
 from bench.pages.doubts import failures
 from bench.pages.html import again, facts, pictures
 from bench.pages.html.document import LARGEST, as_json, document
-from bench.pages.html.render import inline, table
+from bench.pages.html.render import html, inline, table
 from bench.pages.origins import provenance_lines
 from bench.records.record import Record
 from bench.stats import metrics
@@ -39,12 +39,16 @@ SECTIONS = {
     "latent": "Latent space",
     "pictures": "Pictures",
     "ranks": "Over data sets",
+    "tuned": "Tuned alike",
     "origin": "Where the numbers come from",
 }
 
 
 def report(
-    records: Sequence[Record], artefacts: Mapping[str, Mapping[str, np.ndarray]], warnings: Sequence[str]
+    records: Sequence[Record],
+    artefacts: Mapping[str, Mapping[str, np.ndarray]],
+    warnings: Sequence[str],
+    trials: Sequence[Record] = (),
 ) -> bytes:
     """The page of quality and throughput records.
 
@@ -52,10 +56,12 @@ def report(
         records: as read.
         artefacts: id of a record -> name -> what its run has kept.
         warnings: one line each, plain.
+        trials: runs by which settings were chosen.
     """
     shown = _told_apart(groups(records))[:MOST_GROUPS]
     timed = {dataset: throughput(members, dataset) for dataset, members in by_dataset(records).items()}
-    body = _body(records, shown, {group.id: answers(group, timed[group.dataset]) for group in shown}, warnings)
+    answered = {group.id: answers(group, timed[group.dataset]) for group in shown}
+    body = _body(records, shown, answered, warnings, html(tuning.blocks(shown, trials)))
     made: dict[str, Any] = {
         "metrics": facts.metric_facts(shown),
         "kinds": {k: t for k, (t, _) in pictures.KINDS.items()},
@@ -110,12 +116,14 @@ def _body(
     shown: Sequence[Group],
     answered: Mapping[str, Sequence[Answer]],
     warnings: Sequence[str],
+    tuned: str,
 ) -> str:
     broken = failures(records)
     names = [facts.name(group) for group in shown]
     ranked = _ranks(shown, answered)
+    sections = {"ranks": ranked, "tuned": _section("tuned", tuned) if tuned else ""}
     links = "".join(
-        f'<a href="#{key}">{escape(title)}</a>' for key, title in SECTIONS.items() if ranked or key != "ranks"
+        f'<a href="#{key}">{escape(title)}</a>' for key, title in SECTIONS.items() if sections.get(key, key)
     )
     parts = [
         '<a class="skip" href="#scores">Skip to the scores</a>',
@@ -132,8 +140,8 @@ def _body(
         "switched off here. README.md in the same folder has the same figures.</p></noscript>",
         f'<nav aria-label="Sections">{links}</nav>',
         _filters(),
-        *(_section(key) for key in SECTIONS if key not in ("ranks", "origin")),
-        ranked,
+        *(_section(key) for key in SECTIONS if key not in (*sections, "origin")),
+        *sections.values(),
         _origin(records, shown, broken, warnings),
         "</main>",
         '<dialog id="record" aria-labelledby="record-title"><form method="dialog">'

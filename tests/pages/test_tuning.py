@@ -1,0 +1,85 @@
+"""The page of a search: defaults beside tuned rows, who changes places, what trials are worth."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.pages import report, tuning
+from bench.pages.blocks import Table
+from bench.records import store
+from bench.records.record import TRIAL
+from bench.stats.groups import groups
+from bench.stats.tuning import tuned
+from tests.fake_records import write
+from tests.stats.test_tuning import LEVELS, both, trial
+
+TRIALS = [
+    trial(-98.0 - n, n, variant, status="diverged" if (variant, n) == ("conv", 3) else "ok")
+    for variant in LEVELS
+    for n in range(4)
+]
+
+
+def texts(block: object) -> list[list[str]]:
+    assert isinstance(block, Table)
+    return [[cell.text for cell in line] for line in block.grid[1]]
+
+
+def test_tables_say_what_was_chosen_and_what_it_changed() -> None:
+    (found,) = tuned(groups(both()), TRIALS)
+    lines = texts(Table(tuning.tuned_grid(found)))
+    assert [line[0] for line in lines] == ["beta", "vanilla", "conv"]
+    assert [(line[2], line[4]) for line in lines] == [("2", "1"), ("1", "2"), ("3", "3")]
+    assert lines[0][5] == "+6.00 [6.00, 6.00]"
+    assert [line[6] for line in lines] == ["better"] * 3
+    assert [line[7:] for line in lines] == [["lr=0.002", "4/4"], ["lr=0.002", "4/4"], ["lr=0.002", "3/4"]]
+    assert tuning.verdict(found) == (
+        "Of 3 pairs of variants 1 change their order when all are tuned alike, 1 of them with intervals that leave out "
+        "zero both times. Places by mean: beta from 2 to 1, vanilla from 1 to 2."
+    )
+    (swap,) = texts(Table(tuning.swap_grid(found) or ([], [])))
+    assert swap[0] == "vanilla against beta"
+    assert (swap[1][:5], swap[3][:5], swap[-1]) == ("+3.00", "-1.00", "yes")
+    expected = texts(Table(tuning.expected_grid(found) or ([], [])))
+    # -98, -99, -100 and one that failed, as bad as the worst: their mean, and the best of four draws.
+    assert [line[0] for line in expected] == ["beta", "conv", "vanilla"]
+    assert expected[1][1:] == ["-99.25", "-98.81", "-98.38"]
+    (line,) = tuning.failures(found)
+    assert line == "conv: 1 of 4 trials count as the worst (number 3): it has no such figure"
+
+
+def test_where_nothing_changes_the_page_says_so_and_what_is_missing_is_named() -> None:
+    records = [each for each in both() if each.cell["variant"] != "beta"]
+    (found,) = tuned(groups(records), TRIALS[:-2])
+    assert tuning.verdict(found) == "No variant changes its place when all are tuned alike, of 2."
+    assert tuning.swap_grid(found) is None
+    assert "conv: 2 trials are not there" in tuning.failures(found)
+    assert tuning.blocks(groups([each for each in records if "tuning" not in each.cell]), TRIALS) == []
+
+
+def test_a_report_has_it_on_both_pages_with_its_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, [*both(), *TRIALS], images=False)
+    written = report.write(tmp_path)
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "Nothing was selected but the settings of tuned rows" in page
+    assert page.count("Of 3 pairs of variants 1 change their order") == 1
+    assert "18 quality runs and 0 throughput runs, 0 of them not ok" in page
+    assert "plots/mnist-dynamic_tuning.png" in page
+    assert "Of 3 pairs of variants" in written.terminal
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<section id="tuned"' in html
+    assert '<a href="#tuned">Tuned alike</a>' in html
+    assert (tmp_path / "tables" / "trials.csv").read_text(encoding="utf-8").splitlines()[0].startswith("id,dataset")
+    capsys.readouterr()
+    for path in (tmp_path / "runs").glob("*_trial.json"):
+        path.unlink()
+    assert store.read_all(tmp_path, (TRIAL,)) == ([], [])
+    report.write(tmp_path)  # the tuned runs stand without their trials
+    assert "Tuned alike" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_report_without_a_search_says_nothing_of_it(tmp_path: Path) -> None:
+    write(tmp_path, [each for each in both() if "tuning" not in each.cell], images=False)
+    report.write(tmp_path)
+    assert "uned" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert 'id="tuned"' not in (tmp_path / "report.html").read_text(encoding="utf-8")

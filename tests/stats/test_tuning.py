@@ -1,0 +1,126 @@
+"""Trials: which is chosen, what more of them would be worth, and who changes places once all are tuned."""
+
+import itertools
+import statistics
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from bench.records.record import TRIAL, Record
+from bench.stats import tuning
+from bench.stats.differences import differences
+from bench.stats.groups import groups, not_shown
+from tests.fake_records import identity, quality
+
+SEARCH = {"trials": 4, "metric": "elbo_nats", "stream": 0, "ranges": {"lr": {"log": [0.0001, 0.1]}}}
+
+
+def tuned(record: Record, trial: int = 0, lr: float = 0.01, **search: Any) -> Record:
+    """The record with the settings of a trial."""
+    cell = record.cell
+    of = {"trial": trial, "settings": {"lr": lr}, "overrides": cell["overrides"], "budget": cell["budget"]}
+    made = cell | {"budget": cell["budget"] | {"lr": lr}, "tuning": of | {"search": SEARCH | search}}
+    return structs.replace(record, cell=made, id=f"{identity(made)}_{lr}")
+
+
+def trial(value: float | None, number: int, variant: str = "vanilla", status: str = "ok", **search: Any) -> Record:
+    made = tuned(quality(variant, 10**9 + number), number, 0.001 * (number + 1), **search)
+    name = f"valid_{(SEARCH | search)['metric']}"
+    return structs.replace(made, kind=TRIAL, status=status, metrics={name: value}, id=f"{made.id}_trial")
+
+
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("values", [[3.0, 1.0, 2.0, 2.0], [-1.5], [0.0, 0.0, 0.0], [5.0, -100.0, 4.0]])
+def test_the_expected_best_is_the_mean_over_all_draws(values: list[float], higher: bool) -> None:
+    best = max if higher else min
+    brute = [
+        statistics.fmean(map(best, itertools.product(values, repeat=n)))  # with replacement
+        for n in range(1, len(values) + 1)
+    ]
+    assert tuning.expected_best(values, higher=higher) == pytest.approx(brute)
+
+
+def test_the_best_trial_is_chosen_by_the_direction_of_the_metric() -> None:
+    assert tuning.choose([trial(v, n) for n, v in enumerate([-101.0, -99.0, -100.0])]).cell["tuning"]["trial"] == 1  # type: ignore[union-attr]
+    squared = [trial(v, n, metric="mse_per_pixel") for n, v in enumerate([0.03, 0.01, 0.02])]
+    assert tuning.choose(squared) is squared[1]
+
+
+def test_of_equals_the_first_counts_in_whatever_order_they_come() -> None:
+    trials = [trial(v, n) for n, v in enumerate([-101.0, -99.0, -99.0, -100.0])]
+    assert {tuning.choose(order).cell["tuning"]["trial"] for order in itertools.permutations(trials)} == {1}  # type: ignore[union-attr]
+
+
+def test_a_trial_that_failed_is_the_worst_whatever_figure_it_has() -> None:
+    bad = [trial(-1.0, 0, status="diverged"), trial(-1.0, 1, status="error"), trial(None, 2), trial(-99.0, 3)]
+    assert tuning.choose(bad) is bad[3]
+    assert tuning.choose(bad[:3]) is None
+    assert tuning.choose([]) is None
+    (found,) = tuning.searches(bad).values()
+    assert found[0].valued == [-99.0]
+    assert found[0].expected == pytest.approx([-99.0] * 4)
+    (mixed,) = tuning.searches([*bad[:2], trial(-100.0, 2), trial(-98.0, 3)]).values()
+    assert mixed[0].expected == tuning.expected_best([-100.0, -100.0, -100.0, -98.0], higher=True)
+    (none,) = tuning.searches(bad[:3]).values()
+    assert (none[0].expected, none[0].chosen) == ([], None)
+
+
+LEVELS = {"vanilla": (-100.0, -98.0), "beta": (-103.0, -97.0), "conv": (-105.0, -104.0)}
+
+
+def both() -> list[Record]:
+    """Three variants, defaults and tuned: tuned alike beta comes to be better than vanilla."""
+    made = []
+    for variant, (before, after) in LEVELS.items():
+        for seed in range(3):
+            made.append(quality(variant, seed, elbo=before + 0.01 * seed))
+            made.append(tuned(quality(variant, seed, elbo=after + 0.01 * seed), 1, 0.002))
+    return made
+
+
+def test_tuned_runs_are_a_group_of_their_own_and_name_their_settings() -> None:
+    found = groups(both())
+    assert [tuning.is_tuned(group) for group in found] == [False, True]
+    plain, chosen = found
+    assert plain.id == groups([each for each in both() if "tuning" not in each.cell])[0].id
+    assert [row.label for row in chosen.rows] == ["beta (lr=0.002)", "vanilla (lr=0.002)", "conv (lr=0.002)"]
+    assert {row.overrides for row in chosen.rows} == {"{}"}
+    assert chosen.settings == plain.settings | {"tuned": SEARCH}
+    assert "each tuned by 4 trials on the validation split's elbo_nats over lr log [0.0001, 0.1]" in chosen.title
+    assert not_shown(both()) == []
+    # A row is held against the baseline of its own group.
+    compared = [each for each in differences(both(), "vanilla") if each.metric == "elbo_nats"]
+    assert [(each.variant, each.baseline) for each in compared] == [
+        ("beta", "vanilla"),
+        ("conv", "vanilla"),
+        ("beta (lr=0.002)", "vanilla (lr=0.002)"),
+        ("conv (lr=0.002)", "vanilla (lr=0.002)"),
+    ]
+    assert "after 10 epochs of the whole training split, tuned by 4 trials" in compared[2].sentence
+
+
+def test_who_changes_places() -> None:
+    trials = [trial(-100.0 - n, n, variant) for variant in LEVELS for n in range(4)]
+    (found,) = tuning.tuned(groups(both()), trials)
+    assert found.ranks() == {"beta": (2, 1), "vanilla": (1, 2), "conv": (3, 3)}
+    (swap,) = found.swaps()
+    assert (swap.ahead, swap.behind, swap.sure) == ("vanilla", "beta", True)
+    assert (swap.defaults.difference, swap.tuned.difference) == pytest.approx((3.0, -1.0))
+    assert [found.gain(pair).difference for pair in found.pairs] == pytest.approx([6.0, 2.0, 1.0])
+    assert [tried.name for tried in found.tried] == ["beta", "conv", "vanilla"]
+
+
+def test_with_few_seeds_nothing_is_sure() -> None:
+    records = [each for each in both() if each.cell["seed"] < 2]
+    (found,) = tuning.tuned(groups(records), [])
+    assert [swap.sure for swap in found.swaps()] == [False]
+
+
+def test_trials_of_other_likelihoods_stand_beside_their_own_rows() -> None:
+    other = [quality("autoencoder", seed) for seed in range(3)]
+    records = [*both(), *other, *(tuned(each, 1, 0.002) for each in other)]
+    found = tuning.tuned(groups(records), [trial(-1.0, n, name) for name in ("vanilla", "autoencoder") for n in (0, 1)])
+    assert [[tried.name for tried in each.tried] for each in found] == [["vanilla"], ["autoencoder"]]
+    assert replace(found[0], tried=()).pairs[0][0].label == "beta"
