@@ -418,7 +418,7 @@ MISTAKES = [
         (10, "supports_in_one_group", "densities and probabilities side by side",
          '"support": support,', '"support": "binary",'),
         (10, "budgets_in_one_group", "a longer training against a shorter one",
-         '"budget": cell["budget"],', '"budget": {},'),
+         '"budget": (tuning or cell)["budget"],', '"budget": {},'),
     ]),
     *made(BATCHES, IN_DATA, [
         (9, "drop_last_at_evaluation", "the last, smaller batch is left out",
@@ -451,8 +451,8 @@ MISTAKES = [
     ]),
     *made(RUN, GUARDS, [
         (11, "judged_with_draws_of_the_runs_seed", "the same at evaluation",
-         "    judgement = judge.evaluate(model, loaded, how, notebook)\n",
-         "    seeds.JUDGE = seed\n    judgement = judge.evaluate(model, loaded, how, notebook)\n"),
+         "    judgement = judge.evaluate(model, judged, how, notebook)\n",
+         "    seeds.JUDGE = seed\n    judgement = judge.evaluate(model, judged, how, notebook)\n"),
     ]),
     *made("bench/data/readers.py", IN_DATA, [
         (12, "splits_overlap", "validation and test examples are the same",
