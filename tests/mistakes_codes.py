@@ -57,11 +57,18 @@ OF_CODES = [
         (16, "book_that_nothing_moves", "the ELBO of codes trains all but the codes",
          'if getattr(prior, "codes_to_move", False) and not any(', 'if False and not any('),
     ]),
+    *made("bench/pages/figures/pictures.py", ("tests/pages/test_figures.py",), [
+        (17, "colours_of_a_picture", "one colour is another code in each picture",
+         "hues = [(i * 0.618034) % 1 for i in used.tolist()]", "hues = [(i * 0.618034) % 1 for i in range(len(used))]"),
+    ]),
     *made("bench/judge/__init__.py", IN_JUDGE, [
         (17, "nll_of_one_point", "importance sampling from one point: minus the ELBO, and a gap of zero",
          "    if not model.covers:\n        _exact(", "    if False:\n        _exact("),
     ]),
     *made("bench/judge/codes.py", IN_JUDGE, [
+        (17, "map_on_its_side", "the places of a map column by column",
+         "q.indices[:, :places].reshape(len(x), *sites)",
+         "q.indices[:, :places].reshape(len(x), *sites[::-1]).mT"),
         (17, "perplexity_in_bits", "the entropy's base is not the exponential's",
          "torch.special.xlogy(frequency, frequency)", "frequency * frequency.clamp(min=1e-30).log2()"),
     ]),

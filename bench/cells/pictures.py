@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from bench.data.batches import Data
 from bench.judge import latent
+from bench.judge.codes import code_maps
 from variants.core import VAE
 
 # Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
@@ -18,8 +19,8 @@ SHOWN, DRAWN, PLACED, MOMENT_DRAWS = 8, 32, 500, 64
 
 
 def artefacts_of(model: VAE, loaded: Data) -> bytes:
-    """Reconstructions, prior samples, the two most active latent axes with each posterior's covariance on them, and all
-    of `bench.judge.latent.seen`."""
+    """Reconstructions, prior samples, the two most active latent axes with each posterior's covariance on them, the
+    code at each place where codes are a map, and all of `bench.judge.latent.seen`."""
     model.eval()
     points, labels = next(loaded.eval_batches("test", PLACED, limit=min(PLACED, loaded.splits["test"])))
     shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
@@ -37,6 +38,9 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
         labels=labels.cpu().numpy(),
         **latent.seen(model, loaded),
     )
+    maps = code_maps(model, shown)
+    if maps is not None:
+        arrays["code_maps"] = maps.cpu().numpy().astype(np.uint16)  # `MOST_CODES` are fewer
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

@@ -1,7 +1,9 @@
-"""How the codes of a model that has some are used."""
+"""How the codes of a model that has some are used, and where in an image they stand."""
 
 import torch
 from torch import Tensor
+
+from variants.core import VAE
 
 
 def usage(indices: Tensor, count: int, books: int = 1) -> dict[str, float]:
@@ -23,3 +25,13 @@ def usage(indices: Tensor, count: int, books: int = 1) -> dict[str, float]:
         perplexity += torch.exp(-torch.special.xlogy(frequency, frequency).sum()).item() / books
         dead += (frequency == 0).double().mean().item() / books
     return {"code_perplexity": perplexity, "dead_codes": dead}
+
+
+def code_maps(model: VAE, x: Tensor) -> Tensor | None:
+    """The index of the code at each place of images `[B, C, H, W]`, `[B, h, w]`, of the first book; None of codes that
+    are no map."""
+    q, sites = model.infer(x), getattr(model.encoder, "sites", None)
+    if sites is None or not hasattr(q, "indices"):
+        return None
+    places = sites[0] * sites[1]
+    return q.indices[:, :places].reshape(len(x), *sites)  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from bench.data.batches import Data
 from bench.judge.bounds import EVAL_BATCH
 from bench.judge.features import features, space
 from variants.core import VAE, draw, is_real
+from variants.parts.coupling import Flow
 
 # Naeem et al. 2020 for precision, recall, density and coverage.
 NEIGHBOURS = 5
@@ -30,10 +31,19 @@ NEIGHBOURS = 5
 CELLS, FEWEST = 5, 20
 NAMES = ("frechet", "kid", "precision", "recall", "density", "coverage", "told_apart", "memorisation")
 # What plays the generated examples: draws of x, means of p(x|z), draws of x with z from a density that was fitted to
-# codes after training, training examples, and independent pixels.
-KINDS = {"": "draws", "_means": "means", "_fitted": "fitted", "_floor": "train", "_ceiling": "independent"}
-# Components of the fitted density (Ghosh et al. 2020), and training examples whose codes it is fitted to.
-COMPONENTS, CODES = 10, 10_000
+# codes after training, a mixture or a flow, training examples, and independent pixels.
+KINDS = {
+    "": "draws",
+    "_means": "means",
+    "_fitted": "fitted",
+    "_fitted_flow": "fitted_flow",
+    "_floor": "train",
+    "_ceiling": "independent",
+}
+# Training examples to whose codes a density is fitted, and components of the mixture (Ghosh et al. 2020).
+CODES, COMPONENTS = 10_000, 10
+# Steps of Adam that fit the flow, codes a step, and its step size at the start, which falls to zero.
+FLOW_STEPS, FLOW_BATCH, FLOW_LR = 1000, 512, 2e-3
 
 Array = NDArray[np.float64]
 
@@ -59,8 +69,8 @@ def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None]
     def seen(batches: Iterator[Tensor]) -> Array:
         return np.concatenate([features(known.network, x) for x in batches])
 
-    if not _codes_are_real(model):
-        kinds.remove("_fitted")
+    possible = _samplers(model)
+    kinds = [ending for ending in kinds if KINDS[ending] not in SAMPLERS or KINDS[ending] in possible]
     real = seen(x for x, _ in data.eval_batches("test", EVAL_BATCH, limit=n))
     # Two halves of the training split: one to memorise, the other to play what is generated.
     train = seen(x for x, _ in data.eval_batches("train", EVAL_BATCH, limit=2 * n))
@@ -75,8 +85,9 @@ def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None]
 
 @torch.no_grad()
 def generated(model: VAE, data: Data, kind: str, n: int) -> Iterator[Tensor]:
-    """`n` examples in batches `[B, *shape]`: `"draws"` x ~ p(x|z) of z ~ p(z), `"means"` of p(x|z), `"fitted"`, x ~
-    p(x|z) of `fitted_codes`, or `"independent"`, each value of which is that of another training example."""
+    """`n` examples in batches `[B, *shape]`: `"draws"` x ~ p(x|z) of z ~ p(z), `"means"` of p(x|z), `"fitted"` and
+    `"fitted_flow"`, x ~ p(x|z) of `fitted_codes` and of `fitted_flow_codes`, or `"independent"`, each value of which is
+    that of another training example."""
     model.eval()
     device = next(model.parameters()).device.type
     if kind == "independent":
@@ -86,7 +97,7 @@ def generated(model: VAE, data: Data, kind: str, n: int) -> Iterator[Tensor]:
             order = torch.rand(flat.shape, generator=random).argsort(0)
             yield flat.gather(0, order).view(x.shape).to(x.device)
         return
-    fitted = fitted_codes(model, data, n) if kind == "fitted" else None
+    fitted = SAMPLERS[kind](model, data, n) if kind in SAMPLERS else None
     for start in range(0, n, EVAL_BATCH):
         # One stream for draws and means: they are of the same z.
         with seeds.stream(seeds.derive(seeds.JUDGE, f"samples {start}"), kind, device):
@@ -98,26 +109,57 @@ def generated(model: VAE, data: Data, kind: str, n: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def _codes_are_real(model: VAE) -> bool:
-    return is_real(model.prior())
+def _codes(model: VAE, data: Data) -> Tensor:
+    """One z ~ q(z|x) of each of up to `CODES` training examples, `[N, D]`."""
+    model.eval()
+    with seeds.stream(seeds.JUDGE, "fitted codes", next(model.parameters()).device.type):
+        return torch.cat([draw(model.infer(x)) for x, _ in data.eval_batches("train", EVAL_BATCH, limit=CODES)])
 
 
-@torch.no_grad()
 def fitted_codes(model: VAE, data: Data, n: int) -> Tensor:
     """`n` draws `[n, D]` of a mixture of full Gaussians that is fitted to codes of training examples, one z ~ q(z|x) of
     each: a sampler for any model on R^D, which changes neither its p(z) nor its ELBO.
 
     Source: Ghosh, Sajjadi, Vergari, Black and Schoelkopf 2020, arXiv:1903.12436, section 4 (ex-post estimation).
     """
-    model.eval()
-    device = next(model.parameters()).device
-    with seeds.stream(seeds.JUDGE, "fitted codes", device.type):
-        z = torch.cat([draw(model.infer(x)) for x, _ in data.eval_batches("train", EVAL_BATCH, limit=CODES)])
+    z = _codes(model, data)
     mixture = GaussianMixture(min(COMPONENTS, len(z)), random_state=seeds.JUDGE).fit(z.cpu().double().numpy())
     found = mixture.sample(n)[0]
     # They come component by component: any part of them is to be like the whole.
     order = np.random.default_rng(seeds.JUDGE).permutation(n)
-    return torch.as_tensor(found[order], dtype=z.dtype, device=device)
+    return torch.as_tensor(found[order], dtype=z.dtype, device=z.device)
+
+
+def fitted_flow_codes(model: VAE, data: Data, n: int) -> Tensor:
+    """`n` draws `[n, D]` of a flow of affine couplings that is fitted by maximum likelihood to the codes of
+    `fitted_codes`, each axis less its mean and over its standard deviation; D is at least 2.
+
+    Source: Dinh, Sohl-Dickstein and Bengio 2017, arXiv:1605.08803 (RealNVP); Ghosh et al. 2020, see `fitted_codes`.
+    """
+    z = _codes(model, data)
+    mean, scale = z.mean(0), z.std(0).clamp(min=torch.finfo(z.dtype).tiny)
+    z = (z - mean) / scale
+    with seeds.stream(seeds.JUDGE, "fitted flow", z.device.type), torch.enable_grad():
+        flow = Flow(z.shape[-1]).to(z)
+        optim = torch.optim.Adam(flow.parameters(), lr=FLOW_LR, fused=True)
+        for step in range(FLOW_STEPS):
+            optim.param_groups[0]["lr"] = FLOW_LR * (1 - step / FLOW_STEPS)
+            optim.zero_grad(set_to_none=True)
+            loss = -flow().log_prob(z[torch.randint(len(z), (FLOW_BATCH,), device=z.device)]).mean()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optim.step()
+        return mean + scale * flow().sample(torch.Size([n]))
+
+
+# Densities that are fitted to codes, by kind.
+SAMPLERS = {"fitted": fitted_codes, "fitted_flow": fitted_flow_codes}
+
+
+@torch.no_grad()
+def _samplers(model: VAE) -> list[str]:
+    """Those of `SAMPLERS` that can be fitted: couplings move one part of a code by another."""
+    p = model.prior()
+    return [] if not is_real(p) else [kind for kind in SAMPLERS if kind != "fitted_flow" or p.event_shape[-1] > 1]
 
 
 def compare(fake: Array, real: Array, train: Array) -> dict[str, float | None]:

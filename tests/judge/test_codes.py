@@ -46,3 +46,18 @@ def test_a_posterior_of_one_point_has_no_nll_by_sampling_but_may_have_an_exact_o
     assert 0 <= metrics["dead_codes"] < 1
     assert 0 <= metrics["mutual_information_nats"] <= 3.2
     assert "code_perplexity" not in evaluate(build("vanilla", SPEC), held(), Measure(1, 0, None)).metrics
+
+
+def test_a_map_has_the_code_of_each_place_where_it_stands() -> None:
+    torch.manual_seed(0)
+    image = DataSpec((1, 8, 12), "binary", 40)
+    model = build("vq_spatial", image, code_size=4, latent=24, codes=8, channels=(4, 6), order_width=8).eval()
+    x = torch.rand(3, *image.shape).round()
+    maps = codes.code_maps(model, x)
+    assert maps is not None
+    assert maps.shape == (3, 2, 3)
+    # The decoder's own map of vectors has the book's vector of that index at that place.
+    vectors = model.decoder.body[0](model.infer(x).mean)
+    torch.testing.assert_close(model.prior.book.weight[maps].permute(0, 3, 1, 2), vectors)
+    assert codes.code_maps(build("vq", image, latent=4, code_size=2), x) is None
+    assert codes.code_maps(build("residual_conv", image, latent=4), x) is None

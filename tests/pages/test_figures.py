@@ -14,6 +14,7 @@ from bench.pages import figures, report
 from bench.pages.figures import bars as bars_of
 from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style, tradeoff
 from bench.pages.figures.plot import Artefacts, View
+from bench.pages.html import pictures as contact
 from bench.pages.page import REFERENCE
 from bench.records.names import canonical
 from bench.records.record import Model
@@ -181,6 +182,34 @@ def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
     other = seen.artefacts[records[1].id] | {"inputs": 255 - seen.artefacts[records[1].id]["inputs"]}  # type: ignore[operator]
     figure: Any = pictures.reconstructions(view(records, {**seen.artefacts, records[1].id: other}))
     assert labels(figure) == ["input", "vanilla", "input", "autoencoder"]
+
+
+def test_code_maps_have_a_colour_an_index_at_its_place() -> None:
+    maps = np.array([[[0, 1, 1], [2, 0, 5]]], dtype=np.uint16)
+    images = pictures.as_colours(maps, 4, 9)
+    assert images.shape == (1, 3, 4, 9)
+    blocks = images[0].reshape(3, 2, 2, 3, 3).transpose(1, 3, 0, 2, 4)
+    assert (blocks == blocks[..., :1, :1]).all()
+    colour = {index: tuple(blocks[y, x, :, 0, 0]) for (y, x), index in np.ndenumerate(maps[0])}
+    assert all(tuple(blocks[y, x, :, 0, 0]) == colour[index] for (y, x), index in np.ndenumerate(maps[0]))
+    assert len(set(colour.values())) == 4
+    # A colour is its index's, whatever others there are.
+    assert tuple(pictures.as_colours(maps[:, 1:, 2:], 1, 1)[0, :, 0, 0]) == colour[5]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
+def test_maps_of_codes_stand_under_their_inputs(shape: tuple[int, ...]) -> None:
+    records = [fake.quality(variant, 0) for variant in ("vanilla", "conv")]
+    arrays = kept(records, shape)
+    arrays[records[1].id]["code_maps"] = np.arange(8 * 4).reshape(8, 2, 2).astype(np.uint16)
+    seen = view(records, arrays)
+    figure: Any = pictures.code_maps(seen)
+    assert labels(figure) == ["input", "conv"]
+    drawn(figure)
+    assert pictures.code_maps(view(records, kept(records, shape))) is None
+    sheets = [sheet for sheet in contact.sheets(seen.rows, arrays) if sheet.kind == "code_maps"]
+    assert [(sheet.label, sheet.size) for sheet in sheets] == [("conv", (8 * (shape[2] + 1) - 1, 2 * shape[1] + 1))]
+    assert contact.KINDS["code_maps"][1].format(n=8) in sheets[0].alt
 
 
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:

@@ -297,7 +297,8 @@ def test_pictures_are_those_that_the_runs_kept(opened: Open) -> None:
     walk = np.random.default_rng(0).integers(0, 256, (5, 7, 3, 16, 16), dtype=np.uint8)
     both = {"interpolations_linear": walk[:3], "interpolations_great_circle": walk[:3]}
     ends = {f"{end}_{what}": walk[0] for end in ("worst", "best") for what in ("inputs", "reconstructions")}
-    artefacts[records[0].id] |= {"traversals": walk, **both, **ends}
+    maps = np.arange(8 * 4).reshape(8, 2, 2).astype(np.uint16)
+    artefacts[records[0].id] |= {"traversals": walk, "code_maps": maps, **both, **ends}
     made = report.report(records, artefacts, [])
     sheets = {group["rows"][0]["label"]: group["sheets"] for group in facts_of(made)["groups"]}
     assert [sheet["kind"] for sheet in sheets["vanilla"]] == ["data", *pictures.KINDS]

@@ -36,13 +36,17 @@ def _activation(name: str, axis: int = -1) -> tuple[Callable[[], nn.Module], int
 
 
 class Encoder(nn.Module):
-    """x `[B, *shape]` -> features `[B, features]`. `network` is the name under which results list the pair."""
+    """x `[B, *shape]` -> features `[B, features]`. `network` is the name under which results list the pair.
 
-    def __init__(self, network: str, body: nn.Module, features: int) -> None:
+    Features that are a map `[H * W * d]` of an image's places have the map's `sites` (H, W).
+    """
+
+    def __init__(self, network: str, body: nn.Module, features: int, sites: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.network = network
         self.body = body
         self.features = features
+        self.sites = sites
 
     def forward(self, x: Tensor) -> Tensor:
         """x `[B, *shape]` -> `[B, features]`."""

@@ -130,4 +130,6 @@ def residual_conv(
     encoder, decoder = nn.Sequential(*into), nn.Sequential(*out, ChannelsLast(), *up)
     for body in (encoder, decoder):
         body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Encoder("residual_conv", encoder, features), Decoder(decoder, outputs(data, numbers))
+    return Encoder("residual_conv", encoder, features, small if spatial else None), Decoder(
+        decoder, outputs(data, numbers)
+    )

@@ -1,5 +1,6 @@
-"""Images that a run has kept: reconstructions and samples."""
+"""Images that a run has kept: reconstructions, samples and maps of codes."""
 
+import colorsys
 import io
 import math
 import os
@@ -64,6 +65,17 @@ def _as_rgb(images: np.ndarray) -> np.ndarray | None:
     return np.repeat(images, 3 // images.shape[1], axis=1).transpose(0, 2, 3, 1)
 
 
+def as_colours(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Indices of codes `[N, h, w]` as images `[N, 3, height, width]` uint8: a colour an index, a block a place."""
+    # Hues a golden section apart: indices next to each other, and any few first ones, are far apart.
+    used, places = np.unique(maps, return_inverse=True)
+    hues = [(i * 0.618034) % 1 for i in used.tolist()]
+    palette = np.array([colorsys.hsv_to_rgb(h, 0.6, 0.95 - 0.4 * (i % 2)) for h, i in zip(hues, used, strict=True)])
+    coloured = (255 * palette[places.reshape(maps.shape)]).round().astype(np.uint8)
+    down, across = (np.arange(n) * m // n for n, m in zip((height, width), maps.shape[1:], strict=True))
+    return np.moveaxis(coloured[:, down][:, :, across], -1, 1)
+
+
 def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     """`[N, H, W, 3]` -> one picture, `columns` wide, with thin white lines between the images."""
     count, height, width, _ = images.shape
@@ -74,6 +86,20 @@ def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
+
+
+def _lined(lines: Sequence[tuple[str, np.ndarray]], title: str, note: str) -> "Figure":
+    """Lines of images `[N, H, W, 3]`, each with its label."""
+    across = max(len(images) for _, images in lines)
+    with panels(2.4 + 0.75 * across, 0.1 + 0.8 * len(lines), down=len(lines), grid=False) as (figure, axes):
+        for axis, (label, images) in zip(axes, lines, strict=True):
+            axis.imshow(_mosaic(images, across), interpolation="nearest")
+            axis.set_anchor("W")
+            _bare(axis)
+            weight = "bold" if label == "input" else "normal"
+            axis.set_ylabel(label, rotation=0, ha="right", va="center", fontweight=weight, labelpad=8)
+        add_title(figure, title, note)
+    return figure
 
 
 def reconstructions(view: View) -> "Figure | None":
@@ -91,21 +117,12 @@ def reconstructions(view: View) -> "Figure | None":
         lines.append((row.label + score, images[:count]))
     if not lines:
         return None
-    across = max(len(images) for _, images in lines)
-    with panels(2.4 + 0.75 * across, 0.1 + 0.8 * len(lines), down=len(lines), grid=False) as (figure, axes):
-        for axis, (label, images) in zip(axes, lines, strict=True):
-            axis.imshow(_mosaic(images, across), interpolation="nearest")
-            axis.set_anchor("W")
-            _bare(axis)
-            weight = "bold" if label == "input" else "normal"
-            axis.set_ylabel(label, rotation=0, ha="right", va="center", fontweight=weight, labelpad=8)
-        add_title(
-            figure,
-            f"Reconstructions: {view.where}",
-            "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed; the "
-            "score is the mean over seeds.",
-        )
-    return figure
+    return _lined(
+        lines,
+        f"Reconstructions: {view.where}",
+        "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed; the "
+        "score is the mean over seeds.",
+    )
 
 
 def samples(view: View) -> "Figure | None":
@@ -137,6 +154,25 @@ def samples(view: View) -> "Figure | None":
     return figure
 
 
+def code_maps(view: View) -> "Figure | None":
+    """Inputs above the index of the code at each place, of every row whose codes are a map."""
+    lines: list[tuple[str, np.ndarray]] = []
+    for row, inputs in _pictures(view, "inputs"):
+        maps = _kept(view, row).get("code_maps")
+        if maps is not None and maps.ndim == 3 and len(maps):
+            coloured = _as_rgb(as_colours(maps, *inputs.shape[1:3]))
+            assert coloured is not None
+            lines += [("input", inputs[: len(maps)]), (row.label, coloured)]
+    if not lines:
+        return None
+    return _lined(
+        lines,
+        f"Code maps: {view.where}",
+        "Test inputs as the model sees them, and below each the code at every place: a colour an index, within a row. "
+        "First seed.",
+    )
+
+
 def _bare(axis: "Axes") -> None:
     axis.set_xticks([])
     axis.set_yticks([])
@@ -147,4 +183,5 @@ def _bare(axis: "Axes") -> None:
 PLOTS = [
     Plot("reconstructions", "setting", reconstructions, order=10),
     Plot("samples", "setting", samples, order=11),
+    Plot("code_maps", "setting", code_maps, order=13),
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.pages.figures.pictures import as_colours
 from bench.pages.html.render import data_uri
 from bench.stats.groups import Row
 
@@ -14,6 +15,7 @@ from bench.stats.groups import Row
 KINDS = {
     "samples": ("samples from the prior", "the decoder's mean for {n} draws from the prior"),
     "reconstructions": ("reconstructions", "{n} test inputs above, the decoder's mean for each below"),
+    "code_maps": ("code maps", "{n} test inputs above, below each the code at every place, a colour an index"),
     "traversals": ("latent traversals", "each line moves one latent axis from low to high, the others fixed"),
     "interpolations_linear": ("interpolations, straight", "each line goes from one code to another, straight"),
     "interpolations_great_circle": (
@@ -26,6 +28,7 @@ KINDS = {
 # The two arrays of a kind that has one above the other.
 PAIRED = {
     "reconstructions": ("inputs", "reconstructions"),
+    "code_maps": ("inputs", "code_maps"),
     "worst": ("worst_inputs", "worst_reconstructions"),
     "best": ("best_inputs", "best_reconstructions"),
 }
@@ -67,7 +70,10 @@ def sheets(rows: Sequence[Row], artefacts: Mapping[str, Mapping[str, np.ndarray]
             if kind == "samples" and row.model.has_bound is False:
                 continue
             pairs = PAIRED.get(kind)
-            lines = _beside(*(_grey_or_rgb(kept.get(name)) for name in pairs)) if pairs else _of(kept.get(kind))
+            if kind == "code_maps":
+                lines = _mapped(inputs, kept.get(kind))
+            else:
+                lines = _beside(*(_grey_or_rgb(kept.get(name)) for name in pairs)) if pairs else _of(kept.get(kind))
             if lines:
                 count = len(lines[0]) if pairs else sum(map(len, lines))
                 yield _sheet(kind, row.label, f"{row.label}: {alt.format(n=count)}", lines)
@@ -78,6 +84,14 @@ def _beside(above: np.ndarray | None, below: np.ndarray | None) -> list[np.ndarr
     if above is None or below is None or above.shape[1:] != below.shape[1:]:
         return []
     return [above[:ACROSS], below[:ACROSS]]
+
+
+def _mapped(inputs: np.ndarray | None, maps: np.ndarray | None) -> list[np.ndarray]:
+    """A line of images above one of the codes at their places."""
+    if inputs is None or maps is None or maps.ndim != 3 or not maps.size:
+        return []
+    _, height, width, channels = inputs.shape
+    return _beside(np.repeat(inputs, 3 // channels, axis=3), _grey_or_rgb(as_colours(maps, height, width)))
 
 
 def _of(images: np.ndarray | None) -> list[np.ndarray]:
