@@ -93,13 +93,15 @@ class Budget(Section, frozen=True):
         normalise_gradients: whether the gradient of each parameter tensor is divided by its norm before Adam sees it.
         grad_clip: the largest norm that the gradient of all parameters together may have when Adam sees it; a longer
             one is shortened to it. None leaves it as it is.
+        grad_skip: a step whose gradient of all parameters together has a larger norm than this, or one that is no
+            number, is not made, and is counted. None makes all.
         weight_decay: share of the weights, times the step size, that each step takes off, apart from Adam's moments.
         patience: epochs without a better validation ELBO after which training ends, counted from the end of the
             objective's warm-up; the weights of the best epoch are then the result. None trains all epochs and keeps
             the last weights.
     """
 
-    added = ("epsilon", "normalise_gradients", "grad_clip", "weight_decay", "patience")
+    added = ("epsilon", "normalise_gradients", "grad_clip", "grad_skip", "weight_decay", "patience")
 
     epochs: Count = 10
     batch_size: Count = 128
@@ -109,6 +111,7 @@ class Budget(Section, frozen=True):
     epsilon: Positive = 1e-8
     normalise_gradients: bool = False
     grad_clip: Positive | None = None
+    grad_skip: Positive | None = None
     weight_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
     patience: Count | None = None
 

@@ -50,7 +50,7 @@ OF_FACTORS = [
         (21, "flow_that_is_not_fitted", "a Gaussian of the codes' moments under the name of a flow",
          "            optim.step()\n", "            pass\n"),
         (21, "fitted_flow_left_in_its_units", "draws are of codes less their mean and over their scale",
-         "return mean + scale * flow().sample(torch.Size([n]))", "return flow().sample(torch.Size([n]))"),
+         "mean + scale * flow().sample(torch.Size([n]))", "flow().sample(torch.Size([n]))"),
         (21, "fitted_draws_by_component", "the first of them are of a few components alone",
          "found[order]", "found"),
         (21, "frechet_of_standard_deviations_squared", "the cross term enters once instead of twice",

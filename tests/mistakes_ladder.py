@@ -4,6 +4,7 @@ from tests.mutants import made
 
 LADDER = "variants/parts/ladder.py"
 TOP_DOWN = "variants/parts/top_down.py"
+MAPS = "variants/parts/conv_ladder.py"
 
 IN_LADDER = ("tests/variants/test_ladder.py",)
 
@@ -29,6 +30,27 @@ OF_LADDER = [
          "(log_scale + b).exp())", "b.exp())"),
         (4, "state_before_the_lowest_layer", "x does not depend on the lowest layer",
          "for i in reversed(range(len(points))):", "for i in reversed(range(1, len(points))):"),
+    ]),
+    *made(MAPS, ("tests/variants/test_conv_ladder.py",), [
+        (4, "trunk_that_does_not_grow", "a finer map is not made of the coarser one, but of its learnt shift alone",
+         "return as_places(grown, s).flatten(-2) + self.shift[str(i)]",
+         "return 0 * as_places(grown, s).flatten(-2) + self.shift[str(i)]"),
+        (5, "places_column_by_column", "a place's latents are added to the state of another place",
+         "return s.reshape(-1, *side, s.shape[-1] // math.prod(side)).permute(0, 3, 1, 2)",
+         "return s.reshape(-1, *side[::-1], s.shape[-1] // math.prod(side)).permute(0, 3, 2, 1)"),
+        (4, "one_map_of_x_for_all", "each layer sees the largest map of x, whose places are others",
+         "begin, end = end, end + math.prod(side)", "begin, end = 0, end + math.prod(side)"),
+        (5, "layers_upside_down", "the lowest layer has the fewest places",
+         "zip(halved(data, len(counts)), counts, strict=True)",
+         "zip(halved(data, len(counts))[::-1], counts, strict=True)"),
+    ]),
+    *made("bench/train/steps.py", ("tests/train/test_loop.py", "tests/train/test_steps.py"), [
+        (20, "gradient_that_is_no_number_taken", "only what is above the limit is skipped, and it is not",
+         "not _norm(optim) <= self.budget.grad_skip", "_norm(optim) > self.budget.grad_skip"),
+        (20, "skipped_step_made", "a step is counted as skipped, and made",
+         "self.skipped += 1\n            return values.detach().sum()\n", "self.skipped += 1\n"),
+        (13, "skipped_steps_forgotten_on_resuming", "those before the stop are not counted",
+         "self.skipped = 0 if skipped is None else int(skipped)", "self.skipped = 0"),
     ]),
     *made("bench/judge/bounds.py", IN_LADDER, [
         (9, "layers_of_the_kl_upside_down", "the KL of the top layer stands under the lowest one's name",

@@ -148,7 +148,8 @@ def fitted_flow_codes(model: VAE, data: Data, n: int) -> Tensor:
             loss = -flow().log_prob(z[torch.randint(len(z), (FLOW_BATCH,), device=z.device)]).mean()
             loss.backward()  # type: ignore[no-untyped-call]
             optim.step()
-        return mean + scale * flow().sample(torch.Size([n]))
+        drawn: Tensor = mean + scale * flow().sample(torch.Size([n]))
+        return drawn
 
 
 # Densities that are fitted to codes, by kind.

@@ -49,8 +49,8 @@ def train(
         checkpoint: where this training, if it was stopped before, goes on, and is kept while it lasts.
 
     Returns:
-        The learning curve, one row per epoch: `epoch`, `train_loss` (mean objective, nats per example) and what the
-        look has found.
+        The learning curve, one row per epoch: `epoch`, `train_loss` (mean objective, nats per example), what the look
+        has found, and with `Budget.grad_skip` `skipped_steps`, those of this epoch that were not made.
 
     Raises:
         Diverged: the loss or a figure of the look is no longer finite; it says where, see `explain`.
@@ -78,6 +78,8 @@ def train(
             for name, value in row.items():
                 if value is not None and not math.isfinite(value):
                     raise Diverged(f"{name} is {value} after epoch {now.epoch + 1}{explain(now, data, start)}")
+            if budget.grad_skip is not None:
+                row = {**row, "skipped_steps": stepper.skipped - sum(past["skipped_steps"] for past in now.curve)}
             now.curve.append({"epoch": now.epoch + 1, "train_loss": loss, **row})
             now.begin_pass()
             on_epoch(now.curve)

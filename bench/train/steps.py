@@ -29,6 +29,7 @@ class Stepper:
     Attributes:
         loss: (x `[B, *shape]`, passes over the data so far) -> `[B]`, see `loss_function`.
         optimisers: Adams by name. Each parameter belongs to one of them.
+        skipped: updates that were not made, for `Budget.grad_skip`.
 
     Raises:
         ValueError: an objective that cannot be compiled is to be.
@@ -38,6 +39,7 @@ class Stepper:
         self.model, self.budget = model, budget
         self.loss = loss_function(model, precision=precision, device=device)
         self.optimisers = self.make_optimisers()
+        self.skipped = 0
         for group in self._groups():
             group["initial_lr"] = group["lr"]
 
@@ -97,8 +99,11 @@ class Stepper:
         optim = self.optimisers[name]
         optim.zero_grad(set_to_none=True)
         values.mean().backward()  # type: ignore[no-untyped-call]
+        if self.budget.grad_skip is not None and not _norm(optim) <= self.budget.grad_skip:
+            self.skipped += 1
+            return values.detach().sum()
         if self.budget.normalise_gradients:
-            gradients = [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
+            gradients = _gradients(optim)
             norms = torch._foreach_norm(gradients)
             torch._foreach_add_(norms, 1e-7)
             torch._foreach_div_(gradients, norms)
@@ -110,19 +115,24 @@ class Stepper:
 
     def state(self) -> dict[str, Tensor]:
         """All that decides the next steps beside the model's own state, by names that may hold dots."""
-        return {
+        moments = {
             f"{name}.{i}.{key}": tensor
             for name, optim in self.optimisers.items()
             for i, values in optim.state_dict()["state"].items()
             for key, tensor in values.items()
         }
+        return moments | ({} if self.budget.grad_skip is None else {"skipped": torch.tensor(self.skipped)})
 
     def restore(self, kept: Mapping[str, Tensor]) -> None:
         """Go on from what `state` gave. ValueError, and nothing changed, if it is that of another training."""
         left = dict(kept)
+        skipped = None if self.budget.grad_skip is None else left.pop("skipped", torch.zeros(1))
+        if skipped is not None and (skipped.shape, skipped.dtype) != (torch.Size(), torch.int64):
+            raise ValueError(ANOTHER)
         moments = {name: _moments(name, optim, left) for name, optim in self.optimisers.items()}
         if left:
             raise ValueError(ANOTHER)
+        self.skipped = 0 if skipped is None else int(skipped)
         for name, optim in self.optimisers.items():
             optim.load_state_dict(optim.state_dict() | {"state": moments[name]})
 
@@ -131,6 +141,15 @@ class Stepper:
 
 
 ANOTHER = "is of another training"
+
+
+def _gradients(optim: torch.optim.Adam) -> list[Tensor]:
+    return [p.grad for group in optim.param_groups for p in group["params"] if p.grad is not None]
+
+
+def _norm(optim: torch.optim.Adam) -> float:
+    """Of the gradient of all its parameters together."""
+    return torch.nn.utils.get_total_norm(_gradients(optim)).item()
 
 
 def form(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -115,6 +115,7 @@ def test_the_standard_score_is_that_of_mann_and_whitney() -> None:
 def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("VAEBENCH_DATA", str(tmp_path))
     monkeypatch.setattr(features, "STEPS", 200)
+    monkeypatch.setattr(samples, "FLOW_STEPS", 60)
     return data.load("digits")
 
 

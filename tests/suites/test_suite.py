@@ -263,7 +263,7 @@ def test_the_arithmetic_is_part_of_every_cell() -> None:
 
 def test_a_later_key_is_in_a_cell_only_where_it_is_set() -> None:
     plain = suite.parse("mine", {"variants": ["vanilla"], "datasets": ["mnist"]})
-    later = {"epsilon", "patience", "normalise_gradients", "grad_clip", "weight_decay"}
+    later = {"epsilon", "patience", "normalise_gradients", "grad_clip", "grad_skip", "weight_decay"}
     assert not later & set(plain.cells("cpu")[0]["budget"])
     table = {"variants": ["vanilla"], "datasets": ["mnist"], "budget": {"epsilon": 5e-6, "patience": 3}}
     budget = suite.parse("mine", table).cells("cpu")[0]["budget"]
@@ -276,8 +276,8 @@ def test_clipping_and_decay_are_another_cell_and_cells_without_them_keep_their_n
     (plain,) = suite.parse("mine", chosen).cells("cpu")
     assert list(plain["budget"]) == ["epochs", "batch_size", "lr", "schedule", "train_size"]
     found = {record.record_id("quality", plain)}
-    for key, value in (("grad_clip", 1.0), ("weight_decay", 0.01), ("schedule", "linear")):
+    for key, value in (("grad_clip", 1.0), ("grad_skip", 400.0), ("weight_decay", 0.01), ("schedule", "linear")):
         (cell,) = suite.parse("mine", chosen | {"budget": {key: value}}).cells("cpu")
         assert cell["budget"] == plain["budget"] | {key: value}
         found.add(record.record_id("quality", cell))
-    assert len(found) == 4
+    assert len(found) == 5

@@ -124,6 +124,42 @@ def test_a_gradient_is_clipped_as_a_whole_and_only_if_it_is_longer() -> None:
     torch.testing.assert_close(loose, free)
 
 
+def test_a_step_whose_gradient_is_too_long_or_no_number_is_not_made_and_is_counted() -> None:
+    model = model_of()
+    stepper = steps.stepper_for(model, Budget(grad_skip=1.0))
+    parameters = list(model.parameters())
+    start = [p.detach().clone() for p in parameters]
+
+    def along(factor: float) -> Tensor:
+        """A loss whose gradient in the first parameter has this norm."""
+        return (factor * parameters[0] / parameters[0].numel() ** 0.5).sum().expand(16)
+
+    for skipped, factor in enumerate((1.01, math.nan, math.inf), start=1):
+        stepper.update("adam", along(factor))
+        assert stepper.skipped == skipped
+        assert all(torch.equal(p, before) for p, before in zip(parameters, start, strict=True))
+    assert stepper.optimisers["adam"].state_dict()["state"] == {}
+    stepper.update("adam", along(0.99))
+    assert stepper.skipped == 3
+    assert not torch.equal(parameters[0], start[0])
+
+
+def test_no_step_is_skipped_where_none_is_too_long_and_each_pass_tells_of_its_own(digits: Data) -> None:
+    ends = []
+    for skip in (None, 1e6):
+        model = model_of()
+        curve = fit(model, digits, replace(BUDGET, grad_skip=skip), seed=1, device="cpu")
+        ends.append((model.state_dict(), [row.get("skipped_steps") for row in curve]))
+    (plain, none), (same, counts) = ends
+    assert all(torch.equal(plain[name], same[name]) for name in plain)
+    assert (none, counts) == ([None, None], [0, 0])
+    model = model_of()
+    before = copy.deepcopy(model.state_dict())
+    curve = fit(model, digits, replace(BUDGET, grad_skip=1e-9), seed=1, device="cpu")
+    assert [row["skipped_steps"] for row in curve] == [4, 4]
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
 def test_weights_decay_apart_from_the_gradient() -> None:
     model, x = model_of(), torch.rand(16, 1, 8, 8).round()
     ends = []

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from bench import data
@@ -76,6 +77,25 @@ def test_all_of_a_steppers_state_is_kept(tmp_path: Any, digits: Data, monkeypatc
         again, same = train(checkpoint.Checkpoint(tmp_path / f"kept{steps}"))
         assert again == curve, steps
         assert all(torch.equal(weights[name], same[name]) for name in weights), steps
+
+
+def test_a_stopped_training_goes_on_with_its_count_of_skipped_steps(
+    digits: Data, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", float("inf"))
+    # The norms of this training are from 4 to 8.
+    budget = replace(BUDGET, grad_skip=7.0)
+
+    def train(keep: checkpoint.Checkpoint | None) -> list[dict[str, Any]]:
+        model = registry.seeded("vanilla", data.spec("digits"), 0, latent=2, hidden=[8])
+        return fit(model, digits, budget, seed=5, device="cpu", checkpoint=keep)
+
+    curve = train(None)
+    assert 0 < sum(row["skipped_steps"] for row in curve) < 8
+    assert train(Copying(tmp_path / "kept")) == curve
+    for steps in (1, 3, 6):
+        assert train(checkpoint.Checkpoint(tmp_path / f"kept{steps}")) == curve
 
 
 def test_whoever_makes_steps_makes_those_of_the_model(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:

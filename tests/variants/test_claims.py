@@ -132,7 +132,8 @@ REFUSED = dict.fromkeys(
     [("ladder", "prior"), ("deep_top_down", "prior")], "needs the prior that owns it: choose prior=ladder_prior"
 )
 
-
+REFUSED["deep_top_down_conv", "prior"] = "choose prior=conv_ladder_prior"
+REFUSED["deep_top_down_conv", "network"] = "choose network=conv_ladder"
 REFUSED["vq_spatial", "network"] = "spatial codes need a network with a map"
 
 

@@ -16,6 +16,7 @@ SMALLER = {
     "vq_spatial": {"channels": (8, 8), "codes": 8, "order_width": 8},
     "ladder": {"trunk_width": 8, "layers": 3},
     "deep_top_down": {"trunk_width": 8, "layers": 3},
+    "deep_top_down_conv": {"trunk_channels": 4, "layers_at": (2, 1)},
 }
 
 

@@ -14,6 +14,7 @@ from variants.data_spec import DataSpec
 from variants.parts import (
     code_priors,
     codes,
+    conv_ladder,
     counts,
     coupling,
     discrete,
@@ -49,6 +50,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "skip": networks.skip,
         "conv": networks.conv,
         "residual_conv": residual_conv.residual_conv,
+        "conv_ladder": conv_ladder.conv_ladder,
         "linear": networks.linear,
     },
     "posterior": {
@@ -81,6 +83,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "stochastic_codes": codes.StochasticCodes,
         "precision_weighted": top_down.PrecisionWeighted,
         "residual_top_down": top_down.ResidualTopDown,
+        "conv_residual_top_down": conv_ladder.ConvResidualTopDown,
     },
     "prior": {
         "standard_normal": priors.StandardNormal,
@@ -104,6 +107,7 @@ PARTS: dict[str, dict[str, Callable[..., Any]]] = {
         "grid_codes": code_priors.GridCodes,
         "sign_codes": code_priors.SignCodes,
         "ladder_prior": top_down.LadderPrior,
+        "conv_ladder_prior": conv_ladder.ConvLadderPrior,
     },
     "likelihood": {
         "bernoulli": likelihoods.Bernoulli,

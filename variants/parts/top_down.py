@@ -86,7 +86,46 @@ class Trunk(nn.Module):
         return s + self.gain * self.outer[i](self.act(self.inner[i](self.act(s))))  # type: ignore[no-any-return]
 
 
-class LadderPrior(Prior):
+class OfLadder(Prior):
+    """Abstract: p(z) of a ladder, whose top layer is N(0, I).
+
+    Args:
+        layers: (D_1, ..., D_L).
+        state_size: numbers of the last state, which x is decoded from.
+        trunk: says the next state, see `Trunk.advance`.
+        heads: of each layer but the top, a state `[..., W]` -> mu and log sigma, `[..., D_i]` each.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, layers: tuple[int, ...], state_size: int, trunk: nn.Module, heads: nn.ModuleList) -> None:
+        super().__init__()
+        self.layers, self.state_size = layers, state_size
+        self.trunk, self.heads = trunk, heads
+        self.register_buffer("loc", torch.zeros(layers[-1]), persistent=False)
+        self.register_buffer("scale", torch.ones(layers[-1]), persistent=False)
+
+    def step(self, i: int, state: Tensor) -> Independent[Normal]:
+        """p(z_i | s_i)."""
+        loc, log_scale = self.heads[i](state)
+        return normal(loc, log_scale.exp())
+
+    def state(self, z: Tensor) -> Tensor:
+        """The last state, which x is decoded from: z `[..., D]` -> `[..., W]`."""
+        state: Tensor | None = None
+        points = torch.split(z, list(self.layers), dim=-1)
+        for i in reversed(range(len(points))):
+            state = self.trunk.advance(i, state, points[i])  # type: ignore[operator]
+        assert state is not None
+        return state
+
+    def forward(self) -> Ladder:
+        """p(z), batch shape `[]`, event shape `[D]`."""
+        return Ladder(normal(self.loc, self.scale), self.step, self.trunk.advance, self.layers)  # type: ignore[arg-type]
+
+
+class LadderPrior(OfLadder):
     """p(z) = N(z_L; 0, I) prod_(i<L) N(z_i; mu_i(s_i), diag(sigma_i(s_i)^2)), s_i a state made of the layers above.
 
     x depends on the last state, which all layers have added to. At the start all layers are N(0, I).
@@ -100,37 +139,13 @@ class LadderPrior(Prior):
         activation: of the trunk, one of `ACTIVATIONS`.
     """
 
-    loc: Tensor
-    scale: Tensor
-
     def __init__(
         self, latent: int, *, layers: int | None = None, trunk_width: int = 128, activation: str = "relu"
     ) -> None:
-        super().__init__()
-        self.layers = layer_sizes(latent, layers)
-        self.state_size = at_least("trunk_width", trunk_width, 1)
-        self.trunk = Trunk(self.layers, trunk_width, activation)
-        self.heads = nn.ModuleList(Gaussian(trunk_width, size) for size in self.layers[:-1])
-        self.register_buffer("loc", torch.zeros(self.layers[-1]), persistent=False)
-        self.register_buffer("scale", torch.ones(self.layers[-1]), persistent=False)
-
-    def step(self, i: int, state: Tensor) -> Independent[Normal]:
-        """p(z_i | s_i)."""
-        loc, log_scale = self.heads[i](state)
-        return normal(loc, log_scale.exp())
-
-    def state(self, z: Tensor) -> Tensor:
-        """The last state, which x is decoded from: z `[..., D]` -> `[..., W]`."""
-        state: Tensor | None = None
-        points = torch.split(z, list(self.layers), dim=-1)
-        for i in reversed(range(len(points))):
-            state = self.trunk.advance(i, state, points[i])
-        assert state is not None
-        return state
-
-    def forward(self) -> Ladder:
-        """p(z), batch shape `[]`, event shape `[D]`."""
-        return Ladder(normal(self.loc, self.scale), self.step, self.trunk.advance, self.layers)
+        sizes = layer_sizes(latent, layers)
+        width = at_least("trunk_width", trunk_width, 1)
+        trunk = Trunk(sizes, width, activation)
+        super().__init__(sizes, width, trunk, nn.ModuleList(Gaussian(width, size) for size in sizes[:-1]))
 
 
 class Topped(nn.Module):
@@ -160,27 +175,27 @@ class OnTrunk(Posterior):
     """Abstract: q(z_L|x) prod_(i<L) q(z_i | s_i, x) with the states of the prior's own trunk.
 
     Args:
-        latent: D.
-        layers: L, those of the prior.
-        trunk_width: of the prior's states.
+        layers: (D_1, ..., D_L), those of the prior.
     """
 
     has_marginals = False
+    owner = "ladder_prior"
     _ways: Ways
 
-    def __init__(self, latent: int, layers: int | None, trunk_width: int) -> None:
+    def __init__(self, layers: tuple[int, ...]) -> None:
         super().__init__()
-        self.layers = layer_sizes(latent, layers)
-        self.width = at_least("trunk_width", trunk_width, 1)
+        self.layers = layers
 
     def bind(self, ways: Ways) -> None:
         """Told the model's ways, of which it takes the prior's trunk.
 
         Raises:
-            ValueError: the prior has none.
+            ValueError: the prior has none, or one of other layers.
         """
         if getattr(ways.prior, "state_size", None) is None:
-            raise ValueError("a posterior down a trunk needs the prior that owns it: choose prior=ladder_prior")
+            raise ValueError(f"a posterior down a trunk needs the prior that owns it: choose prior={self.owner}")
+        if ways.prior.layers != self.layers:
+            raise ValueError(f"the prior has layers of other sizes than the posterior: choose prior={self.owner}")
         self._ways = ways
 
     def ladder(self, top: Distribution, step: Callable[[int, Tensor], Distribution]) -> Ladder:
@@ -221,7 +236,8 @@ class PrecisionWeighted(OnTrunk):
         trunk_width: int = 128,
         activation: str = "relu",
     ) -> None:
-        super().__init__(latent, layers, trunk_width)
+        super().__init__(layer_sizes(latent, layers))
+        at_least("trunk_width", trunk_width, 1)
         widths = [features, *[trunk_width] * len(self.layers)]
         self.up = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.loc = nn.ModuleList(nn.Linear(trunk_width, size) for size in self.layers)
@@ -242,7 +258,42 @@ class PrecisionWeighted(OnTrunk):
         return self.ladder(normal(loc_of_top, log_scale_of_top.exp()), step)
 
 
-class ResidualTopDown(OnTrunk):
+class Residual(OnTrunk):
+    """Abstract: q(z_i | s_i, x) is what x adds to p(z_i | s_i), by parts that a subclass makes.
+
+    Args:
+        layers: (D_1, ..., D_L), those of the prior.
+        activation: one of `ACTIVATIONS`.
+    """
+
+    of_x: nn.ModuleList
+    of_state: nn.ModuleList
+    loc: nn.ModuleList
+    log_scale: nn.ModuleList
+
+    def __init__(self, layers: tuple[int, ...], activation: str) -> None:
+        super().__init__(layers)
+        self.act = activation_of(activation)
+
+    def forward(self, h: Tensor) -> Ladder:
+        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
+        # Multiplied once for each example, and not for each draw.
+        of_x = [layer(h) for layer in self.of_x]
+
+        def change(i: int, mixed: Tensor) -> tuple[Tensor, Tensor]:
+            mixed = self.act(mixed)
+            return self.loc[i](mixed), self.log_scale[i](mixed)
+
+        def step(i: int, state: Tensor) -> Independent[Normal]:
+            loc, log_scale = self._ways.prior.heads[i](state)
+            a, b = change(i, of_x[i] + self.of_state[i](state))
+            return normal(loc + log_scale.exp() * a, (log_scale + b).exp())
+
+        loc_of_top, log_scale_of_top = change(len(of_x) - 1, of_x[-1])
+        return self.ladder(normal(loc_of_top, log_scale_of_top.exp()), step)
+
+
+class ResidualTopDown(Residual):
     """q(z_i | s_i, x) = N(mu_i + sigma_i a_i, diag(sigma_i exp(b_i))^2): what x adds to p(z_i | s_i).
 
     mu_i and sigma_i are those of the prior, a_i and b_i functions of s_i and x.
@@ -266,26 +317,9 @@ class ResidualTopDown(OnTrunk):
         trunk_width: int = 128,
         activation: str = "relu",
     ) -> None:
-        super().__init__(latent, layers, trunk_width)
+        super().__init__(layer_sizes(latent, layers), activation)
+        at_least("trunk_width", trunk_width, 1)
         self.of_x = nn.ModuleList(nn.Linear(features, trunk_width) for _ in self.layers)
         self.of_state = nn.ModuleList(nn.Linear(trunk_width, trunk_width, bias=False) for _ in self.layers[:-1])
         self.loc = nn.ModuleList(nn.Linear(trunk_width, size) for size in self.layers)
         self.log_scale = nn.ModuleList(Head(trunk_width, size) for size in self.layers)
-        self.act = activation_of(activation)
-
-    def forward(self, h: Tensor) -> Ladder:
-        """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
-        # Multiplied once for each example, and not for each draw.
-        of_x = [layer(h) for layer in self.of_x]
-
-        def change(i: int, mixed: Tensor) -> tuple[Tensor, Tensor]:
-            mixed = self.act(mixed)
-            return self.loc[i](mixed), self.log_scale[i](mixed)
-
-        def step(i: int, state: Tensor) -> Independent[Normal]:
-            loc, log_scale = self._ways.prior.heads[i](state)
-            a, b = change(i, of_x[i] + self.of_state[i](state))
-            return normal(loc + log_scale.exp() * a, (log_scale + b).exp())
-
-        loc_of_top, log_scale_of_top = change(len(of_x) - 1, of_x[-1])
-        return self.ladder(normal(loc_of_top, log_scale_of_top.exp()), step)

@@ -48,6 +48,7 @@ FIXED = (
     *("vq", "vq_ema", "fsq", "lfq", "residual_vq", "sq_vae"),
     *("semi_amortised", "iterative", "hamiltonian", "hyperspherical", "poincare"),
     *("lagging", "ladder", "deep_top_down", "residual_conv", "vq_spatial"),
+    "deep_top_down_conv",
 )
 # Markers of built-in variants as registered; all others have the rest.
 FIRST = 8
