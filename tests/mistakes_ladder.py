@@ -33,8 +33,7 @@ OF_LADDER = [
     ]),
     *made(MAPS, ("tests/variants/test_conv_ladder.py",), [
         (4, "trunk_that_does_not_grow", "a finer map is not made of the coarser one, but of its learnt shift alone",
-         "return as_places(grown, s).flatten(-2) + self.shift[str(i)]",
-         "return 0 * as_places(grown, s).flatten(-2) + self.shift[str(i)]"),
+         "return as_places(grown, s).flatten(-2) + shift", "return 0 * as_places(grown, s).flatten(-2) + shift"),
         (5, "places_column_by_column", "a place's latents are added to the state of another place",
          "return s.reshape(-1, *side, s.shape[-1] // math.prod(side)).permute(0, 3, 1, 2)",
          "return s.reshape(-1, *side[::-1], s.shape[-1] // math.prod(side)).permute(0, 3, 2, 1)"),

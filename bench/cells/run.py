@@ -98,7 +98,7 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
         return None
     result.metrics, result.errors, result.latent = judgement.metrics, judgement.errors, judgement.latent
     if budget.grad_skip is not None:
-        result.metrics["skipped_steps"] = sum(row["skipped_steps"] for row in result.curve)
+        result.metrics["skipped_steps"] = sum(row["skipped_steps"] or 0 for row in result.curve)
     with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
         x, _ = next(loaded.eval_batches("test", 1, limit=1))
         result.model.latent = model.infer(x).event_shape.numel()

@@ -228,6 +228,8 @@ def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> Non
         "covariance",
         "evidence",
         "factors",
+        "ladders",
+        "ladders_cifar10",
         "oracle",
         "quick",
         "rate_distortion",

@@ -80,26 +80,21 @@ class Local(nn.Module):
 
 
 class GaussianMap(nn.Module):
-    """At each place N(mu, diag(sigma^2)) of the state around it, which is N(0, I) for all states at the start.
+    """At each place N(mu, diag(sigma^2)) of the state there, which is N(0, I) for all states at the start.
 
     Args:
         channels: of the state.
         depth: of mu, at a place.
-        side: (H, W).
-        activation: one of `ACTIVATIONS`.
     """
 
-    def __init__(self, channels: int, depth: int, side: Side, activation: str) -> None:
+    def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
-        self.around, self.act, self.gaussian = (
-            Local(channels, side),
-            activation_of(activation),
-            Gaussian(channels, depth),
-        )
+        self.gaussian = Gaussian(channels, depth)
+        self.channels = channels
 
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """`[..., H W C]` -> mu and log sigma, `[..., H W d]` each."""
-        loc, log_scale = self.gaussian(self.act(self.around(self.act(state))))
+        loc, log_scale = self.gaussian(state.reshape(*state.shape[:-1], -1, self.channels))
         return loc.flatten(-2), log_scale.flatten(-2)
 
 
@@ -132,14 +127,15 @@ class MapTrunk(nn.Module):
 
     def advance(self, i: int, state: Tensor | None, z: Tensor) -> Tensor:
         """The state after layer i, `[..., H W C]`, of that before it and of z_i `[..., H_i W_i d]`."""
-        added = self.into[i](z.unflatten(-1, (-1, self.depth))).flatten(-2)
+        added = self.into[i](z.reshape(*z.shape[:-1], -1, self.depth)).flatten(-2)
         s: Tensor = (self.start if state is None else state) + added
         images = as_map(s, self.sides[i])
         images = images + self.gain * self.blocks[i].body(images)  # type: ignore[operator]
         if str(i) not in self.shift:
             return as_places(images, s).flatten(-2)
         grown = functional.interpolate(images, size=self.sides[i - 1], mode="nearest")
-        return as_places(grown, s).flatten(-2) + self.shift[str(i)]
+        shift: Tensor = self.shift[str(i)]
+        return as_places(grown, s).flatten(-2) + shift
 
 
 class ConvLadderPrior(OfLadder):
@@ -173,7 +169,7 @@ class ConvLadderPrior(OfLadder):
             tuple(depth * math.prod(side) for side in sides),
             math.prod(sides[0]) * channels,
             MapTrunk(sides, depth, channels, activation),
-            nn.ModuleList(GaussianMap(channels, depth, side, activation) for side in sides[:-1]),
+            nn.ModuleList(GaussianMap(channels, depth) for _ in sides[:-1]),
         )
 
 
