@@ -14,7 +14,9 @@ from bench.engines.debug import Debug
 from bench.engines.local import Local
 from bench.errors import UsageError
 from bench.judge import bounds
-from bench.records import store
+from bench.pages.html import again
+from bench.records import record, store
+from bench.records.names import canonical
 from bench.records.record import TRIAL, record_id
 from bench.settings import Measure
 from bench.stats import tuning
@@ -197,3 +199,19 @@ def test_settings_of_a_user_change_the_defaults_and_not_the_ranges() -> None:
     assert first["tuning"]["settings"] == plain["tuning"]["settings"]
     assert (first["tuning"]["budget"]["lr"], first["budget"]["epochs"]) == (0.5, 3)
     assert first["overrides"] == {"latent": 2}
+
+
+def test_the_suite_that_a_page_gives_to_run_it_again_makes_the_same_trials(tmp_path: Path) -> None:
+    made = make("vanilla", BETA, {"name": "beta", "set": {"beta": 2}})
+    cells = tune.trials(made, "cpu")
+    judged = made.measure.plain()
+    results = [
+        record.new("quality", {**each, "seed": seed, "measure": judged}, {}) for each in cells[:3] for seed in (0, 1)
+    ]
+    results += [record.new("quality", each, {}) for each in made.cells("cpu")]
+    (text,) = again.suites(results)
+    path = tmp_path / "again.toml"
+    path.write_text(text, encoding="utf-8")
+    same = suite.load(str(path))
+    assert canonical(tune.trials(same, "cpu")) == canonical(cells)
+    assert canonical(same.cells("cpu")) == canonical(made.cells("cpu"))

@@ -5,28 +5,43 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.records.names import canonical
-from bench.records.record import Record
+from bench.records.record import Cell, Record
 
 _BARE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 
 def suites(records: Sequence[Record]) -> list[str]:
-    """One suite for each budget, measurement and precision that the quality runs have; none of another kind."""
-    settings: dict[str, list[Record]] = {}
+    """One suite for each budget, measurement and precision that the quality runs have, and for each search by which
+    they were tuned; none of another kind."""
+    settings: dict[str, dict[str, list[Cell]]] = {}
     for record in records:
         if record.kind == "quality":
-            key = canonical([record.cell[key] for key in ("budget", "measure", "precision")])
-            settings.setdefault(key, []).append(record)
-    return [_suite([record.cell for record in members]) for _, members in sorted(settings.items())]
+            cell, tuning = record.cell, record.cell.get("tuning")
+            key = canonical([_untuned(cell)["budget"], cell["measure"], cell["precision"]])
+            search = canonical(tuning["search"]) if tuning else ""
+            settings.setdefault(key, {}).setdefault(search, []).append(cell)
+    made = []
+    for _, searches in sorted(settings.items()):
+        plain = searches.pop("", [])  # what is tuned is run with its defaults as well
+        made += [_suite([*cells, *plain]) for _, cells in sorted(searches.items())] or [_suite(plain)]
+    return made
 
 
-def _suite(cells: Sequence[dict[str, Any]]) -> str:
+def _untuned(cell: Cell) -> dict[str, Any]:
+    """Where a cell's budget and overrides stand as they are without tuning."""
+    return cell.get("tuning") or cell
+
+
+def _suite(cells: Sequence[Cell]) -> str:
+    """Of cells whose first is tuned, if any is."""
     first = cells[0]
     seeds: dict[str, tuple[dict[str, Any], int]] = {}
     for cell in cells:
-        entry = {"name": cell["variant"]} | ({"set": cell["overrides"]} if cell["overrides"] else {})
+        overrides, own = _untuned(cell)["overrides"], (cell.get("tuning") or {}).get("own")
+        entry = {"name": cell["variant"]} | ({"set": overrides} if overrides else {})
         key = canonical(entry)
-        seeds[key] = entry, max(cell["seed"] + 1, seeds.get(key, (entry, 0))[1])
+        before, most = seeds.get(key, (entry, 0))
+        seeds[key] = before | ({"search": own} if own else {}), max(cell["seed"] + 1, most)
     most = max(count for _, count in seeds.values())
     rows = [entry | ({} if count == most else {"seeds": count}) for entry, count in seeds.values()]
     data = {canonical(each): each for each in map(_data, cells)}
@@ -38,7 +53,10 @@ def _suite(cells: Sequence[dict[str, Any]]) -> str:
     lines += ["datasets = [", *(f"    {_value(each)}," for each in data.values()), "]"]
     for table in ("budget", "measure"):
         lines += ["", f"[{table}]"]
-        lines += [f"{_key(key)} = {_value(value)}" for key, value in first[table].items() if value is not None]
+        values = _untuned(first)["budget"] if table == "budget" else first[table]
+        lines += [f"{_key(key)} = {_value(value)}" for key, value in values.items() if value is not None]
+    if tuning := first.get("tuning"):
+        lines += ["", "[search]", *(f"{key} = {_value(value)}" for key, value in tuning["search"].items())]
     return "\n".join([*lines, "", "[throughput]", "blocks = 0"])
 
 
