@@ -12,6 +12,8 @@ Nothing is imported until it is used. `vb.data` is the room of the data sets; to
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import check_platform
+
 if TYPE_CHECKING:
     from bench.api.building import assemble, build
     from bench.api.callbacks import MLflow, TensorBoard, WandB
@@ -72,6 +74,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    check_platform()
     module = import_module(_HOMES[name])
     return module if name == "data" else getattr(module, name)
 

@@ -43,7 +43,11 @@ def resolve(name: str) -> str:
 def require_compiler(device: str) -> None:
     """MachineError if `torch.compile` would find no C++ compiler for the CPU; for an accelerator it brings its own."""
     standard = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
-    name = shlex.split(os.environ.get("CXX", standard))[0]
+    chosen = os.environ.get("CXX") or standard
+    try:
+        name = (shlex.split(chosen) or [chosen])[0]
+    except ValueError:  # a quotation without an end
+        name = chosen
     if device == "cpu" and not shutil.which(name):
         raise MachineError(f"--compile needs the C++ compiler {name}, which is not here: install it, or set CXX")
 

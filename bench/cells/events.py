@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bench import text
 from bench.records import record as records
 from bench.records import schema, sources
 from bench.records.record import Cell, Record
@@ -54,10 +55,10 @@ def encode(event: Event) -> bytes:
 
 
 def decode(content: bytes) -> Event:
-    """The event that `encode` was given. UsageError of one line if its record is none."""
-    plain = json.loads(content)
-    if "record" in plain:
-        schema.of(plain["record"])  # a plugin may call its parts by anything
+    """The event that `encode` was given. UsageError of one line if its record is none, ValueError if it is no event."""
+    plain = text.decode(json.loads, content)
+    if isinstance(plain, dict) and "record" in plain:
+        plain["record"] = schema.of(plain["record"])  # a plugin may call its parts by anything
     return msgspec.convert(plain, Event)  # type: ignore[arg-type, no-any-return]
 
 

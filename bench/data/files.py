@@ -54,7 +54,14 @@ def folder_of(dataset: DataSet, root: str | Path | None = None) -> Path:
 
 def missing(dataset: DataSet, folder: Path) -> list[File]:
     """The files of a data set that `folder` lacks."""
-    return [file for file in dataset.files if not (folder / file.name).is_file()]
+    return [file for file in dataset.files if not _is_file(folder / file.name)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no disk has, or a folder that may not be looked into
+        return False
 
 
 def fetch(dataset: DataSet, folder: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,6 +26,8 @@ from bench.text import said
 
 # Seconds that a cell has to leave tidily when it is asked to.
 GRACE_S = 2.0
+# Bytes of a pipe that are read at once, and how often before the other cells have their turn.
+READ, READS = 2**16, 32
 
 
 @dataclass
@@ -34,6 +36,8 @@ class _Running:
     process: BaseProcess
     pipe: Connection
     started: float
+    # Of a message that has come in part.
+    part: bytearray = field(default_factory=bytearray)
 
     @property
     def seconds(self) -> float:
@@ -66,19 +70,18 @@ class Local(Engine):
                 # A process that a cell has left behind may hold its pipe open.
                 ready = wait([each for r in running for each in (r.pipe, r.process.sentinel)], timeout=1.0)
                 for r in list(running):
-                    event: Event | None = None
-                    if r.pipe in ready or (r.process.sentinel in ready and r.pipe.poll()):
-                        event = _receive(r, job)
-                    elif r.process.sentinel in ready:
-                        event = _ended(r, job)
-                    if not isinstance(event, Done) and r.seconds > job.timeout_s:
+                    gone = r.process.sentinel in ready
+                    events, done = _received(r, job) if gone or r.pipe in ready else ([], None)
+                    if done is None and gone:
+                        done = _ended(r, job)
+                    if done is None and r.seconds > job.timeout_s:
                         line = f"not finished after {job.timeout_s / 60:g} minutes"
-                        event = failed(job.kind, r.cell, job.provenance, line, status="timeout", seconds=r.seconds)
-                    if isinstance(event, Done):
+                        done = failed(job.kind, r.cell, job.provenance, line, status="timeout", seconds=r.seconds)
+                    yield from events
+                    if done is not None:
                         _end(r, time.monotonic() + GRACE_S)
                         running.remove(r)
-                    if event is not None:
-                        yield event
+                        yield done
         finally:
             for r in running:
                 r.process.terminate()
@@ -127,7 +130,7 @@ def _work(pipe: Connection, request: str) -> None:
         from bench.cells.run import run_cell
 
         def tell(event: Event) -> None:
-            pipe.send_bytes(encode(event))
+            _send(pipe, encode(event) + b"\n")
 
         kind, cell, provenance, out = json.loads(request)
         try:
@@ -143,14 +146,37 @@ def _work(pipe: Connection, request: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _receive(r: _Running, job: Job) -> Event:
-    try:
-        event = decode(r.pipe.recv_bytes())
-    except UsageError as error:
-        return failed(job.kind, r.cell, job.provenance, f"its record would be none: {error}", seconds=r.seconds)
-    except (EOFError, OSError):
-        return _ended(r, job)
-    return Done(event.record, event.artefacts, r.seconds) if isinstance(event, Done) else event
+def _send(pipe: Connection, content: bytes) -> None:
+    """A whole message: JSON on a line of its own."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(pipe.fileno(), left) :]
+
+
+def _received(r: _Running, job: Job) -> tuple[list[Event], Done | None]:
+    """What has come whole, and the end of the cell if it is among that.
+
+    Nothing is waited for: a cell may be killed in the middle of a message, and what it has left behind may hold its
+    pipe open.
+    """
+    events: list[Event] = []
+    read = b"."
+    for _ in range(READS):
+        if not read or not r.pipe.poll():
+            break
+        read = os.read(r.pipe.fileno(), READ)
+        r.part += read
+    *lines, r.part = r.part.split(b"\n")
+    for line in lines:
+        try:
+            event = decode(bytes(line))
+        except (UsageError, ValueError) as error:
+            words = f"its record would be none: {error}"
+            return events, failed(job.kind, r.cell, job.provenance, words, seconds=r.seconds)
+        if isinstance(event, Done):
+            return events, Done(event.record, event.artefacts, r.seconds)
+        events.append(event)
+    return events, None if read else _ended(r, job)
 
 
 def _ended(r: _Running, job: Job) -> Done:

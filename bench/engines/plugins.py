@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from bench.engines.processes import end_with_supervisor, without_main
@@ -54,10 +54,20 @@ def _some(
         process.start()
     theirs.close()
     answers: list[Answer | NoAnswer] = []
+
+    def told(patience_s: float | None = None) -> bool:
+        """Whether something came. What the process has left behind may hold its pipe open."""
+        if not wait([ours, process.sentinel], patience_s):
+            return False
+        if not ours.poll():
+            raise EOFError
+        return True
+
     try:
+        told()
         ours.recv()  # the process has started; the plugin's time begins here
         while len(answers) < len(questions):
-            if not ours.poll(patience_s):
+            if not told(patience_s):
                 return [*answers, NoAnswer(f"no answer in {patience_s:g} seconds")]
             given = ours.recv()
             if isinstance(given, BenchError):

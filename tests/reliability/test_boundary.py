@@ -225,7 +225,7 @@ def test_weights_that_are_a_file_are_no_obstacle(out: Path) -> None:
 
 
 FORKS = """
-import os, sys, time
+import os, signal, sys, time
 from variants.parts import assemble
 
 
@@ -246,6 +246,27 @@ def leaves_a_child(data):
     os._exit(7)
 
 
+def ends_in_a_message(data):
+    from bench.engines import local
+
+    def send(pipe, content):
+        os.write(pipe.fileno(), content[: len(content) // 2])
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    local._send = send
+    raise ValueError("which is the message")
+
+
+def babbles(data):
+    from bench.engines import local
+
+    local._send = lambda pipe, content: os.write(pipe.fileno(), b"no event\\n")
+    raise ValueError("not told")
+
+
 def odd(data):
     raise Odd
 
@@ -258,7 +279,7 @@ def mute(data):
 def test_a_cell_is_its_process_and_whatever_it_raises_is_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("leaves_a_child", "odd", "mute")
+    names = ("leaves_a_child", "ends_in_a_message", "babbles", "odd", "mute")
     install(tmp_path / "plugins", "vae-odd", FORKS, {name: f"vae_odd:{name}" for name in names})
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     forget_plugins(tmp_path / "plugins")
@@ -268,6 +289,11 @@ def test_a_cell_is_its_process_and_whatever_it_raises_is_a_line(
         forget_plugins(tmp_path / "plugins")
     assert {each.cell["variant"]: (each.status, each.reason) for each in made} == {
         "leaves_a_child": ("error", "the cell's process exited with code 7 without a result"),
+        "ends_in_a_message": (
+            "error",
+            "the cell's process was killed by signal 9 (perhaps out of memory: try fewer --jobs)",
+        ),
+        "babbles": ("error", "its record would be none: Expecting value: line 1 column 1 (char 0)"),
         "odd": ("error", "Odd: its text cannot be had"),
         "mute": ("error", "Mute: its text cannot be had"),
     }

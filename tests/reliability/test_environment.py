@@ -14,10 +14,11 @@ from bench.cells import prepare
 from bench.cells.run import run_cell
 from bench.engines import Job
 from bench.engines.local import Local
-from bench.errors import MachineError
+from bench.errors import MachineError, UsageError
 from bench.pages import report
 from bench.records import store
 from bench.records.record import plain
+from bench.suites import suite
 from tests import fake_records as fake
 from tests.helpers import ROOT, call, simulated, telling
 from tests.reliability.faults import PROGRAM, environment
@@ -45,6 +46,30 @@ def test_a_process_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatc
     job = Job("quality", [simulated("vanilla")], tmp_path, {"commit": "abc"})
     with pytest.raises(MachineError, match=r"no process can be started \(AF_UNIX path too long\): look at TMPDIR"):
         next(Local().events(job))
+
+
+# As Python is on Windows: without the modules that only POSIX has.
+WINDOWS = """
+import sys
+sys.platform = "win32"
+sys.modules |= dict.fromkeys(("fcntl", "resource", "termios", "pwd"))
+import bench
+try:
+    bench.fit
+except bench.errors.MachineError as error:
+    print(error)
+from bench.__main__ import main
+main()
+"""
+
+
+def test_windows_is_told_what_is_supported(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WINDOWS], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    line = "Windows itself is not supported: run vaebench in the Windows Subsystem for Linux (WSL)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (4, line, f"vaebench: {line}")
+    assert "(WSL)" in (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
 
 
 def test_a_users_matplotlib_changes_no_picture(tmp_path: Path) -> None:
@@ -101,6 +126,21 @@ def test_numbers_and_levels_without_end(
     code, out, err = call(capsys, "run", "quick", "--device", "cpu", "--set", setting, "--out", tmp_path / "out")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert words in err
+
+
+def test_a_suite_of_keys_without_end_is_one_line(tmp_path: Path) -> None:
+    keys = ".".join(["a"] * 3000)
+    for text in (
+        f"{keys} = 1",
+        f"budget.{keys} = 1",
+        f"[[{keys}]]",
+        f'variants = [{{ name = "beta", set.{keys} = 1 }}]',
+    ):
+        path = tmp_path / "deep.toml"
+        path.write_text(f'datasets = ["mnist"]\n{text}\n')
+        with pytest.raises(UsageError) as caught:
+            suite.load(str(path))
+        assert len(str(caught.value)) < 500
 
 
 def _deep(levels: int) -> Any:

@@ -1,5 +1,5 @@
-"""Random settings, suites, published tables, records, data and weights: an expected error of one line, or a result;
-never a traceback.
+"""Random settings, suites, published tables, records, data, kept files and environments: an expected error of one
+line, or a result; never a traceback.
 
 The examples are the same every time. VAEBENCH_FUZZ=20 draws others, and twenty times as many.
 """
@@ -31,15 +31,21 @@ import bench.data as data
 from bench.cells import weights
 from bench.data import readers
 from bench.data.given import prepare
+from bench.device import require_compiler
 from bench.errors import BenchError, DataError, UsageError
 from bench.pages import oracle as oracle_page
 from bench.pages import page, report
+from bench.pages.figures import latent, pictures
+from bench.pages.figures.plot import View
+from bench.pages.grids import terminal_width as width
+from bench.pages.html import report as html_report
 from bench.records import record, store
 from bench.records.notes import NOTE
 from bench.reproduce import cost, published, rewrite
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
 from bench.resume.notebook import Notebook
+from bench.stats import groups, speeds
 from bench.suites import oracle, suite
 from bench.sweeps import configure
 from tests import fake_records as fake
@@ -69,12 +75,17 @@ def fuzz(examples: int) -> Callable[..., Any]:
 numbers = st.one_of(
     st.integers(-3, 40),
     st.integers(2**62, 2**70),
-    st.sampled_from([0.0, -0.0, 1e-300, 1e300, 0.5, 1e-3, float("nan"), float("inf"), -float("inf")]),
+    st.sampled_from([0.0, -0.0, 1e-300, 1e300, 1e308, 0.5, 1e-3, float("nan"), float("inf"), -float("inf")]),
+    st.sampled_from([0, 1, -1, 10**30, -(10**30), 10**400]),
 )
 words = st.one_of(
     st.sampled_from(["", "vanilla", "linear", "conv", "full", "gaussian", "bernoulli", "cosine", "digits", "nan"]),
     st.sampled_from(["../x", "mnist", "a.npz", "~no such user/a.npz", "a\0b.npz", "x" * 300 + ".npz", "ü ñ", "none"]),
     st.text(max_size=8),
+    # Lone surrogates, control and format characters, and what has no end.
+    st.sampled_from(
+        ["\ud800", "a\udfffb", "\x1b[2J", "\r\n\t\x7f\x9b", "\u202e\u061c\ufeff", "\U000e0041", "9" * 5000]
+    ),
 )
 scalars = st.one_of(numbers, st.booleans(), words, st.dates(), st.datetimes(), st.times())
 
@@ -84,8 +95,20 @@ def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return inner | st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=2)
 
 
-values = nested(scalars)
-json_values = nested(st.none() | st.booleans() | numbers | words)
+def deep(levels: int, table: bool) -> Any:
+    made: Any = 0
+    for _ in range(levels):
+        made = {"a": made} if table else [made]
+    return made
+
+
+# Empty, deep, and long.
+ends = st.one_of(
+    st.sampled_from([[], {}, "", [0] * 1000, {str(i): i for i in range(100)}]).map(copy.deepcopy),
+    st.builds(deep, st.sampled_from([20, 21, 200]), st.booleans()),
+)
+values = nested(scalars) | ends
+json_values = nested(st.none() | st.booleans() | numbers | words) | ends
 
 
 def refused(error: BaseException) -> None:
@@ -402,7 +425,71 @@ def test_archives_whose_checksum_is_right(name: str) -> None:
     check()
 
 
+# --- the environment
+
+# What a shell can hand over: any bytes but a zero.
+SAID = words.filter(lambda text: "\0" not in text and not any("\ud800" <= c < "\udc80" or c > "\udcff" for c in text))
+FOUND = st.one_of(
+    SAID,
+    numbers.map(str),
+    st.sampled_from(["", " ", '"', "\udc80\udcff", "-1", "a/" * 3000, "x" * 5000, "/dev/null", "~nobody/x", "1e308"]),
+)
+READ = ["VAEBENCH_DATA", "XDG_CACHE_HOME", "HOME", "CXX", "COLUMNS", "LINES", "LANG", "LC_ALL", "TMPDIR", "RAY_ADDRESS"]
+
+
+@fuzz(40)
+@given(st.dictionaries(st.sampled_from(READ), FOUND, min_size=1, max_size=3))
+def test_environments(found: dict[str, str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.items():
+            with contextlib.suppress(UnicodeEncodeError, ValueError):
+                patch.setenv(name, value)
+        for ask, of in ((data.verify, ["kmnist"]), (require_compiler, ["cpu"]), (data.describe, []), (width, [])):
+            try:
+                ask(*of)
+            except BenchError as error:
+                refused(error)
+
+
 # --- what is kept
+
+KEPT = fake.quality()
+shapes = st.lists(st.sampled_from([0, 1, 2, 3, 20, 28]), max_size=4).map(tuple)
+kinds = st.sampled_from(["u1", "u4", "i8", "f2", "f4", "f8", "c8", "U3", "?", "M8[s]"])
+fills = st.sampled_from([0, 1, -1, 1e30, 1e38, 1e308, float("nan"), float("inf"), "\ud800", "a\x1b"])
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> np.ndarray:
+    shape, kind, fill = draw(shapes), draw(kinds), draw(fills)
+    try:
+        with np.errstate(all="ignore"):
+            return np.full(shape, fill).astype(kind)
+    except (ValueError, TypeError, OverflowError):
+        return np.zeros(shape, kind)
+
+
+NAMES = [*fake.artefact(KEPT, points=20), "traversals", "worst_inputs", "reliability_mean", "class_labels", "\x1b[2J"]
+
+
+@fuzz(40)
+@given(st.dictionaries(st.sampled_from(NAMES), arrays() | st.none(), min_size=1, max_size=4))
+@pytest.mark.filterwarnings("ignore:Warning. converting a masked element")
+def test_artefacts(changed: dict[str, Any]) -> None:
+    """Whatever the arrays are: the plots and the page that show them are made, and what is left out is said."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        made = {key: array for key, array in (fake.artefact(KEPT, points=20) | changed).items() if array is not None}
+        np.savez(Path(folder, f"{KEPT.id}.npz"), **made)
+        kept, lines = pictures.load_artefacts(Path(folder), [KEPT])
+        assert len(lines) <= 1
+        assert all(line.isprintable() for line in lines)
+        assert list(kept) == [KEPT.id]
+        view = View("mnist-dynamic", tuple(groups.groups([KEPT])), kept, speeds.throughput([KEPT], "mnist-dynamic"))
+        for draw in (pictures.reconstructions, pictures.samples, latent.latent_plane):
+            figure = draw(view)
+            if figure is not None and MORE:
+                figure.canvas.draw()
+        html_report.report([KEPT], kept, lines)
 
 
 def kept_weights() -> bytes:

@@ -113,6 +113,8 @@ ON_IMPORT = {
     "quits": "raise SystemExit('not today')",
     "dies": "import os; os._exit(7)",
     "hangs": "import time; time.sleep(600)",
+    # What it leaves behind holds its pipe.
+    "leaves": "import os, time\nif os.fork() == 0:\n    time.sleep(60)\n    os._exit(0)\nos._exit(8)",
 }
 
 
@@ -217,6 +219,7 @@ def test_listing_survives_what_plugins_do_on_import(
     for line in (
         r"dies_on_import .*its process exited with code 7",
         r"hangs_on_import .*no answer in 5 seconds",
+        r"leaves_on_import .*its process exited with code 8",
         r"quits_on_import .*cannot be loaded: SystemExit: not today",
         r"raises_on_import .*cannot be loaded: RuntimeError: no good",
         r"vanilla VAE",

@@ -1,4 +1,4 @@
-"""docs/reliability.md names tests that exist, and leaves out none of this folder."""
+"""docs/reliability.md and docs/security.md name tests that exist; the first leaves out none of this folder."""
 
 import ast
 import re
@@ -9,7 +9,15 @@ import pytest
 from tests.helpers import ROOT
 
 TEXT = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-ROWS = [line for line in TEXT.splitlines() if line.startswith("| ") and not line.startswith(("| fault", "| ---"))]
+SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+
+
+def rows_of(text: str) -> list[str]:
+    heads = ("| fault", "| what |", "| ---")
+    return [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(heads)]
+
+
+ROWS = rows_of(TEXT)
 
 
 def names_in(path: Path) -> set[str]:
@@ -23,6 +31,18 @@ def test_a_row_names_tests_that_exist(row: str) -> None:
     assert fault
     assert promise
     assert re.fullmatch(r"((0|1|2|3|4|130)(, )?)*", code)
+    check(tests)
+
+
+@pytest.mark.parametrize("row", rows_of(SECURITY), ids=lambda row: row.split("|")[1].strip()[:40])
+def test_a_row_of_security_names_tests_that_exist(row: str) -> None:
+    what, promise, tests = (cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+    assert what
+    assert promise
+    check(tests)
+
+
+def check(tests: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", tests)
     assert len(named) == tests.count("`") / 2 > 0
     for file, test in named:

@@ -47,6 +47,19 @@ def test_each_parameter_has_one_optimiser_and_each_optimiser_its_own_pace() -> N
     assert paces == pytest.approx({"adam": 0.005, "critic": 0.005})
 
 
+def test_adam_sees_the_gradient_of_the_mean_over_the_batch() -> None:
+    """For that its epsilon is stated: of a sum, every batch size would have another."""
+    model = registry.seeded("vanilla", data.spec("digits"), 0, latent=2, hidden=[8])
+    stepper, x = stepper_for(model, BUDGET), torch.rand(24, 1, 8, 8).round()
+    torch.manual_seed(1)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    expected = torch.autograd.grad(model.loss(x).mean(), parameters)
+    torch.manual_seed(1)
+    stepper.update("adam", model.loss(x))
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
 def test_the_critic_learns_by_its_own_loss_alone() -> None:
     model = with_critic()
     stepper, x = stepper_for(model, BUDGET), torch.rand(64, 1, 8, 8).round()

@@ -9,9 +9,10 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from tests.judge.test_support import Bits, FairBits
 from variants import DataSpec
-from variants.core import VAE
+from variants.core import VAE, OneHots
+from variants.core.support import state_count, states
 from variants.parts import assemble
-from variants.parts.discrete import RelaxedBits
+from variants.parts.discrete import RelaxedBits, bits
 from variants.parts.likelihoods import Likelihood
 from variants.parts.networks import Decoder, Encoder, mlp
 from variants.parts.posteriors import Posterior
@@ -124,6 +125,16 @@ class NoSupport(Prior):
 
     def forward(self) -> Distribution:
         return Independent(Undeclared(self.loc, torch.ones_like(self.loc), validate_args=False), 1, validate_args=False)
+
+
+@pytest.mark.parametrize(
+    "d", [bits(torch.randn(3)), bits(torch.randn(5)), OneHots(torch.randn(3, 2)), OneHots(torch.randn(2, 5))]
+)
+def test_points_that_can_be_counted_are_as_many_as_are_said_and_have_all_of_the_mass(d: Distribution) -> None:
+    points = states(d)
+    assert points.shape == (state_count(d), d.event_shape.numel())
+    assert len(points.unique(dim=0)) == len(points)
+    torch.testing.assert_close(d.log_prob(points).exp().sum(), torch.ones(()))
 
 
 def test_a_density_says_where_it_lives() -> None:

@@ -4,6 +4,7 @@ import colorsys
 import io
 import math
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,17 +17,32 @@ from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import add_title, panels
 from bench.records.record import Record
 from bench.stats.groups import Row
+from bench.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+# What a run keeps (`bench.cells.pictures`), by name: the kinds of numbers, the fewest and the most axes. Values are no
+# larger than LARGEST_VALUE; what has none, such as an empty bin, is NaN.
+FORMS = {
+    r"(best_|worst_)?(inputs|reconstructions)|samples": ("u", 2, 4),
+    r"traversals|interpolations_\w+": ("u", 3, 5),
+    r"latent_mean|\w+_quantiles": ("f", 2, 2),
+    r"latent_cov": ("f", 3, 3),
+    r"labels|\w+_axes|class_labels|class_counts": ("iu", 1, 1),
+    r"\w+": ("fiu", 1, 1),
+}
+PLANE = ("latent_mean", "latent_cov", "latent_axes", "labels")
+LARGEST_VALUE = 1e30
+
+
 def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
     """Read FOLDER/<id>.npz of every ok quality record that left one.
 
     Returns:
-        id -> name -> array, and one line for every file that cannot be read.
+        id -> name -> array, and one line for every file that cannot be read, or has arrays that no run keeps.
     """
     artefacts: dict[str, dict[str, np.ndarray]] = {}
     warnings = []
@@ -39,10 +55,34 @@ def load_artefacts(folder: Path, records: Sequence[Record]) -> tuple[dict[str, d
                         raise ValueError(f"it would unpack to {size:,} bytes")
                     file.seek(0)
                     with np.load(file, allow_pickle=False) as arrays:
-                        artefacts[record.id] = dict(arrays)
+                        found = dict(arrays)
+                artefacts[record.id] = fitting = _fitting(found)
+                if odd := sorted(printable(name)[:40] for name in found.keys() - fitting.keys()):
+                    warnings.append(f"{path.name} has arrays that no run keeps; left out: {', '.join(odd[:8])}")
             except Exception as error:  # a damaged zip raises anything from zipfile, zlib or numpy
                 warnings.append(f"cannot read {path.name} ({' '.join(str(error).split())}); its plots are left out")
     return artefacts, warnings
+
+
+def _fitting(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays that are of their form; those of the latent plane only where they speak of the same points."""
+    fitting = {name: array for name, array in arrays.items() if _has_form(name, array)}
+    plane = [fitting.get(name) for name in PLANE]
+    if not all(part is not None and np.isfinite(part).all() for part in plane) or not _agree(*plane):  # type: ignore[arg-type]
+        fitting = {name: array for name, array in fitting.items() if name not in PLANE}
+    return fitting
+
+
+def _has_form(name: str, array: np.ndarray) -> bool:
+    kinds, least, most = next((form for pattern, form in FORMS.items() if re.fullmatch(pattern, name)), ("", 0, 0))
+    if array.dtype.kind not in (*kinds,) or not least <= array.ndim <= most or not array.size:
+        return False
+    return not (np.abs(array[~np.isnan(array)].astype(float)) > LARGEST_VALUE).any()
+
+
+def _agree(mean: np.ndarray, covariance: np.ndarray, axes: np.ndarray, labels: np.ndarray) -> bool:
+    points, shown = mean.shape
+    return (covariance.shape, axes.shape, labels.shape) == ((points, shown, shown), (shown,), (points,))
 
 
 def _kept(view: View, row: Row) -> Mapping[str, np.ndarray]:
@@ -108,7 +148,7 @@ def reconstructions(view: View) -> "Figure | None":
     lines: list[tuple[str, np.ndarray]] = []
     shown: bytes | None = None
     for row, images in _pictures(view, "reconstructions"):
-        inputs = _as_rgb(_kept(view, row)["inputs"])
+        inputs = _as_rgb(_kept(view, row).get("inputs", np.empty(0)))
         if inputs is not None and inputs[:count].tobytes() != shown:
             shown = inputs[:count].tobytes()
             lines.append(("input", inputs[:count]))
