@@ -124,6 +124,15 @@ def test_evaluation_keeps_to_the_grey_values(mnist: Data, grey: Data) -> None:
     assert (drawn["train"] != drawn["test"]).any()
 
 
+def test_noise_that_is_drawn_once_is_the_same_in_parts() -> None:
+    """Of data that are streamed one example at a time, as of those that are held as a whole."""
+    images = np.random.default_rng(0).integers(0, 256, (7, 1, 5, 5), dtype=np.uint8)
+    for draw in (binarise.fixed, binarise.dequantised):
+        whole = draw(images, 255, "valid")
+        for start, end in ((0, 3), (2, 3), (3, 7)):
+            np.testing.assert_array_equal(draw(images[start:end], 255, "valid", start), whole[start:end])
+
+
 @pytest.mark.parametrize("levels", [16, 255])
 def test_dynamic_draws_with_probability_value_over_levels(levels: int) -> None:
     counts = torch.arange(levels + 1, dtype=torch.uint8)

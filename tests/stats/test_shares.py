@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench.pages import tables
 from bench.pages.blocks import Table, Text
@@ -16,6 +17,17 @@ def test_variance_components_by_hand() -> None:
     assert found is not None
     assert (found.rows, found.runs, found.variant) == (2, 4, pytest.approx(15 / 17))
     assert 0 <= found.low < found.variant < found.high < 1
+
+
+def test_a_variant_with_few_seeds_counts_for_as_many_as_it_has() -> None:
+    """E[mean square between] is that within plus n0 times the variance between, n0 = (N - sum n_i^2 / N) / (a - 1)."""
+    random = np.random.default_rng(1)
+    rows = [(shift + random.standard_normal(n)).tolist() for n, shift in ((2, 0.0), (3, 4.0), (15, -3.0))]
+    found = shares.share([dict(enumerate(row)) for row in rows])
+    assert found is not None
+    size = (20 - (4 + 9 + 225) / 20) / 2
+    more = stats.f_oneway(*rows).statistic - 1
+    assert found.variant == pytest.approx(more / (more + size))
 
 
 def test_limits() -> None:

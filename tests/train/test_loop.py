@@ -21,6 +21,7 @@ from bench.judge import bounds, evidence
 from bench.settings import Budget
 from bench.train import schedules, steps
 from bench.train.diverged import Diverged
+from bench.train.state import _Best
 from tests.helpers import cell, fit
 from variants import registry
 from variants.core import VAE
@@ -183,6 +184,20 @@ def test_patience_keeps_the_best_epoch_since_the_warm_up(digits: Data) -> None:
         assert len(curve) == best + 1 + 2 < 40
         valid = bounds.scores(model, digits.eval_batches("valid", bounds.EVAL_BATCH), samples=1, seed=seeds.JUDGE)
         assert valid.means()["elbo_nats"] == elbos[best] > elbos[-1]
+
+
+def test_an_epoch_that_is_only_as_good_is_no_better() -> None:
+    """Patience is counted from the first of equals, and of a look without a bound nothing is better."""
+    best = _Best(patience=2, warmup=1)
+    assert [best.is_better(epoch + 1, elbo) for epoch, elbo in enumerate([-1.0, -5.0, -5.0, None, -4.0, -4.0])] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert (best.epoch, best.elbo) == (5, -4.0)
 
 
 def test_without_patience_the_last_weights_are_the_result(digits: Data) -> None:

@@ -11,7 +11,13 @@ from scipy import integrate, stats
 from torch import Tensor
 
 from variants import DataSpec
-from variants.parts.likelihoods import Bernoulli, ContinuousBernoulli, ContinuousBernoulliDistribution, Gaussian
+from variants.parts.likelihoods import (
+    Bernoulli,
+    ContinuousBernoulli,
+    ContinuousBernoulliDistribution,
+    Gaussian,
+    Heteroscedastic,
+)
 
 LOGITS = (-80.0, -12.0, -2.0, -0.11, -0.09, -1e-6, 0.0, 1e-6, 0.09, 0.11, 2.0, 12.0, 80.0)
 
@@ -212,6 +218,17 @@ def test_gaussian_integrates_to_one(sigma: float | str, squash: bool) -> None:
 def test_gaussian_squashes_by_default_where_data_lie_in_the_unit_interval() -> None:
     squashed = {kind: Gaussian(DataSpec((2,), kind)).squash for kind in ("binary", "unit", "real")}
     assert squashed == {"binary": True, "unit": True, "real": False}
+
+
+def test_a_scale_of_each_value_is_above_its_floor_and_moves_from_anywhere() -> None:
+    """It rises with the decoder's number everywhere: where it did not, training could not leave the floor."""
+    likelihood = Heteroscedastic(DataSpec((3,), "real"), floor=0.1)
+    raw = torch.tensor([-8.0, 0.0, 3.0], dtype=torch.float64, requires_grad=True)
+    scale = likelihood(torch.stack([torch.zeros(3, dtype=torch.float64), raw])).stddev
+    (slope,) = torch.autograd.grad(scale.sum(), raw)
+    assert (scale > 0.1).all()
+    assert (slope > 0).all()
+    torch.testing.assert_close(scale, 0.1 + raw.exp().log1p())
 
 
 def test_optimal_sigma() -> None:
