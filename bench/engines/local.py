@@ -70,7 +70,7 @@ class Local(Engine):
                 # A process that a cell has left behind may hold its pipe open.
                 ready = wait([each for r in running for each in (r.pipe, r.process.sentinel)], timeout=1.0)
                 for r in list(running):
-                    gone = r.process.sentinel in ready
+                    gone = not r.process.is_alive()
                     events, done = _received(r, job) if gone or r.pipe in ready else ([], None)
                     if done is None and gone:
                         done = _ended(r, job)

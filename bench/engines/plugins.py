@@ -1,11 +1,13 @@
 """Questions to plugins, asked in a process of its own: their code may exit, hang, or change what its process has."""
 
+import math
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from bench.engines.processes import end_with_supervisor, without_main
@@ -13,6 +15,8 @@ from bench.errors import BenchError
 
 # One answer must come in so many seconds: long enough to import whatever a plugin needs.
 PATIENCE_S = 60.0
+# Seconds between two looks at whether who is to answer is there.
+LOOK_S = 0.2
 
 Answer = TypeVar("Answer")
 
@@ -55,12 +59,14 @@ def _some(
     theirs.close()
     answers: list[Answer | NoAnswer] = []
 
-    def told(patience_s: float | None = None) -> bool:
+    def told(patience_s: float = math.inf) -> bool:
         """Whether something came. What the process has left behind may hold its pipe open."""
-        if not wait([ours, process.sentinel], patience_s):
-            return False
-        if not ours.poll():
-            raise EOFError
+        until = time.monotonic() + patience_s
+        while not ours.poll(LOOK_S):
+            if not process.is_alive() and not ours.poll():
+                raise EOFError
+            if time.monotonic() > until:
+                return False
         return True
 
     try:
