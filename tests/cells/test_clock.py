@@ -62,6 +62,8 @@ def test_only_examples_that_were_trained_on_are_counted(
     assert figures["sample_samples_per_s"].median == batch_size
     assert figures["latency_b1_ms"].median == 1000
     assert figures["matrix_peak_gflops"].median == pytest.approx(2 * 1024**3 / 1e9)
+    # Of an example, whatever the batch: see the products below.
+    assert figures["train_mflop"] == pytest.approx(2 * (2 * 64 * 8 + 3 * (8 * 4 + 2 * 8 + 8 * 64)) / 1e6)
     assert figures["train_mfu"] == pytest.approx(counted * figures["train_mflop"] / 1e3 / (2 * 1.024**3))
 
 

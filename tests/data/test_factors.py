@@ -44,6 +44,9 @@ def test_factors_follow_the_examples_in_use() -> None:
     assert (x.numpy() == np.stack([sprites.sprite(row) for row in rows])).all()
     assert (y.numpy() == rows[:, 0]).all()
     assert data.load("digits").factors is None
+    held = loaded.raw.images["train"]
+    of_training = [sprites.sprite(row) for row in loaded.factors.values["train"]]
+    assert all((held[i] == image).all() for i, image in enumerate(of_training))
 
 
 def test_no_two_sprites_are_one_image() -> None:

@@ -12,6 +12,13 @@ from bench.errors import UsageError
 from variants.data_spec import DataSpec
 
 
+@pytest.mark.parametrize("n", [10, 19, 101, 1007])
+def test_every_example_is_in_one_split(n: int) -> None:
+    sizes = entry.tenths(n)
+    assert sum(sizes.values()) == n
+    assert sizes["valid"] == sizes["test"] == n // 10
+
+
 def test_every_data_set_can_be_read_and_is_documented() -> None:
     assert set(readers._READERS) | {row.name for row in sets.SETS.values() if row.maker} == set(data.names())
     for row in data.describe():

@@ -20,6 +20,8 @@ def test_perplexity_counts_codes_that_are_used_equally_often() -> None:
     assert codes.usage(every, 8) == {"code_perplexity": pytest.approx(8), "dead_codes": 0}
     assert codes.usage(every, 16) == {"code_perplexity": pytest.approx(8), "dead_codes": 0.5}
     assert codes.usage(torch.full((10, 4), 3), 8) == {"code_perplexity": pytest.approx(1), "dead_codes": 7 / 8}
+    # However rarely: dead is what is never used.
+    assert codes.usage(torch.tensor([[0] * 9 + [1]]), 4)["dead_codes"] == 0.5
     two = torch.stack([torch.arange(6), torch.zeros(6, dtype=torch.long)], dim=1)
     assert codes.usage(two, 6, books=2) == {"code_perplexity": pytest.approx(3.5), "dead_codes": pytest.approx(5 / 12)}
 

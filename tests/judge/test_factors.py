@@ -136,6 +136,14 @@ def test_an_outlier_does_not_stretch_the_bins() -> None:
     assert factors.mig_dlib(Coded(codes, v, (True,))) < 0.1
 
 
+def test_an_ordered_factor_is_separated_by_the_share_of_variance_that_a_line_explains() -> None:
+    v = rows(3)
+    noise = np.random.default_rng(4).standard_normal(len(v))
+    coded = Coded(np.stack([v[:, 0] + 0.8 * noise, noise], 1), v[:, :1], (True,))
+    left = v[:, 0] - np.polyval(np.polyfit(coded.mu[:, 0], v[:, 0], 1), coded.mu[:, 0])
+    assert factors.separability(coded)[0, 0] == pytest.approx(1 - left.var() / v[:, 0].var())
+
+
 def test_dci_of_importances_that_are_known() -> None:
     """By hand: axis 0 tells factor 0, axis 1 both factors alike."""
     assert factors.dci(np.eye(3)) == (1, 1)

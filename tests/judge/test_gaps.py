@@ -147,6 +147,25 @@ def test_own_family_costs_no_further_optimisation_where_it_is_one_of_the_two() -
         torch.testing.assert_close(columns["elbo_own"], columns[f"elbo_{posterior}"], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("family", ["diagonal", "full", "low_rank"])
+def test_a_search_begins_at_its_start_and_moves_in_units_of_its_scales(family: str) -> None:
+    """Log-scales r turn the covariance S of the start into diag(e^r) S diag(e^r), whatever the family."""
+    module = importlib.import_module("bench.judge.gaps")
+    scale, v = torch.tensor([[0.5, 2.0, 1.5]]), torch.tensor([[[0.3], [-1.0], [0.6]]])
+    start: Any = {
+        "diagonal": Independent(Normal(torch.ones(1, 3), scale), 1),
+        "full": MultivariateNormal(torch.ones(1, 3), torch.eye(3) + v @ v.mT),
+        "low_rank": LowRankMultivariateNormal(torch.ones(1, 3), scale.unsqueeze(-1) * v, scale.square()),
+    }[family]
+    parameters, build = module._FAMILIES[family](start)
+    log_ratio = torch.tensor([[0.4, -0.7, 1.1]])
+    ends = (build(parameters), build([parameters[0], log_ratio, *parameters[2:]]))
+    at_start, moved = (tril @ tril.mT for tril in map(scale_tril, ends))
+    first = scale_tril(start)
+    torch.testing.assert_close(at_start, first @ first.mT)
+    torch.testing.assert_close(moved, log_ratio.exp().unsqueeze(-1) * at_start * log_ratio.exp().unsqueeze(-2))
+
+
 def test_low_rank_lies_between_diagonal_and_full() -> None:
     model = decoding("low_rank", rank=1)
     with torch.no_grad():

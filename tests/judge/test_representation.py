@@ -66,6 +66,13 @@ def test_the_probe_sees_axes_on_any_scale_and_learns_from_the_training_split() -
     code = torch.stack([1e-4 * (y - 0.5), torch.randn(n, generator=torch.Generator().manual_seed(0))], 1)
     held: Any = Labelled(x, y)
     assert representation.accuracies(coder(code), held, n)["probe_accuracy"] == 1.0
+    # What holds in training alone is found nowhere else: here the labels of the test split are the other way round.
+    turned = Labelled(x, 1 - y)
+    inner = held.eval_batches
+    held.eval_batches = lambda split, *at, **how: (turned.eval_batches if split == "test" else inner)(split, *at, **how)
+    found = representation.accuracies(coder(torch.stack([10.0 * y, 0.0 * y], 1)), held, n)
+    assert found == {"probe_accuracy": 0.0, "knn_accuracy": 0.0}
+    held.eval_batches = inner
     asked: list[tuple[str, int | None]] = []
     inner = held.eval_batches
     held.eval_batches = lambda split, batch, limit=None: (asked.append((split, limit)), inner(split, batch, limit))[1]

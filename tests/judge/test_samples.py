@@ -160,6 +160,19 @@ def test_the_judge_shows_them_between_two_anchors(loaded: Any) -> None:
     assert (told.metrics["frechet"], told.features_sha256) == (None, None)
 
 
+def test_what_plays_the_generated_examples_is_none_that_could_have_been_memorised(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(samples, "compare", lambda a, _, train: given.append((a, train)) or {})
+    samples.scores(build("vanilla", loaded.spec, hidden=(16,)), loaded, 60)
+    assert len(given) == 4  # draws, those of fitted codes, and both anchors
+    for generated, train in given:
+        known = {row.tobytes() for row in train}
+        assert len(known) == 60
+        assert not any(row.tobytes() in known for row in generated)
+
+
 def test_independent_pixels_keep_what_single_pixels_are() -> None:
     torch.manual_seed(0)
     x = torch.randn(250, 1) + 0.1 * torch.randn(250, 6)

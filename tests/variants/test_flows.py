@@ -14,7 +14,15 @@ from variants import DataSpec, build
 from variants.core import Terms, closed_form_kl
 from variants.core.rotated import RotatedNormal, reflections
 from variants.parts import assemble
-from variants.parts.flows import Flow, Householder, InverseAutoregressive, MaskedNetwork, Planar, PlanarStep
+from variants.parts.flows import (
+    AutoregressiveStep,
+    Flow,
+    Householder,
+    InverseAutoregressive,
+    MaskedNetwork,
+    Planar,
+    PlanarStep,
+)
 from variants.parts.posteriors import Posterior
 from variants.registry import seeded
 
@@ -273,6 +281,17 @@ def test_a_product_of_reflections(t: int, latent: int) -> None:
 def test_equal_reflections_are_a_safe_start_in_single_precision() -> None:
     vectors = nn.functional.normalize(torch.randn(B, 1, 20), dim=-1).expand(B, 20, 20)
     torch.testing.assert_close(reflections(vectors), torch.eye(20).expand(B, 20, 20), rtol=0, atol=1e-4)
+
+
+def test_an_autoregressive_step_is_a_weighted_mean_of_the_point_and_its_shift() -> None:
+    """g z + (1 - g) m lies between z and m, whatever the gate: where m is z itself nothing moves."""
+    z, m, s = torch.randn(3, 6, 4).double(), torch.randn(3, 6, 4).double(), torch.randn(3, 6, 4).double()
+    still, _ = AutoregressiveStep(lambda point, _: (point, s), None).forward(z)  # type: ignore[arg-type]
+    torch.testing.assert_close(still, z)
+    moved, log_det = AutoregressiveStep(lambda *_: (m, s), None).forward(z)  # type: ignore[arg-type]
+    share = (moved - m) / (z - m)
+    assert ((share > 0) & (share < 1)).all()
+    torch.testing.assert_close(share.log().sum(-1), log_det)
 
 
 def test_householder_is_the_gaussian_with_covariance_u_s_ut() -> None:

@@ -1,6 +1,7 @@
 """Heads at a stated pace: what one step of Adam may move, whatever the features are; and encoders of centred data."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +125,14 @@ def test_the_mean_is_kept_with_the_weights() -> None:
     fresh = Centre(DataSpec((3,), "real"), True)
     fresh.load_state_dict(centre.state_dict())
     assert torch.equal(fresh(torch.tensor([[1.0, 2.0, 4.0]])), torch.tensor([[0.0, 0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("kind", ["real", "unit", "counts"])
+def test_the_mean_example_is_at_the_centre(kind: Any) -> None:
+    """Whatever is done to values before the mean is taken off is done to the mean too."""
+    mean = np.array([0.2, 0.5, 0.9]) * (100 if kind == "counts" else 1)
+    centre = Centre(DataSpec((3,), kind, mean=lambda: mean), True)
+    torch.testing.assert_close(centre(torch.from_numpy(mean).float()[None]), torch.zeros(1, 3))
 
 
 def test_centring_does_not_take_a_linear_model_out_of_its_family() -> None:
