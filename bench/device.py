@@ -1,5 +1,6 @@
 """Which device a run uses, written for any accelerator that torch knows."""
 
+import ctypes
 import os
 import platform
 import re
@@ -15,6 +16,11 @@ import torch
 from bench.errors import MachineError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+
+# glibc's numbers of two options of mallopt(3). Blocks from MAP bytes on are mappings of their own; 32 MiB is the most
+# that it takes. It gives memory back once more than TRIM bytes are free at the end of the heap.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_TRIM, _MAP = 256 * 2**20, 32 * 2**20
 
 
 def accelerator() -> str | None:
@@ -71,6 +77,23 @@ def synchronise(device: str) -> None:
     """Wait until all work queued on `device` is done; on the CPU nothing is ever queued."""
     if device != "cpu":
         torch.accelerator.synchronize()
+
+
+def keep_memory() -> str | None:
+    """Have the C library keep what this process frees, where it is glibc, until the process ends.
+
+    By default a temporary of some megabytes is a new mapping, whose every page is a fault when it is first written.
+
+    Returns:
+        The allocator in words; None where nothing is known of it.
+    """
+    try:
+        library = os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        return None  # another C library
+    mallopt = ctypes.CDLL(None).mallopt
+    kept = mallopt(_M_MMAP_THRESHOLD, _MAP) and mallopt(_M_TRIM_THRESHOLD, _TRIM)
+    return f"{library}, {'keeps' if kept else 'returns'} freed memory"
 
 
 def describe(device: str) -> str:

@@ -108,8 +108,8 @@ IN_SETTLING = ("tests/records/test_settle.py",)
 MISTAKES = [
     *made(LIKELIHOODS, IN_LIKELIHOODS, [
         (1, "mean_over_pixels_bernoulli", "log p(x|z) is a sum over pixels",
-         "functional.logsigmoid(self._logits(h) * (2 * x - 1)).flatten(-self.dims).sum(-1)",
-         "functional.logsigmoid(self._logits(h) * (2 * x - 1)).flatten(-self.dims).mean(-1)"),
+         "functional.logsigmoid(h * sign).sum(-1)",
+         "functional.logsigmoid(h * sign).mean(-1)"),
         (1, "mean_over_pixels_continuous_bernoulli", "the same for grey pixels",
          "        return Independent(ContinuousBernoulliDistribution(h), self.dims, validate_args=False)\n"
          "\n"
@@ -141,10 +141,10 @@ MISTAKES = [
         (3, "continuous_bernoulli_without_its_normaliser", "without log C(l) it is no density on [0, 1]",
          " - functional.softplus(self.logits) + self.log_normaliser", " - functional.softplus(self.logits)"),
         (8, "clamp_on_probabilities", "a wrong pixel costs at most log 1e6",
-         "functional.logsigmoid(self._logits(h) * (2 * x - 1))",
-         "(h * (2 * x - 1)).sigmoid().clamp(1e-6, 1 - 1e-6).log()"),
+         "functional.logsigmoid(h * sign)",
+         "(h * sign).sigmoid().clamp(1e-6, 1 - 1e-6).log()"),
         (8, "torchs_own_clamp_on_probabilities", "torch clamps probabilities, but no logits",
-         "functional.logsigmoid(self._logits(h) * (2 * x - 1))", "(h * (2 * x - 1)).sigmoid().log()"),
+         "functional.logsigmoid(h * sign)", "(h * sign).sigmoid().log()"),
         (8, "clamp_on_logits", "the same for grey pixels",
          "        self.logits = logits\n", "        self.logits = logits.clamp(-15, 15)\n"),
         (10, "grey_pixels_under_a_bernoulli", "on grey pixels it is no density",
@@ -400,6 +400,20 @@ MISTAKES = [
          "a decoder more certain than the clamp is scored as a less certain one",
          "self.variance.sqrt() if self.log_sigma is None else self.log_sigma.exp()",
          "self.variance.sqrt() if self.log_sigma is None else self.log_sigma.clamp(min=-3).exp()"),
+    ]),
+    *made(LIKELIHOODS, IN_LIKELIHOODS, [
+        (8, "product_of_factors_underflows", "256 factors of one half are no float32",
+         "for _ in range(6):", "for _ in range(8):"),
+        (8, "product_without_its_odd_factor", "of an odd number of factors the middle one is lost",
+         "half = (size + 1) // 2", "half = size // 2"),
+        (8, "log_sigmoid_without_what_is_below", "a certain error costs log 2 at most",
+         "return below + factors.log().sum(-1)", "return factors.log().sum(-1)"),
+        (8, "product_in_half_precision", "64 factors of one half underflow there",
+         'h.device.type != "cpu" or h.dtype != torch.float32', 'h.device.type != "cpu"'),
+    ]),
+    *made("bench/device.py", ("tests/reliability/test_environment.py",), [
+        (20, "memory_is_given_back", "a setting in the record that was never made",
+         "kept = mallopt(_M_MMAP_THRESHOLD, _MAP) and mallopt(_M_TRIM_THRESHOLD, _TRIM)", "kept = 1"),
     ]),
     *made(RUN, ("tests/cells/test_run.py",), [
         (9, "divergence_unseen", "a record whose figures are not finite is called ok",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import torch
 
+from bench import device as devices
 from bench import judge, seeds
 from bench.cells import clock, prepare, weights
 from bench.cells.events import Measured, Note, Tell
@@ -48,6 +49,7 @@ def run_cell(
         The record, and the artefacts (an npz archive of pictures and latent points) of a suite's first seed.
     """
     result = record.new(kind, cell, provenance)
+    result.provenance.allocator = devices.keep_memory()
     artefacts = None
     try:
         if kind == "throughput":

@@ -194,6 +194,7 @@ class Provenance(Origin, forbid_unknown_fields=True, kw_only=True, omit_defaults
     cpu_count: int | None = None
     matmul_precision: str | None = None
     cpu_kernels: str | None = None
+    allocator: str | None = None
     processor_share: Number = None
     trained: Origin | None = None
     features_sha256: str | None = None

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench import device as devices
 from bench.cells import prepare
 from bench.cells.run import run_cell
 from bench.engines import Job
@@ -95,6 +98,36 @@ def test_kernels_stand_in_the_record_and_kept_weights_must_agree(
     other, _ = run_cell("quality", made, {"commit": "abc"}, telling(note=notes.append), tmp_path)
     assert other.provenance.cpu_kernels == "OTHER"
     assert notes == ["training starts anew, for the file of its kept weights was written with other kernels"]
+
+
+def test_cells_keep_the_memory_that_they_free_and_say_so() -> None:
+    made, _ = run_cell("quality", simulated("vanilla"), {"commit": "abc"})
+    if platform.libc_ver()[0] != "glibc":
+        assert made.provenance.allocator is None
+        pytest.skip("another C library")
+    assert re.fullmatch(r"glibc [\d.]+, keeps freed memory", made.provenance.allocator or "")
+    # Of sixteen temporaries of 8 MiB: what of them is still resident once they are freed.
+    code = """
+import resource, torch
+from bench.device import keep_memory
+keep_memory()
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**20
+before = resident()
+temporaries = [torch.ones(2**21) for _ in range(16)]
+del temporaries
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 120
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: str) -> str:
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(os, "confstr", unknown)
+    assert devices.keep_memory() is None
 
 
 def test_a_recipe_cannot_change_the_precision_of_products(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,36 @@ def test_bernoulli_is_not_clamped() -> None:
         assert likelihood.log_prob(torch.tensor([[[-logit]]]), torch.ones(1, 1)).item() == pytest.approx(-logit)
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.1, 4.0, 100.0])
+@pytest.mark.parametrize("shape", [(1,), (2,), (65,), (1, 28, 28), (3, 7, 11)])
+def test_bernoulli_without_gradients_is_the_same_to_rounding(shape: tuple[int, ...], scale: float) -> None:
+    likelihood = Bernoulli(DataSpec(shape, "binary"))
+    # The largest of them are more than one piece.
+    h, x = scale * torch.randn(300, 2, *shape), torch.randint(2, (2, *shape)).float()
+    exact = torch.nn.functional.logsigmoid(h.double() * (2 * x - 1)).flatten(2).sum(-1)
+    with torch.no_grad():
+        found = likelihood.log_prob(h, x)
+    assert torch.equal(likelihood.log_prob(h, x), torch.nn.functional.logsigmoid(h * (2 * x - 1)).flatten(2).sum(-1))
+    torch.testing.assert_close(found.double(), exact, rtol=4e-7, atol=1e-5)
+
+
+@torch.no_grad()
+def test_bernoulli_without_gradients_at_the_extremes() -> None:
+    size = 5000
+    likelihood = Bernoulli(DataSpec((size,), "binary"))
+    x = torch.zeros(1, size)
+    for logit in (*LOGITS, 1e4, -1e4, math.inf, -math.inf):
+        h = torch.full((1, 1, size), logit)
+        exact = size * torch.nn.functional.logsigmoid(-double(logit)).item()
+        # A number may be off by half a unit in the last place of a factor, 6e-8.
+        assert likelihood.log_prob(h, x).item() == pytest.approx(exact, rel=1e-6, abs=6e-8 * size)
+    h[..., 17] = math.nan
+    assert likelihood.log_prob(h, x).isnan().all()
+    for dtype, close in ((torch.float64, 1e-12), (torch.float16, 1e-2), (torch.bfloat16, 1e-2)):
+        found = likelihood.log_prob(torch.zeros(1, 1, size, dtype=dtype), x.to(dtype))
+        assert found.item() == pytest.approx(-size * math.log(2), rel=close)
+
+
 def test_output_bias_is_the_logit_of_the_mean_image() -> None:
     mean = np.array([[[0.0, 0.25], [0.5, 1.0]]])
     spec = DataSpec((1, 2, 2), "binary", mean=lambda: mean)

@@ -31,7 +31,7 @@ class Team:
 
     def __init__(self, contestant: Contestant, task: str, threads: int) -> None:
         share = max(1, threads // contestant.processes)
-        options = json.dumps(contestant.options | {"threads": share})
+        options = json.dumps({"threads": share} | contestant.options)
         words = [sys.executable, "-m", "tests.performance.peers.worker", contestant.module, task, options]
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         how: dict[str, Any] = {

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.cells.clock import matrix_flops
 from bench.data.batches import Data
+from bench.device import keep_memory
 from bench.judge import bounds
 from bench.judge.evidence import importance_weights
 from bench.settings import Budget
@@ -149,8 +150,9 @@ def in_flops(job: Job) -> Job:
 
 
 def prepare(task: str, *, threads: int, precision: str = "fp32", limit: str = "", n: int = 0) -> Job:
-    """Prepare a task of the plan; of the limits, a matrix product, training at their batch size, or the NLL."""
+    """Prepare a task of the plan; of the limits, matrix products or training at size n, or the NLL."""
     torch.set_num_threads(threads)
+    keep_memory()  # as cells do
     torch.manual_seed(0)
     jobs: dict[str, Callable[[], Job]] = {
         "train_mlp": lambda: training_mlp(SETTINGS.batch, precision),
@@ -160,7 +162,7 @@ def prepare(task: str, *, threads: int, precision: str = "fp32", limit: str = ""
         "sample": sampling,
         "time_to_elbo": time_to_elbo,
         "limits matmul": lambda: matmul(n, SETTINGS.matmul_repeats[n]),
-        "limits train": lambda: in_flops(training_mlp(SETTINGS.limit_batch)),
+        "limits train": lambda: in_flops(training_mlp(n)),
         "limits nll": lambda: in_flops(nll()),
     }
     return jobs[f"{task} {limit}".strip()]()

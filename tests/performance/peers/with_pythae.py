@@ -16,6 +16,7 @@ from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import CallbackHandler, TrainingCallback
 from torch import Tensor, nn
 
+from bench.device import keep_memory
 from tests.performance.peers import common
 from tests.performance.peers.plan import SETTINGS, Block, Job
 from tests.performance.peers.profiles import work
@@ -108,9 +109,11 @@ def _time_to_elbo() -> Job:
     return Job(block, warm_up=lambda: block(0, most=20))
 
 
-def prepare(task: str, *, threads: int) -> Job:
-    """Prepare a task of the plan."""
+def prepare(task: str, *, threads: int, keep: bool = False) -> Job:
+    """Prepare a task of the plan; `keep`: its process keeps the memory that it frees, as ours do."""
     torch.set_num_threads(threads)
+    if keep:
+        keep_memory()
     torch.manual_seed(0)
     logging.disable(logging.INFO)
     return {
