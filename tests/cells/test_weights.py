@@ -301,3 +301,25 @@ def test_damaged_weights_are_trained_again_to_the_same_bytes(tmp_path: Path, mon
     assert notes == ["training starts anew, for the file of its kept weights is damaged"]
     assert figures(again) == figures(first)
     assert all(torch.equal(tensor, load(content)[name]) for name, tensor in load(kept.read_bytes()).items())
+
+
+def test_whatever_training_depends_on_is_in_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = cell()
+    other = {
+        "variant": "beta",
+        "overrides": {"latent": 3},
+        "dataset": "mnist",
+        "data_options": {"n": 5},
+        "binarise": "fixed",
+        "seed": 1,
+        "budget": BUDGET | {"epochs": 9},
+        "device": "cuda",
+        "threads": 2,
+        "precision": "bf16",
+    }
+    paths = [weights.path(tmp_path, plain), *(weights.path(tmp_path, plain | {key: other[key]}) for key in other)]
+    assert set(other) == plain.keys() - {"measure"}
+    assert len(set(paths)) == len(paths)
+    assert weights.path(tmp_path, plain | {"measure": {}}) == paths[0]
+    monkeypatch.setattr(weights, "PROTOCOL", "0.0")
+    assert weights.path(tmp_path, plain) not in paths

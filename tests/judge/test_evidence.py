@@ -465,3 +465,13 @@ def test_a_model_without_a_bound_can_be_annealed_but_not_importance_sampled() ->
     assert evidence.annealed(model, x, chains=2, steps=3)["log_px"].isfinite().all()
     with pytest.raises(NotImplementedError, match="no density"):
         evidence.importance_weights(model, x, 5)
+
+
+def test_draws_that_both_share_make_a_gap_more_certain_than_its_ends() -> None:
+    """log mean(w) and mean(log w) of the same draws: of nearly equal weights the errors cancel to the second order."""
+    torch.manual_seed(0)
+    log_weights = 0.05 * torch.randn(2000, 40, 50, dtype=torch.float64)  # 2000 estimates of 40 draws each
+    gap = log_weights.logsumexp(1) - math.log(40) - log_weights.mean(1)
+    stated = torch.stack([evidence.gap_variance(each, each) for each in log_weights[:200]]).mean(0)
+    assert (stated < 0.01 * log_weights.var(1).mean(0) / 40).all()
+    assert stated.mean().item() == pytest.approx(gap.var(0).mean().item(), rel=0.2)

@@ -269,3 +269,22 @@ def test_a_game_makes_the_loss_of_its_players_fall() -> None:
     for _ in range(20):
         stepper(x, 0.0)
     assert vae.objective.players(vae.terms(x))[1].mean().item() < first
+
+
+class Certain(nn.Module):
+    """A critic that is sure of every code: its logit is -30 and less, and rises along z by one."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.sum(-1) - 30
+
+
+def test_the_encoder_learns_most_where_the_critic_is_sure() -> None:
+    """-log D(z) does not saturate: its slope along the logit is -1 there, where that of log(1 - D(z)) is 0."""
+    objective = Adversarial(latent_size=2)
+    objective.critic = Certain()  # type: ignore[assignment]
+    model = build("vanilla", DataSpec((4,), "binary", 40), latent=2, hidden=[4])
+    terms = model.terms(torch.ones(3, 4), 2)
+    terms.z.retain_grad()
+    objective.players(terms)[0].sum().backward()
+    assert terms.z.grad is not None
+    torch.testing.assert_close(terms.z.grad, torch.full((2, 3, 2), -0.5))
