@@ -36,6 +36,7 @@
 23. Latents on a manifold: densities with respect to different measures, a point that does not lie on it, the gradient
     of a rejection sampler without its correction.
 24. Parts that take turns in learning: the wrong one moves, or what is not training counts.
+25. What a part says of itself (a moment, an entropy, a number of points, a scale, a size) is not what it is.
 """
 
 from tests.mistakes_codes import OF_CODES
@@ -44,6 +45,7 @@ from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
 from tests.mistakes_ladder import OF_LADDER
+from tests.mistakes_laws import OF_LAWS
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_parts import OF_PARTS
 from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
@@ -575,6 +577,7 @@ MISTAKES = [
     *OF_OBJECTIVES,
     *OF_DISCRETE,
     *OF_LADDER,
+    *OF_LAWS,
     *OF_GAMES,
     *OF_CODES,
     *OF_COUNTABLE,

@@ -1,0 +1,117 @@
+"""Mistakes that no test had noticed until a law was written for each; the numbers are those of `tests.mistakes`."""
+
+from tests.mutants import made
+
+MOMENTS = ("tests/variants/test_moments.py",)
+TOGETHER = ("tests/judge/test_put_together.py",)
+
+# fmt: off
+OF_LAWS = [
+    *made("variants/core/support.py", ("tests/variants/test_support.py",), [
+        (25, "bits_counted_by_their_product", "D bits have 2^D points, not 2 D",
+         "values ** d.event_shape.numel()", "values * d.event_shape.numel()"),
+    ]),
+    *made("variants/core/blocks.py", MOMENTS, [
+        (25, "entropy_of_one_block", "that of independent blocks is a sum",
+         "[block.entropy() for block in self.blocks]).sum(0)", "[block.entropy() for block in self.blocks]).mean(0)"),
+    ]),
+    *made("variants/parts/posteriors.py", MOMENTS, [
+        (25, "columns_scaled_for_rows", "correlated noise does not shrink with the posterior",
+         "scale_tril=scale.unsqueeze(-1) * unit", "scale_tril=scale.unsqueeze(-2) * unit"),
+        (25, "sigma_for_its_square", "the covariance of a low rank is no longer scaled by sigma on both sides",
+         "factor, scale.square(), validate_args", "factor, scale, validate_args"),
+    ]),
+    *made("variants/parts/likelihoods.py", ("tests/variants/test_likelihoods.py",), [
+        (25, "floor_that_training_cannot_leave", "a maximum has no slope below it",
+         "self.floor + functional.softplus(scale)", "functional.softplus(scale).clamp(min=self.floor)"),
+    ]),
+    *made("variants/parts/networks.py", ("tests/variants/test_heads.py",), [
+        (25, "logarithm_less_a_plain_mean", "counts are centred by a number of another scale",
+         "mean = mean.log1p() if self.counts else mean\n", "mean = mean\n"),
+    ]),
+    *made("variants/parts/flows.py", ("tests/variants/test_flows.py",), [
+        (25, "shift_without_its_gate", "what is no mean of the point and its shift",
+         "return gate, (1 - gate) * m, log_gate.sum(-1)", "return gate, m, log_gate.sum(-1)"),
+    ]),
+    *made("variants/parts/objectives/games.py", ("tests/variants/test_games.py",), [
+        (19, "game_that_saturates", "the encoder learns nothing where the critic is sure",
+         "functional.softplus(-frozen(self.critic)(terms.z)).mean(0)",
+         "-functional.softplus(frozen(self.critic)(terms.z)).mean(0)"),
+    ]),
+    *made("bench/judge/evidence.py", ("tests/judge/test_evidence.py",), [
+        (11, "common_draws_ignored", "the errors of a difference added as if its ends were independent",
+         "return (relative - draws).var(0) / len(draws)", "return (relative.var(0) + draws.var(0)) / len(draws)"),
+    ]),
+    *made("bench/judge/__init__.py", TOGETHER, [
+        (11, "error_of_examples_that_were_not_asked", "the error of a mutual information is that of its points",
+         "math.sqrt(values.var().item() / points)", "math.sqrt(values.var().item() / whole)"),
+        (11, "error_of_the_control_variate_left_out", "the ELBO of the same examples is an estimate too",
+         'gap_var = columns["log_px_var"] + columns["elbo_var"] if', 'gap_var = columns["log_px_var"] if'),
+        (4, "simulated_from_below_alone", "both sides of a sandwich are of the same examples",
+         "lower = evidence.annealed(model, simulated,", "lower = evidence.annealed(model, x,"),
+    ]),
+    *made("bench/judge/gaps.py", ("tests/judge/test_gaps.py",), [
+        (22, "search_in_units_of_its_start", "the factor of a low rank keeps the first scales",
+         "new.unsqueeze(-1) * v, new.square()", "scale.unsqueeze(-1) * v, new.square()"),
+    ]),
+    *made("bench/judge/representation.py", ("tests/judge/test_representation.py",), [
+        (12, "probe_learnt_where_it_is_judged", "its accuracy is that of its own examples",
+         "probe.fit(train, classes).score(test, truth)", "probe.fit(test, truth).score(test, truth)"),
+    ]),
+    *made("bench/judge/samples.py", ("tests/judge/test_samples.py",), [
+        (21, "floor_beside_itself", "training examples are held against the very same ones",
+         "fake = train[1::2] if", "fake = train[::2] if"),
+    ]),
+    *made("bench/judge/codes.py", ("tests/judge/test_codes.py",), [
+        (21, "rare_codes_dead", "a code that is used now and then is not dead",
+         "(frequency == 0).double()", "(frequency < 1 / count).double()"),
+    ]),
+    *made("bench/judge/factors.py", ("tests/judge/test_factors.py",), [
+        (21, "correlation_for_its_square", "R is no share of variance",
+         "each[j, k] = np.corrcoef(axis, v)[0, 1] ** 2", "each[j, k] = abs(np.corrcoef(axis, v)[0, 1])"),
+    ]),
+    *made("bench/stats/shares.py", ("tests/stats/test_shares.py",), [
+        (11, "seeds_taken_for_equally_many", "n0 of unequal numbers is not their mean",
+         "(n - sum(len(row) ** 2 for row in kept) / n) / (a - 1)", "n / a"),
+    ]),
+    *made("bench/train/steps.py", ("tests/train/test_steps.py",), [
+        (1, "sum_over_the_batch", "Adam's epsilon is stated for the mean",
+         "values.mean().backward()", "values.sum().backward()"),
+    ]),
+    *made("bench/train/state.py", ("tests/train/test_loop.py",), [
+        (2, "equals_move_the_best_epoch", "patience is never at its end where nothing changes",
+         "elbo <= self.elbo", "elbo < self.elbo"),
+    ]),
+    *made("bench/train/diverged.py", ("tests/train/test_diverged.py",), [
+        (25, "size_of_a_batch_and_not_of_a_mean", "how large the loss was is said of an example",
+         "abs(losses[broken - 1]) / now.budget.batch_size", "abs(losses[broken - 1])"),
+    ]),
+    *made("bench/data/binarise.py", ("tests/data/test_batches.py",), [
+        (10, "noise_of_the_place_in_a_batch", "streamed examples have other zeros and ones than those that are held",
+         ".random(image.shape)\n        binary[i]",
+         ".random(image.shape) if first == 0 else np.random.default_rng(i).random(image.shape)\n        binary[i]"),
+    ]),
+    *made("bench/data/factors.py", ("tests/data/test_factors.py",), [
+        (21, "factors_of_other_examples", "the last of a split beside its first images",
+         "{split: self.values[split][:n] for", "{split: self.values[split][-n:] for"),
+    ]),
+    *made("bench/data/entry.py", ("tests/data/test_sets.py",), [
+        (9, "rest_of_a_division_dropped", "up to nine examples are in no split",
+         "n - 2 * (n // 10)", "n - 2 * (n // 10) - n % 10"),
+    ]),
+    *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
+        (1, "work_of_a_batch", "a variant's work an example grows with the batch",
+         "training_flops(model, x) / full / 1e6", "training_flops(model, x) / 1e6"),
+    ]),
+    *made("bench/cells/pictures.py", ("tests/cells/test_pictures.py",), [
+        (25, "plane_of_the_dead_axes", "the latent plane is that of the axes that vary least",
+         ".topk(min(2, mean.shape[-1])).indices", ".topk(min(2, mean.shape[-1]), largest=False).indices"),
+        (25, "covariance_of_draws_over_their_number", "a covariance of K draws is divided by K - 1",
+         "/ (MOMENT_DRAWS - 1)", "/ MOMENT_DRAWS"),
+    ]),
+    *made("bench/cells/weights.py", ("tests/cells/test_weights.py",), [
+        (13, "weights_of_another_protocol", "a training of older code is taken for this one's",
+         "json.dumps([PROTOCOL, *(cell", "json.dumps([*(cell"),
+    ]),
+]
+# fmt: on
