@@ -81,6 +81,8 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
         return judgement  # the model is broken, and no further figure would mean anything
     if test.elbo is not None:
         judgement.errors["elbo_nats"] = _error(test.elbo, test.elbo_var)
+        if data.spec.kind == "levels":
+            judgement.metrics["elbo_bits_per_dim"] = -test.elbo.mean().item() / (data.spec.dims * math.log(2))
     if measure.nll_samples:
         _likelihood(judgement, model, data, measure, notebook, test)
     if measure.mi_points:

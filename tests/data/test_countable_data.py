@@ -76,6 +76,8 @@ def test_bits_of_levels_and_of_dequantised_data_are_on_one_scale(how: str) -> No
     metrics = evaluate(model, loaded, Measure(1, 2, 50)).metrics
     # An encoder at its start is not the prior, so that a little of the bound is lost.
     assert metrics["bits_per_dim"] == pytest.approx(math.log2(17), abs=0.02)
+    bound = -metrics["elbo_nats"] / (64 * math.log(2))
+    assert metrics.get("elbo_bits_per_dim") == (pytest.approx(bound) if how == "levels" else None)
     torch.manual_seed(0)
     grey = data.load("digits", binarise="none")
     assert evaluate(build("vanilla", grey.spec, latent=2), grey, Measure(1, 2, 50)).metrics["bits_per_dim"] is None
