@@ -212,6 +212,15 @@ def test_maps_of_codes_stand_under_their_inputs(shape: tuple[int, ...]) -> None:
     assert contact.KINDS["code_maps"][1].format(n=8) in sheets[0].alt
 
 
+def test_maps_of_codes_that_a_run_has_kept_are_read(tmp_path: Path) -> None:
+    record = fake.quality("conv", 0)
+    arrays = kept([record])[record.id] | {"code_maps": np.arange(8).reshape(2, 2, 2).astype(np.uint16)}
+    np.savez(tmp_path / f"{record.id}.npz", allow_pickle=False, **arrays)
+    found, warnings = pictures.load_artefacts(tmp_path, [record])
+    assert warnings == []
+    assert found[record.id]["code_maps"].tolist() == arrays["code_maps"].tolist()
+
+
 def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     records = [fake.quality(variant, 0) for variant in fake.NAMES]
     figure: Any = latent.latent_plane(view(records, kept(records)))

@@ -31,6 +31,7 @@ FORMS = {
     r"traversals|interpolations_\w+": ("u", 3, 5),
     r"latent_mean|\w+_quantiles": ("f", 2, 2),
     r"latent_cov": ("f", 3, 3),
+    r"code_maps": ("u", 3, 3),
     r"labels|\w+_axes|class_labels|class_counts": ("iu", 1, 1),
     r"\w+": ("fiu", 1, 1),
 }
