@@ -69,6 +69,7 @@ class DataSet:
     kind: Kind = "unit"
     levels: int = 256
     maker: str | None = None
+    classes: tuple[str, ...] = ()
 
 
 def tenths(n: int) -> dict[str, int]:

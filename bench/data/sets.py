@@ -71,6 +71,10 @@ _ALL = (
         binarise="dynamic",
         source="Debian's dataset-fashion-mnist, or download",
         licence="MIT (Zalando SE)",
+        classes=(
+            *("T-shirt", "trouser", "pullover", "dress", "coat"),
+            *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        ),
         files=_idx_files(
             ".gz",
             # Debian packs the files anew: its copies have this sha256 when unpacked, but not the published md5.
@@ -104,6 +108,7 @@ _ALL = (
         binarise="dynamic",
         source="download",
         licence="CC BY-SA 4.0 (Clanuwat et al. 2018)",
+        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         files=_idx_files(
             ".gz",
             [
@@ -156,6 +161,7 @@ _ALL = (
         binarise="none",
         source="comes with scikit-learn",
         licence="CC BY 4.0 (UCI, Wolberg, Mangasarian, Street and Street 1993)",
+        classes=("malignant", "benign"),
         package="sklearn",
         kind="real",
     ),
@@ -167,6 +173,7 @@ _ALL = (
         binarise="none",
         source="download",
         licence="none stated (Krizhevsky 2009)",
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         files=(
             File(
                 "cifar-10-python.tar.gz",
@@ -233,6 +240,11 @@ def find(name: str) -> DataSet:
             f"unknown data set {name!r}, and no path of a file or folder of yours: {hint(str(name), SETS)}"
         )
     return SETS[name]
+
+
+def classes(name: str) -> tuple[str, ...]:
+    """The names of a data set's labels, in their order; none where the numbers say it, and for data of no such name."""
+    return SETS[name].classes if name in SETS else ()
 
 
 def check_binarise(name: str, binarise: str, kind: str | None = None) -> None:

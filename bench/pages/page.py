@@ -13,12 +13,13 @@ Until `write` no byte is on the disk, so that a page that cannot be made leaves 
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk.files import HTML, PAGE, check_folder, write_bytes
+from bench.disk.files import HTML, PAGE, check_folder, is_ours, read_text, remove, write_bytes
 from bench.pages import blocks as b
 from bench.pages.figures import style
 from bench.pages.html import render
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 _FORMS = (("CSV at full precision", "csv"), ("Markdown", "md"), ("LaTeX", "tex"))
+# How a page names a file that was written beside it.
+_LINKED = re.compile(r"(?<!\\)\]\(((?:plots|tables)/[^/()\s]+\.(?:png|csv|md|tex))\)")
 
 
 @dataclass(frozen=True)
@@ -122,14 +125,31 @@ class Page:
         self.add(b.Picture(name, alt))
 
     def write(self) -> Report:
-        """Write all files, each in one step. MachineError if one cannot be written, or is somebody else's."""
+        """Write all files, each in one step, and remove those of the last page that this one lacks.
+
+        Raises:
+            MachineError: a file cannot be written, or is somebody else's.
+        """
         terminal = b.terminal([*self.screen, b.Warnings(self.warnings)])
         self.files[HTML] = self.html()
         check_folder(self.out, self.files)
         self.attach(PAGE, b.markdown(self.blocks))
+        stale = _linked(self.out / PAGE) - self.files.keys()
         for name, content in self.files.items():
+            if name == PAGE:  # the last: until then the old one says what is ours
+                for old in sorted(stale):
+                    remove(self.out / old)
             write_bytes(self.out / name, content)
         return Report(self.out, tuple(self.out / name for name in self.files), tuple(self.warnings), terminal)
+
+
+def _linked(page: Path) -> set[str]:
+    """The files in plots/ and tables/ that a written page links to, with the second form of each picture."""
+    if not is_ours(page):
+        return set()
+    names = set(_LINKED.findall(read_text(page, follow=False)))
+    names |= {f"{name.removesuffix('png')}svg" for name in names if name.endswith(".png")}
+    return {name for name in names if is_ours(page.parent / name)}
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:

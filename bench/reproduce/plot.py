@@ -1,5 +1,6 @@
 """The picture of a reproduction: every published figure beside ours, with the tolerance that was stated before."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 COLOUR = {"agrees": COLOURS[0], "differs": COLOURS[3]}
 BAND = "#e3e6ea"
-# Inches per figure, and for a panel's axis and title.
-LINE, ROOM = 0.34, 0.95
-# Characters of a row's title that fit beside a panel.
-LONGEST = 36
+# Inches per figure and line of its label, and for a panel's axis and title.
+LINE, MORE, ROOM = 0.34, 0.16, 0.95
+# Characters of a line of a row's title beside a panel, and so many lines of it.
+LONGEST, MOST_LINES = 36, 2
 # And in the width of the picture.
 WIDEST = 100
 
@@ -30,14 +31,19 @@ def figure(findings: Sequence[Finding], title: str) -> "Figure | None":
     shown = [finding for finding in findings if finding.summary is not None]
     if not shown:
         return None
-    panels: dict[str, list[Finding]] = {}
+    # Rows of one run and one published figure are drawn once.
+    lines: dict[str, dict[object, Finding]] = {}
     for finding in shown:
-        panels.setdefault(finding.metric, []).append(finding)
+        same = finding.run, finding.published, finding.source, finding.verdict
+        lines.setdefault(quantity(finding), {}).setdefault(same, finding)
+    panels = {name: list(once.values()) for name, once in lines.items()}
+    left_out = len(shown) - sum(map(len, panels.values()))
     judged = any(finding.tolerance is not None for finding in shown)
-    sizes = [LINE * len(panel) + ROOM for panel in panels.values()]
+    most = {name: max(_label(f, _many(panel)).count("\n") for f in panel) for name, panel in panels.items()}
+    sizes = [(LINE + MORE * most[name]) * len(panel) + ROOM for name, panel in panels.items()]
     with style.panels(10.5, sum(sizes), down=len(panels), height_ratios=sizes) as (picture, axes):
-        for axis, (metric, panel) in zip(axes, panels.items(), strict=True):
-            _panel(axis, metric, panel)
+        for axis, (name, panel) in zip(axes, panels.items(), strict=True):
+            _panel(axis, name, panel)
         handles = _handles(shown)
         spot: Any = {"loc": "outside lower left", "ncols": len(handles), "handletextpad": 0.5}
         picture.legend(handles=handles, frameon=False, fontsize=10, **spot)
@@ -46,19 +52,27 @@ def figure(findings: Sequence[Finding], title: str) -> "Figure | None":
             clip(title, WIDEST),
             "Grey diamonds are published"
             + (", grey bands the tolerance around them, stated before the runs" if judged else "")
-            + ". Dots are our means with their 95 % intervals (from 3 seeds on), small rings single seeds.",
+            + ". Dots are our means with their 95 % intervals (from 3 seeds on), small rings single seeds."
+            + (" Rows that are one run, and have one published figure, are drawn once." if left_out else ""),
         )
     return picture
 
 
-def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
+def quantity(finding: Finding) -> str:
+    """What a panel shows, in words: `"NLL (IS-5000)"`, of its negative `"log p(x) (IS-5000)"`."""
+    label = metrics.metric(finding.ours).label
+    if finding.sign < 0:
+        label = f"log p(x){label[3:]}" if label.startswith("NLL") else f"negative {label}"
+    return f"{label[:1].upper()}{label[1:]}" if not label.startswith("log p") else label
+
+
+def _panel(axis: "Axes", name: str, panel: Sequence[Finding]) -> None:
     entry = metrics.metric(panel[0].ours)
     for index, finding in enumerate(panel):
         _line(axis, index, finding)
-    many = len({finding.source for finding in panel}) > 1
-    axis.set_yticks(range(len(panel)), [_label(finding, many) for finding in panel])
+    axis.set_yticks(range(len(panel)), [_label(finding, _many(panel)) for finding in panel])
     for label in axis.get_yticklabels():
-        label.set_fontsize(9 if many else 10)
+        label.set_fontsize(9.5)
         label.set_linespacing(1.05)
     axis.set_ylim(len(panel) - 0.4, -0.6)
     ends = [end for finding in panel for end in _ends(finding)]
@@ -66,16 +80,23 @@ def _panel(axis: "Axes", metric: str, panel: Sequence[Finding]) -> None:
     # A difference in the last printed digit shall not look large.
     half = max(half, 50 * 10.0**-entry.digits)
     axis.set_xlim(middle - half, middle + half)
-    axis.set_title(clip(metric, WIDEST))
-    axis.set_xlabel(f"{'-' if panel[0].sign < 0 else ''}{entry.label}{f' ({entry.unit})' if entry.unit else ''}")
+    axis.set_title(clip(name, WIDEST))
+    axis.set_xlabel({"nats": "nats per example"}.get(entry.unit, entry.unit))
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
 
 
+def _many(panel: Sequence[Finding]) -> bool:
+    """Whether a panel has several sources."""
+    return len({finding.source for finding in panel}) > 1
+
+
 def _label(finding: Finding, many: bool) -> str:
-    """The row's title, or its name where that is too long; and the source, where the panel has several."""
-    name = clip(finding.title if len(finding.title) <= LONGEST else finding.row, LONGEST)
-    return f"{name}\n{clip(short_source(finding), LONGEST)}" if many else name
+    """The row's title in a few lines; and the source, where the panel has several."""
+    lines = textwrap.wrap(finding.title, LONGEST) or [finding.row]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES - 1 :] = [clip(" ".join(lines[MOST_LINES - 1 :]), LONGEST)]
+    return "\n".join([clip(line, LONGEST) for line in lines] + ([clip(short_source(finding), LONGEST)] if many else []))
 
 
 def _ends(finding: Finding) -> list[float]:
@@ -109,7 +130,7 @@ def _line(axis: "Axes", index: int, finding: Finding) -> None:
         axis.scatter(seeds, [index] * len(seeds), s=16, facecolor="white", edgecolor=colour, zorder=6)
     axis.scatter(summary.mean, index, s=46, color=colour, zorder=7, linewidth=0)
     digits = metrics.metric(finding.ours).digits
-    look: Any = {"color": colour if finding.verdict in COLOUR else "#6a6a6a", "va": "center", "fontsize": 10}
+    look: Any = {"color": style.readable(colour), "va": "center", "fontsize": 10}
     look |= {"fontweight": "bold"} if finding.verdict == "differs" else {}
     words = f"{finding.difference:+,.{digits}f}  {finding.verdict}"
     axis.text(1.012, index, words, transform=axis.get_yaxis_transform(), **look)

@@ -20,13 +20,20 @@ class Ranks:
         metric: its name.
         groups: one for each data set.
         ranks: label -> its rank in each, the lowest mean rank first. Rows that any group lacks are left out.
-        critical: difference of mean ranks that is significant at 5 % by Nemenyi's test; None for fewer than 2 rows.
+        critical: difference of mean ranks that is significant at 5 % by Nemenyi's test.
     """
 
     metric: str
     groups: tuple[Group, ...]
     ranks: dict[str, list[float]]
-    critical: float | None
+    critical: float
+
+    @property
+    def tied(self) -> list[tuple[int, int]]:
+        """First and last place, from 0, of every longest stretch of rows of which no two differ at 5 %."""
+        means = [statistics.fmean(each) for each in self.ranks.values()]
+        ends = [max(b for b in range(a, len(means)) if means[b] - means[a] < self.critical) for a in range(len(means))]
+        return [(a, b) for a, b in enumerate(ends) if b > a and (a == 0 or ends[a - 1] < b)]
 
     def borda(self, label: str) -> float:
         """Rows beaten, over all data sets; a tie counts half."""

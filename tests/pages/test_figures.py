@@ -14,6 +14,7 @@ from bench.pages import figures, report
 from bench.pages.figures import bars as bars_of
 from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style, tradeoff
 from bench.pages.figures.plot import Artefacts, View
+from bench.pages.html import facts
 from bench.pages.html import pictures as contact
 from bench.pages.page import REFERENCE
 from bench.records.names import canonical
@@ -73,7 +74,7 @@ def test_every_built_in_variant_has_a_look_of_its_own_and_other_rows_leave_it_al
     assert len({looks[name].colour for name in fake.NAMES}) == len(fake.NAMES)
     # What was published once stays: these lines only ever grow.
     assert looks["vanilla"] == style.Style("#0173b2", "o")
-    assert looks["full_covariance"] == style.Style("#de8f05", "s")
+    assert looks["full_covariance"] == style.Style("#c77f05", "s")
     assert looks["hierarchical_top_down"] == style.Style("#8b0026", "v")
     first = style.MARKERS[: style.FIRST]
     assert {looks[name].marker for name in style.FIXED} == set(first)
@@ -87,13 +88,31 @@ def test_overrides_are_shades_of_their_variant_in_their_order() -> None:
 
     shades = [light(number) for number in (0.1, 0.25, 0.5, 1, 2, 4, 8)]
     assert shades == sorted(set(shades), reverse=True)
-    assert style.look("beta", canonical({"beta": 1})).colour == style.look("beta").colour
     one, other = (style.look(variant, canonical({"latent": 2})) for variant in ("vanilla", "full_covariance"))
     assert one.marker == other.marker not in style.MARKERS[: style.FIRST]
     assert one.colour != other.colour
     # Not numbers, and what is no number at all.
     for value in ("elu", [500, 500], True, -1, float("nan"), float("inf"), 10**400, None):
         assert re.fullmatch("#[0-9a-f]{6}", style.look("vanilla", canonical({"a": value})).colour)
+
+
+def test_every_mark_is_seen_and_every_text_is_read() -> None:
+    names = [*registry.recipes(), *(f"plugin_{place}" for place in range(50))]
+    changed = [
+        {},
+        *({"beta": 10.0**power} for power in range(-9, 10)),
+        *({"network": str(place)} for place in range(50)),
+    ]
+    colours = {style.look(name, canonical(overrides)).colour for name in names for overrides in changed}
+    assert len(colours) > 100
+    assert min(style.contrast(colour, "#ffffff") for colour in colours) >= style.SEEN == 3
+    assert min(style.contrast(each, ground) for each in style.CLASSES for ground in ("#ffffff", facts.DARK)) >= 3
+    assert not set(style.CLASSES) & set(style.COLOURS)
+    texts = [style.INK, style.QUIET, *map(style.readable, (*style.COLOURS, "#ffffff"))]
+    assert min(style.contrast(colour, "#ffffff") for colour in texts) >= 4.5
+    assert style.readable("#000000") == "#000000"
+    for colour in (*style.COLOURS, *style.CLASSES):
+        assert style.contrast({"white": "#ffffff", "black": "#000000"}[style.ink_on(colour)], colour) >= 4.5
 
 
 @pytest.mark.parametrize("suite", ["arithmetic", "covariance", "evidence", "quick", "rate_distortion", "standard"])

@@ -95,6 +95,32 @@ def test_a_page_is_written_whole(tmp_path: Path) -> None:
     assert (tmp_path / "tables" / "t.csv").read_text() == "a,b\n'=1+1,\n"
 
 
+def test_what_the_last_page_had_and_this_one_lacks_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    def written(*names: str) -> set[str]:
+        page = Page(tmp_path, "Mine", by="a command")
+        for name in names:
+            page.tables(f"tables/{name}", [Table(GRID)], csv="")
+            with style.house_style():
+                page.picture(f"plots/{name}", style.new_figure(3, 2), "A picture")
+        page.write()
+        return {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")}
+
+    def files(name: str) -> set[str]:
+        return {f"tables/{name}.{end}" for end in ("csv", "md", "tex")} | {
+            f"plots/{name}.{end}" for end in ("png", "svg")
+        }
+
+    assert written("a", "b") == files("a") | files("b")
+    for name in ("plots/mine.svg", "tables/mine.csv", "notes.csv"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "plots" / "b.png").unlink()
+    (tmp_path / "plots" / "b.png").symlink_to(tmp_path / "notes.csv")
+    text = (tmp_path / "README.md").read_text()
+    (tmp_path / "README.md").write_text(text + "\\](tables/mine.csv) [up](plots/../notes.csv) [gone](tables/gone.md)\n")
+    assert written("a") == files("a") | {"plots/mine.svg", "plots/b.png", "tables/mine.csv"}
+    assert (tmp_path / "notes.csv").exists()
+
+
 def test_a_page_that_cannot_be_made_leaves_the_old_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page(tmp_path, "Mine", by="a command")
     page.tables("tables/t", [Table(GRID)], csv="")

@@ -1,7 +1,7 @@
 """The ELBO of every variant, and the curves of its training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,9 +121,24 @@ def _elbo_row(axis: "Axes", y: int, row: Row) -> None:
 
 def learning_curves(view: View) -> "Figure | None":
     """Validation ELBO against epoch: mean over seeds, a band from lowest to highest; None for a single epoch."""
+    return _drawn_curves(view, dict.fromkeys(view.group.rows, 1.0), "epoch")
+
+
+def elbo_against_seconds(view: View) -> "Figure | None":
+    """The same against seconds of training, of which every epoch of a row takes an equal share."""
+    pace = {}
+    for row in view.group.rows:
+        seconds, epochs = list(row.values("train_s").values()), [max(_curve(record), default=0) for record in row.ok]
+        if seconds and any(epochs):
+            pace[row] = float(np.mean(seconds)) / max(epochs)
+    return _drawn_curves(view, pace, "seconds of training, mean over seeds")
+
+
+def _drawn_curves(view: View, pace: Mapping[Row, float], across: str) -> "Figure | None":
+    """Curves of the rows that have a pace: what an epoch takes of the horizontal axis."""
     from matplotlib.ticker import MaxNLocator
 
-    rows = view.group.rows
+    rows = [row for row in view.group.rows if row in pace]
     curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in rows}
     broken = {row: [curve for record in row.failed if (curve := _curve(record))] for row in rows}
     if not any(len(curve) > 1 for runs in (*curves.values(), *broken.values()) for curve in runs):
@@ -141,18 +156,20 @@ def learning_curves(view: View) -> "Figure | None":
         for row in values if swept else best_first:
             dashes = ("-", "--", ":")[devices.index(row.device) % 3]
             every = max(1, len(shared[row]) // 10)
-            band(axis, shared[row], values[row], row, linestyle=dashes, markevery=every, markersize=5, linewidth=1.8)
+            x = [pace[row] * epoch for epoch in shared[row]]
+            band(axis, x, values[row], row, linestyle=dashes, markevery=every, markersize=5, linewidth=1.8)
         for row, lines in broken.items():
             for curve in lines:
                 style = look(row.variant, row.overrides)
-                axis.plot(list(curve), list(curve.values()), color=style.colour, linestyle=":", linewidth=1.2)
+                x = [pace[row] * epoch for epoch in curve]
+                axis.plot(x, list(curve.values()), color=style.colour, linestyle=":", linewidth=1.2)
         # The first epochs are far below: the axis starts where a fifth of the training is done.
         floor = min(float(each[:, each.shape[1] // 5 :].min()) for each in values.values())
         top = max(float(each.mean(0)[-1]) for each in values.values())
         room = max(top - floor, 1.0)
         axis.set_ylim(floor - 0.04 * room, top + 0.06 * room)
-        axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(9, integer=True))
+        axis.set_xlabel(across)
+        axis.xaxis.set_major_locator(MaxNLocator(9, integer=across == "epoch"))
         axis.set_ylabel("validation ELBO (nats per example), higher is better →")
         legend_beside(axis, title=f"by {swept}" if swept else "best at the end first")
         note = "Line: mean over the ok seeds; band: lowest to highest seed."
@@ -160,7 +177,10 @@ def learning_curves(view: View) -> "Figure | None":
             note += " Thin dotted lines: runs that failed."
         if any(min(curve.values()) < floor - 0.04 * room for runs in curves.values() for curve in runs):
             note += " The earliest epochs lie below the axis."
-        add_title(figure, f"Learning curves: {view.where}", note)
+        title = "Learning curves" if across == "epoch" else "ELBO against seconds"
+        if across != "epoch":
+            note += " Seconds are of training alone, an equal share for each epoch."
+        add_title(figure, f"{title}: {view.where}", note)
     return figure
 
 
@@ -177,4 +197,5 @@ PLOTS = [
     Plot("elbo_by_variant", "group", elbo_by_variant, order=1, compares=("elbo_nats",)),
     Plot("paired_differences", "group", paired_differences, order=2, compares=("elbo_nats",)),
     Plot("learning_curves", "group", learning_curves, order=8, compares=("elbo_nats",)),
+    Plot("elbo_against_seconds", "group", elbo_against_seconds, order=9, compares=("elbo_nats",)),
 ]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.data.sets import classes
 from bench.pages.figures.bars import left_out, rows_axis
 from bench.pages.figures.plot import Plot, View
-from bench.pages.figures.style import COLOURS, INK, add_title, panels
+from bench.pages.figures.style import CLASSES, COLOURS, INK, add_title, panels
 from bench.stats.groups import Row
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def latent_plane(view: View) -> "Figure | None":
                 _ellipses(axis, np.zeros((1, 2)), np.eye(2)[None], [INK], dashed=True)
         if few:
             handles = [axis.plot([], [], "o", color=_label_colour(labels, label), markersize=6)[0] for label in labels]
-            figure.legend(handles, list(map(str, labels)), loc="outside right center", frameon=False, title="class")
+            words = dict(enumerate(classes(view.groups[0].settings["dataset"])))
+            names = [words.get(label, str(label)) for label in labels]
+            figure.legend(handles, names, loc="outside right center", frameon=False, title="class")
         add_title(
             figure,
             f"The latent plane: {view.where}",
@@ -141,7 +144,7 @@ def _label_colour(labels: list[int], label: int) -> str:
 
     if len(labels) == 1:
         return COLOURS[0]
-    palette = color_palette("tab10", 10) if len(labels) <= 10 else color_palette("viridis", len(labels))
+    palette = CLASSES if len(labels) <= len(CLASSES) else color_palette("viridis", len(labels))
     return str(to_hex(palette[labels.index(label)]))
 
 

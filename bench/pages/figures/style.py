@@ -15,20 +15,27 @@ if TYPE_CHECKING:
 
 
 DPI = 150
-# seaborn's "colorblind" palette, with black and a dark red in place of its yellow and pink, which are too pale for thin
-# lines on white.
+# seaborn's "colorblind" palette, its orange and light blue darker, and with black and a dark red in place of its yellow
+# and pink: each is seen on white, `SEEN` to 1.
 COLOURS = (
     "#0173b2",
-    "#de8f05",
+    "#c77f05",
     "#029e73",
     "#d55e00",
     "#cc78bc",
     "#8c613c",
-    "#56b4e9",
+    "#2f93d1",
     "#6e6e6e",
     "#000000",
     "#8b0026",
 )
+# Classes of examples: seen on white and on the page's dark ground, and no colours of variants.
+CLASSES = (
+    *("#4e79a7", "#d97a12", "#d94f52", "#3f958c", "#59a14f"),
+    *("#a98510", "#b07aa1", "#d9629a", "#9c755f", "#8a8f98"),
+)
+# The least contrast of a mark with its ground: WCAG 2.2, 1.4.11.
+SEEN = 3.0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
 # The order of the built-in variants gives their looks: a new one goes to the end, or has a look by its name.
 FIXED = (
@@ -68,8 +75,8 @@ class Style:
 def look(variant: str, overrides: str = "{}") -> Style:
     """How a variant looks on every page, whatever stands beside it.
 
-    Overrides keep the variant's colour in a shade, lighter for a lower number and darker for a higher one, and have a
-    marker of their own, which is the same for every variant.
+    Overrides have a shade of the variant's colour, from the palest that is seen on white for a low number to a dark one
+    for a high number, and a marker of their own, which is the same for every variant.
 
     Args:
         variant: its name.
@@ -80,7 +87,7 @@ def look(variant: str, overrides: str = "{}") -> Style:
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[(index + index // len(COLOURS)) % FIRST]
         # Pairs of a colour and a marker are then used up: the next have the colours darker.
         if index >= len(COLOURS) * FIRST:
-            colour = _shade(colour, 0.3)
+            colour = mixed(colour, 0, 0.57)
     else:
         index = crc32(variant.encode())
         colour, marker = COLOURS[index % len(COLOURS)], _other_marker(variant)
@@ -98,19 +105,39 @@ def _other_marker(name: str) -> str:
 
 
 def _shade(colour: str, depth: float) -> str:
-    """Nearer to white for a depth of -0.5 to 0, to black for one of 0 to 0.5; a whole scale from pale to dark."""
-    parts = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    end, share = (255, -1.5 * depth) if depth < 0 else (0, 1.9 * depth)
-    return "#" + "".join(f"{round(part + share * (end - part)):02x}" for part in parts)
+    """From the palest tint of a colour that is seen on white, for a depth of -0.5, to a dark shade, for 0.5."""
+    palest = next(tint for step in range(51) if contrast(tint := mixed(colour, 255, 1 - step / 50), "#ffffff") >= SEEN)
+    return mixed(palest, 0, 0.85 * (depth + 0.5))
+
+
+def mixed(colour: str, end: int, share: float) -> str:
+    """The colour with so large a share of a grey."""
+    return "#" + "".join(f"{round(part + share * (end - part)):02x}" for part in _parts(colour))
+
+
+def readable(colour: str) -> str:
+    """The colour, as much darker as a text in it must be to be read on white: 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    return next(shade for step in range(21) if contrast(shade := mixed(colour, 0, step / 20), "#ffffff") >= 4.5)
+
+
+def contrast(a: str, b: str) -> float:
+    """Of two colours, from 1 to 21 (WCAG 2)."""
+    light, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in (x / 255 for x in _parts(colour))]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _parts(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[start : start + 2], 16) for start in (1, 3, 5))
 
 
 def ink_on(colour: str) -> str:
-    """The colour of text that is read better on this one: of white and black the one of higher contrast (WCAG 2)."""
-    from matplotlib.colors import to_rgb
-
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+    """The colour of text that is read better on this one: of white and black the one of higher contrast."""
+    return "white" if contrast(colour, "#ffffff") > contrast(colour, "#000000") else "black"
 
 
 def png(figure: "Figure") -> bytes:

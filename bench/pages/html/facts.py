@@ -5,13 +5,15 @@ chooses, sorts and draws.
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from bench.data.sets import classes
 from bench.pages import tables
-from bench.pages.figures.style import look
+from bench.pages.figures.style import contrast, look, mixed
 from bench.pages.grids import number
 from bench.records.record import Record, Timed
 from bench.stats import metrics as known
@@ -19,6 +21,7 @@ from bench.stats.answer import compared
 from bench.stats.groups import Group, Row, after, value_of
 from bench.stats.intervals import Marks
 from bench.stats.learning import BOUND, RECONSTRUCTION
+from bench.stats.ranks import Ranks
 from bench.stats.speeds import Throughput
 from bench.text import short
 
@@ -26,7 +29,7 @@ from bench.text import short
 MOST_PAIRED = 20
 # Points of a latent plane, and ellipses among them.
 PLACED, ELLIPSES = 200, 24
-# The ground of a dark page, on which a mark must be seen: WCAG 2.2, 1.4.11.
+# The ground of a dark page, and the least contrast of a mark with it.
 DARK, LEAST_CONTRAST = "#14171b", 3.2
 
 Artefacts = Mapping[str, Mapping[str, np.ndarray]]
@@ -68,7 +71,18 @@ def group_facts(group: Group, timed: Throughput, artefacts: Artefacts, most: int
         "rows": [_row(row, cells[place], artefacts, most_runs) for place, row in enumerate(rows)],
         "pairs": _pairs(group, rows[:MOST_PAIRED]),
         "paired": min(len(rows), MOST_PAIRED),
+        "class_names": list(classes(group.settings["dataset"])),
     }
+
+
+def rank_facts(found: Ranks) -> dict[str, Any]:
+    """Mean ranks over data sets, and which of them differ."""
+    rows = {row.label: row for group in found.groups for row in group.rows}
+    each = [
+        {"label": label, "mean": statistics.fmean(places), **_style(rows[label])}
+        for label, places in found.ranks.items()
+    ]
+    return {"rows": each, "critical": found.critical, "tied": found.tied}
 
 
 def name(group: Group) -> str:
@@ -125,15 +139,13 @@ def _speed(record: Record | None, metric: str) -> list[Any] | None:
 
 
 def _row(row: Row, cells: list[Any], artefacts: Artefacts, most_runs: int) -> dict[str, Any]:
-    style = look(row.variant, row.overrides)
     return {
         "label": row.label,
         "variant": row.variant,
         "count": row.count,
         "ok": len(row.ok),
         "total": len(row.records),
-        "colour": [style.colour, on_dark(style.colour)],
-        "marker": style.marker,
+        **_style(row),
         "cells": cells,
         "curve": _curve(row),
         "gain": _gain(row),
@@ -144,6 +156,11 @@ def _row(row: Row, cells: list[Any], artefacts: Artefacts, most_runs: int) -> di
         "classes": _path(row, artefacts, "class_labels", "class_elbo"),
         "runs": [_run(record) for record in row.records[:most_runs]],
     }
+
+
+def _style(row: Row) -> dict[str, Any]:
+    style = look(row.variant, row.overrides)
+    return {"colour": [style.colour, on_dark(style.colour)], "marker": style.marker}
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -253,20 +270,5 @@ def _path(row: Row, artefacts: Artefacts, x: str, y: str, every: int = 1) -> lis
 
 def on_dark(colour: str) -> str:
     """The colour, as much lighter as it must be to be seen on a dark page."""
-    parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    for step in range(21):
-        lighter = [round(part + step / 20 * (255 - part)) for part in parts]
-        if contrast(lighter, [int(DARK[start : start + 2], 16) for start in (1, 3, 5)]) >= LEAST_CONTRAST:
-            break
-    return "#" + "".join(f"{part:02x}" for part in lighter)
-
-
-def contrast(a: Sequence[int], b: Sequence[int]) -> float:
-    """Ratio of two colours, from 1 to 21 (WCAG 2)."""
-    light, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: Sequence[int]) -> float:
-    linear = [(p / 255) / 12.92 if p <= 10 else ((p / 255 + 0.055) / 1.055) ** 2.4 for p in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    tints = (mixed(colour, 255, step / 20) for step in range(21))
+    return next(tint for tint in tints if contrast(tint, DARK) >= LEAST_CONTRAST)

@@ -32,6 +32,8 @@ PAIRED = {
     "worst": ("worst_inputs", "worst_reconstructions"),
     "best": ("best_inputs", "best_reconstructions"),
 }
+# Kinds whose images belong to the same inputs in every row, so that two of them have a difference.
+SAME_INPUTS = ("reconstructions", "interpolations_linear", "interpolations_great_circle")
 ACROSS, MOST = 8, 64
 # A stripe between two images, as bright as neither ground of a page.
 BETWEEN = 128

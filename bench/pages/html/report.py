@@ -60,11 +60,14 @@ def report(
     """
     shown = _told_apart(groups(records))[:MOST_GROUPS]
     timed = {dataset: throughput(members, dataset) for dataset, members in by_dataset(records).items()}
+    ranked = _ranks(shown)
     answered = {group.id: answers(group, timed[group.dataset]) for group in shown}
-    body = _body(records, shown, answered, warnings, html(tuning.blocks(shown, trials)))
+    body = _body(records, shown, answered, warnings, ranked, html(tuning.blocks(shown, trials)))
     made: dict[str, Any] = {
         "metrics": facts.metric_facts(shown),
         "kinds": {k: t for k, (t, _) in pictures.KINDS.items()},
+        "same_inputs": pictures.SAME_INPUTS,
+        "ranks": [{"title": _rank_title(found), **facts.rank_facts(found)} for found in ranked],
     }
     page = b""
     for rows, runs in ROWS_AND_RUNS:
@@ -116,12 +119,16 @@ def _body(
     shown: Sequence[Group],
     answered: Mapping[str, Sequence[Answer]],
     warnings: Sequence[str],
+    ranked: Sequence[Ranks],
     tuned: str,
 ) -> str:
     broken = failures(records)
     names = [facts.name(group) for group in shown]
-    ranked = _ranks(shown, answered)
-    sections = {"ranks": ranked, "tuned": _section("tuned", tuned) if tuned else ""}
+    over = [_overview(shown, answered), *map(_rank_table, ranked, range(len(ranked)))]
+    sections = {
+        "ranks": _section("ranks", "".join(over)) if len(shown) > 1 else "",
+        "tuned": _section("tuned", tuned) if tuned else "",
+    }
     links = "".join(
         f'<a href="#{key}">{escape(title)}</a>' for key, title in SECTIONS.items() if sections.get(key, key)
     )
@@ -237,19 +244,17 @@ def _section(key: str, content: str = '<div class="body"></div>') -> str:
     return f'<section id="{key}" aria-labelledby="{key}-title">{heading}{content}</section>'
 
 
-def _ranks(shown: Sequence[Group], answered: Mapping[str, Sequence[Answer]]) -> str:
-    """The answers over data sets, and the ranks of the same rows: of the first group of each data set that has the
-    metric, for each support."""
+def _ranks(shown: Sequence[Group]) -> list[Ranks]:
+    """Ranks of the same rows over data sets: of the first group of each data set that has the metric, for each
+    support."""
     parts = []
     for metric in _ranked_everywhere(shown):
         one_each: dict[str, dict[str, Group]] = {}
         for group in shown:
             if any(row.values(metric) for row in group.rows):
                 one_each.setdefault(group.settings["support"], {}).setdefault(group.dataset, group)
-        for support, members in one_each.items():
-            if (found := ranks(list(members.values()), metric)) is not None:
-                parts.append(_rank_table(found, support))
-    return _section("ranks", _overview(shown, answered) + "".join(parts)) if len(shown) > 1 else ""
+        parts += [found for members in one_each.values() if (found := ranks(list(members.values()), metric))]
+    return parts
 
 
 def _overview(shown: Sequence[Group], answered: Mapping[str, Sequence[Answer]]) -> str:
@@ -273,7 +278,7 @@ def _ranked_everywhere(shown: Sequence[Group]) -> list[str]:
     return [name for name in wanted if name == "elbo_nats" or name.startswith("nll_")][:2]
 
 
-def _rank_table(found: Ranks, support: str) -> str:
+def _rank_table(found: Ranks, place: int) -> str:
     header = ["variant", *(group.dataset for group in found.groups), "mean rank ↓", "rows beaten ↑"]
     lines = [
         [label, *(f"{rank:g}" for rank in each), f"{statistics.fmean(each):.2f}", f"{found.borda(label):g}"]
@@ -283,16 +288,17 @@ def _rank_table(found: Ranks, support: str) -> str:
     few = (
         f" {_many(count, 'data set')} {'is' if count == 1 else 'are'} too few to generalise from: {ENOUGH} is a start."
     )
-    critical = (
-        f"Two mean ranks differ at 5 % if they are {found.critical:.2f} or more apart (Nemenyi)."
-        if found.critical is not None
-        else ""
-    )
-    title = f"{metrics.metric(found.metric).label}, {support} likelihood"
+    title = _rank_title(found)
     return (
-        f"<h3>{escape(title)}</h3><p>Rank by mean, 1 the best; rows beaten are summed over data sets (Borda). "
-        f"{critical}{few if count < ENOUGH else ''}</p>{table(grids.grid(header, lines), f'Ranks: {title}')}"
+        f"<h3>{escape(title)}</h3><p>Rank by mean, 1 the best; rows beaten are summed over data sets (Borda). Two mean "
+        f"ranks differ at 5 % if they are {found.critical:.2f} or more apart (Nemenyi); a bar at the right joins rows "
+        f"of which no two do.{few if count < ENOUGH else ''}</p>"
+        f'<div class="plot critical" data-place="{place}"></div>{table(grids.grid(header, lines), f"Ranks: {title}")}'
     )
+
+
+def _rank_title(found: Ranks) -> str:
+    return f"{metrics.metric(found.metric).label}, {found.groups[0].settings['support']} likelihood"
 
 
 def _origin(records: Sequence[Record], shown: Sequence[Group], broken: Sequence[str], warnings: Sequence[str]) -> str:

@@ -334,3 +334,27 @@ function plane(row, width) {
     text((left + right) / 2, size - 8, `latent axis ${axes[0]}`, { class: "axis", "text-anchor": "middle" }),
     text(12, (top + bottom) / 2, `latent axis ${axes[1]}`, { class: "axis", "text-anchor": "middle", transform: `rotate(-90 12 ${(top + bottom) / 2})` }));
 }
+
+// Mean ranks, the length that makes a difference above them, and at the right a bar over rows of which no two differ.
+function criticalDifference(found, width) {
+  const { rows, critical, tied } = found, left = nameRoom(rows, width), lanes = [];
+  const lane = tied.map(([from, to]) => {
+    let place = lanes.findIndex((last) => last < from);
+    if (place < 0) place = lanes.length;
+    lanes[place] = to;
+    return place;
+  });
+  const step = 24, top = 34, bottom = top + rows.length * step, right = width - 20 - Math.max(1, lanes.length) * 9;
+  const domain = [0.8, Math.max(rows.length, 1 + critical) + 0.2], x = linear(domain, [left, right]);
+  const { step: gap, values } = ticks(1, domain[1], Math.max(2, Math.floor((right - left) / 60)));
+  const grid = values.map((value) => [lineFrom(x(value), top, x(value), bottom, { class: "grid" }), text(x(value), bottom + 16, tick(value, gap), { class: "tick", "text-anchor": "middle" })]);
+  const scale = [lineFrom(x(1), 20, x(1 + critical), 20, { class: "clique" }), lineFrom(x(1), 15, x(1), 25, { class: "zero" }), lineFrom(x(1 + critical), 15, x(1 + critical), 25, { class: "zero" }),
+    text(x(1), 11, `critical difference ${number(critical, 2)}`, { class: "tick" })];
+  const marks = rows.map((row, place) => {
+    const y = top + (place + 0.5) * step, dot = marker(row, x(row.mean), y, 5, true);
+    dot.dataset.tip = `${row.label}: mean rank ${number(row.mean, 2)}`;
+    return [rowName(row, left - 8, y + 4, left - 12), dot];
+  });
+  const bars = tied.map(([from, to], place) => lineFrom(right + 12 + lane[place] * 9, top + (from + 0.2) * step, right + 12 + lane[place] * 9, top + (to + 0.8) * step, { class: "clique" }));
+  return interactive(chart(width, bottom + 42, `Mean ranks, ${found.title}`, grid, scale, marks, bars, axisTitle((left + right) / 2, bottom + 34, "mean rank, lower is better \u2190", width)));
+}

@@ -17,7 +17,7 @@ function drawFilters() {
 function draw() {
   hideTip();
   drawFilters();
-  for (const each of [drawScores, drawSeeds, drawSpeed, drawCompare, drawLearning, drawLatent, drawPictures, drawRuns]) each();
+  for (const each of [drawScores, drawSeeds, drawSpeed, drawCompare, drawLearning, drawLatent, drawPictures, drawRanks, drawRuns]) each();
 }
 
 function start() {

@@ -232,7 +232,7 @@ function drawLatent() {
   if (classed.length) {
     const names = classed[0].classes.map(([label]) => label);
     parts.push(el("h3", {}, "ELBO by class"), note("Mean over the test examples of a class that were looked at, one draw each, in nats."),
-      region("ELBO by class", el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "variant"), names.map((label) => el("th", { scope: "col" }, `class ${label}`)))),
+      region("ELBO by class", el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "variant"), names.map((label) => el("th", { scope: "col" }, className(label))))),
         el("tbody", {}, classed.map((row) => el("tr", {}, el("th", { scope: "row" }, row.label), names.map((label) => el("td", {}, number((row.classes.find(([each]) => each === label) || [0, null])[1], 1)))))))));
   }
   if (!parts.length) parts.push(note("Nothing was measured of the latent space of these rows."));
@@ -243,8 +243,9 @@ function classLegend(row) {
   const classes = [...new Set(row.plane.labels)].sort((a, b) => a - b);
   if (classes.length < 2 || classes.length > 10) return "";
   return el("p", { class: "classes small" }, "Class: ", classes.map((each, place) =>
-    el("span", {}, svg("svg", { viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 4.5, class: `dot class-${place}` })), ` ${each} `)));
+    el("span", {}, svg("svg", { viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("circle", { cx: 5, cy: 5, r: 4.5, class: `dot class-${place}` })), ` ${group().class_names[each] ?? each} `)));
 }
+const className = (label) => group().class_names[label] ?? `class ${label}`;
 
 // Pictures ------------------------------------------------------------------------------------------------------------
 function drawPictures() {
@@ -258,13 +259,42 @@ function drawPictures() {
   const chosen = [state.pa, state.pb].filter((label) => labels.includes(label));
   const shown = [data, ...(chosen.length ? chosen : labels).map(of)].filter(Boolean);
   const without = order.filter((label) => !of(label));
+  const two = chosen.length === 2 && FACTS.same_inputs.includes(kind) ? chosen.map(of) : null;
   return bodyOf("pictures").replaceChildren(
     el("p", { class: "question" }, choice("Show", kinds, kind, (value) => set({ p: value })), " ", choice("of", options, chosen.length ? state.pa : "", (value) => set({ pa: value, pb: value ? state.pb : "" })),
       state.pa ? [" ", choice("beside", options.filter(([value]) => value !== state.pa), state.pb, (value) => set({ pb: value }))] : ""),
     note("Of the first seed that kept any, not picked by eye. Pixels are those of the model, enlarged."),
-    el("div", { class: `sheets${chosen.length ? " few" : ""}` }, shown.map((sheet) => el("figure", {}, el("img", { src: sheet.uri, alt: sheet.alt, width: sheet.size[0], height: sheet.size[1] }), el("figcaption", {}, sheet.label || "data")))),
+    el("div", { class: `sheets${chosen.length ? " few" : ""}` }, shown.map((sheet) => el("figure", {}, el("img", { src: sheet.uri, alt: sheet.alt, width: sheet.size[0], height: sheet.size[1] }), el("figcaption", {}, sheet.label || "data"))), two ? difference(...two) : ""),
     without.length && kind === "samples" ? note(`Without samples: ${without.join(", ")}: a model that was trained to no prior, or whose runs kept none.`) : "",
     FACTS.left_out ? note(`${FACTS.left_out} pictures were left out to keep this page small; plots/ has them.`) : "");
+}
+
+// One sheet minus another of the same inputs.
+function difference(a, b) {
+  const [width, height] = a.size, canvas = el("canvas", { width, height, role: "img", "aria-label": `${a.label} minus ${b.label}` });
+  const words = el("figcaption", {}, `${a.label} minus ${b.label}: orange where ${a.label} is brighter, blue where it is darker, twice as strong`);
+  if (width === b.size[0] && height === b.size[1]) Promise.all([a, b].map(pixelsOf)).then(([one, other]) => {
+    const context = canvas.getContext("2d"), made = context.createImageData(width, height);
+    for (let at = 0; at < one.length; at += 4) {
+      const far = (one[at] + one[at + 1] + one[at + 2] - other[at] - other[at + 1] - other[at + 2]) / 3;
+      made.data.set([...(far > 0 ? [217, 122, 18] : [42, 127, 191]), Math.min(255, 2 * Math.abs(far))], at);
+    }
+    context.putImageData(made, 0, 0);
+  });
+  return el("figure", { class: "difference" }, canvas, words);
+}
+async function pixelsOf(sheet) {
+  const image = new Image(), [width, height] = sheet.size;
+  image.src = sheet.uri;
+  await image.decode();
+  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, width, height).data;
+}
+
+// Over data sets ------------------------------------------------------------------------------------------------------
+function drawRanks() {
+  for (const place of document.querySelectorAll(".critical")) place.replaceChildren(criticalDifference(FACTS.ranks[place.dataset.place], Math.min(760, Math.max(280, place.clientWidth))));
 }
 
 // Runs ----------------------------------------------------------------------------------------------------------------

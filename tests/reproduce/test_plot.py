@@ -1,0 +1,59 @@
+"""The picture of a reproduction says in words what it shows, and each thing once."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from matplotlib.text import Text
+
+from bench.reproduce import plot
+from bench.reproduce.published import Tolerance
+from bench.reproduce.verdict import Finding
+from bench.text import clip
+
+AGREES = Finding(
+    run="vae",
+    row="vae_k1",
+    title="VAE, one layer, one sample",
+    metric="nll_is5000",
+    ours="nll_is5000_nats",
+    published=86.0,
+    stderr=None,
+    values={0: 86.5, 1: 86.7, 2: 86.6},
+    runs=3,
+    epochs=(10, 10, 10),
+    tolerance=Tolerance(0.5, 2.0),
+    verdict="agrees",
+    reason="",
+    source="A. Author and B. Other 2016",
+    read="Table 1",
+)
+
+
+def texts(findings: list[Finding]) -> list[str]:
+    drawn: Any = plot.figure(findings, "A table")
+    return [item.get_text() for item in drawn.findobj(Text)]
+
+
+def test_titles_stand_in_place_of_ids() -> None:
+    found = texts(
+        [
+            AGREES,
+            replace(AGREES, title="A row whose title is longer than a line beside a panel has room for", run="other"),
+            replace(AGREES, ours="elbo_nats", metric="neg_elbo", sign=-1),
+            replace(AGREES, metric="ll", sign=-1),
+        ]
+    )
+    assert {"NLL (IS-5000)", "log p(x) (IS-5000)", "Negative ELBO", "VAE, one layer, one sample"} <= set(found)
+    assert "A row whose title is longer than a\nline beside a panel has room for" in found
+    assert not {"vae_k1", "nll_is5000", "neg_elbo", "ll"} & set(found)
+    assert "agrees" in " ".join(found)
+    cut = texts([replace(AGREES, title=f"{'x' * 30} {'y' * 30} {'z' * 30}")])
+    assert "x" * 30 + "\n" + clip("y" * 30 + " zzz", plot.LONGEST) in cut
+
+
+@pytest.mark.parametrize(("change", "lines"), [({}, 1), ({"published": 85.0}, 2), ({"source": "Others 2020"}, 2)])
+def test_one_run_beside_one_published_figure_is_drawn_once(change: dict[str, Any], lines: int) -> None:
+    found = texts([AGREES, replace(AGREES, title="IWAE, k = 1", **change)])
+    assert sum(words.endswith("  agrees") for words in found) == lines
+    assert any("drawn once" in words for words in found) == (lines == 1)
