@@ -1,5 +1,5 @@
-"""What documents and `--help` say of metrics, settings and variants: from `METRICS`, the types of the settings and the
-registry.
+"""What documents and `--help` say of metrics, settings, variants and results: from `METRICS`, the settings' types, the
+registry and committed records.
 
 `python -m bench.pages.docs` (`make docs`) writes it into the documents, between two lines `<!-- generated: NAME -->`
 and `<!-- end: NAME -->`. The rest of them is written by hand; the JSON Schema of a record is a file of its own.
@@ -8,6 +8,7 @@ and `<!-- end: NAME -->`. The rest of them is written by hand; the JSON Schema o
 import inspect
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +136,24 @@ def _variants(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _of_results(name: str) -> str:
+    """What `bench.pages.readme` says; it needs numpy, which `--help` does not wait for."""
+    from bench.pages import readme
+
+    made: str = getattr(readme, name)()
+    return made
+
+
 BLOCKS = {
     "docs/zoo.md": {"variants": zoo},
     "docs/metrics.md": {"all metrics": metric_table, "metrics": metric_sections},
     "docs/running.md": {"settings": setting_lines},
     "CONTRIBUTING.md": {"a metric": example_row},
+    "README.md": {
+        "which variant": partial(_of_results, "which_variant"),
+        "one seed": partial(_of_results, "one_seed"),
+        "an example": partial(_of_results, "example"),
+    },
 }
 
 

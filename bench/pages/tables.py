@@ -43,7 +43,8 @@ CERTAINTY_LEGEND = (
 COMPARISON_LEGEND = (
     "Differences are paired by seed, with 95 % bootstrap intervals. P(better) is P(A > B): the share of all pairs of a "
     "run of the row and a run of the baseline in which the row's is better, ties counted half; it stands beside a "
-    "verdict only. Verdicts are of this budget; still learning: none, for longer training may reverse the difference."
+    "verdict only, and of few seeds it is nearly always 0 or 1. Verdicts are of this budget; still learning: none, for "
+    "longer training may reverse the difference."
 )
 
 

@@ -12,14 +12,18 @@ from bench.stats.groups import Group, Row, after, baseline_row
 from bench.stats.groups import groups as grouped
 from bench.stats.intervals import Comparison
 
+# Paired seeds from which on P(better) says more than the verdict.
+MANY = 10
+
 
 def sentence(comparison: Comparison, a: str, b: str, where: str, name: str = "elbo_nats") -> str:
     """One plain sentence for one comparison.
 
-    P(better), which knows no uncertainty, is said with a verdict only. Shares differ in percentage points.
+    P(better), which knows no uncertainty, is said with a verdict only, and from `MANY` seeds on: of few it is nearly
+    always 0 or 1. Shares differ in percentage points.
 
     Example: "conv against vanilla on mnist-dynamic after 10 epochs of the whole training split: ELBO +6.15 nats [4.57,
-    7.73], P(better) 1.00, over 3 paired seeds: better."
+    7.73] over 3 paired seeds: better."
 
     Args:
         comparison: of `a` with `b`.
@@ -43,7 +47,7 @@ def sentence(comparison: Comparison, a: str, b: str, where: str, name: str = "el
     if comparison.verdict == "still learning":
         far = "may" if comparison.reach is None else f"may move it by {comparison.reach:.{digits}f}{unit} and"
         return f"{head} {difference} {interval} {seeds}: still learning, no verdict; longer training {far} reverse it."
-    judged = comparison.verdict in ("better", "worse") and comparison.p_better is not None
+    judged = comparison.verdict in ("better", "worse") and comparison.p_better is not None and comparison.n >= MANY
     chance = f", P(better) {comparison.p_better:.2f}," if judged else ""
     return f"{head} {difference} {interval}{chance} {seeds}: {comparison.verdict}."
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from bench.data.sets import SETS, classes
 from bench.pages import figures, report
 from bench.pages.figures import bars as bars_of
 from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style, tradeoff
@@ -254,6 +255,31 @@ def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     drawn(latent.latent_plane(seen))
 
 
+def test_classes_have_their_names_where_the_data_set_has_any() -> None:
+    for dataset, wanted in (("fashion_mnist", set(classes("fashion_mnist"))), ("mnist", set(map(str, range(10))))):
+        records = [fake.quality("vanilla", 0, dataset=dataset)]
+        figure: Any = latent.latent_plane(view(records, kept(records)))
+        assert {text.get_text() for text in figure.legends[0].get_texts()} == wanted
+    assert classes("fashion_mnist")[9] == "ankle boot"
+    assert classes("of_mine.npz") == ()
+    for name, entry in SETS.items():
+        assert len(set(classes(name))) == len(entry.classes)
+
+
+def test_the_curves_against_seconds_take_an_equal_share_for_each_epoch() -> None:
+    records = [fake.quality(name, seed, epochs=4) for name in ("vanilla", "conv") for seed in range(3)]
+    for record in records:
+        record.timing = {**record.timing, "train_s": 40.0 if record.cell["variant"] == "conv" else 10.0}
+    figure: Any = elbo.elbo_against_seconds(view(records))
+    found = {line.get_label(): list(line.get_xdata()) for line in figure.axes[0].lines}
+    assert found == {"conv": [10, 20, 30, 40], "vanilla": [2.5, 5, 7.5, 10]}
+    by_epoch: Any = elbo.learning_curves(view(records))
+    assert list(by_epoch.axes[0].lines[0].get_xdata()) == [1, 2, 3, 4]
+    for record in records:
+        record.timing = {}
+    assert elbo.elbo_against_seconds(view(records)) is None
+
+
 def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
     record = fake.quality("full_covariance", 0)
     arrays = fake.artefact(record, points=1)
@@ -294,10 +320,10 @@ def test_the_same_records_give_the_same_bytes_and_leave_matplotlib_alone() -> No
 def test_plots_of_two_budgets_do_not_overwrite_each_other() -> None:
     records = [fake.quality(name, 0, epochs=epochs) for epochs in (2, 4) for name in ("vanilla", "conv")]
     made = list(figures.drawn("mnist-dynamic", records, kept(records)))
-    assert len({name for name, _ in made}) == len(made) == 14
+    assert len({name for name, _ in made}) == len(made) == 16
     # Nor is it only a file's name that says which budget a plot is of.
     titles = [figure.texts[0].get_text().replace("\n", " ") for _, figure in made]
-    assert [sum(f", {epochs} epochs" in title for title in titles) for epochs in (2, 4)] == [7, 7]
+    assert [sum(f", {epochs} epochs" in title for title in titles) for epochs in (2, 4)] == [8, 8]
 
 
 def measured(variant: str, seed: int, **fields: Any) -> fake.Record:

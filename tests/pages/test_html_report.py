@@ -16,7 +16,8 @@ import pandas
 import pytest
 
 from bench.pages import grids, tables
-from bench.pages.html import again, facts, pictures, report
+from bench.pages.figures import style
+from bench.pages.html import again, document, facts, pictures, report
 from bench.pages.html.document import LARGEST
 from bench.records.record import Record
 from bench.stats import frame, metrics
@@ -318,12 +319,57 @@ def test_pictures_are_those_that_the_runs_kept(opened: Open) -> None:
         .get_attribute("alt")
         .startswith("vanilla: each line moves one latent axis")
     )
+    assert shown.locator("canvas").count() == 0
     vectors = {records[0].id: fake.artefact(records[0], (16,))}
     assert facts_of(report.report(records[:1], vectors, []))["groups"][0]["sheets"] == []
 
 
-def test_what_is_kept_of_codes_and_pixels_is_drawn(opened: Open, violations: Callable[[Any], list[str]]) -> None:
+def test_two_pictures_of_the_same_inputs_have_a_difference(
+    opened: Open, violations: Callable[[Any], list[str]]
+) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "conv")]
+    artefacts = kept(records, (3, 16, 16))
+    one, other = (np.full((8, 3, 16, 16), level, dtype=np.uint8) for level in (110, 80))
+    other[1] = 150
+    artefacts[records[0].id]["reconstructions"], artefacts[records[1].id]["reconstructions"] = one, other
+    artefacts[records[1].id]["inputs"] = artefacts[records[0].id]["inputs"]
+    made = report.report(records, artefacts, [])
+    shown = opened(made, "#p=reconstructions&pa=vanilla&pb=conv")
+    read = "([x, y]) => [...document.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
+    shown.wait_for_function(f"({read})([3, 20])[3] > 0")
+    # Inputs above are equal; below the first is 30 brighter, and 40 darker in the second image.
+    found = [shown.evaluate(read, place) for place in ([3, 3], [3, 20], [20, 20])]
+    assert [pixel[3] for pixel in found] == [0, 60, 80]
+    assert found[1][0] > found[1][2]
+    assert found[2][0] < found[2][2]
+    assert (
+        shown.locator(".difference figcaption")
+        .inner_text()
+        .startswith("vanilla minus conv: orange where vanilla is br")
+    )
+    assert violations(shown) == []
+    shown.select_option('#pictures label:has-text("Show") select', "samples")
+    assert shown.locator("#pictures img").count() == 3
+    assert shown.locator("canvas").count() == 0
+
+
+def test_mean_ranks_are_drawn_with_what_makes_a_difference(opened: Open, page: bytes) -> None:
+    found = facts_of(page)["ranks"]
+    assert [each["title"] for each in found] == ["ELBO, binary likelihood", "NLL (IS-500), binary likelihood"]
+    shown = opened(page)
+    charts = shown.locator("#ranks .critical svg")
+    assert charts.count() == len(found) == 2
+    for place, each in enumerate(found):
+        dots = charts.nth(place).locator("[data-tip]").evaluate_all("all => all.map(each => each.dataset.tip)")
+        assert dots == [f"{row['label']}: mean rank {row['mean']:.2f}" for row in each["rows"]]
+        assert charts.nth(place).locator(".clique").count() == 1 + len(each["tied"])
+        assert f"critical difference {each['critical']:.2f}" in charts.nth(place).text_content()
+    narrow = opened(page, viewport={"width": 390, "height": 844})
+    assert narrow.locator("#ranks .critical svg").first.bounding_box()["width"] <= 390
+
+
+def test_what_is_kept_of_codes_and_pixels_is_drawn(opened: Open, violations: Callable[[Any], list[str]]) -> None:
+    records = [fake.quality(variant, 0, dataset="fashion_mnist") for variant in ("vanilla", "conv")]
     artefacts = kept(records)
     lengths, share = np.linspace(2, 6, 101), np.array([0.1, 0.5, np.nan, 0.9])
     artefacts[records[0].id] |= {"prior_norms": lengths, "aggregate_norms": 1.1 * lengths}
@@ -339,6 +385,8 @@ def test_what_is_kept_of_codes_and_pixels_is_drawn(opened: Open, violations: Cal
     for title in ("Aggregated posterior and prior", "Are the pixels' probabilities right?", "ELBO by class"):
         assert title in titles
     assert shown.locator("#latent table td").all_inner_texts() == ["\u221290.0", "\u2212100.0", "\u2212110.0"]
+    assert shown.locator("#latent thead th").all_inner_texts()[1:] == ["T-shirt", "trouser", "pullover"]
+    assert shown.locator("#latent .classes").inner_text().split()[:3] == ["Class:", "T-shirt", "trouser"]
     assert violations(shown) == []
 
 
@@ -360,11 +408,14 @@ def test_the_same_records_give_the_same_bytes_and_too_many_pictures_are_left_out
 
 def test_colours_are_seen_on_both_grounds() -> None:
     for colour in ("#000000", "#8b0026", "#0173b2", "#ffffff"):
-        lighter = facts.on_dark(colour)
-        parts = [[int(each[start : start + 2], 16) for start in (1, 3, 5)] for each in (lighter, facts.DARK)]
-        assert facts.contrast(*parts) >= facts.LEAST_CONTRAST
+        assert style.contrast(facts.on_dark(colour), facts.DARK) >= facts.LEAST_CONTRAST
     assert facts.on_dark("#56b4e9") == "#56b4e9"
-    assert facts.contrast([0, 0, 0], [255, 255, 255]) == pytest.approx(21)
+    assert style.contrast("#000000", "#ffffff") == pytest.approx(21)
+    written = (Path(str(document.__file__)).parent / "assets" / "page.css").read_text()
+    in_css = [re.findall(rf"\.class-{place} {{ fill: (#\w+); stroke: (#\w+); }}", written) for place in range(10)]
+    assert in_css == [[(colour, colour)] for colour in style.CLASSES]
+    for colour in re.findall(r"\.part-\w+ {{ fill: (#\w+)".replace("{{", "{"), written):
+        assert min(style.contrast(colour, ground) for ground in ("#ffffff", facts.DARK)) >= style.SEEN
 
 
 def test_the_suite_that_runs_it_again_has_the_same_cells(tmp_path: Path) -> None:

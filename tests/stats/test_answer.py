@@ -7,7 +7,7 @@ from bench.stats import answer
 from bench.stats.differences import sentence
 from bench.stats.groups import Group, groups
 from bench.stats.learning import compare
-from bench.stats.ranks import critical_difference, ranks
+from bench.stats.ranks import Ranks, critical_difference, ranks
 from bench.stats.speeds import throughput
 from tests import fake_records as fake
 
@@ -105,9 +105,21 @@ def test_ranks_and_the_critical_difference() -> None:
     assert found.ranks == {"conv": [1, 1], "vanilla": [2.5, 2], "beta": [2.5, 3]}
     assert [found.borda(label) for label in found.ranks] == [4, 1.5, 0.5]
     assert ranks(groups(records)[:1], "elbo_nats") is None
+    assert found.critical == pytest.approx(critical_difference(3, 2))
+    assert found.tied == [(0, 2)]
     # Demsar 2006, table 5 and section 3.2.2: q of 2 to 10 classifiers; 4 of them on 14 data sets differ by 1.25.
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.01)
     assert critical_difference(2, 1) == pytest.approx(1.960, abs=0.001)
+
+
+def test_rows_are_tied_where_no_two_of_a_stretch_differ() -> None:
+    def tied(*means: float) -> list[tuple[int, int]]:
+        return Ranks("elbo_nats", (), {str(place): [mean] for place, mean in enumerate(means)}, 1.0).tied
+
+    assert tied(1, 1.5, 1.9, 2.2, 4) == [(0, 2), (1, 3)]
+    assert tied(1, 2, 3) == []
+    assert tied(1, 1.99) == [(0, 1)]
+    assert tied(1, 1.5, 1.9, 3, 3.5) == [(0, 2), (3, 4)]
 
 
 def test_many_names_are_cut() -> None:

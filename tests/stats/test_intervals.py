@@ -161,14 +161,19 @@ def test_too_few_shared_seeds_decide_nothing(shared: int) -> None:
             "ELBO -0.35 nats [-0.80, 0.10] over 3 paired seeds: not distinguishable.",
         ),
         (
-            Comparison(5, 6.15, 4.57, 7.73, "better", 1.0),
+            Comparison(10, 6.15, 4.57, 7.73, "better", 0.97),
             "elbo_nats",
-            "ELBO +6.15 nats [4.57, 7.73], P(better) 1.00, over 5 paired seeds: better.",
+            "ELBO +6.15 nats [4.57, 7.73], P(better) 0.97, over 10 paired seeds: better.",
+        ),
+        (
+            Comparison(9, 6.15, 4.57, 7.73, "better", 1.0),
+            "elbo_nats",
+            "ELBO +6.15 nats [4.57, 7.73] over 9 paired seeds: better.",
         ),
         (
             Comparison(3, 0.0269, 0.0101, 0.0437, "better", 0.9),
             "probe_accuracy",
-            "probe accuracy +2.69 percentage points [1.01, 4.37], P(better) 0.90, over 3 paired seeds: better.",
+            "probe accuracy +2.69 percentage points [1.01, 4.37] over 3 paired seeds: better.",
         ),
         (
             Comparison(3, 5.14, 0.88, 9.40, "still learning", 1.0, 8.19),

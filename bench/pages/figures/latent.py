@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # More points than this hide each other, and more ellipses.
-SHOWN, ELLIPSES = 250, 30
+SHOWN, ELLIPSES = 250, 20
 # A latent unit whose posterior mean varies by no more than this over the data is inactive (Burda, Grosse and
 # Salakhutdinov 2016, arXiv:1509.00519, section 5.2). The judge has the same number, in a module that needs torch.
 ACTIVE_VARIANCE = 0.01
@@ -153,12 +153,14 @@ def _ellipses(
 ) -> None:
     """Outlines at two standard deviations: mean `[P, 2]`, covariance `[P, 2, 2]`."""
     from matplotlib.collections import EllipseCollection
+    from matplotlib.colors import to_rgba_array
 
     variances, vectors = np.linalg.eigh(covariance)
     # An ellipse's width is its whole axis: twice two standard deviations.
     sizes = 4 * np.sqrt(np.maximum(variances, 0))
     angles = np.degrees(np.arctan2(vectors[:, 1, 0], vectors[:, 0, 0]))
-    style: Any = {"facecolors": list(colours), "alpha": 0.25, "linewidths": 0.8, "zorder": 1}
+    # Outlines, so that wide ones hide neither the points nor each other.
+    style: Any = {"facecolors": to_rgba_array(list(colours), 0.06), "linewidths": 0.9, "zorder": 1}
     if dashed:
         style = {"facecolors": "none", "linestyles": "dashed", "linewidths": 1.3, "zorder": 3}
     offsets: Any = {"units": "xy", "offsets": mean, "offset_transform": axis.transData}

@@ -270,11 +270,12 @@ function drawPictures() {
 }
 
 // One sheet minus another of the same inputs.
+const READ = { willReadFrequently: true };
 function difference(a, b) {
   const [width, height] = a.size, canvas = el("canvas", { width, height, role: "img", "aria-label": `${a.label} minus ${b.label}` });
   const words = el("figcaption", {}, `${a.label} minus ${b.label}: orange where ${a.label} is brighter, blue where it is darker, twice as strong`);
   if (width === b.size[0] && height === b.size[1]) Promise.all([a, b].map(pixelsOf)).then(([one, other]) => {
-    const context = canvas.getContext("2d"), made = context.createImageData(width, height);
+    const context = canvas.getContext("2d", READ), made = context.createImageData(width, height);
     for (let at = 0; at < one.length; at += 4) {
       const far = (one[at] + one[at + 1] + one[at + 2] - other[at] - other[at + 1] - other[at + 2]) / 3;
       made.data.set([...(far > 0 ? [217, 122, 18] : [42, 127, 191]), Math.min(255, 2 * Math.abs(far))], at);
@@ -287,7 +288,7 @@ async function pixelsOf(sheet) {
   const image = new Image(), [width, height] = sheet.size;
   image.src = sheet.uri;
   await image.decode();
-  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d", READ);
   context.drawImage(image, 0, 0);
   return context.getImageData(0, 0, width, height).data;
 }

@@ -1,0 +1,105 @@
+"""What the front page says of results, from committed records."""
+
+import re
+import statistics
+from collections.abc import Sequence
+
+from bench.errors import UsageError
+from bench.pages.grids import markdown_text
+from bench.pages.page import REFERENCE
+from bench.records.record import Record
+from bench.records.store import read_all
+from bench.stats.answer import SPEED, Answer, answers, compared
+from bench.stats.groups import BASELINE, Group, Row, after, by_dataset, groups
+from bench.stats.speeds import throughput
+from bench.text import DASH
+
+# Committed results in whose words a variant is recommended: the first that there are.
+SUITES = ("converged", "standard")
+# Where more variants stand, with a seed each.
+HINTS = "evidence"
+# What the front page compares with the baseline as an example.
+EXAMPLE = "full_covariance"
+
+
+def suite() -> str:
+    """The name of the results that speak."""
+    return next(name for name in SUITES if next((REFERENCE / name / "runs").glob("*.json"), None))
+
+
+def which_variant() -> str:
+    """A line for each goal: what to take on each data set of the suite, and how sure that is."""
+    records, _ = read_all(REFERENCE / suite())
+    found: dict[str, dict[str, Answer]] = {}
+    heads = {}
+    for dataset, members in by_dataset([record for record in records if record.kind == "quality"]).items():
+        group = newest(members)
+        found[dataset] = {each.goal: each for each in answers(group, throughput(records, dataset))}
+        counts = sorted({len(row.ok) for row in group.rows})
+        seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        heads[dataset] = (
+            f"{dataset}, {len(group.rows)} variants, {seeds} seeds, {after(group.settings).removeprefix('after ')}, "
+            f"protocol {group.settings['protocol']}"
+        )
+    goals = dict.fromkeys(goal for each in found.values() for goal in each)
+    name = suite()
+    where = f"[report and records](results/reference/{name}), `make bench SUITE={name}`"
+    lines = [
+        f"What the suite `{name}` answers ({where}):\n",
+        f"| for | {' | '.join(map(markdown_text, heads.values()))} |",
+        f"| --- |{' --- |' * len(heads)}",
+    ]
+    for goal in goals:
+        cells = [_told(each[goal]) if goal in each else DASH for each in found.values()]
+        lines.append(f"| {goal} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def newest(records: Sequence[Record]) -> Group:
+    """Of the groups of one data set the one of the newest protocol, and among those the one with most ELBOs."""
+
+    def rank(group: Group) -> tuple[list[int], int]:
+        numbers = [int(each) for each in re.findall(r"\d+", str(group.settings["protocol"]))]
+        return numbers, sum(bool(row.values("elbo_nats")) for row in group.rows)
+
+    return max(groups(records), key=rank)
+
+
+def _told(answer: Answer) -> str:
+    if not answer.take:
+        return f"no answer yet: {markdown_text(re.split('[:.]', answer.sure)[0].lower())}"
+    names = [f"`{label}`" for label in answer.take]
+    take = (
+        " or ".join(names) if answer.learning else names[0] + (f" (tied: {', '.join(names[1:])})" if names[1:] else "")
+    )
+    said = answer.cost if answer.goal == SPEED else answer.sure
+    return f"**{take}**. {markdown_text(said)}".strip()
+
+
+def one_seed() -> str:
+    """Likelihoods of single runs, the best first: a hint, and no verdict."""
+    records, _ = read_all(REFERENCE / HINTS)
+    group = newest(records)
+    nll = next(name for name in group.metrics if re.fullmatch(r"nll_is\d+_nats", name))
+    base = next(row for row in group.rows if row.label == BASELINE)
+    lines = ["| variant | NLL (nats) | ELBO (nats) | seconds of training |", "| --- | ---: | ---: | ---: |"]
+    for row in sorted(group.rows, key=lambda row: _mean(row, nll)):
+        times = f"{_mean(row, 'train_s') / _mean(base, 'train_s'):.1f} x `{base.label}`"
+        lines.append(f"| `{row.label}` | {_mean(row, nll):.1f} | {_mean(row, 'elbo_nats'):.1f} | {times} |")
+    head = f"**{group.dataset}**, {after(group.settings)}, one seed, so a hint and no verdict"
+    return f"{head} ([records](results/reference/{HINTS})):\n\n" + "\n".join(lines)
+
+
+def _mean(row: Row, metric: str) -> float:
+    return statistics.fmean(row.values(metric).values())
+
+
+def example() -> str:
+    """A comparison as the console prints it: on the last data set that has both variants."""
+    records = [record for record in read_all(REFERENCE / suite())[0] if record.kind == "quality"]
+    for members in reversed(list(by_dataset(records).values())):
+        rows = {row.label: row for row in newest(members).rows if row.values("elbo_nats")}
+        if {BASELINE, EXAMPLE} <= rows.keys():
+            words = compared(newest(members), rows[EXAMPLE], rows[BASELINE], "elbo_nats")[1]
+            return f"```\n$ vaebench compare {BASELINE} {EXAMPLE} --suite {suite()}\n{words}\n```"
+    raise UsageError(f"no data set of {suite()} has runs of {BASELINE} and of {EXAMPLE}: name another example")
