@@ -47,6 +47,7 @@ from tests.mistakes_games import OF_GAMES
 from tests.mistakes_ladder import OF_LADDER
 from tests.mistakes_laws import OF_LAWS
 from tests.mistakes_objectives import OF_OBJECTIVES
+from tests.mistakes_pages import OF_PAGES
 from tests.mistakes_parts import OF_PARTS
 from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
 from tests.mistakes_tuning import OF_TUNING
@@ -586,5 +587,6 @@ MISTAKES = [
     *OF_SEARCHES,
     *OF_TURNS,
     *OF_TUNING,
+    *OF_PAGES,
 ]
 # fmt: on

@@ -8,6 +8,7 @@ and `<!-- end: NAME -->`. The rest of them is written by hand; the JSON Schema o
 import inspect
 import json
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def _of_results(name: str) -> str:
     return made
 
 
-BLOCKS = {
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/zoo.md": {"variants": zoo},
     "docs/metrics.md": {"all metrics": metric_table, "metrics": metric_sections},
     "docs/running.md": {"settings": setting_lines},
