@@ -29,7 +29,7 @@ def test_a_report_end_to_end(tmp_path: Path) -> None:
     }
     page = (out / "README.md").read_text()
     linked = re.findall(r"\]\(((?:plots|tables)/[^)]+)\)", page)
-    assert len(linked) == 11
+    assert len(linked) == 12
     assert all((out / path).is_file() for path in linked)
     assert (out / "tables" / "mnist-dynamic.md").read_text().rstrip() in page
     for part in ("conv seed 1 on cpu: diverged: loss is nan at step 7", "`0123456789ab`", "torch 2.9.0", "Example CPU"):
