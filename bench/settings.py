@@ -2,9 +2,10 @@
 
 import json
 import sys
+import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -50,6 +51,21 @@ def check_plain(name: str, value: object) -> None:
         check_depth(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers, texts, true, false, and lists of these: {error}") from error
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, Any]:
+    """`key=value` words as a dictionary; a value is read as TOML (`50`, `1e-3`, `true`, `[400, 200]`), else as text."""
+    settings = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip() or not text.strip():
+            raise UsageError(f"settings have the form key=value, got {word!r}")
+        try:
+            value = decode(tomllib.loads, f"value = {text}")["value"]
+        except ValueError:
+            value = text
+        settings[key.strip()] = value
+    return settings
 
 
 class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,6 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.errors import MachineError
 
 if TYPE_CHECKING:
@@ -32,6 +35,16 @@ def _about(model: "Model") -> dict[str, Any]:
     }
 
 
+def _shown(model: "Model", images: NDArray[Any]) -> NDArray[Any]:
+    """Images in the data's own units -> their first one or three channels in [0, 1]: those of real numbers or counts by
+    their own range."""
+    images = images[:, : 1 if images.shape[1] < 3 else 3]
+    if model.spec.kind not in ("binary", "unit", "levels"):
+        low, high = images.min(), images.max()
+        return np.asarray((images - low) / (high - low if high > low else 1.0))
+    return np.asarray(images if model.scaling is None else model.scaling.apply(images)).clip(0, 1)
+
+
 class TensorBoard:
     """Curves, and a picture of samples where the data are images, for `tensorboard --logdir FOLDER`.
 
@@ -51,8 +64,8 @@ class TensorBoard:
         """After an epoch."""
         for name, value in _figures(row).items():
             self.writer.add_scalar(name, value, epoch)
-        if self.samples and len(model.spec.shape) == 3 and model.spec.shape[0] in (1, 3):
-            self.writer.add_images("samples", model.sample(self.samples).clip(0, 1), epoch)
+        if self.samples and len(model.spec.shape) == 3:
+            self.writer.add_images("samples", _shown(model, model.sample(self.samples)), epoch)
         self.writer.flush()
 
 

@@ -14,15 +14,19 @@ from bench.records.names import row_of
 from bench.records.record import Record, Timed
 from bench.records.store import read_all
 from bench.stats import learning, metrics
-from bench.stats.answer import answers, compared, listed
-from bench.stats.groups import ERRORS, Group, Row, after, groups
-from bench.stats.speeds import throughput
+from bench.stats.answer import compared, told
+from bench.stats.groups import ERRORS, Group, Row, groups
 
 if TYPE_CHECKING:
     import pandas
 
 # Of a cell, what a run's line says beside its budget and its figures.
 _CELL = ("variant", "dataset", "binarise", "seed", "device", "precision")
+_SUMMARY = ("mean", "low", "high", "n", "std")
+_COMPARED = ("n", "difference", "low", "high", "p_better", "verdict")
+_SCORES = ("group", "dataset", "row", "metric", *_SUMMARY, *(f"{kind}_se" for kind in ERRORS), "best", "learning")
+_CURVES = ("id", "row", "dataset", "seed", "epoch")
+_PAIRS = ("group", "dataset", "row", "other", "metric", *_COMPARED)
 
 
 def results(folder: str | Path) -> "Results":
@@ -65,7 +69,7 @@ class Results:
             line |= {**cell["budget"], "protocol": record.protocol}
             line |= {name: None if isinstance(v, Timed) else v for name, v in record.metrics.items()}
             lines.append(line | record.timing)
-        return _frame(lines)
+        return _frame(lines, ("id", "row", *_CELL, "status", "reason"))
 
     @cached_property
     def scores(self) -> "pandas.DataFrame":
@@ -81,11 +85,11 @@ class Results:
                 continue
             marks = group.marks.get(name)
             line: dict[str, Any] = {"group": group.id, "dataset": group.dataset, "row": row.label, "metric": name}
-            line |= {key: getattr(summary, key) for key in ("mean", "low", "high", "n", "std")}
+            line |= {key: getattr(summary, key) for key in _SUMMARY}
             line |= {f"{kind}_se": row.error(name, kind) for kind in ERRORS}
             line |= {"best": bool(marks and row.label in marks.best)}
             lines.append(line | {"learning": bool(marks and row.label in marks.learning)})
-        return _frame(lines)
+        return _frame(lines, _SCORES)
 
     @cached_property
     def curves(self) -> "pandas.DataFrame":
@@ -96,7 +100,7 @@ class Results:
             about = {"id": record.id, "row": row_of(cell)}
             about |= {"dataset": cell["dataset"], "seed": cell["seed"]}
             lines += [{**about, **row} for row in record.curve]
-        return _frame(lines)
+        return _frame(lines, _CURVES)
 
     @cached_property
     def pairs(self) -> "pandas.DataFrame":
@@ -109,7 +113,7 @@ class Results:
                 for name in ranked:
                     if row.values(name) and other.values(name):
                         lines.append(self._pair(group, row, other, name))
-        return _frame(lines)
+        return _frame(lines, _PAIRS)
 
     def pair(self, row: str, other: str) -> list[str]:
         """One row against another: a sentence with a verdict for each ranked metric of each comparison group.
@@ -133,14 +137,11 @@ class Results:
         return found
 
     def answer(self) -> str:
-        """What to take for which goal, how sure that is, and what it costs, as the report says it."""
-        lines = []
-        for group in self.groups:
-            lines.append(f"{group.dataset} {after(group.settings)}:")
-            for each in answers(group, throughput(self.records, group.dataset)):
-                take = " or ".join(each.take) if each.learning else listed(each.take)
-                lines.append(f"  {each.goal}: {take or 'no answer yet'}. {each.sure} {each.cost}".rstrip())
-        return "\n".join(lines)
+        """What to take for which goal, how sure that is, and what it costs, as a run of the command line ends."""
+        found = told(self.records)
+        if not found:
+            return "No comparison group has two rows with figures: there is nothing to answer."
+        return "\n".join(line for title, lines in found for line in (title, *(f"  {line}" for line in lines)))
 
     def table(self, form: Format = "markdown", columns: Sequence[str] = (), dataset: str | None = None) -> str:
         """A table for a paper, as `vaebench table` writes it.
@@ -173,12 +174,14 @@ class Results:
     def _pair(self, group: Group, row: Row, other: Row, name: str) -> dict[str, Any]:
         found = learning.compare(row, other, name)
         about = {"group": group.id, "dataset": group.dataset, "row": row.label, "other": other.label, "metric": name}
-        return about | {key: getattr(found, key) for key in ("n", "difference", "low", "high", "p_better", "verdict")}
+        return about | {key: getattr(found, key) for key in _COMPARED}
 
     def __repr__(self) -> str:
         return f"Results of {len(self.records)} runs in {self.folder}"
 
     def _repr_html_(self) -> str:
+        if self.scores.empty:  # every run failed
+            return str(self.runs[["row", "dataset", "seed", "status", "reason"]].to_html(index=False))
         wide = self.scores.pivot_table(index=["dataset", "group", "row"], columns="metric", values="mean", sort=False)
         return str(wide.to_html(float_format=lambda value: f"{value:.5g}", na_rep=""))
 
@@ -191,7 +194,8 @@ def _named(group: Group, name: str) -> Row | None:
     return found[0] if found else None
 
 
-def _frame(lines: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
+def _frame(lines: Sequence[dict[str, Any]], columns: Sequence[str]) -> "pandas.DataFrame":
+    """A table; without lines it has these columns still."""
     import pandas
 
-    return pandas.DataFrame(lines)
+    return pandas.DataFrame(lines) if lines else pandas.DataFrame(columns=list(columns))

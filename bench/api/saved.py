@@ -17,7 +17,7 @@ from bench import device as devices
 from bench.api.about import About
 from bench.api.building import assemble, build, facts_of, scaling_of
 from bench.api.model import Model
-from bench.api.written import CARD, CONFIG, FORMAT, WEIGHTS, Config, answers_of
+from bench.api.written import CARD, CONFIG, FORMAT, WEIGHTS, Config, answers_of, hub
 from bench.cells import weights
 from bench.data.given.facts import Scaling
 from bench.disk.files import read_text
@@ -27,6 +27,7 @@ from bench.records.record import Record
 from bench.records.store import read_all
 from bench.resume import sealed
 from bench.settings import convert
+from bench.text import said
 from variants.data_spec import DataSpec
 from variants.parts import part_names
 
@@ -71,12 +72,23 @@ def load(
 
 
 def from_pretrained(name: str | Path, *, device: str = "auto", **given: Any) -> Model:
-    """`load` of a folder, or of a repository of huggingface.co."""
+    """`load` of a folder, or of a repository of huggingface.co; what was had from there before needs no network.
+
+    Raises:
+        As `load`.
+        DataError: the repository cannot be had.
+        MachineError: `huggingface_hub` is not installed.
+    """
     if Path(name).is_dir():
         return load(name, device=device, **given)
-    from huggingface_hub import snapshot_download
-
-    return load(snapshot_download(str(name), allow_patterns=[CONFIG, WEIGHTS, CARD]), device=device, **given)
+    download = hub().snapshot_download
+    try:
+        folder = download(str(name), allow_patterns=[CONFIG, WEIGHTS, CARD])
+    # It raises what it and its HTTP library like.
+    except Exception as error:
+        line = f"{name} is no folder here, and cannot be had from huggingface.co: {said(error)}"
+        raise DataError(line) from error
+    return load(folder, device=device, **given)
 
 
 def finished(folder: Path, asked: dict[str, Any], device: str) -> Model | None:

@@ -1,7 +1,6 @@
 """Comparing variants from Python: the same cells, records and verdicts as those of the command line."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,17 @@ from bench.api.results import Results
 from bench.data import dataset, store
 from bench.data.batches import Data
 from bench.errors import UsageError
+from bench.records.names import row_name
 from bench.settings import typed
-from bench.suites.suite import DataChoice, Suite, Variant
+from bench.suites.suite import DataChoice, Suite, Variant, row
 from bench.sweeps.compare import check
 from bench.sweeps.configure import configure
 from bench.sweeps.execute import execute
 from variants import registry
 from variants.core import VAE
 
-# A registered name, `path/to/file.py:recipe`, a recipe function, or one of these with changed keywords.
+# A registered name, a row as tables call it (`"beta (beta=4)"`), `path/to/file.py:recipe`, a recipe function, or one of
+# these with changed keywords.
 Choice = str | Callable[..., VAE] | tuple[str | Callable[..., VAE], Mapping[str, Any]]
 
 
@@ -43,7 +44,8 @@ def compare(
     else each run has a process of its own.
 
     Args:
-        variants: two or more: names, recipe functions, or pairs with keywords, such as `("conv", {"latent": 50})`.
+        variants: two or more: names, rows as tables call them, such as `"conv (latent=50)"`, recipe functions, or pairs
+            with keywords, such as `("conv", {"latent": 50})`.
         data: what `bench.dataset` takes, or a list of such.
         out: results folder.
         seeds: so many, from 0 on, or these.
@@ -67,13 +69,11 @@ def compare(
         seeds=typed(Suite, "seeds", seeds if isinstance(seeds, int) else list(seeds)),
         precision=typed(Suite, "precision", precision),
     )
-    own = [variant.overrides for variant in chosen.variants]
-    chosen = configure(structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0)), settings)
+    chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
     # What is said of one variant counts before what is said of all.
-    rows = tuple(replace(v, overrides={**v.overrides, **mine}) for v, mine in zip(chosen.variants, own, strict=True))
-    chosen = structs.replace(chosen, variants=rows)
-    if len(rows) > 1:
-        check(chosen, rows[0].name)
+    chosen = configure(chosen, settings, [variant.overrides for variant in chosen.variants])
+    if len(chosen.variants) > 1:
+        check(chosen, row_name(chosen.variants[0].name, chosen.variants[0].overrides))
     alone = any(registry.get(variant.name).function for variant in chosen.variants)
     with engines.opened("debug" if alone else "local") as engine:
         execute(chosen, Path(out), engine=engine, device=device, jobs=jobs, again=again)
@@ -82,6 +82,9 @@ def compare(
 
 def _variant(choice: Choice) -> Variant:
     given, overrides = choice if isinstance(choice, tuple) else (choice, {})
+    if isinstance(given, str):
+        named = row(given)
+        return Variant(named.name, {**named.overrides, **overrides})
     try:
         return Variant(registry.known(given), dict(overrides))
     except registry.RegistryError as error:

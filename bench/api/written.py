@@ -12,7 +12,7 @@ matters may differ elsewhere, and code that looks alike may give other numbers.
 
 import hashlib
 import json
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,9 +24,10 @@ from safetensors.torch import save as write_tensors
 from bench.api.about import About, Described, judged
 from bench.data.sets import SETS
 from bench.disk.files import write_bytes
-from bench.errors import MachineError
+from bench.errors import DataError, MachineError
 from bench.records import provenance
 from bench.records.names import row_name
+from bench.text import said
 from variants import registry
 from variants.parts import part_names
 
@@ -76,15 +77,24 @@ def save(model: Described, folder: Path) -> Path:
 
 def push(model: Described, repository: str, **options: Any) -> str:
     """See `Model.push_to_hub`."""
-    if find_spec("huggingface_hub") is None:
-        raise MachineError("huggingface_hub is not installed here; this needs it: pip install 'vaebench[hub]'")
-    from huggingface_hub import HfApi
-
-    hub = HfApi()
-    hub.create_repo(repository, exist_ok=True, **options)
+    api = hub().HfApi()
     with TemporaryDirectory() as folder:
         save(model, Path(folder))
-        return str(hub.upload_folder(repo_id=repository, folder_path=folder))
+        try:
+            api.create_repo(repository, exist_ok=True, **options)
+            return str(api.upload_folder(repo_id=repository, folder_path=folder))
+        # It raises what it and its HTTP library like.
+        except Exception as error:
+            raise DataError(f"{repository}: cannot be uploaded to huggingface.co: {said(error)}") from error
+
+
+def hub() -> Any:
+    """The package `huggingface_hub`. MachineError where it is not installed."""
+    try:
+        return import_module("huggingface_hub")
+    except ImportError as error:
+        line = "huggingface_hub is not installed here; this needs it: pip install 'vaebench[hub]'"
+        raise MachineError(line) from error
 
 
 def answers_of(model: Described) -> list[float]:

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from bench.data.batches import Data
 from bench.judge import latent
 from bench.judge.codes import code_maps
+from bench.judge.screen import screen_of
 from variants.core import VAE
 
 # Evenly spaced test examples shown as reconstructions, draws from the prior, and points on the latent plane; draws for
@@ -22,6 +23,7 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     """Reconstructions, prior samples, the two most active latent axes with each posterior's covariance on them, the
     code at each place where codes are a map, and all of `bench.judge.latent.seen`."""
     model.eval()
+    show = screen_of(loaded, latent.POINTS)
     points, labels = next(loaded.eval_batches("test", PLACED, limit=min(PLACED, loaded.splits["test"])))
     shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
     q = model.infer(points)
@@ -29,14 +31,14 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     axes = mean.var(0).topk(min(2, mean.shape[-1])).indices
     covariance = _covariance(q)
     arrays: dict[str, Any] = dict(
-        inputs=latent.pixels(shown),
-        reconstructions=latent.pixels(model.reconstruct(shown)),
-        samples=latent.pixels(model.sample(DRAWN)),
+        inputs=show(shown),
+        reconstructions=show(model.reconstruct(shown)),
+        samples=show(model.sample(DRAWN)),
         latent_mean=_numbers(mean[:, axes]),
         latent_cov=_numbers(covariance[:, axes][:, :, axes]),
         latent_axes=axes.cpu().numpy(),
         labels=labels.cpu().numpy(),
-        **latent.seen(model, loaded),
+        **latent.seen(model, loaded, show),
     )
     maps = code_maps(model, shown)
     if maps is not None:

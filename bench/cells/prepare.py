@@ -57,6 +57,7 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
         support=model.likelihood.support,
         has_bound=model.has_bound,
         data_dims=loaded.spec.dims,
+        units=loaded.units,
     )
     model.to(device)
     with torch.no_grad(), seeds.stream(seed, "check", device):

@@ -1,6 +1,7 @@
 """The program, its exit codes, and the options and checks that commands have in common."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -45,7 +46,13 @@ app.command(data_app)
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[Flag, Parameter(name="--json", help="Print JSON, and nothing else, on standard output.")]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
-Variants = Annotated[Words, Parameter(help="Only these variants, instead of the suite's; FILE.py:RECIPE is one too.")]
+Variants = Annotated[
+    Words,
+    Parameter(
+        help="Only these variants, instead of the suite's; FILE.py:RECIPE is one too, and 'beta (beta=4)', as tables "
+        "call a row, is one with settings of its own."
+    ),
+]
 
 
 @Parameter(name="*")
@@ -153,11 +160,15 @@ def warn(failed: Iterable[str]) -> None:
         print(f"vaebench: failed: {text.printable(line)}", file=sys.stderr)
 
 
+# A name, with what stands in parentheses behind it.
+_NAME = re.compile(r"[^\s,(]+(?:\s*\([^()]*\))?|\(")
+
+
 def split_names(words: Iterable[str]) -> tuple[str, ...]:
-    """Names separated by commas or spaces; a path is one word, whatever is in it."""
+    """Names separated by commas or spaces; a path is one word, whatever is in it, and so is `beta (beta=4, rank=2)`."""
     names: list[str] = []
     for word in words:
-        parts = word.replace(",", " ").split()
+        parts = _NAME.findall(word)
         named = len(parts) > 1 and set(parts) & set(data.names())
         one = ".py:" in word or (data.is_user_file(word) and not named)
         names += [word] if one else parts

@@ -25,8 +25,9 @@ from bench.cli.app import (
     warn,
 )
 from bench.errors import UsageError
+from bench.records.names import row_name
 from bench.records.record import ORACLE, Record
-from bench.settings import typed
+from bench.settings import parse_settings, typed
 from bench.suites import suite
 from bench.text import hint
 
@@ -71,7 +72,8 @@ def compare(
     Variants whose likelihoods have different supports are refused before anything is run.
 
     Args:
-        names: Two or more variants, or one that the suite has with several settings.
+        names: Two or more variants, such as vanilla 'beta (beta=4)' 'beta (beta=10)', or one that the suite has with
+            several settings.
     """
     from bench.stats.differences import differences
     from bench.sweeps.compare import check
@@ -84,9 +86,11 @@ def compare(
     if len(chosen.variants) < 2:
         raise UsageError(few)
     chosen = structs.replace(chosen, throughput=structs.replace(chosen.throughput, blocks=0))
-    check(chosen, names[0])
+    first = suite.row(names[0])
+    baseline = row_name(first.name, chosen.variants[0].overrides) if first.overrides else first.name
+    check(chosen, baseline)
     outcome = _execute(chosen, where, effort, choice)
-    compared = differences(outcome.records, names[0])
+    compared = differences(outcome.records, baseline)
     if where.as_json:
         print_json([dataclasses.asdict(difference) for difference in compared])
     else:
@@ -119,16 +123,16 @@ def throughput(
 def _suite(
     name: str, variants: Sequence[str], changes: Changes, seeds: int | tuple[int, ...] | None = None
 ) -> suite.Suite:
-    from bench.sweeps.configure import configure, parse_settings
+    from bench.sweeps.configure import configure
 
     chosen = suite.load(name)
+    own: list[dict[str, Any]] = []
     # A suite may have a variant more than once, with other keywords, and a data set with other options.
     if wanted := dict.fromkeys(split_names(variants)):
-        rows = [
-            [v for v in chosen.variants if v.name == name] or [suite.Variant(suite.check_variant_name(name))]
-            for name in wanted
-        ]
-        chosen = structs.replace(chosen, variants=tuple(itertools.chain(*rows)))
+        asked = [suite.row(name) for name in wanted]
+        given = [[v for v in chosen.variants if v.name == row.name and not row.overrides] or [row] for row in asked]
+        own = [row.overrides for row, rows in zip(asked, given, strict=True) for _ in rows]
+        chosen = structs.replace(chosen, variants=tuple(itertools.chain(*given)))
     chosen = structs.replace(chosen, datasets=tuple(_datasets(chosen.datasets, changes)))
     if seeds is not None:
         evenly = tuple(dataclasses.replace(variant, seeds=None) for variant in chosen.variants)
@@ -136,7 +140,7 @@ def _suite(
     for key, value in (("precision", changes.precision), ("compile", changes.compiled)):
         if value is not None:
             chosen = structs.replace(chosen, **{key: typed(suite.Suite, key, value)})
-    return configure(chosen, parse_settings(changes.settings))
+    return configure(chosen, parse_settings(changes.settings), own)
 
 
 def _datasets(of_suite: Sequence[suite.DataChoice], changes: Changes) -> Iterator[suite.DataChoice]:
@@ -145,7 +149,6 @@ def _datasets(of_suite: Sequence[suite.DataChoice], changes: Changes) -> Iterato
     An option goes to each data set that takes it. UsageError if none does.
     """
     from bench import data
-    from bench.sweeps.configure import parse_settings
 
     options = parse_settings(changes.data_options)
     wanted = dict.fromkeys(split_names(changes.datasets))
@@ -182,7 +185,6 @@ def _refuse(path: Path, *, variants: Words, seeds: object, changes: Changes, eng
 
 def _problems(path: Path, table: dict[str, Any], changes: Changes) -> "OracleSuite":
     from bench.suites import oracle
-    from bench.sweeps.configure import parse_settings
 
     try:
         return oracle.configure(oracle.parse(path.stem, table), parse_settings(changes.settings))

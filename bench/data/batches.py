@@ -215,6 +215,15 @@ class Data:
         count = n if limit is None else min(limit, n)
         return torch.arange(count) * n // count
 
+    @property
+    def units(self) -> str | None:
+        """In which units log densities of a user's own data are, in words; None of named sets and of probabilities."""
+        if self.raw.given is None or self.spec.kind in ("binary", "levels", "counts"):
+            return None
+        if self.binarise == "dequantise":
+            return f"log densities of (level + noise) / {self.raw.levels + 1}"
+        return self.raw.given.units(self.spec.shape)
+
     def mean(self) -> NDArray[np.float64]:
         """Mean of the training examples in use, of `spec.shape`; of their grey values where they are drawn afresh.
 

@@ -1,7 +1,7 @@
 """What there is to be seen in a latent space: traversals, interpolations, the aggregated posterior beside the prior;
 and which examples a model does well and badly by."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,17 @@ LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 EXTREMES, BINS = 8, 20
 
 Arrays = dict[str, NDArray[Any]]
+Show = Callable[[Tensor], NDArray[np.uint8]]
 
 
 @torch.no_grad()
-def seen(model: VAE, data: Data) -> Arrays:
+def seen(model: VAE, data: Data, show: Show) -> Arrays:
     """All of this module, with names by which pages find it. Images are uint8 out of 255.
 
     Args:
         model: left in evaluation mode.
         data: on the model's device; the test split is looked at.
+        show: makes images of what is modelled, see `bench.judge.screen`.
 
     Returns:
         Of latents on R^D: `traversals` `[A, T, *shape]`, `traversal_axes` `[A]` and `traversal_values` `[T]`;
@@ -44,10 +46,10 @@ def seen(model: VAE, data: Data) -> Arrays:
     arrays: Arrays = {}
     if is_real(model.prior()):
         codes = torch.cat([model.infer(x).mean for x in _examples(data)])
-        arrays |= traversals(model, codes)
-        arrays |= interpolations(model, codes)
+        arrays |= traversals(model, codes, show)
+        arrays |= interpolations(model, codes, show)
         arrays |= aggregate(model, _examples(data), len(codes))
-    arrays |= by_example(model, data)
+    arrays |= by_example(model, data, show)
     if data.spec.kind == "binary":
         arrays |= reliability(model, _examples(data))
     return arrays
@@ -57,31 +59,26 @@ def _examples(data: Data) -> Iterator[Tensor]:
     return (x for x, _ in data.eval_batches("test", EVAL_BATCH, limit=POINTS))
 
 
-def pixels(x: Tensor) -> NDArray[np.uint8]:
-    """Grey values from 0 to 1 as counts out of 255."""
-    return np.asarray((x.clamp(0, 1) * 255).round().to("cpu", torch.uint8).numpy())
-
-
-def traversals(model: VAE, codes: Tensor) -> Arrays:
+def traversals(model: VAE, codes: Tensor, show: Show) -> Arrays:
     """Means of p(x|z) along the axes whose codes `[N, D]` vary most, the other axes being those of the first code."""
     axes = codes.var(0).topk(min(AXES, codes.shape[1])).indices
     z = codes[0].repeat(len(axes), len(VALUES), 1)
     for row, axis in enumerate(axes.tolist()):
         z[row, :, axis] = torch.tensor(VALUES, device=z.device, dtype=z.dtype)
     return {
-        "traversals": pixels(model.decode(z).mean),
+        "traversals": show(model.decode(z).mean),
         "traversal_axes": axes.cpu().numpy(),
         "traversal_values": np.array(VALUES),
     }
 
 
-def interpolations(model: VAE, codes: Tensor) -> Arrays:
+def interpolations(model: VAE, codes: Tensor, show: Show) -> Arrays:
     """Means of p(x|z) on the way from one code to another, in a line and along a great circle."""
     pairs = codes[torch.linspace(0, len(codes) - 1, 2 * PAIRS).long()]
     first, second = pairs[:PAIRS, None], pairs[PAIRS:, None]
     t = torch.linspace(0, 1, STEPS, device=codes.device, dtype=codes.dtype).view(1, -1, 1)
     ways = {"linear": torch.lerp(first, second, t), "great_circle": great_circle(first, second, t)}
-    return {f"interpolations_{name}": pixels(model.decode(z).mean) for name, z in ways.items()}
+    return {f"interpolations_{name}": show(model.decode(z).mean) for name, z in ways.items()}
 
 
 def great_circle(first: Tensor, second: Tensor, t: Tensor) -> Tensor:
@@ -113,7 +110,7 @@ def aggregate(model: VAE, batches: Iterator[Tensor], n: int) -> Arrays:
     return arrays
 
 
-def by_example(model: VAE, data: Data) -> Arrays:
+def by_example(model: VAE, data: Data, show: Show) -> Arrays:
     """Mean ELBO, reconstruction and KL of each class, and the examples with the highest and the lowest ELBO, or without
     one with the best and the worst reconstruction."""
     batches = [(x, y) for x, y in data.eval_batches("test", EVAL_BATCH, limit=POINTS)]
@@ -130,8 +127,8 @@ def by_example(model: VAE, data: Data) -> Arrays:
     order = quality.argsort(descending=True)
     for name, places in (("best", order[:EXTREMES]), ("worst", order.flip(0)[:EXTREMES])):
         shown = x[places.to(x.device)]
-        arrays[f"{name}_inputs"] = pixels(shown)
-        arrays[f"{name}_reconstructions"] = pixels(model.reconstruct(shown))
+        arrays[f"{name}_inputs"] = show(shown)
+        arrays[f"{name}_reconstructions"] = show(model.reconstruct(shown))
         arrays[f"{name}_scores"] = quality[places].numpy().astype(np.float32)
     return arrays
 

@@ -16,7 +16,7 @@ from bench.records.names import dataset_slug, row_of
 from bench.records.record import Record, Timed
 from bench.records.settle import precedence
 from bench.stats import metrics as known
-from bench.stats.answer import answers, listed
+from bench.stats.answer import told
 from bench.stats.groups import ERRORS, Group, after, by_dataset, groups, value_of
 from bench.stats.intervals import Marks
 from bench.stats.shares import Share, shares
@@ -249,23 +249,10 @@ def screen(records: Sequence[Record]) -> list[Block]:
 
 
 def answer(records: Sequence[Record]) -> list[Block]:
-    """What the runs answer, for a terminal: a line for each goal of each group, or that training has yet to say."""
+    """What the runs answer, for a terminal."""
     made: list[Block] = []
-    for dataset, members in by_dataset(records).items():
-        timed = throughput(members, dataset)
-        for group in groups(members):
-            found = answers(group, timed)
-            lines = [
-                f"{each.goal}: {listed(each.take)}" + (" (still learning)" if each.learning else "")
-                for each in found
-                if each.take
-            ]
-            none = [each for each in found if not each.take]
-            if waiting := [each.goal for each in none if group.marks.get(each.metric, Marks()).learning]:
-                lines.append(f"still learning, no answer yet: {', '.join(waiting)}")
-            if lines and len(group.rows) > 1:
-                title = f"{group.dataset}, {group.settings['support']} likelihoods, {after(group.settings)}:"
-                made += [Text(f"**{markdown_text(title)}**"), Items([markdown_text(line) for line in lines])]
+    for title, lines in told(records):
+        made += [Text(f"**{markdown_text(title)}**"), Items([markdown_text(line) for line in lines])]
     return made
 
 

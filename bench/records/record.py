@@ -159,7 +159,8 @@ class Check(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Model(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What was measured. Nothing is known of a model that was never built."""
+    """What was measured. Nothing is known of a model that was never built. `units` are those of its log densities of a
+    user's own data."""
 
     network: str | None = None
     posterior: str | None = None
@@ -171,6 +172,7 @@ class Model(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
     kl_method: str | None = None
     latent: int | None = None
     data_dims: int | None = None
+    units: str | None = None
 
 
 class Origin(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from bench.records.record import Record, Timed
 from bench.stats import learning, metrics
 from bench.stats.differences import sentence
-from bench.stats.groups import Group, Row, after
+from bench.stats.groups import Group, Row, after, by_dataset, groups
 from bench.stats.intervals import MIN_SEEDS, Comparison, Marks
-from bench.stats.speeds import Throughput
+from bench.stats.speeds import Throughput, throughput
 
 # What somebody may want of a variant, and the metrics that tell, the first that a group has. A name is a pattern.
 GOALS = {
@@ -61,6 +61,34 @@ def answers(group: Group, timed: Throughput) -> list[Answer]:
             made.append(_quality(group, goal, metric, speeds))
     if len(speeds) > 1:
         made.append(_fastest(group, speeds))
+    return made
+
+
+def told(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
+    """What runs answer, in plain words.
+
+    Returns:
+        Of each comparison group with two rows or more: what it is, and a line for each goal. Goals for which training
+        has yet to say share one.
+    """
+    made = []
+    for dataset, members in by_dataset(records).items():
+        timed = throughput(members, dataset)
+        for group in groups(members):
+            if len(group.rows) < 2:
+                continue
+            lines, waiting = [], []
+            for each in answers(group, timed):
+                if not each.take and group.marks.get(each.metric, Marks()).learning:
+                    waiting.append(each.goal)
+                    continue
+                take = " or ".join(each.take) if each.learning else listed(each.take)
+                lines.append(f"{each.goal}: {take or 'no answer yet'}. {each.sure} {each.cost}".rstrip())
+            if waiting:
+                lines.append(f"still learning, no answer yet: {', '.join(waiting)}")
+            if lines:
+                about = f"{group.settings['support']} likelihoods, {after(group.settings)}"
+                made.append((f"{group.dataset}, {about}:", lines))
     return made
 
 

@@ -161,7 +161,13 @@ class Group:
     @property
     def title(self) -> str:
         """One line that says what the group is."""
-        return f"{describe(self.settings)}; {_seed_text(self.seeds)}"
+        units = f"; ELBO and NLL: {self.units}" if self.units else ""
+        return f"{describe(self.settings)}; {_seed_text(self.seeds)}{units}"
+
+    @property
+    def units(self) -> str:
+        """In which units the log densities of a user's own data are; empty for others."""
+        return next((row.model.units for row in self.rows if row.model.units), "")
 
     @cached_property
     def marks(self) -> dict[str, intervals.Marks]:
@@ -201,9 +207,11 @@ def changes(overrides: dict[str, Any]) -> tuple[int, str]:
     return len(overrides), canonical(overrides)
 
 
-def baseline_row(rows: Iterable[Row], variant: str, device: str) -> Row | None:
-    """The row of `variant` on that device type with the least `changes`, None without any."""
-    candidates = [row for row in rows if (row.variant, row.device) == (variant, device)]
+def baseline_row(rows: Iterable[Row], name: str, device: str) -> Row | None:
+    """The row of that name on that device type, or of the variant of that name the one with the least `changes`; None
+    without any."""
+    candidates = [row for row in rows if row.device == device and name in (row.name, row.variant)]
+    candidates = [row for row in candidates if row.name == name] or candidates
     return min(candidates, key=lambda row: changes(json.loads(row.overrides)), default=None)
 
 

@@ -3,6 +3,7 @@
 This module reads and checks it and lists its cells. It needs no torch."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,16 @@ from bench import data
 from bench.disk.files import read_text
 from bench.errors import UsageError
 from bench.records.record import Cell
-from bench.settings import Budget, Clock, Keywords, Measure, Positive, SeedList, Seeds, convert
+from bench.settings import Budget, Clock, Keywords, Measure, Positive, SeedList, Seeds, convert, parse_settings
 from bench.suites.search import Range, Search
 from bench.text import decode, hint
 from variants import registry
 
 SHIPPED = Path(__file__).parent
+# What a cell is about, whatever is done with it: a variant on a data set.
+SUBJECT = ("variant", "overrides", "dataset", "data_options", "binarise")
+# A row as tables call it: a variant, and in parentheses what was changed of it.
+_ROW = re.compile(r"(?P<name>.+?)\s*\((?P<words>[^()]*=.*)\)")
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,10 @@ class DataChoice:
         return budget
 
 
-def _subject(variant: Variant, choice: DataChoice) -> Cell:
-    """What a cell is about, whatever is done with it: a variant on a data set."""
-    return {
-        "variant": variant.name,
-        "overrides": variant.overrides,
-        "dataset": choice.name,
-        "data_options": choice.options,
-        "binarise": choice.binarise,
-    }
+def subject(variant: Variant, choice: DataChoice) -> Cell:
+    """The keys `SUBJECT` of a cell."""
+    about = (variant.name, variant.overrides, choice.name, choice.options, choice.binarise)
+    return dict(zip(SUBJECT, about, strict=True))
 
 
 def _each_once(cells: Iterable[Cell]) -> list[Cell]:
@@ -142,7 +142,7 @@ class Suite(_Common, frozen=True, kw_only=True):
     def cell(self, variant: Variant, choice: DataChoice, seed: int, device: str) -> Cell:
         """The configuration of one run."""
         return {
-            **_subject(variant, choice),
+            **subject(variant, choice),
             "seed": seed,
             "budget": choice.fits(variant.budget or self.budget).plain(),
             "measure": (variant.measure or self.measure).plain(),
@@ -163,7 +163,7 @@ class Suite(_Common, frozen=True, kw_only=True):
             return []
         return _each_once(
             {
-                **_subject(v, d),
+                **subject(v, d),
                 **self.throughput.plain(),
                 "device": device,
                 "threads": threads,
@@ -220,6 +220,18 @@ def parse(name: str, table: Mapping[str, Any]) -> Suite:
     if suite.search is None and (own := [v.name for v in suite.variants if v.search]):
         raise UsageError(f"variant {own[0]} has a range of its own, and the suite no [search]: say how many trials")
     return suite
+
+
+def row(text: str) -> Variant:
+    """A variant by its name, or as tables call its row: `"beta"`, `"beta (beta=4, hidden=[16])"`.
+
+    Raises:
+        UsageError: there is no such variant, or a setting is not of the form key=value.
+    """
+    if (found := _ROW.fullmatch(text.strip())) is None:
+        return Variant(check_variant_name(text))
+    words = re.split(r",(?=\s*[A-Za-z_]\w*\s*=)", found["words"])
+    return Variant(check_variant_name(found["name"]), parse_settings(words))
 
 
 def check_variant_name(name: str) -> str:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.errors import UsageError
 from bench.records import names
 from bench.stats import groups
+from bench.suites.suite import subject
+from bench.sweeps import fitting
 
 if TYPE_CHECKING:
     from bench.suites.suite import Suite, Variant
@@ -17,14 +19,26 @@ def check(suite: "Suite", baseline: str) -> None:
     All else that makes a comparison group is the suite's own and common to its variants. A variant that cannot be built
     is passed over: its cells will say why.
 
+    Args:
+        suite: a configured one.
+        baseline: name of a variant, or of a row as tables call it.
+
     Raises:
-        UsageError: with the first variant whose likelihood has another support than the baseline's, and what to do.
+        UsageError: with the first variant whose likelihood has another support than the baseline's, and what to do; or
+            on some data there is nothing to compare, for these cannot be modelled by the baseline, or by no other.
     """
     from bench import data
 
-    rows = [variant for variant in suite.variants if variant.name == baseline]
+    rows = [variant for variant in suite.variants if names.row_name(variant.name, variant.overrides) == baseline]
+    rows = rows or [variant for variant in suite.variants if variant.name == baseline]
     plainest = min(rows, key=lambda variant: groups.changes(variant.overrides))
+    refused = fitting.unfit(suite)
     for choice in suite.datasets:
+        why = [refused.get(fitting.subject_of(subject(variant, choice))) for variant in suite.variants]
+        if (no := why[suite.variants.index(plainest)]) is not None:
+            raise UsageError(f"{baseline} cannot be the baseline on {choice.name}: {no}; name another variant first")
+        if why.count(None) < min(2, len(why)):
+            raise UsageError(f"nothing to compare {baseline} with on {choice.name}: {next(filter(None, why))}")
         spec = data.unread(data.spec(choice.name, choice.binarise, **choice.options))
         if (base := _likelihood(plainest, spec)) is None:
             continue

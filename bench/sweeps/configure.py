@@ -3,8 +3,7 @@
 import dataclasses
 import inspect
 import itertools
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,26 +18,16 @@ from variants import RegistryError, registry
 from variants.parts import PARTS, OptionError, assemble, options_of
 
 
-def parse_settings(words: Iterable[str]) -> dict[str, Any]:
-    """`key=value` words as a dictionary; a value is read as TOML (`50`, `1e-3`, `true`, `[400, 200]`), else as text."""
-    settings = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key.strip() or not text.strip():
-            raise UsageError(f"settings have the form key=value, got {word!r}")
-        try:
-            value = decode(tomllib.loads, f"value = {text}")["value"]
-        except ValueError:
-            value = text
-        settings[key.strip()] = value
-    return settings
-
-
-def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
+def configure(suite: Suite, settings: Mapping[str, Any], own: Sequence[Mapping[str, Any]] = ()) -> Suite:
     """A suite with settings changed: keys of the budget, the measurement and the clock, and keywords of its variants.
 
     A variant's keyword goes to every variant of the suite that takes it. UsageError if none does, or for a value that
     all of these refuse; of some that refuse it, their own runs say so.
+
+    Args:
+        suite: any.
+        settings: by key.
+        own: for each variant of the suite, those of its keywords that count before the settings of all.
     """
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     keywords: dict[str, Any] = {}
@@ -82,6 +71,9 @@ def configure(suite: Suite, settings: Mapping[str, Any]) -> Suite:
             raise UsageError(
                 f"unknown setting {key!r}: no budget key, and none of {asked} takes it; {hint(key, known)}"
             )
+    if own:
+        pairs = zip(configured, own, strict=True)
+        configured = [dataclasses.replace(v, overrides={**v.overrides, **mine}) for v, mine in pairs]
     return msgspec.structs.replace(suite, variants=tuple(configured))
 
 

@@ -27,7 +27,7 @@ from bench.records.record import ORACLE, TRAINED, TRIAL, Cell, Record
 from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
 from bench.suites.suite import Suite
-from bench.sweeps import conformance, plan, tune
+from bench.sweeps import conformance, fitting, plan, tune
 from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 from bench.text import printable
@@ -90,7 +90,16 @@ def execute(
     """
     judge = isinstance(suite, OracleSuite)  # an oracle suite checks the judge
     device = engine.device("cpu" if judge and device == "auto" else device)
-    wanted = _wanted(suite, engine, device, quality) if isinstance(suite, Suite) else {str(ORACLE): suite.cells(device)}
+    said: list[str] = []
+    if isinstance(suite, Suite):
+        refused = fitting.unfit(suite)
+        said = [*_of_data(suite), *fitting.lines(suite, refused)]
+        wanted = {
+            kind: [cell for cell in cells if fitting.subject_of(cell) not in refused]
+            for kind, cells in _wanted(suite, engine, device, quality).items()
+        }
+    else:
+        wanted = {str(ORACLE): suite.cells(device)}
     if judge and device == "mps":
         raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
     reference = reference_of(out, suite.name)
@@ -98,7 +107,7 @@ def execute(
     side = jobs or (default_jobs(device) if engine.measures_speed else None)
     with lock(out):
         check_folder(out)  # what its page would replace, before hours are spent
-        for line in _of_data(suite) if isinstance(suite, Suite) else ():
+        for line in said:
             print(f"vaebench: {printable(line)}", file=sys.stderr)
         total = sum(map(len, wanted.values()))
         limit = 60 * suite.timeout_min

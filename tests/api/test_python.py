@@ -14,6 +14,7 @@ import bench as vb
 from bench.api.training import on
 from bench.cells.run import run_cell
 from bench.errors import BenchError, DataError, UsageError
+from bench.pages import blocks, tables
 from tests.helpers import ROOT, cell
 from variants import DataSpec
 
@@ -206,8 +207,11 @@ def test_a_comparison_is_tidy_tables(compared: Any) -> None:
     assert gap["low"] < gap["difference"] < gap["high"]
     assert any(line.startswith(f"{beta} against {vanilla} on digits-dynamic") for line in found.pair("beta", "vanilla"))
     assert found.pair(beta, vanilla) == found.pair("beta", "vanilla")
-    assert "digits-dynamic after 2 epochs" in found.answer()
-    assert "the best ELBO: " in found.answer()
+    words = found.answer()
+    assert words.startswith("digits-dynamic, binary likelihoods, after 2 epochs of 200 training examples:\n")
+    assert "the best ELBO" in words
+    ended = blocks.terminal(tables.answer(found.records), width=10_000)
+    assert [line.strip() for line in ended.split("\n") if line] == [line.strip() for line in words.split("\n")]
     assert r"\toprule" in found.table("latex", columns=["elbo", "nll"])
     assert "beta" in found._repr_html_()
     assert found.report().files

@@ -4,8 +4,8 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -183,34 +183,50 @@ def test_any_run_of_a_results_folder(tmp_path: Path, x: Any) -> None:
         vb.load(tmp_path, "vanilla (hidden=[16], latent=3)", seed=1)
 
 
-class _Hub:
-    """huggingface.co as a folder."""
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where huggingface_hub keeps what it had; without a network it looks nowhere else."""
+    hub = pytest.importorskip("huggingface_hub", reason="the extra hub has it")
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "cache"
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
 
-    def create_repo(self, name: str, *, exist_ok: bool) -> None:
-        (self.root / name).mkdir(parents=True, exist_ok=exist_ok)
+def test_to_a_hub_and_back(folder: Path, cache: Path, x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub is a folder: what is uploaded lies where the library keeps what it had from there."""
+    import huggingface_hub
 
-    def upload_folder(self, *, repo_id: str, folder_path: Path) -> str:
-        shutil.copytree(folder_path, self.root / repo_id, dirs_exist_ok=True)
+    api = create_autospec(huggingface_hub.HfApi, instance=True)  # refuses a call that the library would refuse
+
+    def upload(*, repo_id: str, folder_path: str) -> str:
+        kept = cache / f"models--{repo_id.replace('/', '--')}"
+        shutil.copytree(folder_path, kept / "snapshots" / ("0" * 40))
+        (kept / "refs").mkdir()
+        (kept / "refs" / "main").write_text("0" * 40)
         return f"hub/{repo_id}"
 
-
-def test_to_a_hub_and_back(folder: Path, tmp_path: Path, x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = SimpleNamespace(
-        HfApi=lambda: _Hub(tmp_path),
-        snapshot_download=lambda name, allow_patterns: str(tmp_path / name) if allow_patterns else "",
-        __spec__=SimpleNamespace(),
-    )
-    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)  # type: ignore[arg-type]
+    api.upload_folder.side_effect = upload
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: api)
     model = vb.load(folder, device="cpu")
-    assert model.push_to_hub("me/my-vae") == "hub/me/my-vae"
-    again = vb.load("hf://me/my-vae", device="cpu")
-    assert np.array_equal(again.embed(x), model.embed(x))
+    assert model.push_to_hub("me/my-vae", private=True) == "hub/me/my-vae"
+    api.create_repo.assert_called_once_with("me/my-vae", exist_ok=True, private=True)
+    for again in (vb.load("hf://me/my-vae", device="cpu"), vb.from_pretrained("me/my-vae", device="cpu")):
+        assert np.array_equal(again.embed(x), model.embed(x))
+        assert again.about == model.about
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_the_hub_has_not_is_one_line(folder: Path) -> None:
+    for name in ("me/gone", "no name/of/a/repository"):
+        with pytest.raises(DataError, match=r"is no folder here, and cannot be had from huggingface\.co") as error:
+            vb.from_pretrained(name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(DataError, match=r"me/my-vae: cannot be uploaded to huggingface\.co"):
+        vb.load(folder, device="cpu").push_to_hub("me/my-vae")
 
 
 def test_without_a_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.api.written.find_spec", lambda _: None)
-    with pytest.raises(MachineError, match=r"pip install 'vaebench\[hub\]'"):
-        vb.load(folder, device="cpu").push_to_hub("me/my-vae")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for ask in (lambda: vb.load(folder, device="cpu").push_to_hub("me/my-vae"), lambda: vb.load("hf://me/my-vae")):
+        with pytest.raises(MachineError, match=r"pip install 'vaebench\[hub\]'"):
+            ask()

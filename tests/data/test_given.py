@@ -594,8 +594,13 @@ def test_a_count_matrix_of_anndata(tmp_path: Path) -> None:
     anndata = pytest.importorskip("anndata", reason=".h5ad files need anndata")
     from scipy.sparse import csr_matrix
 
-    obs = pd.DataFrame({"type": ["T", "B"] * 30}, index=[str(i) for i in range(60)])
-    cells = anndata.AnnData(csr_matrix(CELLS.astype(np.float32)), obs=obs, layers={"twice": CELLS * 2})
+    def names(n: int) -> Any:  # this anndata cannot write the strings of this pandas
+        return pd.Index(np.array([str(i) for i in range(n)], dtype=object), dtype=object)
+
+    obs = pd.DataFrame({"type": pd.Series(["T", "B"] * 30, dtype=object, index=names(60))})
+    cells = anndata.AnnData(
+        csr_matrix(CELLS.astype(np.float32)), obs=obs, var=pd.DataFrame(index=names(8)), layers={"twice": CELLS * 2}
+    )
     cells.write_h5ad(tmp_path / "cells.h5ad")
     for given in (cells, tmp_path / "cells.h5ad"):
         loaded = data.own(given, label="type")
@@ -610,6 +615,33 @@ def test_a_data_set_of_hugging_face(tmp_path: Path) -> None:
     made.save_to_disk(str(tmp_path / "saved"))
     for given in (made, tmp_path / "saved"):
         assert data.own(given, label="city").checksum == data.own(TABLE, label="city").checksum
+
+
+def test_images_of_hugging_face_with_splits(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="data sets of Hugging Face need datasets")
+    features = datasets.Features(
+        {"picture": datasets.Image(), "mask": datasets.Image(), "class": datasets.ClassLabel(names=["a", "b"])}
+    )
+
+    def part(images: np.ndarray) -> Any:
+        pictures = [Image.fromarray(x) for x in images]
+        made = {"picture": pictures, "mask": pictures, "class": [i % 2 for i in range(len(images))]}
+        return datasets.Dataset.from_dict(made, features=features)
+
+    made = datasets.DatasetDict(
+        {"train": part(COUNTS[:30]), "validation": part(COUNTS[30:40]), "test": part(COUNTS[40:])}
+    )
+    made.save_to_disk(str(tmp_path / "saved"))
+    for given in (made, tmp_path / "saved"):
+        line = refusal(lambda given=given: data.own(given))
+        assert "has several columns of images: say image=picture or image=mask" in line
+        loaded = data.own(given, image="picture", label="class")
+        assert (loaded.splits, loaded.spec.shape) == ({"train": 30, "valid": 10, "test": 10}, (1, 9, 7))
+        assert torch.equal((rows(loaded, "test")[:, 0] * 255).round().byte(), torch.from_numpy(COUNTS[40:]))
+        assert classes(loaded, "test") == [0, 1] * 5
+        assert "image=photo is no column of it" in refusal(lambda given=given: data.own(given, image="photo"))
+    (tmp_path / "saved" / "train" / "state.json").write_text("{")
+    assert "cannot read it as a data set of datasets" in refusal(lambda: data.own(tmp_path / "saved"))
 
 
 @pytest.mark.parametrize(("ending", "package"), [("parquet", "pyarrow"), ("h5ad", "anndata")])

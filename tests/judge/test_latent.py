@@ -62,20 +62,18 @@ def linear(d: int) -> Any:
     return model
 
 
-def test_a_traversal_moves_one_axis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent, "pixels", lambda x: x.detach().numpy())
+def test_a_traversal_moves_one_axis() -> None:
     codes = torch.tensor([[0.1, 0.2, 0.3], [5.0, -1.0, 0.3], [-5.0, 2.0, 0.3]])
-    found = latent.traversals(linear(3), codes)
+    found = latent.traversals(linear(3), codes, lambda x: x.detach().numpy())
     assert found["traversal_axes"].tolist() == [0, 1, 2]
     np.testing.assert_allclose(found["traversals"][0, :, 0], latent.VALUES)
     np.testing.assert_allclose(found["traversals"][0, :, 1:], np.tile([0.2, 0.3], (T, 1)), rtol=1e-6)
     np.testing.assert_allclose(found["traversals"][1, :, 1], latent.VALUES)
 
 
-def test_interpolations_end_at_the_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent, "pixels", lambda x: x.detach().numpy())
+def test_interpolations_end_at_the_codes() -> None:
     codes = torch.randn(8, 3)
-    found = latent.interpolations(linear(3), codes)
+    found = latent.interpolations(linear(3), codes, lambda x: x.detach().numpy())
     for way in ("linear", "great_circle"):
         images = found[f"interpolations_{way}"]
         np.testing.assert_allclose(images[:, 0], codes[:4].numpy(), atol=1e-5)

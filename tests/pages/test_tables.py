@@ -359,6 +359,6 @@ def test_the_terminal_ends_with_what_the_runs_answer() -> None:
     records = three("conv", (-97, -97.3, -97.1)) + three("vanilla", (-100, -100.1, -99.9))
     text = blocks.terminal(tables.answer([*records, fake.throughput("vanilla"), fake.throughput("conv")]))
     assert text.startswith("mnist-dynamic, binary likelihoods, after 10 epochs of the whole training split:\n")
-    assert "  the best ELBO: conv\n" in text
+    assert "  the best ELBO: conv. ELBO -97.13 " in text
     assert "  the fastest training: " in text
     assert tables.answer(three("conv", (-97, -97.3, -97.1))) == []

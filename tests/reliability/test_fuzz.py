@@ -45,6 +45,7 @@ from bench.reproduce import cost, published, rewrite
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
 from bench.resume.notebook import Notebook
+from bench.settings import parse_settings
 from bench.stats import groups, speeds
 from bench.suites import oracle, suite
 from bench.sweeps import configure
@@ -155,7 +156,7 @@ def toml(value: object) -> str:
 def test_settings(chosen: list[tuple[str, object, bool]]) -> None:
     typed = [f"{key}={toml(value) if quoted else value}" for key, value, quoted in chosen]
     try:
-        configured = configure.configure(SMALL, configure.parse_settings(typed))
+        configured = configure.configure(SMALL, parse_settings(typed))
     except BenchError as error:
         refused(error)
     else:

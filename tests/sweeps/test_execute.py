@@ -16,6 +16,7 @@ from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
 from bench.pages import page, report
 from bench.records import schema, store
+from bench.settings import parse_settings
 from bench.suites import suite
 from bench.sweeps import configure, execute
 from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
@@ -56,14 +57,14 @@ run = partial(execute.execute, device="cpu", engine=Debug())
     ],
 )
 def test_settings_are_toml_or_text(word: str, value: object) -> None:
-    assert configure.parse_settings([word]) == {"a": value}
-    assert type(configure.parse_settings([word])["a"]) is type(value)
+    assert parse_settings([word]) == {"a": value}
+    assert type(parse_settings([word])["a"]) is type(value)
 
 
 @pytest.mark.parametrize("word", ["a", "=3", "a=", "", " = 3"])
 def test_settings_without_a_key_or_a_value(word: str) -> None:
     with pytest.raises(UsageError, match="settings have the form key=value"):
-        configure.parse_settings([word])
+        parse_settings([word])
 
 
 def overrides(made: suite.Suite) -> dict[str, dict[str, Any]]:

@@ -85,8 +85,6 @@ class Facts:
 
     def units(self, shape: tuple[int, ...]) -> str:
         """In which units log densities are, in words."""
-        if self.kind in ("binary", "counts") or self.binarise != "none":
-            return "log probabilities"
         if self.scaling.plain:
             return "log densities of the values as they are"
         per = {"none": "over white", "unit": "scaled to [0, 1]", "standard": "standardised"}[self.scaling.how]

@@ -99,11 +99,27 @@ def _pictures(view: View, name: str) -> Iterator[tuple[Row, np.ndarray]]:
             yield row, images
 
 
+def visible(images: np.ndarray) -> tuple[np.ndarray, str]:
+    """The channels of `[N, C, H, W]` that are shown, the first one or three, and words on those that are not."""
+    channels = images.shape[1]
+    shown = 1 if channels < 3 else 3
+    first = "first" if shown == 1 else "first three"
+    return images[:, :shown], "" if channels == shown else f"the {first} of {channels} channels"
+
+
 def _as_rgb(images: np.ndarray) -> np.ndarray | None:
-    """`[N, C, H, W]` with one or three channels -> `[N, H, W, 3]`; None for anything else, vectors for one."""
-    if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3):
+    """`[N, C, H, W]` -> `[N, H, W, 3]` of the visible channels; None for anything else, vectors for one."""
+    if images.ndim != 4 or not images.size:
         return None
-    return np.repeat(images, 3 // images.shape[1], axis=1).transpose(0, 2, 3, 1)
+    shown, _ = visible(images)
+    return np.repeat(shown, 3 // shown.shape[1], axis=1).transpose(0, 2, 3, 1)
+
+
+def _channels(view: View, row: Row) -> str:
+    """A sentence on channels that are not shown."""
+    inputs = _kept(view, row).get("inputs")
+    words = visible(inputs)[1] if inputs is not None and inputs.ndim == 4 else ""
+    return f" Shown: {words}." if words else ""
 
 
 def as_colours(maps: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -148,7 +164,8 @@ def reconstructions(view: View) -> "Figure | None":
     count = 10
     lines: list[tuple[str, np.ndarray]] = []
     shown: bytes | None = None
-    for row, images in _pictures(view, "reconstructions"):
+    drawn = list(_pictures(view, "reconstructions"))
+    for row, images in drawn:
         inputs = _as_rgb(_kept(view, row).get("inputs", np.empty(0)))
         if inputs is not None and inputs[:count].tobytes() != shown:
             shown = inputs[:count].tobytes()
@@ -162,7 +179,7 @@ def reconstructions(view: View) -> "Figure | None":
         lines,
         f"Reconstructions: {view.where}",
         "Top: test inputs as the model sees them. Below: the decoder's mean for the same inputs, first seed; the "
-        "score is the mean over seeds.",
+        f"score is the mean over seeds.{_channels(view, drawn[0][0])}",
     )
 
 
@@ -190,7 +207,7 @@ def samples(view: View) -> "Figure | None":
             figure,
             f"Samples from the prior: {view.where}",
             "The decoder's mean for draws from p(z), first seed, not picked by eye; data: test examples as the model "
-            "sees them.",
+            f"sees them.{_channels(view, sheets[0][0])}",
         )
     return figure
 

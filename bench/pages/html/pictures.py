@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.pages.figures.pictures import as_colours
+from bench.pages.figures.pictures import as_colours, visible
 from bench.pages.html.render import data_uri
 from bench.stats.groups import Row
 
@@ -67,7 +67,9 @@ def sheets(rows: Sequence[Row], artefacts: Mapping[str, Mapping[str, np.ndarray]
         inputs = _grey_or_rgb(kept.get("inputs"))
         if inputs is not None and not data_shown:
             data_shown = True
-            yield _sheet("data", "", f"{len(inputs)} test inputs as the models see them", [*_lines(inputs)])
+            words = visible(kept["inputs"])[1]
+            alt = f"{len(inputs)} test inputs as the models see them{f', {words}' if words else ''}"
+            yield _sheet("data", "", alt, [*_lines(inputs)])
         for kind, (_, alt) in KINDS.items():
             if kind == "samples" and row.model.has_bound is False:
                 continue
@@ -110,10 +112,10 @@ def _lines(images: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _grey_or_rgb(images: np.ndarray | None) -> np.ndarray | None:
-    """`[N, C, H, W]` uint8 with one or three channels -> `[N, H, W, C]`; None for anything else, vectors for one."""
-    if images is None or images.ndim != 4 or not images.size or images.shape[1] not in (1, 3):
+    """`[N, C, H, W]` uint8 -> `[N, H, W, 1 or 3]`, its visible channels; None for anything else, vectors for one."""
+    if images is None or images.ndim != 4 or not images.size:
         return None
-    return images.astype(np.uint8).transpose(0, 2, 3, 1)
+    return visible(images)[0].astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def _sheet(kind: str, label: str, alt: str, lines: Sequence[np.ndarray]) -> Sheet:

@@ -200,9 +200,10 @@ def _answer(group: Group, title: str, answered: Sequence[Answer]) -> str:
         if lines
         else "<p>No run of this group gave a figure.</p>"
     )
+    units = f" ELBO and NLL: {escape(group.units)}." if group.units else ""
     return (
         f'<section class="answer" data-group="{group.id}" aria-label="Answer, {escape(title)}"><h2>{escape(title)}</h2>'
-        f'<p class="muted">{warning}Verdicts {escape(after(group.settings))}; {_seeds(group)}.</p>{rows}'
+        f'<p class="muted">{warning}Verdicts {escape(after(group.settings))}; {_seeds(group)}.{units}</p>{rows}'
         f'<details class="small"><summary>Every setting of these runs</summary><p>{escape(group.title)}.</p></details>'
         "</section>"
     )
