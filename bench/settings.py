@@ -63,7 +63,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
         try:
             value = decode(tomllib.loads, f"value = {text}")["value"]
         except ValueError:
-            value = text
+            value = {"True": True, "False": False}.get(text.strip(), text)
         settings[key.strip()] = value
     return settings
 

@@ -37,10 +37,13 @@
     of a rejection sampler without its correction.
 24. Parts that take turns in learning: the wrong one moves, or what is not training counts.
 25. What a part says of itself (a moment, an entropy, a number of points, a scale, a size) is not what it is.
+26. Data of a user's own in the wrong units: pictures clamped, densities that do not say of what; what cannot be
+    modelled run all the same.
 """
 
 from tests.mistakes_codes import OF_CODES
 from tests.mistakes_countable import OF_COUNTABLE
+from tests.mistakes_data import OF_DATA
 from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
@@ -581,6 +584,7 @@ MISTAKES = [
     *OF_LAWS,
     *OF_GAMES,
     *OF_CODES,
+    *OF_DATA,
     *OF_COUNTABLE,
     *OF_FACTORS,
     *OF_MANIFOLDS,

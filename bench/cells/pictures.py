@@ -28,7 +28,7 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
     q = model.infer(points)
     mean = q.mean
-    axes = mean.var(0).topk(min(2, mean.shape[-1])).indices
+    axes = mean.var(0, correction=0).topk(min(2, mean.shape[-1])).indices
     covariance = _covariance(q)
     arrays: dict[str, Any] = dict(
         inputs=show(shown),

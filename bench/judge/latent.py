@@ -61,7 +61,7 @@ def _examples(data: Data) -> Iterator[Tensor]:
 
 def traversals(model: VAE, codes: Tensor, show: Show) -> Arrays:
     """Means of p(x|z) along the axes whose codes `[N, D]` vary most, the other axes being those of the first code."""
-    axes = codes.var(0).topk(min(AXES, codes.shape[1])).indices
+    axes = codes.var(0, correction=0).topk(min(AXES, codes.shape[1])).indices
     z = codes[0].repeat(len(axes), len(VALUES), 1)
     for row, axis in enumerate(axes.tolist()):
         z[row, :, axis] = torch.tensor(VALUES, device=z.device, dtype=z.dtype)

@@ -201,17 +201,15 @@ class Group:
 def changes(overrides: dict[str, Any]) -> tuple[int, str]:
     """What to sort the rows of one variant by: the number of overrides, then their text.
 
-    The least of a baseline variant's rows stands for it. It need not be the variant as registered: a `--set` that is
-    common to all rows changes the baseline too.
+    The least of a baseline variant's rows stands for it; a `--set` that is common to all rows changes it too.
     """
     return len(overrides), canonical(overrides)
 
 
 def baseline_row(rows: Iterable[Row], name: str, device: str) -> Row | None:
-    """The row of that name on that device type, or of the variant of that name the one with the least `changes`; None
-    without any."""
-    candidates = [row for row in rows if row.device == device and name in (row.name, row.variant)]
-    candidates = [row for row in candidates if row.name == name] or candidates
+    """The row of that name on that device type, else that of the variant with the least `changes`; None without any."""
+    named = [row for row in rows if row.device == device and name in (row.name, row.variant)]
+    candidates = [row for row in named if row.name == name] or named
     return min(candidates, key=lambda row: changes(json.loads(row.overrides)), default=None)
 
 
@@ -392,11 +390,6 @@ def _seed_text(seeds: list[int]) -> str:
     if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"seeds {seeds[0]} to {seeds[-1]}"
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def datasets(records: Iterable[Record]) -> list[str]:
-    """`["mnist-dynamic", ...]`: one page of tables each."""
-    return list(by_dataset(records))
 
 
 def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -15,6 +15,8 @@ from bench.api.training import on
 from bench.cells.run import run_cell
 from bench.errors import BenchError, DataError, UsageError
 from bench.pages import blocks, tables
+from bench.records import store
+from tests import fake_records as fake
 from tests.helpers import ROOT, cell
 from variants import DataSpec
 
@@ -40,7 +42,7 @@ def x(digits: Any) -> Any:
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("compared")
-    variants = ["vanilla", ("beta", {"beta": 4})]
+    variants = ["vanilla", "beta (beta=4)"]
     how = {"out": folder, "seeds": 3, "device": "cpu", "jobs": 2, "nll_samples": 5} | BUDGET | SMALL
     return vb.compare(variants, "digits", **how), how, variants  # type: ignore[arg-type]
 
@@ -219,6 +221,22 @@ def test_a_comparison_is_tidy_tables(compared: Any) -> None:
         found.pair("beta", "conv")
     with pytest.raises(UsageError, match="latex, markdown"):
         found.table("word")
+
+
+def test_results_of_runs_that_all_failed_are_tables_too(tmp_path: Path) -> None:
+    how = {"rank": 3, "latent": 2} | BUDGET
+    made = [fake.quality("vanilla", seed, status="error", reason="boom", overrides=how) for seed in range(2)]
+    for record in made:
+        record.curve = []
+        store.write(tmp_path, record)
+    found = vb.results(tmp_path)
+    assert list(found.runs["reason"]) == ["boom", "boom"]
+    assert "boom" in found._repr_html_()
+    assert found.scores.query("metric == 'elbo_nats'")["mean"].empty
+    assert found.pairs.query("verdict == 'better'").empty
+    assert found.curves["epoch"].empty
+    assert "nothing to answer" in found.answer()
+    assert found.report().files
 
 
 def test_a_comparison_of_fewer_examples_says_so(digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import torch
 
 import bench.data as data
 from bench.judge import latent
+from bench.judge.screen import Screen
 from tests.helpers import Held
 from variants import build
 
@@ -21,7 +22,7 @@ def loaded() -> Any:
 
 def seen(variant: str, held: Any, **options: Any) -> Any:
     torch.manual_seed(0)
-    return latent.seen(build(variant, held.spec, hidden=(16,), **options), held)
+    return latent.seen(build(variant, held.spec, hidden=(16,), **options), held, Screen())
 
 
 def test_everything_has_its_shape(loaded: Any) -> None:

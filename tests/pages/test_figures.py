@@ -187,13 +187,31 @@ def labels(figure: Any) -> list[str]:
     return [axis.get_ylabel().split("\n")[0] for axis in figure.axes]
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
-def test_pictures_of_one_and_three_channels(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 28, 28), ""),
+        ((3, 8, 8), ""),
+        ((2, 8, 8), "Shown: the first of 2 channels."),
+        ((4, 8, 8), "Shown: the first three of 4 channels."),
+    ],
+)
+def test_pictures_of_one_and_three_channels(shape: tuple[int, ...], words: str) -> None:
     records = [fake.quality(variant, 0) for variant in ("vanilla", "autoencoder")]
     seen = view(records, kept(records, shape))
     for show in (pictures.reconstructions, pictures.samples):
         drawn(show(seen))
     assert labels(pictures.reconstructions(seen)) == ["input", "vanilla", "autoencoder"]
+    for show in (pictures.reconstructions, pictures.samples):
+        told = " ".join(texts(show(seen)).split())
+        assert words in told
+        assert ("Shown:" in told) == bool(words)
+    first = next(iter(seen.artefacts.values()))["inputs"]
+    across = min(shape[0], 3) if shape[0] != 2 else 1
+    assert (pictures.visible(first)[0] == first[:, :across]).all()
+    (sheet, *_) = contact.sheets(seen.rows, seen.artefacts)  # type: ignore[arg-type]
+    assert sheet.kind == "data"
+    assert ("channels" in sheet.alt) == bool(words)
     assert "ELBO \N{MINUS SIGN}100" in texts(pictures.reconstructions(seen))
     assert "data" in texts(pictures.samples(seen)).split("\n")
     # There is no prior to draw from.

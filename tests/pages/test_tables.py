@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.pages import blocks, doubts, grids, paper, tables
+from bench.pages.html.report import report as html_report
 from bench.records import names
 from bench.records.record import Origin
 from bench.stats import frame, groups, intervals, speeds
@@ -351,7 +352,7 @@ def test_speeds_of_a_busy_processor_are_doubted() -> None:
 def test_a_data_set_file_is_named_without_its_path() -> None:
     record = fake.quality("vanilla", 0, dataset="/somewhere/deep/mine.npz")
     record.cell["data_options"] = {"k": 2}
-    assert groups.datasets([record]) == ["mine-dynamic-k=2"]
+    assert list(groups.by_dataset([record])) == ["mine-dynamic-k=2"]
     assert "somewhere" not in markdown([record], "mine-dynamic-k=2")
 
 
@@ -362,3 +363,14 @@ def test_the_terminal_ends_with_what_the_runs_answer() -> None:
     assert "  the best ELBO: conv. ELBO -97.13 " in text
     assert "  the fastest training: " in text
     assert tables.answer(three("conv", (-97, -97.3, -97.1))) == []
+
+
+def test_the_units_of_densities_are_said_with_the_group() -> None:
+    records = three("conv", (-97, -97.3, -97.1)) + three("vanilla", (-100, -100.1, -99.9))
+    words = "log densities of values standardised; minus 12.50 nats for the values as given"
+    plain = markdown(records, "mnist-dynamic")
+    for record in records:
+        record.model.units = words
+    assert f"; ELBO and NLL: {words}.**" in markdown(records, "mnist-dynamic")
+    assert "ELBO and NLL:" not in plain
+    assert f"ELBO and NLL: {words}." in html_report(records, {}, ()).decode()

@@ -62,7 +62,7 @@ def test_a_page_says_it_where_codes_were_held_against_factors() -> None:
         return made
 
     def titles(members: list[groups.Record]) -> list[str]:
-        blocks = tables.blocks(members, groups.datasets(members)[0])
+        blocks = tables.blocks(members, next(iter(groups.by_dataset(members))))
         return [block.text for block in blocks if isinstance(block, Text) and "variance" in block.text]
 
     assert titles(records({})) == []

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 import variants
 from bench import settings
+from bench.cli.app import split_names
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records import record
+from bench.records.names import row_name
 from bench.suites import suite
 
 GOOD: dict[str, Any] = {"variants": ["vanilla"], "datasets": ["digits"]}
@@ -283,3 +285,32 @@ def test_clipping_and_decay_are_another_cell_and_cells_without_them_keep_their_n
         assert cell["budget"] == plain["budget"] | {key: value}
         found.add(record.record_id("quality", cell))
     assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "overrides"),
+    [
+        ("vanilla", "vanilla", {}),
+        ("beta (beta=4)", "beta", {"beta": 4}),
+        ("beta(beta=0.5,latent=3)", "beta", {"beta": 0.5, "latent": 3}),
+        ("vanilla (hidden=[400, 200], network=mlp)", "vanilla", {"hidden": [400, 200], "network": "mlp"}),
+        ("vanilla (shared_covariance=True)", "vanilla", {"shared_covariance": True}),
+    ],
+)
+def test_a_row_is_named_as_tables_name_it(text: str, name: str, overrides: dict[str, Any]) -> None:
+    found = suite.row(text)
+    assert (found.name, found.overrides) == (name, overrides)
+    assert suite.row(row_name(name, overrides)) == found
+
+
+@pytest.mark.parametrize("text", ["vanila (latent=3)", "vanilla (latent=3", "vanilla (latent=)", "(latent=3)"])
+def test_a_row_that_cannot_be_is_one_line(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        suite.row(text)
+    assert "\n" not in str(error.value)
+
+
+def test_names_with_settings_are_one_word_each() -> None:
+    words = ["vanilla (latent=1, hidden=[8, 4]), beta", "iwae,linear low_rank(rank=2)", "/a b/c.py:mine"]
+    wanted = ("vanilla (latent=1, hidden=[8, 4])", "beta", "iwae", "linear", "low_rank(rank=2)", "/a b/c.py:mine")
+    assert split_names(words) == wanted

@@ -49,6 +49,7 @@ run = partial(execute.execute, device="cpu", engine=Debug())
         ("a=50", 50),
         ("a=1e-3", 1e-3),
         ("a=true", True),
+        ("a=False", False),
         ("a=[400, 200]", [400, 200]),
         ("a=conv", "conv"),
         ('a="50"', "50"),
