@@ -165,7 +165,8 @@ def _of_run(folder: Path, variant: str | None, seed: int, dataset: str | None, d
     names = sorted({row_of(record.cell) for record in records})
     if variant is None:
         raise UsageError(f"{folder} holds runs: name the variant, one of {', '.join(names)}")
-    fits = [r for r in records if variant in (r.cell["variant"], row_of(r.cell))]
+    exact = [r for r in records if variant == row_of(r.cell)]
+    fits = exact or [r for r in records if variant == r.cell["variant"]]
     fits = [r for r in fits if r.cell["seed"] == seed and dataset in (None, r.cell["dataset"])]
     if not fits:
         raise UsageError(f"no run of {variant!r} with seed {seed} in {folder}: there are {', '.join(names)}")

@@ -13,10 +13,13 @@ import torch
 from torch import nn
 
 import bench as vb
+from bench.api import saved
 from bench.api.written import answers_of
 from bench.errors import BenchError, DataError, MachineError, UsageError
 from bench.records.store import read_all
 from bench.resume import checkpoint
+from tests.fake_records import write
+from tests.stats.test_tuning import both
 from variants import DataSpec
 
 HOW: dict[str, Any] = {"latent": 3, "hidden": [16], "epochs": 2, "batch_size": 100, "train_size": 200, "device": "cpu"}
@@ -230,3 +233,13 @@ def test_without_a_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for ask in (lambda: vb.load(folder, device="cpu").push_to_hub("me/my-vae"), lambda: vb.load("hf://me/my-vae")):
         with pytest.raises(MachineError, match=r"pip install 'vaebench\[hub\]'"):
             ask()
+
+
+def test_a_variant_s_name_alone_means_its_defaults_where_it_was_tuned_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, both(), images=False)
+    monkeypatch.setattr(saved, "_model_of", lambda folder, record, device: record.cell)  # noqa: ARG005
+    for name, tuned in (("vanilla", False), ("vanilla (lr=0.002)", True)):
+        cell: Any = saved._of_run(tmp_path, name, 1, None, "cpu")
+        assert (cell["variant"], cell["seed"], "tuning" in cell) == ("vanilla", 1, tuned)
