@@ -47,8 +47,16 @@ OF_LAWS = [
          "math.sqrt(values.var().item() / points)", "math.sqrt(values.var().item() / whole)"),
         (11, "error_of_the_control_variate_left_out", "the ELBO of the same examples is an estimate too",
          'gap_var = columns["log_px_var"] + columns["elbo_var"] if', 'gap_var = columns["log_px_var"] if'),
+        (11, "no_finite_population_correction", "what all examples have is not sampled a second time",
+         "of_gap * (1 / n - 1 / whole)", "of_gap / n"),
+        (21, "estimate_where_there_is_the_exact", "the excess over the truth is that of an estimate",
+         'name if judgement.metrics.get("nll_exact_nats") is None else "nll_exact_nats"', "name"),
         (4, "simulated_from_below_alone", "both sides of a sandwich are of the same examples",
          "lower = evidence.annealed(model, simulated,", "lower = evidence.annealed(model, x,"),
+    ]),
+    *made("bench/judge/bounds.py", TOGETHER, [
+        (11, "variance_of_one_draw", "that of a mean of K draws is a Kth",
+         "return draws.var(0) / len(draws)", "return draws.var(0)"),
     ]),
     *made("bench/judge/gaps.py", ("tests/judge/test_gaps.py",), [
         (22, "search_in_units_of_its_start", "the factor of a low rank keeps the first scales",
@@ -98,6 +106,14 @@ OF_LAWS = [
     *made("bench/data/entry.py", ("tests/data/test_sets.py",), [
         (9, "rest_of_a_division_dropped", "up to nine examples are in no split",
          "n - 2 * (n // 10)", "n - 2 * (n // 10) - n % 10"),
+    ]),
+    *made("bench/cells/prepare.py", ("tests/cells/test_run.py",), [
+        (13, "all_seeds_begin_alike", "the spread over seeds leaves out where weights begin",
+         'seeds.derive(seed, "init")', 'seeds.derive(0, "init")'),
+    ]),
+    *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
+        (13, "measured_with_other_kernels", "half of a measurement is of one processor, half of another",
+         "made.versions, made.cpu_kernels], sort_keys", "made.versions], sort_keys"),
     ]),
     *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
         (1, "work_of_a_batch", "a variant's work an example grows with the batch",

@@ -2,12 +2,16 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench import data
+from bench.cells import prepare, weights
+from bench.cells import run as run_module
 from bench.cells.run import run_cell
 from bench.records import record, schema
 from tests.helpers import cell, telling, throughput_cell
@@ -208,3 +212,37 @@ def test_one_latent_dimension_has_one_axis() -> None:
     with np.load(io.BytesIO(artefacts), allow_pickle=False) as arrays:
         assert (arrays["latent_mean"].shape, arrays["latent_cov"].shape) == ((250, 1), (250, 1, 1))
         assert arrays["latent_axes"].tolist() == [0]
+
+
+def test_a_seed_is_where_weights_begin_and_shared_parts_begin_alike() -> None:
+    def start(seed: int, variant: str = "vanilla") -> dict[str, torch.Tensor]:
+        made = cell(variant, overrides=SMALL, seed=seed)
+        model, _ = prepare.build(made, record.new("quality", made, PROVENANCE), seed, 200)
+        return model.state_dict()
+
+    first, again, other, beta = start(0), start(0), start(1), start(0, "beta")
+    drawn = [name for name in first if name.startswith(("encoder", "decoder")) and name.endswith("weight")]
+    assert drawn
+    for name in drawn:
+        assert torch.equal(first[name], again[name])
+        assert torch.equal(first[name], beta[name])
+        assert not torch.equal(first[name], other[name])
+
+
+@pytest.mark.parametrize("key", ["code_sha256", "versions", "cpu_kernels"])
+def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path, key: str) -> None:
+    """A stopped measurement goes on with the same code, libraries and kernels alone."""
+    made = cell(overrides=SMALL)
+    kept = weights.path(tmp_path, made)
+    kept.parent.mkdir()
+    kept.write_bytes(b"weights")
+    result = record.new("quality", made, PROVENANCE)
+    notes = run_module._notes(kept, result, lambda _: None)
+    assert notes is not None
+    assert run_module._notes(kept, result, lambda _: None) == notes
+    notes.write_bytes(b"half")
+    setattr(result.provenance, key, {"torch": "0"} if key == "versions" else "other")
+    told: list[str] = []
+    assert run_module._notes(kept, result, telling(note=told.append)) != notes
+    assert not notes.exists()
+    assert len(told) == 1

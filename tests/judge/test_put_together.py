@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.judge import evaluate, evidence, surgery
+from bench import judge
+from bench.judge import Judgement, Scores, bounds, evaluate, evidence, surgery
 from bench.settings import Measure
 from tests.helpers import Held
 from variants import DataSpec, build
-from variants.core import VAE
+from variants.core import VAE, Terms
 
 N = 12
 
@@ -82,3 +83,37 @@ def test_the_error_of_a_mutual_information_is_that_of_the_examples_that_were_ask
     assert judged.metrics["mutual_information_nats"] == pytest.approx(0.5)
     assert judged.metrics["marginal_kl_nats"] == pytest.approx(judged.metrics["kl_nats"] - 0.5)
     assert judged.errors["mutual_information_nats"] == judged.errors["marginal_kl_nats"] == error
+
+
+@pytest.mark.parametrize("n", [2, 5, N])
+def test_of_a_part_of_the_examples_the_rest_is_known_by_their_elbo(n: int) -> None:
+    """Two-phase sampling: Var(log p(x)) / N + Var(gap) (1/n - 1/N), each without the noise of the judge's own draws."""
+    random = torch.Generator().manual_seed(n)
+    elbo, log_px = (torch.randn(size, generator=random, dtype=torch.float64) for size in (N, n))
+    gap, noise = log_px - elbo[:n], torch.full((n,), 0.01, dtype=torch.float64)
+    test = Scores(elbo, elbo, elbo, torch.full((N,), 0.02, dtype=torch.float64), None, "closed_form")
+    nll, error = judge._whole({"log_px": log_px, "log_px_var": noise}, gap, noise, test)
+    assert nll == pytest.approx(-(elbo.mean() + gap.mean()).item())
+    spread = (log_px.var() - 0.01).clamp(min=0) / N + (gap.var() - 0.01).clamp(min=0) * (1 / n - 1 / N)
+    assert error == {"mc": pytest.approx(math.sqrt(0.02 / N + 0.01 / n)), "test": pytest.approx(spread.sqrt().item())}
+
+
+def test_what_is_exact_is_held_against_the_truth_before_any_estimate(held: Held) -> None:
+    class Truth:
+        def log_prob(self, x: Tensor) -> Tensor:
+            return torch.full((len(x),), -8.0, dtype=torch.float64)
+
+    errors: Any = {"nll_is5_nats": {"mc": 0.3, "test": 0.1}, "nll_exact_nats": {"mc": 0.0, "test": 0.1}}
+    for exact, excess, mc in ((9.0, 1.0, 0.0), (None, 2.0, 0.3)):
+        judged = Judgement({"nll_is5_nats": 10.0, "nll_exact_nats": exact}, dict(errors))
+        judge._excess(judged, Truth(), held, "nll_is5_nats")  # type: ignore[arg-type]
+        assert (judged.metrics["nll_truth_nats"], judged.metrics["nll_excess_nats"]) == (8, excess)
+        assert judged.errors["nll_excess_nats"] == {"mc": mc, "test": None}
+
+
+def test_the_variance_of_a_mean_of_draws_is_theirs_over_their_number(model: VAE) -> None:
+    made = model.terms(torch.randn(6, 5), 7)
+    log_px_z = torch.randn(7, 6)
+    terms = Terms(x=made.x, z=made.z, q=made.q, p=made.p, log_px_z=log_px_z)
+    assert terms.kl_method == "closed_form"
+    torch.testing.assert_close(bounds.elbo_variance(terms), log_px_z.var(0) / 7)
