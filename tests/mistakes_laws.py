@@ -82,6 +82,10 @@ OF_LAWS = [
         (11, "seeds_taken_for_equally_many", "n0 of unequal numbers is not their mean",
          "(n - sum(len(row) ** 2 for row in kept) / n) / (a - 1)", "n / a"),
     ]),
+    *made("bench/reproduce/effects.py", ("tests/reproduce/test_effects.py",), [
+        (11, "published_errors_added", "two independent errors add in squares",
+         "math.hypot(a.stderr, b.stderr)", "a.stderr + b.stderr"),
+    ]),
     *made("bench/train/steps.py", ("tests/train/test_steps.py",), [
         (1, "sum_over_the_batch", "Adam's epsilon is stated for the mean",
          "values.mean().backward()", "values.sum().backward()"),
@@ -110,6 +114,8 @@ OF_LAWS = [
     *made("bench/cells/prepare.py", ("tests/cells/test_run.py",), [
         (13, "all_seeds_begin_alike", "the spread over seeds leaves out where weights begin",
          'seeds.derive(seed, "init")', 'seeds.derive(0, "init")'),
+        (25, "whole_batches_refused", "a last batch of one is what batch normalisation cannot have",
+         "if size % batch_size == 1 and", "if size % batch_size == 0 and"),
     ]),
     *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
         (13, "measured_with_other_kernels", "half of a measurement is of one processor, half of another",

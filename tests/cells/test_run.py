@@ -15,6 +15,7 @@ from bench.cells import run as run_module
 from bench.cells.run import run_cell
 from bench.records import record, schema
 from tests.helpers import cell, telling, throughput_cell
+from variants import registry
 
 PROVENANCE = {"commit": None, "versions": {}}
 SMALL = {"latent": 2, "hidden": [8]}
@@ -246,3 +247,17 @@ def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path, key: str)
     assert run_module._notes(kept, result, telling(note=told.append)) != notes
     assert not notes.exists()
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 256, 257])
+def test_a_last_batch_of_one_is_refused_where_layers_need_two(size: int) -> None:
+    model = registry.seeded("vanilla", data.spec("digits"), 0, **SMALL)
+    prepare.check_batches(model, size, 128)
+    model.encoder.body.append(torch.nn.BatchNorm1d(8))  # type: ignore[operator,union-attr]
+    if size % 128 == 1:
+        with pytest.raises(
+            ValueError, match=rf"of {size} examples in batches of 128 the last has one, .* batch_size=129"
+        ):
+            prepare.check_batches(model, size, 128)
+    else:
+        prepare.check_batches(model, size, 128)

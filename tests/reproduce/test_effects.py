@@ -82,6 +82,13 @@ def test_an_effect_is_paired_by_seed(tmp_path: Path) -> None:
     assert (found.verdict, found.reason, found.tolerance) == ("reproduced", "", Tolerance(0.5, 0.5))
 
 
+def test_the_error_of_a_published_difference_is_that_of_two_independent_figures(tmp_path: Path) -> None:
+    figures = (FIGURES + MORE).replace("other,nll,1,,", "other,nll,1,0.4,")
+    table = published.load(str(write(tmp_path, TOLERANT + EFFECT, figures)))
+    (found,) = judged(table, [12.0, 22.0, 32.0], [10.0, 20.0, 30.0])
+    assert found.stderr == pytest.approx(0.5)  # of 0.3 and 0.4
+
+
 def test_rows_exchanged_give_minus_the_effect(tmp_path: Path) -> None:
     there, back = (
         table_of(tmp_path / "a"),
