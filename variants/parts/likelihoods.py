@@ -80,7 +80,7 @@ def refuse_countable(data: DataSpec) -> None:
         )
 
 
-# Numbers at once without gradients: 2^18 float32 are 1 MiB, which the several passes over them find in a cache.
+# Numbers at once of a thread without gradients: 2^18 float32 are 1 MiB, which the passes over them find in its cache.
 _CACHED = 2**18
 
 
@@ -145,7 +145,7 @@ class Bernoulli(Likelihood):
         h, sign = self._logits(h).flatten(-self.dims), (2 * x - 1).flatten(-self.dims)
         if torch.is_grad_enabled() or h.device.type != "cpu" or h.dtype != torch.float32:
             return functional.logsigmoid(h * sign).sum(-1)
-        pieces = torch.split(h, max(1, _CACHED // sign.numel()))
+        pieces = torch.split(h, max(1, _CACHED * torch.get_num_threads() // sign.numel()))
         return torch.cat([sum_logsigmoid(piece * sign) for piece in pieces])
 
 
