@@ -52,6 +52,10 @@ OF_TUNING = [
         (11, "swaps_that_no_interval_carries", "an order that noise turned round is called sure",
          "return all(c.low is not None", "return any(c.low is None or c.low is not None"),
     ]),
+    *made("bench/pages/tuning.py", ("tests/pages/test_tuning.py",), [
+        (12, "edge_of_what_was_tried_unsaid", "the best of a range that is too narrow passes for the best there is",
+         "value in (min(drawn), max(drawn))", "value == max(drawn)"),
+    ]),
     *made("bench/stats/groups.py", IN_STATS, [
         (2, "tuned_beside_untuned", "what had eight trials is ranked among what had none",
          '**({"tuned": tuning["search"]} if tuning else {}),', ""),

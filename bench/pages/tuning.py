@@ -41,7 +41,7 @@ def _blocks(found: Tuned) -> list[Block]:
         made.append(Table(swaps))
     if expected := expected_grid(found):
         made += [Text(f"{markdown_text(EXPECTED)}:"), Table(expected)]
-    made.append(Items([markdown_text(line) for line in failures(found)]))
+    made.append(Items([markdown_text(line) for line in [*failures(found), *edges(found)]]))
     return made
 
 
@@ -136,6 +136,27 @@ def failures(found: Tuned) -> list[str]:
         if missing := each.trials[0].cell["tuning"]["search"]["trials"] - len(each.trials):
             lines.append(f"{each.name}: {missing} trials are not there")
     return lines
+
+
+def edges(found: Tuned) -> list[str]:
+    """A line for each row whose chosen settings are the lowest or the highest that its trials drew: beyond them nobody
+    has looked."""
+    lines = []
+    for each in found.tried:
+        settings = each.chosen.cell["tuning"]["settings"] if each.chosen else {}
+        at = []
+        for key, value in settings.items():
+            drawn = {trial.cell["tuning"]["settings"][key] for trial in each.trials} if is_number(value) else set()
+            if len(drawn) > 2 and value in (min(drawn), max(drawn)):
+                at.append(f"{key}={value} is the {'lowest' if value == min(drawn) else 'highest'} that was tried")
+        if at:
+            lines.append(f"{each.name}: {' and '.join(at)}, so that a wider range may do better")
+    return lines
+
+
+def is_number(value: object) -> bool:
+    """Whether a setting has an order."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def rows(trials: Sequence[Record]) -> list[dict[str, object]]:

@@ -48,6 +48,17 @@ def test_tables_say_what_was_chosen_and_what_it_changed() -> None:
     assert line == "conv: 1 of 4 trials count as the worst (number 3): it has no such figure"
 
 
+def test_what_was_chosen_at_the_edge_of_what_was_tried_is_said() -> None:
+    """The step size rises with a trial's number: 0.001, 0.002, ..."""
+    values = {"vanilla": (-98, -99, -97, -100), "beta": (-98, -99, -100, -97), "conv": (-97, -98, -99, -100)}
+    trials = [trial(float(v), n, variant) for variant, each in values.items() for n, v in enumerate(each)]
+    (found,) = tuned(groups(both()), trials)
+    assert tuning.edges(found) == [
+        "beta: lr=0.004 is the highest that was tried, so that a wider range may do better",
+        "conv: lr=0.001 is the lowest that was tried, so that a wider range may do better",
+    ]
+
+
 def test_where_nothing_changes_the_page_says_so_and_what_is_missing_is_named() -> None:
     records = [each for each in both() if each.cell["variant"] != "beta"]
     (found,) = tuned(groups(records), TRIALS[:-2])
