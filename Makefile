@@ -28,7 +28,7 @@ PEERS = .venv-peers
 TEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench compare reproduce report pages test test-slow lint types docs site bench-micro bench-growth bench-peers mutants clean
+.PHONY: help install bench compare reproduce report pages test test-slow lint types docs site bench-micro bench-growth bench-peers bench-device mutants clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ bench-growth: $(READY) ## time and memory against data, latent size, samples and
 bench-peers: $(PEERS)/.ready ## speed beside pythae and the usual example script, in an environment of their own
 	@$(PEERS)/bin/python -m pytest -q tests/performance/test_peers.py -k computes_what_we_compute
 	@$(PEERS)/bin/python -m tests.performance.peers $(if $(OUT),--out "$(OUT)") $(if $(AGAIN),--again)
+
+bench-device: $(READY) ## what this machine's accelerator does, in at most nine minutes; goes on where it was ended
+	@$(BIN)/python -m tests.performance.device $(if $(OUT),--out "$(OUT)")
 
 $(PEERS)/.ready: pyproject.toml tests/performance/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

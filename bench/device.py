@@ -36,9 +36,9 @@ def resolve(name: str) -> str:
         UsageError: a name that is no device.
         MachineError: a device that this machine does not have; it is never replaced by another.
     """
-    if name not in DEVICES:
-        raise UsageError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
     present = accelerator()
+    if name not in (*DEVICES, present):
+        raise UsageError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
     if name == "auto":
         return present or "cpu"
     if name not in ("cpu", present):
@@ -67,10 +67,19 @@ def require_bf16(device: str) -> None:
             with torch.autocast(device, dtype=torch.bfloat16):
                 # Some devices raise here, others warn and go on in fp32.
                 supported = (one @ one).dtype == torch.bfloat16
-    except RuntimeError:
+    except (AssertionError, RuntimeError):  # a device without autocast fails torch's own assertion
         supported = False
     if not supported:
         raise MachineError(f"device {device!r} has no bf16: use --precision fp32")
+
+
+def require_float64(device: str) -> None:
+    """MachineError if a device has no double precision, as mps has none."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (RuntimeError, TypeError) as error:
+        line = f"the oracle suite needs double precision, which {device} does not have: use --device cpu"
+        raise MachineError(line) from error
 
 
 def synchronise(device: str) -> None:

@@ -51,7 +51,7 @@ IN_MANIFOLDS = ("tests/variants/test_manifolds.py",)
 OF_MANIFOLDS = [
     *made(SPHERE, IN_MANIFOLDS, [
         (23, "rejection_without_its_correction", "the proposal's path alone, as if no draw had been refused",
-         "slope = -slope_of_draw(1 - below_one.double(), k, ctx.d).to(gradient)",
+         "slope = -slope_of_draw(1 - below_one.cpu().double(), k, ctx.d).to(gradient)",
          "b = (ctx.d - 1) / (2 * k + (4 * k.square() + (ctx.d - 1) ** 2).sqrt())\n"
          "        of_b = below_one * (2 - below_one) / (2 * b)\n"
          "        slope = -of_b * 2 * b / (4 * k.square() + (ctx.d - 1) ** 2).sqrt()"),

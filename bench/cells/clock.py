@@ -22,6 +22,9 @@ from bench.settings import Budget, Clock
 from bench.train.steps import endless, stepper_for
 from variants.core import VAE, elbo
 
+# Of the yardstick's matrices on an accelerator, which a smaller product would not fill.
+ROWS = 8192
+
 
 def time_blocks(call: Callable[[], object], clock: Clock, device: str) -> list[float]:
     """Seconds per call in each block, after a warm-up of at least one block's length.
@@ -63,7 +66,7 @@ def training_flops(model: VAE, x: Tensor) -> int:
 
 def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> Timed:
     """GFLOP/s of a large square matrix product, the yardstick of what the device can do: see `_summary`."""
-    n = 1024 if device == "cpu" else 8192
+    n = 1024 if device == "cpu" else ROWS
     a, b = (torch.rand(n, n, device=device).to(dtype) for _ in range(2))
     return _summary([2 * n**3 / seconds / 1e9 for seconds in time_blocks(lambda: a @ b, clock, device)])
 

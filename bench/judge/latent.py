@@ -74,7 +74,7 @@ def traversals(model: VAE, codes: Tensor, show: Show) -> Arrays:
 
 def interpolations(model: VAE, codes: Tensor, show: Show) -> Arrays:
     """Means of p(x|z) on the way from one code to another, in a line and along a great circle."""
-    pairs = codes[torch.linspace(0, len(codes) - 1, 2 * PAIRS).long()]
+    pairs = codes[torch.linspace(0, len(codes) - 1, 2 * PAIRS).long().to(codes.device)]
     first, second = pairs[:PAIRS, None], pairs[PAIRS:, None]
     t = torch.linspace(0, 1, STEPS, device=codes.device, dtype=codes.dtype).view(1, -1, 1)
     ways = {"linear": torch.lerp(first, second, t), "great_circle": great_circle(first, second, t)}

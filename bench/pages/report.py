@@ -15,9 +15,11 @@ from bench.pages.reference_comparison import against_reference
 from bench.records.record import TRIAL, Record
 from bench.records.store import read_all
 from bench.stats import frame, groups, metrics
+from bench.stats.once import once
 from bench.stats.tuning import tuned
 
 
+@once()
 def write(out: Path, *, reference: Path | None = None) -> Report:
     """Read OUT/runs and write OUT/tables, OUT/plots and OUT/README.md: all is made before the first is written.
 

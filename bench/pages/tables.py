@@ -48,18 +48,19 @@ COMPARISON_LEGEND = (
 )
 
 
-def quality_grid(group: Group, metrics: Sequence[str] | None = None) -> Grid:
-    """Headers and cells of a group's quality table. `metrics` picks and orders the columns, by default the main."""
+def quality_grid(group: Group, metrics: Sequence[str] | None = None, most: int | None = None) -> Grid:
+    """Headers and cells of a group's quality table, of its first rows where `most` says how many. `metrics` picks and
+    orders the columns, by default the main."""
     names = _of_theme(group, known.MAIN) if metrics is None else metrics
+    columns = [(name, known.metric(name).digits, group.marks.get(name, Marks())) for name in names]
     lines = []
-    for row in group.rows:
+    for row in group.rows[:most]:
         line = [Entry(row.label), Entry(row.count)]
-        for name in names:
+        for name, digits, marks in columns:
             summary = row.summary(name)
-            text = spread(summary, known.metric(name).digits)
+            text = spread(summary, digits)
             if summary and summary.n < len(row.ok):
                 text += f" (n={summary.n})"
-            marks = group.marks.get(name, Marks())
             text += " †" if row.label in marks.learning else ""
             line.append(Entry(text, row.label in marks.best))
         lines.append(line)
@@ -225,9 +226,9 @@ def screen(records: Sequence[Record]) -> list[Block]:
     timings = {dataset: throughput(members, dataset) for dataset, members in by_data.items()}
     for group in groups(records):
         names = [name for name in group.metrics if _ON_SCREEN.fullmatch(name)]
-        headers, lines = quality_grid(group, [name for name in names if any(row.values(name) for row in group.rows)])
+        names = [name for name in names if any(row.values(name) for row in group.rows)]
+        headers, lines = quality_grid(group, names, MOST_LINES)
         headers = [header.replace("(nats)", "nats").replace("(per pixel)", "per pixel") for header in headers]
-        lines = lines[:MOST_LINES]
         for row, line in zip(group.rows, lines, strict=False):
             line[1] = Entry(f"{len(row.ok)}/{len(row.records)} ok")
         for label, column in timings[group.dataset].columns.items():

@@ -18,6 +18,7 @@ from bench.records.names import canonical, dataset_slug, device_type, digest, ro
 from bench.records.record import Model, Record, machine
 from bench.records.settle import one_of_each, passed_over
 from bench.stats import intervals, learning, metrics
+from bench.stats.once import of_records
 
 UNKNOWN = "unknown"
 # The variant whose row the columns of differences hold the others against, where a group has one.
@@ -132,7 +133,7 @@ class Group:
     of: int = 0
     distinction: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Eight hexadecimal digits that stand for the settings."""
         return digest(self.settings)
@@ -213,6 +214,7 @@ def baseline_row(rows: Iterable[Row], name: str, device: str) -> Row | None:
     return min(candidates, key=lambda row: changes(json.loads(row.overrides)), default=None)
 
 
+@of_records
 def groups(records: Iterable[Record]) -> list[Group]:
     """Sort quality records into comparison groups, in a stable order (groups with a bound first in a data set).
 
@@ -392,6 +394,7 @@ def _seed_text(seeds: list[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
+@of_records
 def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
     """`{"mnist-dynamic": its records in their order, ...}`, by alphabet."""
     records_by_name: dict[str, list[Record]] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.records.names import canonical, dataset_slug, device_type, row_name
 from bench.records.record import Record, machine
 from bench.records.settle import one_of_each, passed_over
+from bench.stats.once import of_records
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Throughput:
         return sorted({name for column in self.columns.values() for name in column})
 
 
+@of_records
 def throughput(records: Iterable[Record], dataset: str) -> Throughput:
     """Collect the throughput records of one data set (`"mnist-dynamic"`)."""
     timed = [record for record in _timed(records) if dataset_slug(record.cell) == dataset]

@@ -100,8 +100,8 @@ def execute(
         }
     else:
         wanted = {str(ORACLE): suite.cells(device)}
-    if judge and device == "mps":
-        raise MachineError("the oracle suite needs double precision, which mps does not have: use --device cpu")
+    if judge and engine.measures_speed:
+        devices.require_float64(device)
     reference = reference_of(out, suite.name)
     write = page or (oracle.write if judge else partial(report.write, reference=reference))
     side = jobs or (default_jobs(device) if engine.measures_speed else None)

@@ -1,7 +1,7 @@
 """Latents on the unit sphere: von Mises-Fisher posteriors under a uniform prior.
 
 All densities are with respect to the sphere's surface. Bessel functions enter only by the mean resultant length
-A(k) = I_(d/2)(k) / I_(d/2-1)(k) and its integral, computed in double precision.
+A(k) = I_(d/2)(k) / I_(d/2-1)(k) and its integral, computed in double precision on the CPU: not every device has it.
 """
 
 import math
@@ -63,7 +63,7 @@ def _log_bessel(order: float, k: Tensor) -> Tensor:
 
 
 def resultant(d: int, k: Tensor) -> tuple[Tensor, Tensor]:
-    """A(k) and int_0^k A(t) dt = log[Gamma(d/2) (2/k)^(d/2-1) I_(d/2-1)(k)], of k `[...]` in double precision.
+    """A(k) and int_0^k A(t) dt = log[Gamma(d/2) (2/k)^(d/2-1) I_(d/2-1)(k)], of k `[...]`, float64.
 
     Ratios of neighbouring orders go down from a large one by the continued fraction, which is stable in that direction.
     """
@@ -89,7 +89,7 @@ class _Resultant(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, k: Tensor, d: int) -> tuple[Tensor, Tensor]:
         """See `resultant`."""
-        wide = k.double()
+        wide = k.cpu().double()
         a, integral = resultant(d, wide)
         ctx.d = d
         ctx.save_for_backward(wide, a)
@@ -100,7 +100,7 @@ class _Resultant(torch.autograd.Function):
     def backward(ctx: Any, of_a: Tensor, of_integral: Tensor) -> tuple[Tensor, None]:
         """Gradient in k."""
         k, a = ctx.saved_tensors
-        gradient: Tensor = of_a * _slope(ctx.d, k, a) + of_integral * a
+        gradient: Tensor = of_a.cpu() * _slope(ctx.d, k, a) + of_integral.cpu() * a
         return gradient.to(of_a), None
 
 
@@ -125,15 +125,18 @@ def slope_of_draw(w: Tensor, k: Tensor, d: int) -> Tensor:
         w: draws, `[..., B]`.
         k: `[B]`.
         d: of the space.
+
+    Returns:
+        `[..., B]`, float64, on the CPU.
     """
-    w, k = torch.broadcast_tensors(w.double(), k.double())  # type: ignore[no-untyped-call]
+    w, k = torch.broadcast_tensors(w.cpu().double(), k.cpu().double())  # type: ignore[no-untyped-call]
     a, _ = resultant(d, k)
     below = w <= a
     # As far from w as any mass is: twelve standard deviations, and where exp(k t) has fallen to e^-40.
     far = 40 / k + 12 * _slope(d, k, a).clamp(min=0).sqrt()
     end = torch.where(below, w - far, w + far).clamp(-1, 1)
     here, there = w.clamp(-1, 1).acos(), end.acos()
-    nodes, weights = (t.to(w.device) for t in _gauss_legendre())
+    nodes, weights = _gauss_legendre()
     angle = here.unsqueeze(-1) + (there - here).unsqueeze(-1) * nodes
     here, k, a, w = (t.unsqueeze(-1) for t in (here, k, a, w))
     tiny = torch.finfo(torch.float64).tiny
@@ -160,7 +163,7 @@ class _Drawn(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Gradient in k."""
         k, below_one = ctx.saved_tensors
-        slope = -slope_of_draw(1 - below_one.double(), k, ctx.d).to(gradient)
+        slope = -slope_of_draw(1 - below_one.cpu().double(), k, ctx.d).to(gradient)
         return (gradient * slope).sum_to_size(k.shape), None, None
 
 

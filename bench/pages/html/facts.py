@@ -59,7 +59,7 @@ def group_facts(group: Group, timed: Throughput, artefacts: Artefacts, most: int
         most_runs: runs of each row that are listed and drawn; its figures are of all.
     """
     rows = group.rows[:most]
-    columns, cells = _columns(group, timed)
+    columns, cells = _columns(group, timed, most)
     return {
         "id": group.id,
         "name": name(group),
@@ -91,18 +91,20 @@ def name(group: Group) -> str:
     return f"{group.dataset}, {group.settings['support']} likelihood{apart}"
 
 
-def _columns(group: Group, timed: Throughput) -> tuple[list[dict[str, Any]], list[list[Any]]]:
-    """What can stand in the table of scores, and its cells: value, text, and `"best"`, `"learning"` or nothing."""
+def _columns(group: Group, timed: Throughput, most: int) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+    """What can stand in the table of scores, and the cells of the first rows: value, text, and `"best"`, `"learning"`
+    or nothing."""
+    rows = group.rows[:most]
     names = [metric for metric in group.metrics if any(row.values(metric) for row in group.rows)]
     if any(row.values("train_s") for row in group.rows):
         names.append("train_s")
     columns = [_column(metric, metric, known.metric(metric).header) for metric in names]
-    cells: list[list[Any]] = [[] for _ in group.rows]
+    cells: list[list[Any]] = [[] for _ in rows]
     for metric in names:
         entry = known.metric(metric)
-        _, lines = tables.quality_grid(group, [metric])
+        _, lines = tables.quality_grid(group, [metric], most)
         marks = group.marks.get(metric, Marks())
-        for place, row in enumerate(group.rows):
+        for place, row in enumerate(rows):
             summary = row.summary(metric)
             if summary is None:
                 cells[place].append(None)
@@ -112,7 +114,7 @@ def _columns(group: Group, timed: Throughput) -> tuple[list[dict[str, Any]], lis
             cells[place].append([summary.mean, text, mark, summary.half_width, summary.n])
     for label, column in timed.columns.items():
         for metric in tables.TIMED:
-            values = [_speed(column.get(row.name), metric) for row in group.rows]
+            values = [_speed(column.get(row.name), metric) for row in rows]
             if any(values):
                 columns.append(_column(f"{metric}@{label}", metric, f"{known.metric(metric).header}, {label}"))
                 for place, value in enumerate(values):
