@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,19 @@ def digest(value: Any) -> str:
 def dataset_slug(cell: Cell) -> str:
     """`"mnist-dynamic"`; data options follow as `-key=value`. Safe as part of a file name."""
     # A data set may be a file of the user's: its path is no part of a name.
-    stem = Path(cell["dataset"]).stem
+    stem = _stem(cell["dataset"])
     parts = [stem, str(cell["binarise"])] if cell.get("binarise") else [stem]
     parts += [f"{key}={value}" for key, value in sorted(cell["data_options"].items())]
     return slug("-".join(parts))
 
 
+# Of the many records of a folder a page asks again and again for the names of few data sets.
+@lru_cache
+def _stem(path: str) -> str:
+    return Path(path).stem
+
+
+@lru_cache
 def slug(text: str) -> str:
     """`text` as part of a file's name: nothing in it leads to another folder, and it is short enough for any disk."""
     name = re.sub(r"^\.|[^\w.=-]+", "_", text)

@@ -66,6 +66,8 @@ def summarise(values: Sequence[float]) -> Summary:
         raise ValueError("summarise needs at least one value")
     if not all(math.isfinite(value) for value in values):
         raise ValueError(f"summarise needs finite values, got {list(values)}")
+    if len(values) == 1:
+        return Summary(1, values[0] + 0.0, None, None, None)  # as a mean: of -0.0 it is 0.0
     return _summary(tuple(values))
 
 

@@ -182,7 +182,7 @@ def test_a_run_in_processes_and_the_same_again(tmp_path: Path, capsys: pytest.Ca
     words = ["run", tmp_path / "tiny.toml", "--out", tmp_path / "out", "--json"]
     code, out, err = call(capsys, *words)
     assert code == 0, err
-    assert [run["device"] for run in json.loads(out)["runs"]] == [DEVICE]
+    assert [(row["device"], row["ok"]) for row in json.loads(out)["rows"]] == [(DEVICE, 1)]
     code, _, err = call(capsys, *words, "--device", DEVICE)
     assert code == 0, err
     assert "nothing to do" in err
