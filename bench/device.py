@@ -1,4 +1,4 @@
-"""Which device a run uses, written for any accelerator that torch knows."""
+"""Which device a run uses, written for any accelerator that torch knows. What it says of the machine needs no torch."""
 
 import ctypes
 import os
@@ -10,8 +10,6 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
-
-import torch
 
 from bench.errors import MachineError, UsageError
 
@@ -25,6 +23,8 @@ _TRIM, _MAP = 256 * 2**20, 32 * 2**20
 
 def accelerator() -> str | None:
     """Type of this machine's accelerator (`"cuda"`, `"mps"`, `"xpu"` ...), or None."""
+    import torch
+
     device = torch.accelerator.current_accelerator(check_available=True)
     return None if device is None else device.type
 
@@ -60,6 +60,8 @@ def require_compiler(device: str) -> None:
 
 def require_bf16(device: str) -> None:
     """MachineError if a device cannot compute in bfloat16. A CPU always can, if slowly."""
+    import torch
+
     one = torch.ones(1, 1, device=device)
     try:
         with warnings.catch_warnings():
@@ -75,6 +77,8 @@ def require_bf16(device: str) -> None:
 
 def require_float64(device: str) -> None:
     """MachineError if a device has no double precision, as mps has none."""
+    import torch
+
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
     except (RuntimeError, TypeError) as error:
@@ -85,6 +89,8 @@ def require_float64(device: str) -> None:
 def synchronise(device: str) -> None:
     """Wait until all work queued on `device` is done; on the CPU nothing is ever queued."""
     if device != "cpu":
+        import torch
+
         torch.accelerator.synchronize()
 
 
@@ -107,10 +113,10 @@ def keep_memory() -> str | None:
 
 def describe(device: str) -> str:
     """Name of the processor behind a device type."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    if device == "xpu":
-        return torch.xpu.get_device_name()
+    if device in ("cuda", "xpu"):
+        import torch
+
+        return str(torch.get_device_module(device).get_device_name())
     return _processor()
 
 

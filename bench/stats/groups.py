@@ -66,10 +66,8 @@ class Row:
     def count(self) -> str:
         """`"5/5 ok"`, or `"3/5 ok (1 diverged, 1 timeout)"`."""
         text = f"{len(self.ok)}/{len(self.records)} ok"
-        if len(self.ok) == len(self.records):
-            return text
-        statuses = Counter(record.status for record in self.failed)
-        return text + f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})"
+        statuses = Counter(record.status for record in self.failed) if len(self.ok) < len(self.records) else {}
+        return text + (f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})" if statuses else "")
 
     def values(self, metric: str) -> dict[int, float]:
         """Seed -> value over the ok runs; null and non-finite values are left out (`problems` names the latter).
