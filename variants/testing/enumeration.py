@@ -34,7 +34,7 @@ def tuples(model: VAE, x: Tensor, samples: int) -> tuple[Terms, Tensor]:
     if state_count(one) is None:
         raise ValueError(f"the points of {type(one).__name__} cannot be listed")
     points = states(one).to(x.dtype)
-    chosen = torch.cartesian_prod(*[torch.arange(len(points))] * samples).reshape(-1, samples).T
+    chosen = torch.cartesian_prod(*[torch.arange(len(points), device=x.device)] * samples).reshape(-1, samples).T
     copies = x.expand(chosen.shape[1], *x.shape[1:])
     q, z = model.infer(copies), points[chosen]
     terms = Terms(x=copies, z=z, q=q, p=model.prior(), log_px_z=model.log_px(z, copies), ways=model.ways)
