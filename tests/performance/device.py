@@ -71,10 +71,9 @@ def read(out: Path, source: Point) -> list[Point]:
 
 def wanted(part: str, variants: Sequence[str], kind: str) -> Iterator[Point]:
     """What a part times, a row of the table after the other."""
+    names, devices, hows = list(variants), [kind, "cpu"], list(HOWS[:1])
     if part == "compile":
-        names, devices, hows = [name for name in variants if name in COMPILED], [kind], HOWS
-    else:
-        names, devices, hows = list(variants), [kind, "cpu"], HOWS[:1]
+        names, devices, hows = [name for name in variants if name in COMPILED], [kind], list(HOWS)
     for name in names:
         for how in hows:
             for device in devices:
@@ -96,7 +95,7 @@ def work(part: str, out: Path, variants: Sequence[str]) -> None:
     missing = [point for point in wanted(part, variants, source["kind"]) if tuple(point.values()) not in done]
     torch.set_num_threads(source["cores"])
     short = Clock(blocks=3, block_s=0.05)
-    peaks = {kind: clock.matrix_peak(short, kind).median for kind in {point["device"] for point in missing}}
+    peaks = {kind: float(clock.matrix_peak(short, kind).median or 0) for kind in {each["device"] for each in missing}}
     for point in missing:
         try:
             figures = _timed(point, short, peaks[point["device"]])
@@ -128,7 +127,7 @@ def _timed(point: Point, short: Any, peak: float) -> Point:
 
     def call() -> None:
         if graphs:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         step(x, 0.0)
 
     for _ in range(2):
