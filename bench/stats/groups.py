@@ -387,14 +387,11 @@ def value_of(record: Record, metric: str) -> float | None:
 
 
 def _seed_text(seeds: list[int]) -> str:
-    if not seeds:
-        return "no seeds"
     if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
         return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}" if seeds else "no seeds"
 
 
-@of_records
 def by_dataset(records: Iterable[Record]) -> dict[str, list[Record]]:
     """`{"mnist-dynamic": its records in their order, ...}`, by alphabet."""
     records_by_name: dict[str, list[Record]] = {}
