@@ -246,6 +246,10 @@ def test_a_telephone_and_a_printer_show_it(opened: Open, page: bytes) -> None:
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert shown.locator("details[data-printed]:not([open])").count() == 0
     assert shown.pdf(format="A4").startswith(b"%PDF")
+    # What an A4 page has between its margins, in pixels.
+    paper = opened(page, viewport={"width": 703, "height": 900})
+    paper.emulate_media(media="print")
+    assert paper.evaluate("document.documentElement.scrollWidth") <= 703
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
