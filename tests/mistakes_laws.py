@@ -86,6 +86,10 @@ OF_LAWS = [
         (11, "published_errors_added", "two independent errors add in squares",
          "math.hypot(a.stderr, b.stderr)", "a.stderr + b.stderr"),
     ]),
+    *made("bench/stats/answer.py", ("tests/stats/test_answer.py",), [
+        (14, "answer_of_the_fewest_samples", "log p(x) of five draws tells before that of five thousand",
+         "        if names:\n            return names[-1]", "        if names:\n            return names[0]"),
+    ]),
     *made("bench/train/steps.py", ("tests/train/test_steps.py",), [
         (1, "sum_over_the_batch", "Adam's epsilon is stated for the mean",
          "values.mean().backward()", "values.sum().backward()"),

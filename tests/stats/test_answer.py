@@ -127,3 +127,13 @@ def test_many_names_are_cut() -> None:
     assert answer.listed(["a"]) == "a"
     assert answer.listed(["a", "b"]) == "a and b"
     assert answer.listed(list("abcdef")) == "a, b, c, d and 2 more"
+
+
+def test_of_several_numbers_of_samples_the_most_tell() -> None:
+    """log p(x) is the less too low the more samples it is of."""
+    records = [fake.quality(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)]
+    for record in records:
+        nll = record.metrics["nll_is500_nats"]
+        record.metrics |= {f"nll_is{k}_nats": nll for k in (5, 50, 5000)}
+    _, answers = answered(records)
+    assert answers["the best likelihood"].metric == "nll_is5000_nats"
