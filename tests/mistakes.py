@@ -39,6 +39,8 @@
 25. What a part says of itself (a moment, an entropy, a number of points, a scale, a size) is not what it is.
 26. Data of a user's own in the wrong units: pictures clamped, densities that do not say of what; what cannot be
     modelled run all the same.
+27. Labels, pairs and classes that are given: one that is weighed wrongly, or of whom an objective, the judge or a table
+    knows too much or too little.
 """
 
 from tests.mistakes_codes import OF_CODES
@@ -47,6 +49,7 @@ from tests.mistakes_data import OF_DATA
 from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
+from tests.mistakes_labels import OF_LABELS
 from tests.mistakes_ladder import OF_LADDER
 from tests.mistakes_laws import OF_LAWS
 from tests.mistakes_objectives import OF_OBJECTIVES
@@ -592,5 +595,6 @@ MISTAKES = [
     *OF_TURNS,
     *OF_TUNING,
     *OF_PAGES,
+    *OF_LABELS,
 ]
 # fmt: on

@@ -8,6 +8,8 @@ COUNTS = "variants/parts/counts.py"
 LIKELIHOODS = "variants/parts/likelihoods.py"
 
 IN_COUNTABLE = ("tests/variants/test_countable.py",)
+PIXELS = "variants/parts/pixel_decoder.py"
+IN_PIXELS = ("tests/variants/test_pixel_decoder.py",)
 IN_DATA = ("tests/data/test_countable_data.py",)
 
 # fmt: off
@@ -36,6 +38,22 @@ OF_COUNTABLE = [
         (15, "rate_by_exp", "a rate that a few steps of training take to infinity or zero",
          "return torch.where(small, h, functional.softplus(torch.where(small, torch.zeros_like(h), h)).log())",
          "return h"),
+    ]),
+    *made(PIXELS, IN_PIXELS, [
+        (3, "pixel_that_sees_itself", "the first layer is shown the pixel that it is to foretell",
+         "MaskedConv(1, filters, FIRST, own=False)", "MaskedConv(1, filters, FIRST, own=True)"),
+        (3, "unmasked_row", "the pixels to the right are seen",
+         "self.weight * self.mask, self.bias", "self.weight, self.bias"),
+        (3, "window_of_another_pixel", "drawing looks a column too far to the left",
+         "kept[:, :, i + layer.margin, j + layer.margin] = state",
+         "kept[:, :, i + layer.margin, j + layer.margin - 1] = state"),
+        (3, "zeros_and_ones_where_signs_belong", "drawing shows the layers other numbers than the density",
+         "signs[:, 0, i + self.first.margin, j + self.first.margin] = 2 * x[:, i, j] - 1",
+         "signs[:, 0, i + self.first.margin, j + self.first.margin] = x[:, i, j]"),
+        (3, "draws_the_other_way_round", "one where the chance is low",
+         "(u[:, i, j] < chance[:, i, j]).to(x.dtype)", "(u[:, i, j] > chance[:, i, j]).to(x.dtype)"),
+        (16, "gradient_of_draws_in_silence", "an objective of reconstructions would move nothing",
+         "        raise NotImplementedError(", "        return None, None\n        raise NotImplementedError("),
     ]),
     *made(LIKELIHOODS, IN_COUNTABLE, [
         (10, "density_of_levels", "a density on data that have probabilities, in one table with them",

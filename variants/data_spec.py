@@ -21,6 +21,9 @@ class DataSpec:
             takes reading the data, and few recipes ask.
         levels: L of the kind `"levels"`; of the kind `"unit"` the L of data that are (k + u) / L with u uniform in
             [0, 1), and None for others.
+        classes: number of classes that the labels are of, 0 to classes - 1; None where there are no labels.
+        labelled: how many of the training examples show their label to an objective; 0 for none.
+        pairs: whether rows 2 i and 2 i + 1 of a training batch belong together.
 
     Raises:
         ValueError: on an empty shape, a size below one, an unknown kind, or levels that are missing or out of place.
@@ -31,6 +34,9 @@ class DataSpec:
     size: int | None = None
     mean: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
     levels: int | None = None
+    classes: int | None = None
+    labelled: int = 0
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if not self.shape or any(size < 1 for size in self.shape):

@@ -88,10 +88,15 @@ def _model(vae: VAE, data: DataSpec | Data, name: str | None, keywords: dict[str
     return Model(vae.to(devices.resolve(device)).eval(), spec, about, scaling_of(data))
 
 
+# Of a spec with labels or pairs.
+LABELS = ("classes", "labelled", "pairs")
+
+
 def facts_of(data: DataSpec | Data) -> dict[str, Any]:
     """What a model keeps of its data."""
     spec = data if isinstance(data, DataSpec) else data.spec
     facts = {"shape": list(spec.shape), "kind": spec.kind, "size": spec.size, "levels": spec.levels}
+    facts |= {key: value for key in LABELS if (value := getattr(spec, key))}
     if isinstance(data, DataSpec):
         return facts
     return facts | {

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from bench import data
 from bench import device as devices
 from bench.api.about import About
-from bench.api.building import assemble, build, facts_of, scaling_of
+from bench.api.building import LABELS, assemble, build, facts_of, scaling_of
 from bench.api.model import Model
 from bench.api.written import CARD, CONFIG, FORMAT, WEIGHTS, Config, answers_of, hub
 from bench.cells import weights
@@ -122,6 +123,7 @@ def _read(folder: Path, device: str, given: dict[str, Any]) -> Model:
         raise DataError(f"{folder / WEIGHTS} is not the file that {CONFIG} speaks of: it is damaged, or another's")
     facts = config.about.data
     spec = DataSpec(tuple(facts["shape"]), facts["kind"], facts["size"], levels=facts.get("levels"))
+    spec = replace(spec, **{key: facts[key] for key in LABELS if key in facts})
     model = _filled(folder, config.about, spec, tensors, given)
     model.scaling = _scaling(config.scaling)
     if part_names(model.vae) != config.parts:

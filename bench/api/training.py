@@ -96,7 +96,7 @@ def fit(
         conformance.check([(str(chosen.about.variant), keywords)])
     with torch.no_grad(), seeds.stream(seed, "check", device):
         try:
-            check_shapes(chosen.vae.eval(), next(loaded.eval_batches("valid", 2))[0])
+            check_shapes(chosen.vae.eval(), *next(loaded.eval_batches("valid", 2)))
             check_batches(chosen.vae, loaded.splits["train"], budget.batch_size)
         except ValueError as error:
             raise UsageError(str(error)) from error

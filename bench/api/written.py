@@ -25,6 +25,7 @@ from bench.api.about import About, Described, judged
 from bench.data.sets import SETS
 from bench.disk.files import write_bytes
 from bench.errors import DataError, MachineError
+from bench.judge.bounds import given
 from bench.records import provenance
 from bench.records.names import row_name
 from bench.text import said
@@ -106,7 +107,7 @@ def answers_of(model: Described) -> list[float]:
     x = x.round() if model.spec.kind in ("binary", "levels") else (3 * x).round() if model.spec.kind == "counts" else x
     try:
         with judged(model.vae):
-            mean = model.vae.infer(x).mean
+            mean = model.vae.infer(given(model.vae, x, torch.arange(2))).mean
             decoded = model.vae.decode(mean).mean
         values = [mean.mean(), mean.square().mean(), decoded.mean(), decoded.square().mean()]
         return [float(value) for value in values]

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from bench.judge.bounds import parameter_count
+from bench.judge.bounds import given, parameter_count
 from bench.judge.counted import MOST_STATES
 from bench.judge.gaps import own_family
 from variants import DataSpec, registry
@@ -20,6 +20,7 @@ SPECS = (
     DataSpec((16,), "real", 8_000),
     DataSpec((1, 28, 28), "levels", 50_000, levels=256),
     DataSpec((16,), "counts", 8_000),
+    DataSpec((1, 28, 28), "binary", 50_000, classes=10, pairs=True),
 )
 
 
@@ -46,7 +47,7 @@ def anatomy(name: str) -> dict[str, Any]:
             continue
         return recipe.describe() | {
             "text": text,
-            "data": f"{spec.kind} {' x '.join(map(str, spec.shape))}",
+            "data": f"{spec.kind} {' x '.join(map(str, spec.shape))}" + (", labels, pairs" if spec.pairs else ""),
             "parts": {role: [part, _says(model, role, part)] for role, part in part_names(model).items()},
             "keywords": {role: _plain(keywords) for role, keywords in model.options.items()},
             "parameters": {role: parameter_count(getattr(model, role)) for role, _ in model.named_children()},
@@ -73,7 +74,7 @@ def _evidence(model: VAE, spec: DataSpec) -> dict[str, str]:
     names = ("ELBO", "NLL by importance sampling", "NLL, exact", "gaps of Gaussian posteriors", "its own gaps", "AIS")
     if not model.has_bound:
         return dict.fromkeys(names, "no: without a density q(z|x) there is no bound")
-    terms = model.eval().terms(torch.zeros(2, *spec.shape))
+    terms = model.eval().terms(given(model, torch.zeros(2, *spec.shape), torch.zeros(2, dtype=torch.long)))
     count = state_count(terms.p)
     exact = "no: its latents cannot be counted"
     if count is not None:

@@ -20,7 +20,7 @@ from bench.judge.bounds import parameter_count
 from bench.records.record import Timed
 from bench.settings import Budget, Clock
 from bench.train.steps import endless, stepper_for
-from variants.core import VAE, elbo
+from variants.core import VAE, Batch, elbo
 
 # Of the yardstick's matrices on an accelerator, which a smaller product would not fill.
 ROWS = 8192
@@ -57,7 +57,7 @@ def matrix_flops(call: Callable[[], object]) -> int:
     return flops
 
 
-def training_flops(model: VAE, x: Tensor) -> int:
+def training_flops(model: VAE, x: Tensor | Batch) -> int:
     """`matrix_flops` of one training step on a batch x. Nobody needs the gradient with respect to x; it is not made."""
     flops = matrix_flops(lambda: model.loss(x).mean().backward())  # type: ignore[no-untyped-call]
     model.zero_grad()
@@ -105,7 +105,7 @@ def throughput(
     order, noise = seeds.generator(seed, "order"), seeds.generator(seed, "binarise", device)
     # The smaller batch at the end of a pass would count as a full one.
     full = min(size, data.splits["train"])
-    passes = endless(lambda: data.train_batches(size, order=order, noise=noise))
+    passes = endless(lambda: data.train_batches(size, order=order, noise=noise, labels=model.uses_labels))
     batches = (x for x in passes if len(x) == full)
     step = stepper_for(model, Budget(), precision=precision, device=device)
     x = next(batches)

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from bench.data.batches import Data
 from bench.judge import latent
+from bench.judge.bounds import given
 from bench.judge.codes import code_maps
 from bench.judge.screen import screen_of
 from variants.core import VAE
@@ -25,14 +26,14 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     model.eval()
     show = screen_of(loaded, latent.POINTS)
     points, labels = next(loaded.eval_batches("test", PLACED, limit=min(PLACED, loaded.splits["test"])))
-    shown, _ = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
-    q = model.infer(points)
+    shown, classes = next(loaded.eval_batches("test", SHOWN, limit=min(SHOWN, loaded.splits["test"])))
+    q = model.infer(given(model, points, labels))
     mean = q.mean
     axes = mean.var(0, correction=0).topk(min(2, mean.shape[-1])).indices
     covariance = _covariance(q)
     arrays: dict[str, Any] = dict(
         inputs=show(shown),
-        reconstructions=show(model.reconstruct(shown)),
+        reconstructions=show(model.reconstruct(given(model, shown, classes))),
         samples=show(model.sample(DRAWN)),
         latent_mean=_numbers(mean[:, axes]),
         latent_cov=_numbers(covariance[:, axes][:, :, axes]),

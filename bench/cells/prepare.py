@@ -12,7 +12,7 @@ from bench import device as devices
 from bench.cells import weights
 from bench.cells.events import Epochs, Note, Tell
 from bench.data.batches import Data
-from bench.judge.bounds import look
+from bench.judge.bounds import given, look
 from bench.records.record import Cell, Model, Record
 from bench.resume import checkpoint
 from bench.resume.checkpoint import Checkpoint
@@ -56,12 +56,13 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
         **part_names(model),  # type: ignore[arg-type]
         support=model.likelihood.support,
         has_bound=model.has_bound,
+        conditional=model.conditional or None,
         data_dims=loaded.spec.dims,
         units=loaded.units,
     )
     model.to(device)
     with torch.no_grad(), seeds.stream(seed, "check", device):
-        check_shapes(model.eval(), next(loaded.eval_batches("valid", 2))[0])
+        check_shapes(model.eval(), *next(loaded.eval_batches("valid", 2)))
     return model, loaded
 
 
@@ -72,9 +73,10 @@ def _set_back(cell: Cell) -> None:
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32, in convolutions as in matrix products
 
 
-def check_shapes(model: VAE, x: Tensor) -> None:
+def check_shapes(model: VAE, x: Tensor, y: Tensor) -> None:
     """Refuse what broadcasting would let pass: a wrong shape gives numbers, but not the ones that they are called."""
-    terms, k, b = model.terms(x, 3), 3, len(x)
+    batch = given(model, x, y)
+    terms, k, b = model.terms(batch, 3), 3, len(x)
     latent = terms.q.event_shape
     try:
         mean = terms.q.mean
@@ -85,7 +87,7 @@ def check_shapes(model: VAE, x: Tensor) -> None:
         "z": (terms.z, (k, b, *latent)),
         "log p(x|z)": (terms.log_px_z, (k, b)),
         "the mean of p(x|z)": (model.decode(terms.z).mean, (k, *x.shape)),
-        "the loss": (model.loss(x), (b,)),
+        "the loss": (model.loss(batch), (b,)),
     }
     if model.has_bound:
         expected |= {

@@ -18,6 +18,7 @@ from bench.cells.events import Measured, Note, Tell
 from bench.cells.pictures import artefacts_of
 from bench.disk.files import is_ours
 from bench.errors import BenchError
+from bench.judge.bounds import given
 from bench.records import record, sources
 from bench.records.record import Cell, Record
 from bench.resume.notebook import Notebook
@@ -102,8 +103,8 @@ def _quality(cell: Cell, result: Record, tell: Tell, out: Path | None) -> bytes 
     if budget.grad_skip is not None:
         result.metrics["skipped_steps"] = sum(row["skipped_steps"] or 0 for row in result.curve)
     with torch.no_grad(), seeds.stream(seed, "pictures", cell["device"]):
-        x, _ = next(loaded.eval_batches("test", 1, limit=1))
-        result.model.latent = model.infer(x).event_shape.numel()
+        x, y = next(loaded.eval_batches("test", 1, limit=1))
+        result.model.latent = model.infer(given(model, x, y)).event_shape.numel()
         try:
             return artefacts_of(model, loaded) if seed == 0 else None
         except Exception as error:

@@ -41,7 +41,12 @@ and n; they come with their exact density (`Data.truth`).
 
 `sprites`, which is binary, `xy_squares`, `solids` and `affine_digits` come with the factors that each image was made
 from (`Data.factors`); they take the option n. No two examples have the same combination, so that the test combinations
-are new to a model.
+are new to a model. With `pairs=1` training examples of the first three come in pairs that differ in one factor, with 2
+in two, and stay side by side in every batch; then one combination may come twice in training, and none of the test.
+
+Sets with classes for labels take `labelled=n`: so many training examples, as many of each class as can be, show their
+label to an objective that uses labels. Both options make another comparison group; at 0, their default, they change
+nothing.
 
 Binarisations: "dynamic" draws every training batch afresh, P(pixel = 1) = grey value, and evaluates on
 the images of "fixed"; "fixed" draws all splits once, the same for everybody; "threshold" is 1 from a grey
@@ -67,6 +72,7 @@ the sha256 digests of its two files; for your own data over their kind and scali
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -83,7 +89,7 @@ from bench.data.users import read as _own
 from bench.data.users import spec as _own_spec
 from bench.errors import DataError
 from bench.text import printable
-from variants.data_spec import DataSpec
+from variants.data_spec import DataSpec, Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +143,7 @@ def takes(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: if there is no such data set.
     """
-    return OPTIONS if is_user_file(name) else tuple(find(name).options)
+    return OPTIONS if is_user_file(name) else tuple(find(name).takes)
 
 
 def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
@@ -152,9 +158,9 @@ def spec(name: str, binarise: str | None = None, **options: object) -> DataSpec:
     how, resolved = _resolve(name, binarise, options)
     if find(name).maker:
         shape = (int(resolved["d"]),) if "d" in resolved else find(name).shape
-        result = _spec(name, how, shape, tenths(int(resolved["n"]))["train"])
+        result = _spec(name, how, shape, tenths(int(resolved["n"]))["train"], resolved)
     else:
-        result = _spec(name, how, find(name).shape, find(name).splits["train"])
+        result = _spec(name, how, find(name).shape, find(name).splits["train"], resolved)
     return replace(result, mean=partial(_mean, name, how, tuple(resolved.items())))
 
 
@@ -207,7 +213,7 @@ def load(
     how, resolved = _resolve(name, binarise, options)
     raw, truth = (_kept[name], None) if root is None and name in _kept else _read(name, resolved, root)
     images = raw.images["train"]
-    whole = _spec(name, how, images[0].shape, len(images))
+    whole = _spec(name, how, images[0].shape, len(images), resolved)
     return Data(name, how, resolved, whole, raw, train_size, device, truth)
 
 
@@ -254,7 +260,7 @@ def describe(root: str | Path | None = None) -> list[dict[str, Any]]:
             "present": not missing(dataset, folder_of(dataset, root))
             and (dataset.package is None or importlib.util.find_spec(dataset.package) is not None),
             "licence": dataset.licence,
-            "options": dict(dataset.options),
+            "options": dict(dataset.takes),
         }
         for dataset in SETS.values()
     ]
@@ -296,12 +302,23 @@ def _resolve(name: str, binarise: str | None, options: dict[str, object]) -> tup
     return how, check_options(name, options)
 
 
-def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int) -> DataSpec:
+def _spec(name: str, binarise: str, shape: tuple[int, ...], size: int, options: Mapping[str, Any]) -> DataSpec:
+    kind: Kind
     if binarise == "none":
-        return DataSpec(shape, find(name).kind, size)
-    if binarise not in ("levels", "dequantise"):
-        return DataSpec(shape, "binary", size)
-    return DataSpec(shape, "levels" if binarise == "levels" else "unit", size, levels=find(name).levels)
+        kind = find(name).kind
+    elif binarise in ("levels", "dequantise"):
+        kind = "levels" if binarise == "levels" else "unit"
+    else:
+        kind = "binary"
+    return DataSpec(
+        shape,
+        kind,
+        size,
+        levels=find(name).levels if binarise in ("levels", "dequantise") else None,
+        classes=options.get("classes", find(name).class_count),
+        labelled=options.get("labelled", 0),
+        pairs=bool(options.get("pairs", 0)),
+    )
 
 
 def _read(
@@ -309,7 +326,9 @@ def _read(
 ) -> "tuple[Raw, Truth | None]":
     if maker := find(name).maker:
         module, function = maker.split(":")
-        made: tuple[Raw, Truth | None] = getattr(importlib.import_module(f"bench.data.{module}"), function)(**options)
+        made: tuple[Raw, Truth | None] = getattr(importlib.import_module(f"bench.data.{module}"), function)(
+            **{key: value for key, value in options.items() if key != "labelled"}
+        )
         return made
     from bench.data import readers
 

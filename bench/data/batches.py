@@ -21,6 +21,7 @@ from bench.data.given.facts import Scaling
 from bench.data.readers import OnDemand, Raw
 from bench.errors import UsageError
 from bench.text import did_you_mean
+from variants.core.batch import Batch
 from variants.data_spec import DataSpec
 
 # So many examples give the mean to 1 % of a pixel's standard deviation, and are read in seconds.
@@ -138,6 +139,9 @@ class Data:
                     f"train_size {train_size} is more than {name} has to train on: --set train_size={most} or less"
                 )
             self.splits["train"] = train_size
+        if spec.labelled > self.splits["train"] or (spec.pairs and self.splits["train"] % 2):
+            wrong = "an odd number, and pairs need two" if spec.pairs else f"fewer than labelled={spec.labelled}"
+            raise UsageError(f"{name} has {self.splits['train']} examples to train on: {wrong}")
         self.spec = replace(spec, size=self.splits["train"], mean=self.mean)
         self.streamed = not isinstance(raw.images["train"], np.ndarray)
         self.truth = truth
@@ -160,29 +164,55 @@ class Data:
         return other
 
     def train_batches(
-        self, batch_size: int, *, order: torch.Generator, noise: torch.Generator, first: int = 0
-    ) -> Iterator[Tensor]:
-        """One pass over the training split in a fresh order; the last batch may be smaller.
+        self, batch_size: int, *, order: torch.Generator, noise: torch.Generator, first: int = 0, labels: bool = False
+    ) -> Iterator[Any]:
+        """One pass over the training split in a fresh order; the last batch may be smaller. Pairs stay side by side.
 
         Args:
             batch_size: number of examples B.
             order: generator on the CPU that shuffles.
             noise: generator on the device; what is drawn afresh for every batch is drawn from it.
             first: number of batches to pass over, unread and without a draw, where a stopped pass goes on.
+            labels: whether batches come with their labels.
 
         Yields:
-            `[B, *shape]`, float32, on the device.
+            x `[B, *shape]`, float32, on the device; with `labels` a `Batch` of x, y, which is -1 for all but the
+            `labelled` examples, and c, all labels.
 
         Raises:
-            UsageError: if `batch_size` is not a whole number of at least one.
+            UsageError: if `batch_size` is not a whole number of at least one, or is odd where data are pairs.
         """
         _check_count("batch_size", batch_size)
-        indices = torch.split(torch.randperm(self.splits["train"], generator=order), batch_size)[first:]
+        if self.spec.pairs and batch_size % 2:
+            raise UsageError(f"{self.name} has pairs: --set batch_size={batch_size + 1}, or another even number")
+        together = 2 if self.spec.pairs else 1
+        chosen = torch.randperm(self.splits["train"] // together, generator=order)
+        chosen = (together * chosen.unsqueeze(1) + torch.arange(together)).flatten()
+        indices = torch.split(chosen, batch_size)[first:]
         if self.binarise not in DRAWN:
-            return (x for x, _ in self._read("train", self.binarise, indices))
-        batches = self._store("train", "none").batches(indices)
-        drawn = to_binary.dynamic if self.binarise == "dynamic" else to_binary.dequantise
-        return (drawn(images, self.raw.levels, noise) for images, _ in batches)
+            batches = self._read("train", self.binarise, indices)
+        else:
+            drawn = to_binary.dynamic if self.binarise == "dynamic" else to_binary.dequantise
+            held = self._store("train", "none").batches(indices)
+            batches = ((drawn(images, self.raw.levels, noise), y) for images, y in held)
+        if not labels:
+            return (x for x, _ in batches)
+        shown = self._shown()
+        seen = (shown[part].to(self.device) for part in indices)
+        return (Batch(x, y, c) for (x, c), y in zip(batches, seen, strict=True))
+
+    def _shown(self) -> Tensor:
+        """The label of each training example, `[N]` on the CPU, or -1. The `labelled` are as many of each class as can
+        be, the first of it."""
+        labels = self.raw.labels["train"][: self.splits["train"]]
+        places = np.arange(len(labels))
+        in_class = np.zeros(len(labels), dtype=np.int64)
+        for value in np.unique(labels):
+            in_class[labels == value] = np.arange((labels == value).sum())
+        first = np.lexsort((places, labels, in_class))[: self.spec.labelled]
+        shown = np.full(len(labels), -1, dtype=np.int64)
+        shown[first] = labels[first]
+        return torch.from_numpy(shown)
 
     def eval_batches(self, split: str, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass over a split in a fixed order, with nothing dropped.

@@ -45,6 +45,9 @@ class DataSet:
         folders: searched before the data root, in this order.
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
+        added: options with their defaults that came when there were results already. They are left out while they have
+            their default, so that these results keep their names.
+        class_count: number of classes that the labels are of; None where they are no classes.
         least: of some options, the lowest value.
         check: of its name and its options; UsageError for a value that the others rule out.
         kind: of its examples without a binarisation.
@@ -64,12 +67,24 @@ class DataSet:
     folders: tuple[Path, ...] = ()
     package: str | None = None
     options: Options = field(default_factory=dict)
+    added: Options = field(default_factory=dict)
+    class_count: int | None = None
     least: Options = field(default_factory=dict)
     check: Callable[[str, Options], None] = lambda *_: None
     kind: Kind = "unit"
     levels: int = 256
     maker: str | None = None
     classes: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> Options:
+        """All options with their defaults; one with labels says how many of these an objective is shown."""
+        return {**self.options, **self.left_out}
+
+    @property
+    def left_out(self) -> Options:
+        """Those that are left out while they have their default."""
+        return {**self.added, **({} if self.class_count is None else {"labelled": 0})}
 
 
 def tenths(n: int) -> dict[str, int]:

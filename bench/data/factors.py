@@ -69,13 +69,46 @@ def table(sizes: Mapping[str, int]) -> tuple[Factor, ...]:
     return tuple(Factor(name.removeprefix("*"), size, not name.startswith("*")) for name, size in sizes.items())
 
 
-def combinations(sizes: Mapping[str, int], n: int, seed: int) -> Factors:
-    """The first `n` of all combinations in a fixed random order, in splits of tenths: no two splits share one."""
+def combinations(sizes: Mapping[str, int], n: int, seed: int, pairs: int = 0) -> Factors:
+    """The first `n` of all combinations in a fixed random order, in splits of tenths: no two splits share one. With
+    `pairs` the training split is `paired`."""
     order = np.random.default_rng(seed).permutation(math.prod(sizes.values()))[:n]
     values = np.stack(np.unravel_index(order, tuple(sizes.values())), axis=1).astype(np.int64)
     counts = tenths(n)
     parts = np.split(values, np.cumsum([counts[split] for split in SPLITS])[:-1])
-    return Factors(table(sizes), dict(zip(SPLITS, parts, strict=True)))
+    factors = Factors(table(sizes), dict(zip(SPLITS, parts, strict=True)))
+    return paired(factors, pairs, seed) if pairs else factors
+
+
+def paired(factors: Factors, differ: int, seed: int) -> Factors:
+    """Every second training example replaced by a partner of the one before it, which shares all factors but `differ`.
+
+    No partner is a combination of another split. Other splits are as they were.
+
+    Args:
+        factors: with an even number of training examples.
+        differ: from 1 to the number of factors.
+        seed: of the choice of factors and of their other values.
+    """
+    sizes = np.array([factor.size for factor in factors.table])
+    rng = np.random.default_rng([seed, differ])
+
+    def number(rows: Values) -> Values:
+        return np.ravel_multi_index(tuple(rows.T), tuple(sizes)).astype(np.int64)
+
+    first = factors.values["train"][::2]
+    others = np.concatenate([number(factors.values[split]) for split in SPLITS if split != "train"])
+    partner, left = first.copy(), np.arange(len(first))
+    while len(left):
+        which = rng.permuted(np.tile(np.arange(len(sizes)), (len(left), 1)), axis=1)[:, :differ]
+        at = left[:, None]
+        # A step of 1 to size - 1 leads to every other value.
+        changed = (first[at, which] + rng.integers(1, sizes[which])) % sizes[which]
+        partner[left] = first[left]
+        partner[at, which] = changed
+        left = left[np.isin(number(partner[left]), others)]
+    train = np.stack([first, partner], axis=1).reshape(-1, len(sizes))
+    return replace(factors, values={**factors.values, "train": train})
 
 
 def checksum(factors: Factors, draw: Callable[[Values], NDArray[Any]], every: int = 100) -> str:

@@ -15,6 +15,8 @@ SPRITES = {"*shape": 3, "scale": 6, "angle": 16, "x": 16, "y": 16}
 SQUARES = {f"{axis}_{colour}": 8 for colour in ("red", "green", "blue") for axis in "xy"}
 SOLIDS = {"floor": 10, "wall": 10, "object": 10, "size": 8, "*shape": 4, "azimuth": 15}
 AFFINE = {"rotation": 12, "scale": 6, "shear": 6, "x": 8, "y": 8}
+# In so many factors the two of a training pair differ; 0 for no pairs.
+PAIRS = {"pairs": 0}
 # Moons, rings, pinwheel, eight Gaussians, spiral: what the plane has of them is in `bench.data.plane`.
 PLANE = ("moons", "rings", "pinwheel", "eight_gaussians", "spiral")
 
@@ -58,6 +60,12 @@ def _with_factors(name: str, shape: tuple[int, ...], factors: dict[str, int], so
     def check(name: str, options: Options) -> None:
         if options["n"] > most:
             raise UsageError(f"{name}: option n must be at most {most:,}, its combinations of factors")
+        if options.get("pairs", 0) and tenths(options["n"])["train"] % 2:
+            raise UsageError(f"{name}: pairs need an even number to train on: n={options['n'] + 1}, say")
+        if options.get("pairs", 0) > len(factors):
+            raise UsageError(
+                f"{name}: option pairs must be at most {len(factors)}, the factors in which two may differ"
+            )
 
     return DataSet(
         name=name,
@@ -120,6 +128,7 @@ GENERATED = (
         **_GENERATED,
         source="generated: one of so many Gaussians of full covariance, whose number is the label",
         options={"d": 16, "classes": 5, "n": 10_000},
+        class_count=5,
         least={"d": 1, "classes": 1, "n": 10},
         kind="real",
         maker="plane:mixture",
@@ -153,6 +162,8 @@ GENERATED = (
         "a square, an ellipse or a heart, of 6 sizes, 16 angles and 16 x 16 places, white on black",
         kind="binary",
         maker="sprites:make",
+        added=PAIRS,
+        class_count=SPRITES["*shape"],
     ),
     _with_factors(
         "xy_squares",
@@ -160,6 +171,7 @@ GENERATED = (
         SQUARES,
         "a red, a green and a blue square, each on a grid of 8 x 8, so that no two examples are nearer than others",
         maker="sprites:make_squares",
+        added=PAIRS,
     ),
     _with_factors(
         "solids",
@@ -167,6 +179,8 @@ GENERATED = (
         SOLIDS,
         "a box, ball, cylinder or cone in a room: hues of floor, wall and solid, sizes, and where one looks from",
         maker="solids:make",
+        added=PAIRS,
+        class_count=SOLIDS["*shape"],
     ),
     _with_factors(
         "affine_digits",
@@ -174,5 +188,6 @@ GENERATED = (
         AFFINE,
         "MNIST's digits, turned, scaled, sheared and shifted on a field of 40 x 40",
         maker="affine:make",
+        class_count=10,
     ),
 )

@@ -46,6 +46,7 @@ def _photographs(side: int) -> DataSet:
 _ALL = (
     DataSet(
         name="mnist",
+        class_count=10,
         shape=(1, 28, 28),
         splits=_splits(50_000, 10_000, 10_000),
         rule="train file: first 50,000 train, last 10,000 valid; test file: test",
@@ -65,6 +66,7 @@ _ALL = (
     ),
     DataSet(
         name="fashion_mnist",
+        class_count=10,
         shape=(1, 28, 28),
         splits=_splits(50_000, 10_000, 10_000),
         rule="train file: first 50,000 train, last 10,000 valid; test file: test",
@@ -102,6 +104,7 @@ _ALL = (
     ),
     DataSet(
         name="kmnist",
+        class_count=10,
         shape=(1, 28, 28),
         splits=_splits(50_000, 10_000, 10_000),
         rule="train file: first 50,000 train, last 10,000 valid; test file: test",
@@ -143,6 +146,7 @@ _ALL = (
     ),
     DataSet(
         name="digits",
+        class_count=10,
         shape=(1, 8, 8),
         splits=_splits(1_297, 250, 250),
         rule="first 1,297 train, next 250 valid, last 250 test",
@@ -167,6 +171,7 @@ _ALL = (
     ),
     DataSet(
         name="cifar10",
+        class_count=10,
         shape=(3, 32, 32),
         splits=_splits(45_000, 5_000, 10_000),
         rule="training batches: first 45,000 train, last 5,000 valid; test batch: test",
@@ -184,6 +189,7 @@ _ALL = (
     ),
     DataSet(
         name="svhn",
+        class_count=10,
         shape=(3, 32, 32),
         splits=_splits(65_257, 8_000, 26_032),
         rule="train file: first 65,257 train, last 8,000 valid; test file: test; the extra file is not used",
@@ -270,7 +276,7 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         UsageError: on an unknown option, a value of the wrong type or out of range.
     """
     entry = find(name)
-    defaults = entry.options
+    defaults = entry.takes
     resolved = dict(defaults)
     for key, value in options.items():
         if key not in defaults:
@@ -282,8 +288,8 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
             raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
         resolved[key] = value
-    for key, least in entry.least.items():
+    for key, least in (entry.least | dict.fromkeys(entry.left_out, 0)).items():
         if resolved[key] < least:
             raise UsageError(f"{name}: option {key} must be at least {least}, got {resolved[key]}")
     entry.check(name, resolved)
-    return resolved
+    return {key: value for key, value in resolved.items() if value or key not in entry.left_out}

@@ -101,9 +101,9 @@ def _box(x: Plane, up: Plane, r: float, angle: float) -> list[Part]:
     return [*parts, (top, np.full_like(x, 1.0))]
 
 
-def make(n: int) -> tuple[Raw, None]:
+def make(n: int, pairs: int = 0) -> tuple[Raw, None]:
     """`n` images, drawn as they are needed. The label is the shape."""
-    factors = combinations(SOLIDS, n, SEED)
+    factors = combinations(SOLIDS, n, SEED, pairs)
     images = {split: Rendered(factors.values[split], solid) for split in SPLITS}
     labels = {split: factors.values[split][:, 4].copy() for split in SPLITS}
     return Raw(images, labels, 255, checksum(factors, solid), factors), None

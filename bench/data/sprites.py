@@ -65,17 +65,17 @@ def squares(row: Values) -> NDArray[np.uint8]:
     return image
 
 
-def make(n: int) -> tuple[Raw, None]:
+def make(n: int, pairs: int = 0) -> tuple[Raw, None]:
     """`n` sprites of different combinations, all held: they are small. The label is the shape."""
-    factors = combinations(SPRITES, n, SEED)
+    factors = combinations(SPRITES, n, SEED, pairs)
     images = {split: np.stack([sprite(row) for row in factors.values[split]]) for split in SPLITS}
     labels = {split: factors.values[split][:, 0].copy() for split in SPLITS}
     return Raw(images, labels, 1, checksum(factors, sprite), factors), None
 
 
-def make_squares(n: int) -> tuple[Raw, None]:
+def make_squares(n: int, pairs: int = 0) -> tuple[Raw, None]:
     """`n` images of three squares, drawn as they are needed."""
-    factors = combinations(SQUARES, n, SEED)
+    factors = combinations(SQUARES, n, SEED, pairs)
     images = {split: Rendered(factors.values[split], squares) for split in SPLITS}
     labels = {split: np.zeros(len(factors.values[split]), dtype=np.int64) for split in SPLITS}
     return Raw(images, labels, 255, checksum(factors, squares), factors), None

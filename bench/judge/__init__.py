@@ -17,6 +17,7 @@ from bench.judge import counted, evidence, factors, gaps, representation, sample
 from bench.judge.bounds import (
     EVAL_BATCH,
     Scores,
+    given,
     has_bits,
     lives_on_r_d,
     parameter_count,
@@ -85,7 +86,8 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
             judgement.metrics["elbo_bits_per_dim"] = -test.elbo.mean().item() / (data.spec.dims * math.log(2))
     if measure.nll_samples:
         _likelihood(judgement, model, data, measure, notebook, test)
-    if measure.mi_points:
+    # What is told of codes, of p(z) and of samples would be told of the class that is given.
+    if measure.mi_points and not model.conditional:
         _surgery(judgement, model, data, measure, notebook, test)
     if measure.gap_points and measure.gap_split == "train":
         _train_bounds(judgement, model, data, measure, notebook)
@@ -93,13 +95,13 @@ def evaluate(model: VAE, data: Data, measure: Measure, notebook: Notebook | None
         _gaps(judgement, model, data, measure, notebook, test)
     if measure.ais_points:
         _sandwich(judgement, model, data, measure, notebook, test)
-    if measure.probe_points:
+    if measure.probe_points and not model.conditional:
         judgement.metrics |= representation.accuracies(model, data, measure.probe_points)
     if measure.ssim_points:
         judgement.metrics["ssim"] = representation.similarity(model, data, measure.ssim_points)
-    if measure.factor_points:
+    if measure.factor_points and not model.conditional:
         judgement.metrics |= factors.scores(model, data, measure.factor_points)
-    if measure.sample_points:
+    if measure.sample_points and not model.conditional:
         figures, judgement.features_sha256 = samples.scores(model, data, measure.sample_points)
         judgement.metrics |= figures
     judgement.metrics["parameters"] = parameter_count(model)
@@ -117,10 +119,12 @@ def _error(values: Tensor, variances: Tensor | None) -> Error:
     return {"mc": None if mc is None else math.sqrt(mc), "test": None if test is None else math.sqrt(test)}
 
 
-def _each(notebook: Notebook, name: str, kind: str, data: Data, points: int | None, function: Any) -> Columns:
+def _each(
+    notebook: Notebook, name: str, kind: str, model: VAE, data: Data, points: int | None, function: Any
+) -> Columns:
     """A function of batches of x over so many evenly spaced test examples, None for all."""
     batch, whole = NOTED[kind], data.splits[SPLIT]
-    batches = (x for x, _ in data.eval_batches(SPLIT, batch, limit=points))
+    batches = (given(model, x, y) for x, y in data.eval_batches(SPLIT, batch, limit=points))
     total = math.ceil(min(points or whole, whole) / batch)
     return notebook.each(f"{name}, {points or 'all'} points by {batch}", batches, function, total)
 
@@ -138,7 +142,13 @@ def _likelihood(
     # equal, and log p(x) - ELBO would be a flattering zero.
     draws = k if model.covers else 1
     columns = _each(
-        notebook, f"NLL, K = {draws}", "nll", data, points, partial(evidence.importance_weights, model, samples=draws)
+        notebook,
+        f"NLL, K = {draws}",
+        "nll",
+        model,
+        data,
+        points,
+        partial(evidence.importance_weights, model, samples=draws),
     )
     if not model.covers:
         _exact(judgement, model, data, points, notebook, test, columns)
@@ -163,7 +173,7 @@ def _likelihood(
     }
     judgement.errors |= {name: error, "inference_gap_nats": _error(gap, columns.get("gap_var"))}
     _exact(judgement, model, data, points, notebook, test, columns)
-    if data.truth is not None:
+    if data.truth is not None and not model.conditional:
         _excess(judgement, data.truth, data, name)
 
 
@@ -178,7 +188,9 @@ def _exact(
     judgement.metrics["nll_exact_nats"] = None
     if count > counted.MOST_STATES:
         return
-    columns = _each(notebook, f"exact NLL, {count} states", "nll", data, points, partial(counted.enumerated, model))
+    columns = _each(
+        notebook, f"exact NLL, {count} states", "nll", model, data, points, partial(counted.enumerated, model)
+    )
     log_px = columns["log_px"]
     if len(log_px) == len(test.elbo):
         nll, error = -log_px.mean().item(), _error(log_px, torch.zeros_like(log_px))
@@ -262,7 +274,7 @@ def _gaps(judgement: Judgement, model: VAE, data: Data, measure: Measure, notebo
         return
     function = partial(gaps.gaps, model, steps=measure.gap_steps, samples=GAP_SAMPLES, evidence_samples=GAP_EVIDENCE)
     title = f"gaps, {measure.gap_steps} steps of {GAP_SAMPLES}, {GAP_EVIDENCE} draws"
-    columns = _each(notebook, title, "gaps", data, measure.gap_points, function)
+    columns = _each(notebook, title, "gaps", model, data, measure.gap_points, function)
     nll, error = _whole(columns, columns["inference"], columns["inference_var"], test)
     judgement.metrics["nll_optimised_nats"], judgement.errors["nll_optimised_nats"] = nll, error
     for name, column in names.items():
@@ -319,12 +331,12 @@ def _sandwich(judgement: Judgement, model: VAE, data: Data, measure: Measure, no
         }
 
     title, points = f"{chains} chains of {steps} steps", measure.ais_points
-    columns = _each(notebook, f"AIS, {title}", "ais", data, points, forward)
+    columns = _each(notebook, f"AIS, {title}", "ais", model, data, points, forward)
     gap_var = columns["log_px_var"] + columns["elbo_var"] if chains > 1 else None
     nll, error = _whole(columns, columns["log_px"] - columns["elbo"], gap_var, test)
     judgement.metrics |= {"nll_ais_nats": nll, "ais_acceptance": columns["acceptance"].mean().item()}
     judgement.errors["nll_ais_nats"] = error
-    columns = _each(notebook, f"BDMC, {title}", "ais", data, points, both_sides)
+    columns = _each(notebook, f"BDMC, {title}", "ais", model, data, points, both_sides)
     for side in ("lower", "upper"):
         log_px, variance = columns[f"{side}_log_px"], columns.get(f"{side}_log_px_var")
         judgement.metrics[f"bdmc_{side}_nats"] = log_px.mean().item()

@@ -9,7 +9,7 @@ from torch import Tensor
 from bench import seeds
 from bench.data.batches import Data, Truth
 from bench.judge.codes import usage
-from variants.core import VAE, Terms, elbo, is_discrete, is_real
+from variants.core import VAE, Batch, Terms, elbo, is_discrete, is_real
 
 # Examples per evaluation batch.
 EVAL_BATCH = 250
@@ -73,6 +73,11 @@ def elbo_variance(terms: Terms) -> Tensor:
     return draws.var(0) / len(draws)
 
 
+def given(model: VAE, x: Tensor, y: Tensor) -> Tensor | Batch:
+    """x `[B, *shape]`, for a model of p(x|c) with its labels `[B]` as c: what the model's methods take."""
+    return Batch(x, c=y) if model.conditional else x
+
+
 @torch.no_grad()
 def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
     """ELBO (beta = 1), reconstruction E_q log p(x|z) and KL of every example.
@@ -92,8 +97,8 @@ def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
     method = None
     prior = model.prior()
     with seeds.stream(seed, "evaluate", next(model.parameters()).device.type):
-        for x, _ in batches:
-            terms = model.terms(x, samples, prior)
+        for x, y in batches:
+            terms = model.terms(given(model, x, y), samples, prior)
             recon.append(terms.log_px_z.mean(0))
             if model.has_bound:
                 kl.append(terms.kl)
@@ -130,8 +135,8 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
     means: list[Tensor] = []
     indices: list[Tensor] = []
     layers: tuple[int, ...] = ()
-    for x, _ in data.eval_batches(split, EVAL_BATCH):
-        q = model.infer(x)
+    for x, y in data.eval_batches(split, EVAL_BATCH):
+        q = model.infer(given(model, x, y))
         mean = q.mean
         squared += (x - model.decode(mean).mean).cpu().double().square().sum().item()
         count += x.numel()
@@ -141,8 +146,8 @@ def point_metrics(model: VAE, data: Data, split: str) -> dict[str, float | int |
             indices.append(q.indices)
     z = torch.cat(means)
     # The threshold presumes a prior of unit scale, which a model without a density does not have; and one example has
-    # no variance.
-    known = model.has_bound and len(z) > 1
+    # no variance. A class that is given varies, and is no unit.
+    known = model.has_bound and len(z) > 1 and not model.conditional
     active = z.var(0, correction=min(1, len(z) - 1)) > ACTIVE_VARIANCE
     active_counts = {"active_units": int(active.sum().item())}
     for i, layer in enumerate(torch.split(active, list(layers)) if layers else ()):
@@ -161,8 +166,8 @@ def true_nll(data: Data, truth: Truth, split: str) -> float:
 def has_bits(model: VAE, data: Data, split: str) -> bool:
     """Whether p(x|z) gives probabilities: on a continuous support log p(x) is a density, whose bits depend on the unit
     of x."""
-    x, _ = next(data.eval_batches(split, 1, limit=1))
-    return is_discrete(model.decode(model.infer(x).mean))
+    x, y = next(data.eval_batches(split, 1, limit=1))
+    return is_discrete(model.decode(model.infer(given(model, x, y)).mean))
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.judge.bounds import elbo_draws
-from variants.core import VAE, elbo, is_real
+from variants.core import VAE, Batch, elbo, is_real
 from variants.core.support import where
 
 # Numbers in the largest tensor of any operation, hidden layers included: 2^21 float32 are 8 MiB, which stays near the
@@ -51,7 +51,7 @@ def require_real(prior: Distribution, q: Distribution | None = None) -> None:
 
 
 @torch.no_grad()
-def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
+def importance_weights(model: VAE, x: Tensor | Batch, samples: int) -> Columns:
     """log p(x) by importance sampling from q(z|x), log 1/K sum_k w_k, and the ELBO of the same draws.
 
     The estimate of log p(x) is a lower bound on average. Its variance is that of the delta method,
@@ -62,7 +62,7 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
 
     Args:
         model: with a bound.
-        x: `[B, *shape]`, on the model's device.
+        x: `[B, *shape]`, on the model's device; of a model of p(x|c) with its c.
         samples: K, draws per example.
 
     Returns:
@@ -75,10 +75,18 @@ def importance_weights(model: VAE, x: Tensor, samples: int) -> Columns:
     per_part: list[Columns] = []
     with judged(model):
         prior = model.prior()
-        rows = rows_at_once(lambda n: model.terms(x[:1].expand(n, *x.shape[1:]), 1, prior).log_weights)
+        one = Batch.of(x[:1])
+        classes = one.c
+        rows = rows_at_once(
+            lambda n: (
+                model.terms(
+                    Batch(one.x.expand(n, *one.x.shape[1:]), c=None if classes is None else classes.expand(n)), 1, prior
+                ).log_weights
+            )
+        )
         examples = max(1, rows // samples)
         turn = max(1, min(samples, rows // examples))
-        for part in torch.split(x, examples):
+        for part in (x[start : start + examples] for start in range(0, len(x), examples)):
             log_weights, draws, lower = [], [], torch.zeros(len(part), dtype=torch.float64)
             for start in range(0, samples, turn):
                 terms = model.terms(part, min(turn, samples - start), prior)

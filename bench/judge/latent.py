@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data
-from bench.judge.bounds import EVAL_BATCH, scores
+from bench.judge.bounds import EVAL_BATCH, Batches, given, scores
 from variants.core import VAE, draw, is_real
 
 # Test examples that are looked at, evenly spaced.
@@ -51,7 +51,7 @@ def seen(model: VAE, data: Data, show: Show) -> Arrays:
         arrays |= aggregate(model, _examples(data), len(codes))
     arrays |= by_example(model, data, show)
     if data.spec.kind == "binary":
-        arrays |= reliability(model, _examples(data))
+        arrays |= reliability(model, data.eval_batches("test", EVAL_BATCH, limit=POINTS))
     return arrays
 
 
@@ -127,21 +127,22 @@ def by_example(model: VAE, data: Data, show: Show) -> Arrays:
     order = quality.argsort(descending=True)
     for name, places in (("best", order[:EXTREMES]), ("worst", order.flip(0)[:EXTREMES])):
         shown = x[places.to(x.device)]
+        batch = given(model, shown, labels[places].to(x.device))
         arrays[f"{name}_inputs"] = show(shown)
-        arrays[f"{name}_reconstructions"] = show(model.reconstruct(shown))
+        arrays[f"{name}_reconstructions"] = show(model.reconstruct(batch))
         arrays[f"{name}_scores"] = quality[places].numpy().astype(np.float32)
     return arrays
 
 
-def reliability(model: VAE, batches: Iterator[Tensor]) -> Arrays:
+def reliability(model: VAE, batches: Batches) -> Arrays:
     """How often a pixel is 1 beside the probability that p(x|z), z ~ q(z|x), gives it: by bins of that probability, its
     mean, the share of ones (both NaN in an empty bin) and the number of pixels.
 
     Source: DeGroot and Fienberg 1983, The Statistician 32:12; Guo et al. 2017, arXiv:1706.04599.
     """
     totals = np.zeros((3, BINS))
-    for x in batches:
-        p = model.decode(draw(model.infer(x), torch.Size())).mean.flatten().cpu().double().numpy()
+    for x, y in batches:
+        p = model.decode(draw(model.infer(given(model, x, y)), torch.Size())).mean.flatten().cpu().double().numpy()
         which = np.clip((p * BINS).astype(np.int64), 0, BINS - 1)
         for row, weights in enumerate((p, x.flatten().cpu().double().numpy(), None)):
             totals[row] += np.bincount(which, weights, minlength=BINS)

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from bench.data.batches import Data
-from bench.judge.bounds import EVAL_BATCH
+from bench.judge.bounds import EVAL_BATCH, given
 from variants.core import VAE
 
 NEIGHBOURS = 5
@@ -80,8 +80,9 @@ def similarity(model: VAE, data: Data, points: int) -> float | None:
         return None
     model.eval()
     similarities = []
-    for x, _ in data.eval_batches("test", EVAL_BATCH, limit=points):
-        for image, shown in zip(x.cpu().double().numpy(), model.reconstruct(x).cpu().double().numpy(), strict=True):
+    for x, y in data.eval_batches("test", EVAL_BATCH, limit=points):
+        rebuilt = model.reconstruct(given(model, x, y))
+        for image, shown in zip(x.cpu().double().numpy(), rebuilt.cpu().double().numpy(), strict=True):
             similarities.append(
                 structural_similarity(  # type: ignore[no-untyped-call]
                     image,

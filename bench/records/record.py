@@ -169,6 +169,7 @@ class Model(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
     objective: str | None = None
     support: str | None = None
     has_bound: bool | None = None
+    conditional: bool | None = None
     kl_method: str | None = None
     latent: int | None = None
     data_dims: int | None = None

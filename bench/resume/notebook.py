@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -15,6 +16,7 @@ from bench.disk.files import read_bytes, write_bytes
 from bench.text import decode
 
 Columns = dict[str, Tensor]
+B = TypeVar("B")
 _KEPT = msgspec.json.Decoder(dict[str, dict[str, list[float]]])
 
 
@@ -34,12 +36,12 @@ class Notebook:
         self.on_progress = on_progress or (lambda *_: None)
         self._kept: dict[str, dict[str, list[float]]] = {} if file is None else _read(file)
 
-    def each(self, name: str, batches: Iterable[Tensor], function: Callable[[Tensor], Columns], total: int) -> Columns:
+    def each(self, name: str, batches: Iterable[B], function: Callable[[B], Columns], total: int) -> Columns:
         """Columns `[N]` float64 on the CPU, the batches' in order.
 
         Args:
             name: the measurement with all of its settings; what was kept under another name is not used.
-            batches: x `[B, *shape]`; the same at every call.
+            batches: x `[B, *shape]`, or what has an x and labels; the same at every call.
             function: x -> columns `[B]`, of the draws of torch's global generator.
             total: number of batches, for the progress.
         """
@@ -47,7 +49,7 @@ class Notebook:
         for i, x in enumerate(batches):
             key = f"{name} {i}"
             if key not in self._kept:
-                with seeds.stream(seeds.JUDGE, key, x.device.type):
+                with seeds.stream(seeds.JUDGE, key, getattr(x, "x", x).device.type):  # type: ignore[union-attr]
                     columns = {k: v.detach().cpu().double() for k, v in function(x).items()}
                 # As it is read back: a float in JSON is exact.
                 self._kept[key] = {k: v.tolist() for k, v in columns.items()}

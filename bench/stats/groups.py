@@ -1,8 +1,9 @@
 """Records -> comparison groups and their rows.
 
 A comparison group holds the runs that may be compared: same data set and options, split, binarisation, likelihood
-support, protocol, budget, measurement and precision. A row is one (group, variant, overrides, device), its runs are the
-seeds. Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
+support, protocol, budget, measurement and precision, and all of p(x) or all of p(x|c). A row is one (group, variant,
+overrides, device), its runs are the seeds. Nothing is ranked across groups, and no run is dropped: a row counts its
+failures and says why.
 """
 
 import json
@@ -121,8 +122,9 @@ class Group:
     """Runs that may be compared with each other.
 
     Args:
-        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision; of tuned runs
-            also `tuned`, the search, and then the budget is the one without.
+        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision; of models of
+            p(x|c) also `conditional`, true; of tuned runs also `tuned`, the search, and then the budget is the one
+            without.
         rows: best ELBO first, rows without a bound last, then by label.
         of: number of rows where these are not all of them; 0 where they are.
         distinction: what sets it apart from groups that are shown beside it under the same name; empty without such.
@@ -223,10 +225,10 @@ def groups(records: Iterable[Record]) -> list[Group]:
     """
     quality = [record for record in records if record.kind == "quality"]
     keys = [_model_key(record) for record in quality]
-    known = {key: record.model.support for key, record in zip(keys, quality, strict=True) if record.model.support}
+    known = {key: record.model for key, record in zip(keys, quality, strict=True) if record.model.support}
     members: dict[str, tuple[dict[str, Any], list[Record]]] = {}
     for key, record in zip(keys, quality, strict=True):
-        settings = settings_of(record, known.get(key, UNKNOWN))
+        settings = settings_of(record, known.get(key, Model(support=UNKNOWN)))
         members.setdefault(canonical(settings), (settings, []))[1].append(record)
     result = [Group(settings, _rows(runs)) for settings, runs in members.values()]
     return sorted(
@@ -241,23 +243,25 @@ def groups(records: Iterable[Record]) -> list[Group]:
     )
 
 
-def settings_of(record: Record, support: str) -> dict[str, Any]:
-    """What the runs of a group have in common."""
+def settings_of(record: Record, model: Model) -> dict[str, Any]:
+    """What the runs of a group have in common. Nats of p(x|c) and of p(x) are different quantities."""
     cell = record.cell
     tuning = cell.get("tuning")
+    given = {"conditional": True} if model.conditional else {}
     return {
         "dataset": cell["dataset"],
         "data_options": cell["data_options"],
         # The judge reads the test split alone.
         "split": "test",
         "binarise": cell["binarise"],
-        "support": support,
+        "support": f"{model.support} given the label" if given else model.support,
         "protocol": record.protocol,
         "budget": (tuning or cell)["budget"],
         "measure": cell["measure"],
         "precision": cell["precision"],
-        # Where a group has none it says none, so that groups of before there was tuning keep their names.
+        # What a group has not it does not say, so that groups of before there was such keep their names.
         **({"tuned": tuning["search"]} if tuning else {}),
+        **given,
     }
 
 
@@ -277,7 +281,9 @@ def _row_and_seed(record: Record) -> tuple[tuple[str, str, str, str], int]:
 def not_shown(records: Iterable[Record]) -> list[str]:
     """One line for each quality record that another of its row and seed counts before: their threads differ, say."""
     quality = (record for record in records if record.kind == "quality")
-    return passed_over(quality, lambda record: (canonical(settings_of(record, "")), _row_and_seed(record)))
+    return passed_over(
+        quality, lambda record: (canonical(settings_of(record, Model(support=""))), _row_and_seed(record))
+    )
 
 
 def _rows(records: list[Record]) -> tuple[Row, ...]:
@@ -340,6 +346,8 @@ def _words(settings: dict[str, Any]) -> list[str]:
         if settings["support"] == UNKNOWN
         else f"likelihood support {settings['support']}"
     )
+    if settings.get("conditional"):
+        parts.append("log p(x|c), c the label, which is no log p(x)")
     if epochs is not None:
         parts.append(_epochs(epochs))
     parts.append(_examples(train_size))

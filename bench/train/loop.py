@@ -95,7 +95,8 @@ def _rehearse(now: Training, data: Data, seed: int) -> None:
     state = copy.deepcopy(now.state())
     now.model.train()
     noise = seeds.generator(seed, "binarise", now.device.type)
-    x = next(iter(data.train_batches(now.budget.batch_size, order=seeds.generator(seed, "order"), noise=noise)))
+    order, labels = seeds.generator(seed, "order"), now.model.uses_labels
+    x = next(iter(data.train_batches(now.budget.batch_size, order=order, noise=noise, labels=labels)))
     for i in range(3):
         now.stepper.loss(x, i / now.steps)
     now.restore(*state)

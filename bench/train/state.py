@@ -10,7 +10,7 @@ from torch import Tensor
 from bench import seeds
 from bench.data.batches import Data
 from bench.train.steps import ANOTHER, Stepper, form
-from variants.core import VAE
+from variants.core import VAE, Batch
 
 
 class _Best:
@@ -67,10 +67,11 @@ class Training:
         self.losses: list[Tensor] = []
         self.order_at_start = self.order.get_state()
 
-    def finish_pass(self, data: Data) -> Iterator[Tensor]:
-        """Make the steps that are left of a pass over `data`, and yield the batch `[B, *shape]` of each after it."""
-        size = self.budget.batch_size
-        for x in data.train_batches(size, order=self.order, noise=self.binarise, first=len(self.losses)):
+    def finish_pass(self, data: Data) -> Iterator[Tensor | Batch]:
+        """Make the steps that are left of a pass over `data`, and yield the batch of each after it."""
+        size, labels = self.budget.batch_size, self.model.uses_labels
+        first = len(self.losses)
+        for x in data.train_batches(size, order=self.order, noise=self.binarise, first=first, labels=labels):
             self.losses.append(self.stepper(x, self.epoch + len(self.losses) / self.steps))
             yield x
 

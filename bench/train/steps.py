@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.settings import Budget
 from bench.train.schedules import SCHEDULES
-from variants.core import VAE
+from variants.core import VAE, Batch
 from variants.parts import part_name
 
 
@@ -27,7 +27,7 @@ class Stepper:
         device: device type.
 
     Attributes:
-        loss: (x `[B, *shape]`, passes over the data so far) -> `[B]`, see `loss_function`.
+        loss: (a batch, x `[B, *shape]` or a `Batch`, passes over the data so far) -> `[B]`, see `loss_function`.
         optimisers: Adams by name. Each parameter belongs to one of them.
         skipped: updates that were not made, for `Budget.grad_skip`.
 
@@ -67,11 +67,11 @@ class Stepper:
             known |= {"weight_decay": self.budget.weight_decay, "decoupled_weight_decay": True}
         return torch.optim.Adam(parameters, **known | options)
 
-    def __call__(self, x: Tensor, epoch: float) -> Tensor:
+    def __call__(self, x: Tensor | Batch, epoch: float) -> Tensor:
         """One step on a batch.
 
         Args:
-            x: `[B, *shape]`, on the model's device.
+            x: `[B, *shape]`, on the model's device; of a model that uses labels a `Batch`.
             epoch: passes over the data so far.
 
         Returns:
@@ -185,7 +185,7 @@ def stepper_for(model: VAE, budget: Budget, *, precision: str = "fp32", device: 
     return kind(model, budget, precision=precision, device=device)
 
 
-Loss = Callable[[Tensor, float], Tensor]
+Loss = Callable[[Tensor | Batch, float], Tensor]
 
 
 def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -> Loss:
@@ -200,7 +200,7 @@ def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -
         device: device type.
 
     Returns:
-        (x `[B, *shape]`, passes over the data so far) -> loss `[B]`.
+        (x `[B, *shape]` or a `Batch`, passes over the data so far) -> loss `[B]`.
 
     Raises:
         ValueError: an objective that cannot be compiled is to be.
@@ -212,15 +212,15 @@ def loss_function(model: VAE, *, precision: str = "fp32", device: str = "cpu") -
             raise ValueError(f"the {role} {part_name(part)} cannot be compiled: train it without --compile")
     lowered = _bf16_networks(model, device) if number == "bf16" else nullcontext
     function: Loss = torch.compile(model.loss) if compiled else model.loss
-    shape: torch.Size | None = None
+    size: int | None = None
 
-    def loss(x: Tensor, epoch: float) -> Tensor:
-        nonlocal shape
+    def loss(x: Tensor | Batch, epoch: float) -> Tensor:
+        nonlocal size
         with lowered():
             # The smaller batch at the end of a pass is not worth a compilation of its own. Nor is the very first batch
             # compiled: what torch looks up once, such as the formula of a KL, is then known and need not be traced.
-            known, shape = shape, shape or x.shape
-            return function(x, epoch) if x.shape == known else model.loss(x, epoch)
+            known, size = size, size or len(x)
+            return function(x, epoch) if len(x) == known else model.loss(x, epoch)
 
     return loss
 
@@ -253,7 +253,7 @@ def _bf16_networks(model: VAE, device: str) -> Callable[[], AbstractContextManag
     return context
 
 
-def endless(batches: Callable[[], Iterator[Tensor]]) -> Iterator[Tensor]:
+def endless(batches: Callable[[], Iterator[Tensor | Batch]]) -> Iterator[Tensor | Batch]:
     """Training batches without end, pass after pass."""
     while True:
         yield from batches()

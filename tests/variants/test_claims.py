@@ -15,6 +15,7 @@ SPECS = (
     DataSpec((9,), "real", 40),
     DataSpec((3, 4, 4), "levels", 40, levels=4),
     DataSpec((9,), "counts", 40),
+    DataSpec((1, 4, 5), "binary", 40, classes=3, pairs=True),
 )
 ROLES = {
     "network": ("encoder", "decoder"),
@@ -150,7 +151,7 @@ def test_every_part_of_every_variant_can_be_swapped_by_keyword(name: str, role: 
             seeded(name, SPECS[1], 0, **{role: choice})
         return
     chosen = {role: choice}
-    data = SPECS[1] if role == "likelihood" else a_spec(name)
+    data = SPECS[1] if role == "likelihood" and not a_spec(name).pairs else a_spec(name)
     posterior = seeded(name, a_spec(name), 0).posterior
     kind = posterior.latents
     unmoved = getattr(seeded(name, a_spec(name), 0).prior, "codes_to_move", False) and not posterior.moves_codes

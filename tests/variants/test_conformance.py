@@ -17,6 +17,7 @@ SMALLER = {
     "ladder": {"trunk_width": 8, "layers": 3},
     "deep_top_down": {"trunk_width": 8, "layers": 3},
     "deep_top_down_conv": {"trunk_channels": 4, "layers_at": (2, 1)},
+    "pixel_decoder": {"pixel_filters": 4, "pixel_layers": 1, "hidden": (20,)},
 }
 
 

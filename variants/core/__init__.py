@@ -1,5 +1,6 @@
 """The common ELBO core: pure mathematics in nats per example, no plumbing."""
 
+from variants.core.batch import Batch
 from variants.core.blocks import Blocks
 from variants.core.bounds import elbo, iwae
 from variants.core.chain import Chain
@@ -13,6 +14,7 @@ from variants.core.ways import Ways
 
 __all__ = [
     "VAE",
+    "Batch",
     "Blocks",
     "Chain",
     "Mixture",

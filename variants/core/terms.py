@@ -44,6 +44,7 @@ class Terms:
         q: the approximate posterior q(z|x), batch shape `[B]`, event shape `[D]`.
         p: the prior p(z), batch shape `[]` or `[B]`, event shape `[D]`.
         log_px_z: log p(x|z_k), fully normalised, `[K, B]`.
+        y: labels `[B]`, -1 where unknown; None for none. They are for the objective alone.
         ways: through the model that they come from; None where they were put together otherwise.
     """
 
@@ -53,6 +54,7 @@ class Terms:
     p: Distribution
     log_px_z: Tensor
     ways: Ways | None = None
+    y: Tensor | None = None
 
     @cached
     def log_pz(self) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from variants.core.batch import Batch
 from variants.core.support import draw
 from variants.core.terms import Terms
 from variants.core.ways import Ways
@@ -26,7 +27,7 @@ class VAE(nn.Module):
         encoder: module, x `[B, *shape]` -> features h `[B, H]`.
         posterior: module, h -> q(z|x), batch shape `[B]`, event shape `[D]`; its `has_density` says whether q has one,
             its `has_path` whether its draws in training carry gradients. One with a method `refine` is given its q(z|x)
-            and x, and gives another q(z|x).
+            and x, and gives another q(z|x). One that is `conditional` is of p(x|c), and takes the classes c too.
         prior: module, () -> p(z), event shape `[D]`.
         decoder: module, z `[..., D]` -> `[..., *shape]`.
         likelihood: module, decoder output -> p(x|z), event shape `shape`.
@@ -68,6 +69,9 @@ class VAE(nn.Module):
         self.has_bound = bool(posterior.has_density)
         # Whether q(z|x) > 0 wherever p(z|x) is: else importance sampling from it is not of p(x).
         self.covers = bool(getattr(posterior, "covers", True))
+        # Whether it is a model of p(x|c), whose nats are not those of p(x).
+        self.conditional = bool(getattr(posterior, "conditional", False))
+        self.uses_labels = self.conditional or bool(getattr(objective, "uses_labels", False))
         _refuse_misfits(posterior, prior, objective)
         # A part may be made of others, a prior of posteriors say. It is given the ways to them, not the parts on the
         # way, which are registered here and nowhere else.
@@ -78,15 +82,17 @@ class VAE(nn.Module):
                 part.bind(self.ways)
         self._annealed = tuple(part.anneal for part in parts if hasattr(part, "anneal"))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Batch) -> Tensor:
         """`reconstruct`: what a model is to a network of which it is a part."""
         return self.reconstruct(x)
 
-    def infer(self, x: Tensor) -> Distribution:
-        """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`."""
-        q: Distribution = self.posterior(self.encoder(x))
+    def infer(self, x: Tensor | Batch) -> Distribution:
+        """q(z|x) of a batch `[B, *shape]`: batch shape `[B]`, event shape `[D]`; q(z|x, c) of a model of p(x|c)."""
+        batch = Batch.of(x)
+        h = self.encoder(batch.x)
+        q: Distribution = self.posterior(h, batch.c) if self.conditional else self.posterior(h)
         refine = getattr(self.posterior, "refine", None)
-        return q if refine is None else refine(q, x)
+        return q if refine is None else refine(q, batch.x)
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) of latents `[..., D]`: batch shape `[...]`, event shape `shape`."""
@@ -98,7 +104,7 @@ class VAE(nn.Module):
         log_px: Tensor = self.likelihood.log_prob(self.decoder(z), x)
         return log_px
 
-    def terms(self, x: Tensor, samples: int = 1, p: Distribution | None = None, *, path: bool = True) -> Terms:
+    def terms(self, x: Tensor | Batch, samples: int = 1, p: Distribution | None = None, *, path: bool = True) -> Terms:
         """Everything the ELBO of a batch `[B, *shape]` is made of, with `samples` draws of z per example.
 
         Args:
@@ -116,9 +122,10 @@ class VAE(nn.Module):
         loud = self.training and getattr(self.posterior, "has_path", True)
         z = q.sample(shape) if not path else q.rsample(shape) if loud else draw(q, shape)
         p = self.prior() if p is None else p
-        return Terms(x=x, z=z, q=q, p=p, log_px_z=self.log_px(z, x), ways=self.ways)
+        batch = Batch.of(x)
+        return Terms(batch.x, z, q, p, self.log_px(z, batch.x), self.ways, batch.y)
 
-    def loss(self, x: Tensor, epoch: float = 0.0) -> Tensor:
+    def loss(self, x: Tensor | Batch, epoch: float = 0.0) -> Tensor:
         """What training minimises for a batch `[B, *shape]` after `epoch` passes over the data, `[B]`."""
         for anneal in self._annealed:
             anneal(epoch)
@@ -129,12 +136,12 @@ class VAE(nn.Module):
         with _constant(part for role, part in self.named_children() if role not in roles):
             return self._loss(x, epoch)
 
-    def _loss(self, x: Tensor, epoch: float) -> Tensor:
+    def _loss(self, x: Tensor | Batch, epoch: float) -> Tensor:
         path = getattr(self.objective, "needs_path", True)
         loss: Tensor = self.objective(self.terms(x, self.objective.samples, path=path), epoch)
         return loss
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor | Batch) -> Tensor:
         """Mean of p(x|z) at the posterior mean, `[B, *shape]`."""
         return self.decode(self.infer(x).mean).mean
 

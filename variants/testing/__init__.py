@@ -46,7 +46,7 @@ def check_variant(recipe: str | Recipe | Callable[..., VAE], **overrides: Any) -
     """Hold a variant to every rule of the benchmark, on several small data specs.
 
     A spec that the recipe refuses with a ValueError (images only, say) is passed over; at least one must be accepted.
-    Specs of levels and of counts are tried where all others are refused.
+    Specs of levels, of counts and of pairs with labels are tried where all others are refused.
 
     Args:
         recipe: a registered name, a `Recipe`, or the recipe function itself.

@@ -65,18 +65,20 @@ def bounds(case: Case) -> None:
 
 def one_likelihood(case: Case) -> None:
     """`log_px_z` is the log density of `decode(z)`."""
-    model, x = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
+    model, batch = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
+    x = batch.x
     with torch.no_grad(), seeded(5):
-        terms = model.terms(x, 3)
+        terms = model.terms(batch, 3)
         off = (model.decode(terms.z).log_prob(x) - terms.log_px_z).abs().max().item()
     hold(off < 1e-6, f"log_px_z and the log density of decode(z) differ by up to {off:.4g} nats")
 
 
 def batch_mates(case: Case) -> None:
     """In evaluation mode an example does not depend on the others in its batch."""
-    model, x = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
+    model, batch = case.model(dtype=torch.float64).eval(), case.batch(dtype=torch.float64)
+    x = batch.x
     with torch.no_grad(), seeded(13):
-        together, alone = model.infer(x), model.infer(x[:1])
+        together, alone = model.infer(batch), model.infer(batch[:1])
         z = draw(together, [3])
         pairs = [
             ("the mean of q(z|x)", together.mean[:1], alone.mean),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from variants.core.batch import Batch
 from variants.core.bounds import elbo, iwae
 from variants.core.terms import Terms
 from variants.core.vae import VAE
@@ -20,7 +21,11 @@ STANDARD_ERRORS = 4.0
 # An odd-sized grey image, a colour image and a vector: what a shape mistake trips over.
 SPECS = (DataSpec((1, 5, 7), "binary", 40), DataSpec((3, 6, 6), "unit", 40), DataSpec((8,), "real", 40))
 # For variants that are for none of these.
-OTHER_SPECS = (DataSpec((3, 4, 5), "levels", 40, levels=5), DataSpec((7,), "counts", 40))
+OTHER_SPECS = (
+    DataSpec((3, 4, 5), "levels", 40, levels=5),
+    DataSpec((7,), "counts", 40),
+    DataSpec((1, 5, 4), "binary", 40, classes=3, pairs=True),
+)
 # Two dimensions: few enough to integrate a density over all of them.
 TINY = {
     "binary": DataSpec((1, 1, 2), "binary", 40),
@@ -63,8 +68,19 @@ class Case:
             model = self.recipe(self.data, **self.overrides)
         return model.to(dtype) if isinstance(model, VAE) else model
 
-    def batch(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Random data of the right kind, `[B, *shape]`."""
+    def batch(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
+        """Random data of the right kind, with classes where these are of such."""
+        x = self.examples(seed, dtype)
+        c = None if self.data.classes is None else torch.arange(BATCH) % self.data.classes
+        return Batch(x, c=c)
+
+    def small(self) -> "Case":
+        """The same on two data dimensions."""
+        data = replace(TINY[self.data.kind], classes=self.data.classes, pairs=self.data.pairs)
+        return replace(self, data=data)
+
+    def examples(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Its x, `[B, *shape]`."""
         generator = torch.Generator().manual_seed(seed)
         shape = (BATCH, *self.data.shape)
         if self.data.kind == "real":
@@ -139,7 +155,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def numbers(model: VAE, x: Tensor, seed: int = 7) -> dict[str, Tensor]:
+def numbers(model: VAE, x: Batch, seed: int = 7) -> dict[str, Tensor]:
     """Everything that a model yields for a batch, with one seed for the sampling."""
     with torch.no_grad(), seeded(seed):
         terms = model.terms(x, 3)

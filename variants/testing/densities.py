@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.distributions import Distribution
 from variants.core.support import draw, is_real, state_count, states
 from variants.core.vae import VAE
 from variants.data_spec import Kind
-from variants.testing.case import DRAWS, STANDARD_ERRORS, TINY, Case, hold, seeded
+from variants.testing.case import DRAWS, STANDARD_ERRORS, Case, hold, seeded
 
 Grid = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -20,7 +21,8 @@ def densities(case: Case) -> None:
     model = next(tiny(case), None)
     if model is None:
         return
-    x = Case(case.name, case.recipe, TINY[case.data.kind]).batch(dtype=torch.float64)[:1]
+    data = case.small().data
+    x = case.small().batch(dtype=torch.float64)[:1]
     with torch.no_grad(), seeded(11):
         q, p = model.infer(x), model.prior()
         if model.has_bound:
@@ -30,7 +32,7 @@ def densities(case: Case) -> None:
         z = draw(q, [1])
         h = model.decoder(z + 0.5 if is_real(q) else z)
         px = model.likelihood(h)
-        shape = TINY[case.data.kind].shape
+        shape = data.shape
 
         def log_prob(x: Tensor) -> Tensor:
             points = x.reshape(-1, *shape)
@@ -38,7 +40,7 @@ def densities(case: Case) -> None:
             return log_px
 
         draws = px.sample(torch.Size([DRAWS]))
-        mean = _check_density("p(x|z)", _grid(model.likelihood.support, TINY[case.data.kind].levels), log_prob, draws)
+        mean = _check_density("p(x|z)", _grid(model.likelihood.support, data.levels), log_prob, draws)
         off = (px.mean.flatten() - mean).abs().max().item()
         hold(off < 1e-3, f"the mean of p(x|z) and that of its density differ by up to {off:.4g}")
 
@@ -62,7 +64,7 @@ def tiny(case: Case) -> Iterator[VAE]:
     """The variant on two data dimensions, with two latents where it takes that keyword."""
     for overrides in ({**case.overrides, "latent": 2}, case.overrides):
         try:
-            model = Case(case.name, case.recipe, TINY[case.data.kind], overrides).model(dtype=torch.float64)
+            model = replace(case.small(), overrides=overrides).model(dtype=torch.float64)
         except (TypeError, ValueError):
             continue
         yield model.eval()

@@ -16,6 +16,7 @@ from variants.parts.objectives.importance import (
     VrMax,
     negative_log_mean,
 )
+from variants.parts.objectives.labelled import SemiSupervised
 from variants.parts.objectives.lagging import Lagging
 from variants.parts.objectives.matching import SlicedWasserstein, WaeMmd
 from variants.parts.objectives.rates import FreeBits, Geco, JointCapacity
@@ -50,6 +51,7 @@ __all__ = [
     "Renyi",
     "ReweightedWakeSleep",
     "Sampled",
+    "SemiSupervised",
     "SlicedWasserstein",
     "StickingTheLanding",
     "Thermodynamic",
