@@ -94,7 +94,7 @@ def paired(factors: Factors, differ: int, seed: int) -> Factors:
     rng = np.random.default_rng([seed, differ])
 
     def number(rows: Values) -> Values:
-        return np.ravel_multi_index(tuple(rows.T), tuple(sizes)).astype(np.int64)
+        return np.asarray(np.ravel_multi_index(tuple(rows.T), tuple(sizes)), dtype=np.int64)
 
     first = factors.values["train"][::2]
     others = np.concatenate([number(factors.values[split]) for split in SPLITS if split != "train"])

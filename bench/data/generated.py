@@ -60,7 +60,7 @@ def _with_factors(name: str, shape: tuple[int, ...], factors: dict[str, int], so
     def check(name: str, options: Options) -> None:
         if options["n"] > most:
             raise UsageError(f"{name}: option n must be at most {most:,}, its combinations of factors")
-        if options.get("pairs", 0) and tenths(options["n"])["train"] % 2:
+        if options.get("pairs", 0) and tenths(int(options["n"]))["train"] % 2:
             raise UsageError(f"{name}: pairs need an even number to train on: n={options['n'] + 1}, say")
         if options.get("pairs", 0) > len(factors):
             raise UsageError(

@@ -288,7 +288,7 @@ def check_options(name: str, options: Mapping[str, object]) -> dict[str, bool | 
         if not isinstance(value, (bool, int, float)) or type(value) is not wanted:
             raise UsageError(f"{name}: option {key} must be of type {wanted.__name__}, got {value!r}")
         resolved[key] = value
-    for key, least in (entry.least | dict.fromkeys(entry.left_out, 0)).items():
+    for key, least in {**entry.least, **dict.fromkeys(entry.left_out, 0)}.items():
         if resolved[key] < least:
             raise UsageError(f"{name}: option {key} must be at least {least}, got {resolved[key]}")
     entry.check(name, resolved)

@@ -1,9 +1,8 @@
 """Records -> comparison groups and their rows.
 
 A comparison group holds the runs that may be compared: same data set and options, split, binarisation, likelihood
-support, protocol, budget, measurement and precision, and all of p(x) or all of p(x|c). A row is one (group, variant,
-overrides, device), its runs are the seeds. Nothing is ranked across groups, and no run is dropped: a row counts its
-failures and says why.
+support, protocol, budget, measurement, precision, p(x) or p(x|c). A row is one (group, variant, overrides, device), its
+runs are the seeds. Nothing is ranked across groups, and no run is dropped: a row counts its failures and says why.
 """
 
 import json
@@ -122,9 +121,8 @@ class Group:
     """Runs that may be compared with each other.
 
     Args:
-        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision; of models of
-            p(x|c) also `conditional`, true; of tuned runs also `tuned`, the search, and then the budget is the one
-            without.
+        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision; of p(x|c) also
+            `conditional`; of tuned runs also `tuned`, the search, and then the budget is the one without.
         rows: best ELBO first, rows without a bound last, then by label.
         of: number of rows where these are not all of them; 0 where they are.
         distinction: what sets it apart from groups that are shown beside it under the same name; empty without such.
@@ -247,21 +245,20 @@ def settings_of(record: Record, model: Model) -> dict[str, Any]:
     """What the runs of a group have in common. Nats of p(x|c) and of p(x) are different quantities."""
     cell = record.cell
     tuning = cell.get("tuning")
-    given = {"conditional": True} if model.conditional else {}
     return {
         "dataset": cell["dataset"],
         "data_options": cell["data_options"],
         # The judge reads the test split alone.
         "split": "test",
         "binarise": cell["binarise"],
-        "support": f"{model.support} given the label" if given else model.support,
+        "support": f"{model.support} given the label" if model.conditional else model.support,
         "protocol": record.protocol,
         "budget": (tuning or cell)["budget"],
         "measure": cell["measure"],
         "precision": cell["precision"],
         # What a group has not it does not say, so that groups of before there was such keep their names.
         **({"tuned": tuning["search"]} if tuning else {}),
-        **given,
+        **({"conditional": True} if model.conditional else {}),
     }
 
 
@@ -281,9 +278,7 @@ def _row_and_seed(record: Record) -> tuple[tuple[str, str, str, str], int]:
 def not_shown(records: Iterable[Record]) -> list[str]:
     """One line for each quality record that another of its row and seed counts before: their threads differ, say."""
     quality = (record for record in records if record.kind == "quality")
-    return passed_over(
-        quality, lambda record: (canonical(settings_of(record, Model(support=""))), _row_and_seed(record))
-    )
+    return passed_over(quality, lambda record: (canonical(settings_of(record, Model())), _row_and_seed(record)))
 
 
 def _rows(records: list[Record]) -> tuple[Row, ...]:
@@ -346,8 +341,7 @@ def _words(settings: dict[str, Any]) -> list[str]:
         if settings["support"] == UNKNOWN
         else f"likelihood support {settings['support']}"
     )
-    if settings.get("conditional"):
-        parts.append("log p(x|c), c the label, which is no log p(x)")
+    parts += ["log p(x|c), c the label, which is no log p(x)"] if settings.get("conditional") else []
     if epochs is not None:
         parts.append(_epochs(epochs))
     parts.append(_examples(train_size))
@@ -370,8 +364,7 @@ def _words(settings: dict[str, Any]) -> list[str]:
         ranges = [f"{key} {how} {ends}" for key, each in search["ranges"].items() for how, ends in each.items()]
         stream = f", stream {search['stream']}" if search["stream"] else ""
         parts.append(f"{by}{' over ' if ranges else ''}{'; '.join(ranges)}{stream}")
-    parts += [settings["precision"], f"protocol {settings['protocol']}"]
-    return [str(part) for part in parts]
+    return [str(part) for part in (*parts, settings["precision"], f"protocol {settings['protocol']}")]
 
 
 def measured(how: dict[str, Any]) -> dict[str, Any]:
