@@ -41,7 +41,7 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
         labels=labels.cpu().numpy(),
         **latent.seen(model, loaded, show),
     )
-    maps = code_maps(model, shown)
+    maps = code_maps(model, given(model, shown, classes))
     if maps is not None:
         arrays["code_maps"] = maps.cpu().numpy().astype(np.uint16)  # `MOST_CODES` are fewer
     buffer = io.BytesIO()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from variants.core import VAE
+from variants.core import VAE, Batch
 
 
 def usage(indices: Tensor, count: int, books: int = 1) -> dict[str, float]:
@@ -27,7 +27,7 @@ def usage(indices: Tensor, count: int, books: int = 1) -> dict[str, float]:
     return {"code_perplexity": perplexity, "dead_codes": dead}
 
 
-def code_maps(model: VAE, x: Tensor) -> Tensor | None:
+def code_maps(model: VAE, x: Tensor | Batch) -> Tensor | None:
     """The index of the code at each place of images `[B, C, H, W]`, `[B, h, w]`, of the first book; None of codes that
     are no map."""
     q, sites = model.infer(x), getattr(model.encoder, "sites", None)

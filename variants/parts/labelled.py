@@ -195,7 +195,7 @@ class GivenClass(Posterior):
             ValueError: no classes.
         """
         if c is None:
-            raise ValueError("a model of p(x|c) needs the class of each x: give a Batch of x and c, see model.given")
+            raise ValueError("a model of p(x|c) needs the class of each x: give a variants.core.Batch of both")
         y = functional.one_hot(c, self.classes).to(h.dtype)
         return Blocks([self.within.given(h)(y), Given(y.log().unsqueeze(-2))])
 
