@@ -376,9 +376,7 @@ def measured(how: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model_key(record: Record) -> str:
-    cell = record.cell
-    options = cell["data_options"]
-    return canonical([cell["variant"], cell["overrides"], cell["dataset"], options, cell["binarise"]])
+    return canonical([record.cell[key] for key in ("variant", "overrides", "dataset", "data_options", "binarise")])
 
 
 def value_of(record: Record, metric: str) -> float | None:
