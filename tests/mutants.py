@@ -6,9 +6,11 @@ those whose names hold one of the words; `--part 3/10` the third tenth. The work
 
 import argparse
 import ast
+import compileall
 import hashlib
 import json
 import os
+import py_compile
 import re
 import shutil
 import signal
@@ -165,7 +167,7 @@ def run_tests(tree: Path, tests: Sequence[str], timeout_s: float) -> Outcome:
 def judge(mistake: Mistake, snapshot: Path, *, timeout_s: float, named_only: bool) -> Outcome:
     """Make a mistake in a copy of `snapshot` and run its tests there, then all tests if those did not notice."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        tree = copy(snapshot, Path(folder) / "tree")
+        tree = shutil.copytree(snapshot, Path(folder) / "tree")
         (tree / mistake.file).write_text(_mutated(tree / mistake.file, mistake), encoding="utf-8")
         outcome = run_tests(tree, mistake.tests, timeout_s)
         if outcome.verdict == "survived" and not named_only:
@@ -178,7 +180,7 @@ def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: floa
     """Run the named tests, unless they were just `tested`, on an unchanged copy, and one that proves that the copy's
     packages are imported."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        tree = copy(snapshot, Path(folder) / "tree")
+        tree = shutil.copytree(snapshot, Path(folder) / "tree")
         packages = sorted({mistake.file.split("/")[0] for mistake in mistakes})
         (tree / "tests" / "test_canary.py").write_text(CANARY.format(packages=packages), encoding="utf-8")
         named = [] if tested else sorted({test for mistake in mistakes for test in mistake.tests})
@@ -232,6 +234,8 @@ def prove(
         # One snapshot for all, whatever is edited meanwhile.
         snapshot = copy(root, Path(folder) / "snapshot")
         digest, kept = _digest(snapshot), root / KEPT
+        # Once for all: what is compiled counts by its source's content, so that a mistake is compiled again.
+        compileall.compile_dir(snapshot, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
         done = _noticed(kept, digest)
         if before := sum(mistake.name in done for mistake in mistakes):
             print(f"{before} of {len(mistakes)} were killed before, by these tests in this code")
