@@ -66,7 +66,7 @@ OF_LABELS = [
     ]),
     *made("bench/stats/groups.py", IN_JUDGE, [
         (27, "conditional_ranked_with_the_rest", "nats of p(x|c) beside those of p(x)",
-         '**({"conditional": True} if model.conditional else {}),', "**{},"),
+         'f"conditional {model.support}" if model.conditional else model.support', "model.support"),
     ]),
 ]
 # fmt: on

@@ -59,8 +59,8 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
     }
     if pairs:
         table.add("group", (group.id for group, _ in pairs))
-        for key in settings[pairs[0][0]]:
-            table.add(key, (settings[group][key] for group, _ in pairs))
+        for key in dict.fromkeys(key for each in settings.values() for key in each):
+            table.add(key, (settings[group].get(key) for group, _ in pairs))
         for key in ("label", "variant", "overrides", "device"):
             table.add(key, (getattr(row, key) for _, row in pairs))
         for key in ("network", "posterior", "prior", "likelihood", "objective"):
@@ -73,12 +73,7 @@ def frame(records: Sequence[Record]) -> "pandas.DataFrame":
         table.add("baseline", (base.label if base else None for base in bases))
         for name in metrics:
             _add_metric(table, name, pairs, name in stated)
-    # What not every row has follows as it comes.
-    apart = {
-        group: {key: value for key, value in settings[group].items() if key not in table.columns}
-        for group in comparison_groups
-    }
-    by_row = [apart[group] | _timings(timings[group.dataset], row.name, slugs) for group, row in pairs]
+    by_row = [_timings(timings[group.dataset], row.name, slugs) for group, row in pairs]
     for key in dict.fromkeys(key for line in [*by_row, *only] for key in line if key not in table.columns):
         table.add(key, (line.get(key) for line in by_row))
     return table.frame()

@@ -121,8 +121,8 @@ class Group:
     """Runs that may be compared with each other.
 
     Args:
-        settings: dataset, data_options, split, binarise, support, protocol, budget, measure, precision; of p(x|c) also
-            `conditional`; of tuned runs also `tuned`, the search, and then the budget is the one without.
+        settings: dataset, data_options, split, binarise, support (of p(x|c) a conditional one), protocol, budget,
+            measure, precision; of tuned runs also `tuned`, the search, and then the budget is the one without.
         rows: best ELBO first, rows without a bound last, then by label.
         of: number of rows where these are not all of them; 0 where they are.
         distinction: what sets it apart from groups that are shown beside it under the same name; empty without such.
@@ -251,14 +251,13 @@ def settings_of(record: Record, model: Model) -> dict[str, Any]:
         # The judge reads the test split alone.
         "split": "test",
         "binarise": cell["binarise"],
-        "support": f"{model.support} given the label" if model.conditional else model.support,
+        "support": f"conditional {model.support}" if model.conditional else model.support,
         "protocol": record.protocol,
         "budget": (tuning or cell)["budget"],
         "measure": cell["measure"],
         "precision": cell["precision"],
         # What a group has not it does not say, so that groups of before there was such keep their names.
         **({"tuned": tuning["search"]} if tuning else {}),
-        **({"conditional": True} if model.conditional else {}),
     }
 
 
@@ -341,7 +340,7 @@ def _words(settings: dict[str, Any]) -> list[str]:
         if settings["support"] == UNKNOWN
         else f"likelihood support {settings['support']}"
     )
-    parts += ["log p(x|c), c the label, which is no log p(x)"] if settings.get("conditional") else []
+    parts += ["log p(x|c), c the label, which is no log p(x)"] if settings["support"].startswith("conditional ") else []
     if epochs is not None:
         parts.append(_epochs(epochs))
     parts.append(_examples(train_size))

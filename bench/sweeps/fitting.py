@@ -37,8 +37,9 @@ def unfit(suite: Suite) -> dict[str, str]:
 
 
 def subject_of(cell: Cell) -> str:
-    """What a cell is about, as one text."""
-    return canonical([cell[key] for key in SUBJECT])
+    """What a cell is about, as one text; of a tuned one what it is about without its settings."""
+    plain = cell | {"overrides": (cell.get("tuning") or cell)["overrides"]}
+    return canonical([plain[key] for key in SUBJECT])
 
 
 def lines(suite: Suite, refused: Mapping[str, str]) -> list[str]:

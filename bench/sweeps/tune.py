@@ -41,7 +41,7 @@ def trials(suite: Suite, device: str) -> list[Cell]:
 
 
 def tuned(suite: Suite, device: str, found: Iterable[Record]) -> tuple[list[Cell], list[str]]:
-    """The cells of the tuned runs, seed by seed, and a line for each variant that cannot be tuned.
+    """The cells of the tuned runs, seed by seed, and a line for each variant whose trials all failed.
 
     Args:
         suite: it has a search.
@@ -61,10 +61,10 @@ def tuned(suite: Suite, device: str, found: Iterable[Record]) -> tuple[list[Cell
             best = tuning.choose(its)
             if best is not None:
                 chosen.append((variant, choice, best.cell["tuning"]))
-                continue
-            name, entry = row_name(variant.name, variant.overrides), metrics.metric(search.metric)
-            why = next((trial.reason for trial in its if trial.reason), f"no {entry.label} on the validation split")
-            lines.append(f"{name} on {choice.name} is not tuned, for none of its {search.trials} trials counts: {why}")
+            elif its:
+                name, label = row_name(variant.name, variant.overrides), metrics.metric(search.metric).label
+                why = next((trial.reason for trial in its if trial.reason), f"no {label} on the validation split")
+                lines.append(f"{name} on {choice.name} is not tuned, for none of its {len(its)} trials counts: {why}")
     seeds = sorted({seed for variant, *_ in chosen for seed in suite.its_seeds(variant)})
     cells = [
         _cell(suite, search, v, d, seed, device, best["trial"], best["settings"])

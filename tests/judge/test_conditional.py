@@ -76,10 +76,9 @@ def test_nats_of_x_given_c_have_a_group_of_their_own_that_says_so() -> None:
         [["conditional"], ["vanilla"]],
     )
     told = {group.rows[0].variant: group for group in found}
-    assert told["conditional"].settings["conditional"] is True
-    assert told["conditional"].settings["support"] == "binary given the label"
+    assert told["conditional"].settings["support"] == "conditional binary"
     assert "log p(x|c)" in told["conditional"].title
-    assert "conditional" not in told["vanilla"].settings
+    assert told["vanilla"].settings["support"] == "binary"
     assert "log p(x|c)" not in told["vanilla"].title
     # A run that failed before its model was built is beside those of its kind that did not.
     failed = fake_records.quality("conditional", 1, status="error", reason="no")

@@ -11,6 +11,7 @@ from msgspec import structs
 from bench.records.record import TRIAL, Record
 from bench.stats import tuning
 from bench.stats.differences import differences
+from bench.stats.frame import frame
 from bench.stats.groups import groups, not_shown
 from tests.fake_records import identity, quality
 
@@ -90,6 +91,9 @@ def test_tuned_runs_are_a_group_of_their_own_and_name_their_settings() -> None:
     assert chosen.settings == plain.settings | {"tuned": SEARCH}
     assert "each tuned by 4 trials on the validation split's elbo_nats over lr log [0.0001, 0.1]" in chosen.title
     assert not_shown(both()) == []
+    # A column that only some groups have, wherever these stand.
+    table = frame([tuned(quality("vanilla", 0, dataset="digits")), quality("vanilla", 0)])
+    assert list(table["tuned"].notna()) == [True, False]
     # A row is held against the baseline of its own group.
     compared = [each for each in differences(both(), "vanilla") if each.metric == "elbo_nats"]
     assert [(each.variant, each.baseline) for each in compared] == [

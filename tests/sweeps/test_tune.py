@@ -192,6 +192,12 @@ def test_a_variant_whose_trials_all_fail_is_a_line_and_keeps_its_defaults(tmp_pa
     assert len(outcome.failed) == 2
 
 
+def test_a_variant_that_cannot_model_the_data_has_no_trials(tmp_path: Path) -> None:
+    outcome = run(make("vanilla", {"name": "pixel_decoder", "search": {"latent": {"choice": [1, 2]}}}), tmp_path)
+    assert {each.cell["variant"] for each in outcome.records} == {"vanilla"}
+    assert outcome.failed == []
+
+
 def test_settings_of_a_user_change_the_defaults_and_not_the_ranges() -> None:
     made = configure.configure(make("vanilla", BETA), {"lr": 0.5, "epochs": 3, "latent": 2})
     (first, *_) = tune.trials(made, "cpu")

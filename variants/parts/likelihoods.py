@@ -87,8 +87,8 @@ _CACHED = 2**18
 def sum_logsigmoid(m: Tensor) -> Tensor:
     """sum_i log sigmoid(m_i) = sum_i min(m_i, 0) + log prod_i sigmoid(|m_i|), float32 `[..., D]` -> `[...]`.
 
-    A factor sigmoid(|m|) lies in [1/2, 1], so that of 64 there is one logarithm, and no underflow; its rounding is an
-    error of at most 6e-8 nats. There is no gradient, and m is overwritten.
+    A factor sigmoid(|m|) lies in [1/2, 1], so that of 64 there is one logarithm, and no underflow. To round it, or a
+    product, is an error of at most 6e-8 nats. There is no gradient, and m is overwritten.
     """
     below = m.clamp(max=0).sum(-1)
     factors = m.abs_().sigmoid_()
