@@ -85,10 +85,30 @@ OF_LAWS = [
     *made("bench/reproduce/effects.py", ("tests/reproduce/test_effects.py",), [
         (11, "published_errors_added", "two independent errors add in squares",
          "math.hypot(a.stderr, b.stderr)", "a.stderr + b.stderr"),
+        (14, "runs_of_the_row_with_more", "an effect has as many runs as both rows have",
+         "runs=min(a.runs, b.runs)", "runs=max(a.runs, b.runs)"),
+    ]),
+    *made("bench/reproduce/published.py", ("tests/reproduce/test_published.py",), [
+        (14, "seeds_of_the_wider_place", "a row's own number of seeds is ignored",
+         "for layer in reversed(layers) if layer.seeds", "for layer in layers if layer.seeds"),
+    ]),
+    *made("bench/reproduce/cost.py", ("tests/reproduce/test_listing.py",), [
+        (1, "looks_cost_nothing", "the validation split is looked at after each pass",
+         " + look * valid / EVAL_BATCH)", ")"),
+        (1, "one_step_an_epoch", "an epoch has as many steps as batches",
+         "per_step * train / budget.batch_size", "per_step"),
+        (1, "gap_steps_counted_once", "a search takes all of its steps",
+         "per_step * (measure.gap_steps - 1)", "per_step"),
+    ]),
+    *made("bench/reproduce/verdict.py", ("tests/reproduce/test_verdict.py",), [
+        (14, "figures_of_failed_runs", "what a run that failed has measured stands in a mean",
+         'ok = [record for record in records.values() if record.status == "ok"]', "ok = list(records.values())"),
     ]),
     *made("bench/stats/answer.py", ("tests/stats/test_answer.py",), [
         (14, "answer_of_the_fewest_samples", "log p(x) of five draws tells before that of five thousand",
          "        if names:\n            return names[-1]", "        if names:\n            return names[0]"),
+        (14, "median_for_the_upper_quartile", "speeds whose quartiles overlap are told apart",
+         "median if speed.q3 is None else float(speed.q3)", "median"),
     ]),
     *made("bench/train/steps.py", ("tests/train/test_steps.py",), [
         (1, "sum_over_the_batch", "Adam's epsilon is stated for the mean",
@@ -124,6 +144,9 @@ OF_LAWS = [
     *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
         (13, "measured_with_other_kernels", "half of a measurement is of one processor, half of another",
          "made.versions, made.cpu_kernels], sort_keys", "made.versions], sort_keys"),
+        (1, "training_counted_as_measuring", "a run's training is counted twice",
+         '"measure_s": time.perf_counter() - started',
+         '"measure_s": time.perf_counter() - started + training["train_s"]'),
     ]),
     *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
         (1, "work_of_a_batch", "a variant's work an example grows with the batch",

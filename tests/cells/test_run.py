@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,25 @@ def test_one_cell_twice_gives_the_same_bytes() -> None:
     first, second = (json.dumps([result.metrics, result.curve, repr(result.model)]) for result, _ in runs)
     assert first == second
     assert runs[0][1] == runs[1][1]
+
+
+def test_training_and_measuring_are_timed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only they move."""
+    now = [0.0]
+
+    def takes(seconds: float, work: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any) -> Any:
+            result = work(*given)
+            now[0] += seconds
+            return result
+
+        return timed
+
+    trained, evaluate = prepare.trained, run_module.judge.evaluate
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(prepare, "trained", takes(1000.0, lambda *given: trained(*given) | {"train_s": 1000.0}))
+    monkeypatch.setattr(run_module.judge, "evaluate", takes(7.0, evaluate))
+    assert run(overrides=SMALL)[0].timing == {"train_s": 1000.0, "measure_s": 7.0}
 
 
 def test_evaluation_finer_or_coarser_leaves_training_alone() -> None:

@@ -89,6 +89,12 @@ def test_the_error_of_a_published_difference_is_that_of_two_independent_figures(
     assert found.stderr == pytest.approx(0.5)  # of 0.3 and 0.4
 
 
+@pytest.mark.parametrize(("plain", "other"), [(3, 5), (5, 3), (4, 4)])
+def test_an_effect_has_as_many_runs_as_the_row_with_fewer(tmp_path: Path, plain: int, other: int) -> None:
+    (found,) = judged(table_of(tmp_path), [12.0] * plain, [10.0] * other)
+    assert found.runs == len(found.values) == min(plain, other)
+
+
 def test_rows_exchanged_give_minus_the_effect(tmp_path: Path) -> None:
     there, back = (
         table_of(tmp_path / "a"),

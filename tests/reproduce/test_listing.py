@@ -1,7 +1,9 @@
 """What `vaebench reproduce --list` says: what a run takes here, and what is computed already."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,6 +41,42 @@ def test_an_estimate_grows_with_epochs_and_with_what_is_measured(tmp_path: Path)
     )
     assert none.measure_s == 0
     assert gaps.measure_s > few.measure_s > 0
+
+
+def test_an_estimate_is_the_time_of_all_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only work moves: 3 s a step, 7 s a look, 1/4 s a sample and example, and gaps 5 s and 2 s a step.
+
+    There are 100 validation and 100 test examples.
+    """
+    now = [0.0]
+
+    def takes(seconds: Callable[..., float]) -> Callable[..., None]:
+        def work(*given: Any, **how: Any) -> None:
+            now[0] += seconds(*given, **how)
+
+        return work
+
+    monkeypatch.setattr(cost, "time", SimpleNamespace(process_time=lambda: now[0]))
+    monkeypatch.setattr(cost, "stepper_for", lambda *_, **__: takes(lambda *_: 3.0))
+    monkeypatch.setattr(cost, "scores", takes(lambda *_, **__: 7.0))
+    monkeypatch.setattr(cost.evidence, "importance_weights", takes(lambda _, x, samples: 0.25 * samples * len(x)))
+    monkeypatch.setattr(cost.gaps, "gaps", takes(lambda _, x, steps: (5.0 + 2.0 * steps) * len(x)))
+    table = published.load(str(write(tmp_path)))
+    plain = table.suite("short", table.chosen(["other"])).cells("cpu")[0]
+    for epochs, batch, size in ((1, 100, 200), (4, 100, 200), (1, 20, 200), (1, 100, 600)):
+        budget = {"epochs": epochs, "batch_size": batch, "train_size": size}
+        found = cost.estimate(plain | {"budget": plain["budget"] | budget})
+        assert found.train_s == pytest.approx(epochs * (3.0 * size / batch + 7.0 * 100 / cost.EVAL_BATCH))
+    for samples, points, asked, steps in (
+        (0, None, 0, 10),
+        (8, None, 0, 10),
+        (8, 20, 0, 10),
+        (0, None, 30, 10),
+        (8, 20, 30, 50),
+    ):
+        measure = {"nll_samples": samples, "nll_points": points, "gap_points": asked, "gap_steps": steps}
+        found = cost.estimate(plain | {"measure": plain["measure"] | measure})
+        assert found.measure_s == pytest.approx(0.25 * samples * (points or 100) + asked * (5.0 + 2.0 * steps))
 
 
 def test_the_list_names_rows_time_and_what_is_computed(

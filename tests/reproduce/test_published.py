@@ -63,6 +63,21 @@ def test_a_row_changes_its_profile_and_nothing_else(tmp_path: Path) -> None:
     assert plain.plans["full"] == twin.plans["full"]
 
 
+@pytest.mark.parametrize(
+    ("profile", "row", "seeds"), [(None, None, 1), (5, None, 5), (None, 2, 2), (5, 2, 2), (2, 5, 5)]
+)
+def test_the_narrower_place_says_how_many_seeds(
+    tmp_path: Path, profile: int | None, row: int | None, seeds: int
+) -> None:
+    changed = RECIPE.replace("short = { seeds = 3 }", f"short = {{ seeds = {row} }}" if row else "")
+    if profile:
+        changed = changed.replace("[profiles.short]", f"[profiles.short]\nseeds = {profile}")
+    plain, twin, _ = published.load(str(write(tmp_path, changed))).rows
+    assert plain.plans["short"].seeds == seeds
+    assert twin.plans["short"].seeds == (profile or 1)
+    assert plain.plans["full"].seeds == 1
+
+
 def test_a_profile_whose_budget_says_nothing_of_levels_needs_no_tolerance_and_judges_none(tmp_path: Path) -> None:
     only_effects = RECIPE.replace(
         "tolerance = { elbo_nats = [1000, 1000], nll_is5_nats = 1e-9 }", 'not_comparable = "too few epochs"'

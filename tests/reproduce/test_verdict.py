@@ -101,6 +101,15 @@ def test_a_finished_run_stands_before_a_later_one_that_failed(table: Table) -> N
         assert (found.verdict, found.values) == ("agrees", {0: 8.0})
 
 
+@pytest.mark.parametrize("status", ["diverged", "error", "timeout", "killed"])
+def test_what_a_failed_run_has_measured_is_no_figure(table: Table, status: str) -> None:
+    """Whatever stands in its record, what is said of a row is the same."""
+    good, bad = runs(table, "plain", [{"elbo_nats": -8.0}, status])
+    told = structs.replace(bad, metrics={"elbo_nats": -800.0}, curve=[{}] * 9)
+    for known in ([], [good]):
+        assert judged(table, "plain", [*known, told]) == judged(table, "plain", [*known, bad])
+
+
 @pytest.mark.parametrize("value", [float("nan"), -float("inf"), Timed(1.0), None])
 def test_what_is_no_number_is_no_figure(table: Table, value: Any) -> None:
     records = runs(table, "plain", [{"elbo_nats": value}])

@@ -91,6 +91,21 @@ def test_the_fastest_is_the_best_of_those_whose_quartiles_overlap() -> None:
     assert found["the best ELBO"].cost == "Trains 250 examples/s; vanilla is 4.0 times as fast."
 
 
+@pytest.mark.parametrize(
+    ("low", "take"), [(1049.0, ("vanilla", "beta")), (1050.0, ("vanilla", "beta")), (1051.0, ("beta",))]
+)
+def test_speeds_are_alike_where_the_upper_quartile_reaches_the_fastest_ones_lower(
+    low: float, take: tuple[str, ...]
+) -> None:
+    quartiles = {"vanilla": (950.0, 1000.0, 1050.0), "beta": (low, 1100.0, 1150.0)}
+    records = [fake.quality(name, seed) for name in quartiles for seed in range(3)]
+    for name, (q1, median, q3) in quartiles.items():
+        timed = fake.throughput(name)
+        timed.metrics = {"train_samples_per_s": Timed(median, q1, q3, [median] * 5)}
+        records.append(timed)
+    assert answered(records)[1][answer.SPEED].take == take
+
+
 def test_ranks_and_the_critical_difference() -> None:
     levels = {"vanilla": (-100.0, -200.0), "conv": (-97.0, -190.0), "beta": (-100.0, -250.0), "iwae": (-90.0, None)}
     records = [
