@@ -78,6 +78,13 @@ def given(model: VAE, x: Tensor, y: Tensor) -> Tensor | Batch:
     return Batch(x, c=y) if model.conditional else x
 
 
+def copies(x: Tensor | Batch, n: int) -> Tensor | Batch:
+    """The first example, `n` times."""
+    if isinstance(x, Batch):
+        return Batch(x.x[:1].expand(n, *x.x.shape[1:]), c=None if x.c is None else x.c[:1].expand(n))
+    return x[:1].expand(n, *x.shape[1:])
+
+
 @torch.no_grad()
 def scores(model: VAE, batches: Batches, *, samples: int, seed: int) -> Scores:
     """ELBO (beta = 1), reconstruction E_q log p(x|z) and KL of every example.

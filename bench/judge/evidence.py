@@ -18,7 +18,7 @@ from torch.distributions import Distribution
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.judge.bounds import elbo_draws
+from bench.judge.bounds import copies, elbo_draws
 from variants.core import VAE, Batch, elbo, is_real
 from variants.core.support import where
 
@@ -75,15 +75,7 @@ def importance_weights(model: VAE, x: Tensor | Batch, samples: int) -> Columns:
     per_part: list[Columns] = []
     with judged(model):
         prior = model.prior()
-        one = Batch.of(x[:1])
-        classes = one.c
-        rows = rows_at_once(
-            lambda n: (
-                model.terms(
-                    Batch(one.x.expand(n, *one.x.shape[1:]), c=None if classes is None else classes.expand(n)), 1, prior
-                ).log_weights
-            )
-        )
+        rows = rows_at_once(lambda n: model.terms(copies(x, n), 1, prior).log_weights)
         examples = max(1, rows // samples)
         turn = max(1, min(samples, rows // examples))
         for part in (x[start : start + examples] for start in range(0, len(x), examples)):

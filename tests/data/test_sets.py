@@ -61,8 +61,8 @@ def test_embedded_checksums_are_those_of_the_list_beside_the_files() -> None:
 
 def test_spec_says_shape_kind_and_size() -> None:
     assert data.spec("mnist") == DataSpec((1, 28, 28), "binary", 50_000, classes=10)
-    assert data.spec("mnist", "none") == DataSpec((1, 28, 28), "unit", 50_000)
-    assert data.spec("cifar10") == DataSpec((3, 32, 32), "unit", 45_000)
+    assert data.spec("mnist", "none") == DataSpec((1, 28, 28), "unit", 50_000, classes=10)
+    assert data.spec("cifar10") == DataSpec((3, 32, 32), "unit", 45_000, classes=10)
     assert data.spec("linear_gaussian", d=5, k=2) == DataSpec((5,), "real", 8_000)
     assert data.spec("tiny_sbn", d=5, n=100) == DataSpec((5,), "binary", 80)
 
