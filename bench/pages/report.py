@@ -112,15 +112,16 @@ def _reading(records: Sequence[Record]) -> list[str]:
 
 
 def _selection(records: Sequence[Record]) -> str:
+    tuned = any("tuning" in record.cell for record in records)
     if any((record.cell.get("budget") or {}).get("patience") for record in records):
         return (
             "Where a group's line names a patience, training ended that many epochs after the best validation ELBO "
             "(beta = 1, after the warm-up), and the best epoch's weights are judged; else the last weights are, "
-            "after a fixed schedule. The test split is never read before training has ended."
+            f"after a fixed schedule.{' The validation split chose the settings of tuned rows.' if tuned else ''} The "
+            "test split is never read before training has ended."
         )
-    tuned = " but the settings of tuned rows" if any("tuning" in record.cell for record in records) else ""
     return (
-        f"Nothing was selected{tuned}: a model is judged with its last weights, after a fixed schedule. The "
-        "validation split feeds the learning curve and trials alone; the test split is never read before training has "
-        "ended."
+        f"Nothing was selected{' but the settings of tuned rows' if tuned else ''}: a model is judged with its last "
+        "weights, after a fixed schedule. The validation split feeds the learning curve"
+        f"{' and trials' if tuned else ''} alone; the test split is never read before training has ended."
     )

@@ -293,6 +293,10 @@ def test_the_curves_against_seconds_take_an_equal_share_for_each_epoch() -> None
     assert found == {"conv": [10, 20, 30, 40], "vanilla": [2.5, 5, 7.5, 10]}
     by_epoch: Any = elbo.learning_curves(view(records))
     assert list(by_epoch.axes[0].lines[0].get_xdata()) == [1, 2, 3, 4]
+    # One that ended after two of its epochs took as long for each.
+    records[3].curve, records[3].timing["train_s"] = records[3].curve[:2], 20.0
+    stopped: Any = elbo.elbo_against_seconds(view(records))
+    assert [list(line.get_xdata())[:2] for line in stopped.axes[0].lines if line.get_label() == "conv"] == [[10, 20]]
     for record in records:
         record.timing = {}
     assert elbo.elbo_against_seconds(view(records)) is None

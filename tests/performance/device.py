@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,22 +145,21 @@ def _timed(point: Point, short: Any, peak: float) -> Point:
 
 
 def _model(variant: str, batch: int, device: str) -> tuple[Any, Any]:
-    """A fresh model in training, and a batch `[B, 1, 28, 28]` of a kind that it is for."""
+    """A fresh model in training, and a batch `[B, 1, 28, 28]` of a kind that it is for, with its classes."""
     import torch
 
+    from bench.judge.bounds import given
     from variants import DataSpec, registry
 
-    for kind, levels in (("binary", None), ("levels", 256), ("counts", None)):
-        spec = DataSpec((1, 28, 28), kind, 50_000, levels=levels)  # type: ignore[arg-type]
-        try:
-            model = registry.seeded(variant, spec, 0)
-            break
-        except registry.RegistryError:
-            if kind == "counts":
-                raise
-    x = torch.rand(batch, *spec.shape, generator=torch.Generator().manual_seed(0))
-    x = (255 * x).round() / 255 if kind == "levels" else x.round()
-    return model.to(device).train(), x.to(device)
+    binary = DataSpec((1, 28, 28), "binary", 50_000)
+    others = {"kind": "levels", "levels": 256}, {"kind": "counts"}, {"classes": 10, "pairs": True}
+    for spec in (binary, *(replace(binary, **each) for each in others)):  # type: ignore[arg-type]
+        with contextlib.suppress(ValueError):
+            model = registry.seeded(variant, spec, 0).to(device).train()
+            x = torch.rand(batch, *spec.shape, generator=torch.Generator().manual_seed(0))
+            x = (255 * x).round() / 255 if spec.kind == "levels" else x.round()
+            return model, given(model, x.to(device), (torch.arange(batch) % 10).to(device))
+    raise UsageError(f"{variant} is for none of the data that are tried")
 
 
 def words_of(part: str, out: Path, variants: Sequence[str]) -> list[str]:

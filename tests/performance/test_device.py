@@ -49,6 +49,12 @@ def test_every_variant_is_timed_there_and_on_the_cpu_row_by_row() -> None:
     assert [each["how"] for each in compiled[::2]] == list(device.HOWS)
 
 
+@pytest.mark.parametrize("variant", ["vanilla", "beta_binomial", "negative_binomial", "conditional", "ada_gvae"])
+def test_a_variant_of_any_data_has_a_batch(variant: str) -> None:
+    model, batch = device._model(variant, 4, "cpu")
+    assert model.loss(batch).isfinite().all()
+
+
 def test_a_part_is_ended_at_its_time() -> None:
     code, seconds, _ = device.ran([sys.executable, "-c", "import time; time.sleep(600)"], 0.5)
     assert code is None

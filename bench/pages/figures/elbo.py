@@ -128,9 +128,10 @@ def elbo_against_seconds(view: View) -> "Figure | None":
     """The same against seconds of training, of which every epoch of a row takes an equal share."""
     pace = {}
     for row in view.group.rows:
-        seconds, epochs = list(row.values("train_s").values()), [max(_curve(record), default=0) for record in row.ok]
-        if seconds and any(epochs):
-            pace[row] = float(np.mean(seconds)) / max(epochs)
+        seconds = row.values("train_s")
+        epochs = sum(max(_curve(record), default=0) for record in row.ok if record.cell["seed"] in seconds)
+        if epochs:
+            pace[row] = sum(seconds.values()) / epochs
     return _drawn_curves(view, pace, "seconds of training, mean over seeds")
 
 

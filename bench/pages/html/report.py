@@ -286,14 +286,12 @@ def _rank_table(found: Ranks, place: int) -> str:
         for label, each in found.ranks.items()
     ]
     count = len(found.groups)
-    few = (
-        f" {_many(count, 'data set')} {'is' if count == 1 else 'are'} too few to generalise from: {ENOUGH} is a start."
-    )
+    few = f" {count} data sets are too few to generalise from: {ENOUGH} is a start." if count < ENOUGH else ""
     title = _rank_title(found)
     return (
         f"<h3>{escape(title)}</h3><p>Rank by mean, 1 the best; rows beaten are summed over data sets (Borda). Two mean "
         f"ranks differ at 5 % if they are {found.critical:.2f} or more apart (Nemenyi); a bar at the right joins rows "
-        f"of which no two do.{few if count < ENOUGH else ''}</p>"
+        f"of which no two do.{few}</p>"
         f'<div class="plot critical" data-place="{place}"></div>{table(grids.grid(header, lines), f"Ranks: {title}")}'
     )
 

@@ -149,7 +149,7 @@ METRICS = (
                 "fitted flow: ",
                 "a flow of 6 affine couplings (1,000 steps of Adam, 512 codes each)",
                 "a flow",
-                "R^D, D at least 2,",
+                "R^D with D of at least 2",
                 "Dinh, Sohl-Dickstein and Bengio 2017, arXiv:1605.08803; Ghosh et al. 2020, arXiv:1903.12436",
                 "the fit, about ten seconds on one core, and the draws and their features",
             ),
