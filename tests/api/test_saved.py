@@ -189,9 +189,9 @@ def test_any_run_of_a_results_folder(tmp_path: Path, x: Any) -> None:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where huggingface_hub keeps what it had; without a network it looks nowhere else."""
-    hub = pytest.importorskip("huggingface_hub", reason="the extra hub has it")
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    constants = pytest.importorskip("huggingface_hub.constants", reason="the extra hub has it")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path / "cache"
 
 

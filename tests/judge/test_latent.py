@@ -95,6 +95,8 @@ def test_a_great_circle_keeps_the_length_and_turns_evenly() -> None:
 
 def test_reliability_of_probabilities_that_are_right_and_of_one_that_is_not() -> None:
     class Says:
+        conditional = False
+
         def __init__(self, p: torch.Tensor) -> None:
             self.p = p
 
@@ -106,10 +108,10 @@ def test_reliability_of_probabilities_that_are_right_and_of_one_that_is_not() ->
 
     torch.manual_seed(0)
     p = torch.rand(200, 500)
-    right: Any = latent.reliability(Says(p), iter([torch.bernoulli(p)]))  # type: ignore[arg-type]
+    right: Any = latent.reliability(Says(p), iter([(torch.bernoulli(p), torch.zeros(200))]))  # type: ignore[arg-type]
     assert np.abs(right["reliability_mean"] - right["reliability_share"]).max() < 0.03
     np.testing.assert_allclose(right["reliability_mean"], (np.arange(20) + 0.5) / 20, atol=0.002)
-    sure: Any = latent.reliability(Says((p > 0.5).float()), iter([torch.bernoulli(p)]))  # type: ignore[arg-type]
+    sure: Any = latent.reliability(Says((p > 0.5).float()), iter([(torch.bernoulli(p), torch.zeros(200))]))  # type: ignore[arg-type]
     assert sure["reliability_count"].tolist()[1:-1] == [0] * 18
     assert sure["reliability_share"][0] == pytest.approx(0.25, abs=0.02)
     assert np.isnan(sure["reliability_mean"][5])

@@ -91,6 +91,8 @@ def test_similarity_by_the_formula() -> None:
     x = torch.rand(3, 1, 28, 28, generator=generator)
 
     class Shows(nn.Module):
+        conditional = False
+
         def __init__(self, change: Any) -> None:
             super().__init__()
             self.change = change

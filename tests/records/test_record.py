@@ -69,7 +69,9 @@ def test_write_read_and_replace(tmp_path: Path) -> None:
 
 def test_a_record_of_every_setting_is_read_back(tmp_path: Path) -> None:
     """Of every budget and measurement that a suite may ask for, each key away from its default."""
-    budget = Budget(9, 8, 0.1, "burda2015", 700, 1e-4, True, grad_clip=2.0, weight_decay=1e-2, patience=3)
+    budget = Budget(
+        9, 8, 0.1, "burda2015", 700, 1e-4, True, grad_clip=2.0, weight_decay=1e-2, patience=3, grad_skip=9.0
+    )
     how = Measure(*range(9, 14), gap_steps=6, gap_split="train", probe_points=5, ssim_points=4)
     how = structs.replace(how, ais_points=3, ais_steps=2, ais_chains=1, factor_points=2, sample_points=1)
     for chosen in (budget, how):

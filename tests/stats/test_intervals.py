@@ -267,9 +267,10 @@ def test_every_metric_has_a_theme_and_what_has_no_better_direction_is_not_ranked
         "nll_excess_nats",
         "mse_per_pixel",
         "bits_per_dim",
+        "elbo_bits_per_dim",
         "probe_accuracy",
         "knn_accuracy",
         "ssim",
         *NAMES,
-        *(name + ending for name in RANKED for ending in ("", "_means", "_fitted")),
+        *(name + ending for name in RANKED for ending in ("", "_means", "_fitted", "_fitted_flow")),
     }

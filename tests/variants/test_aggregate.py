@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
-from tests.variants.beside import model_of
+from tests.variants.beside import model_of, some
 from tests.variants.linear_models import true_model, untrained
 from variants import DataSpec, build
 from variants.core import Terms
@@ -151,7 +151,7 @@ def test_a_posterior_whose_moments_are_not_known_is_refused() -> None:
 @pytest.mark.parametrize("name", sorted(PARTS["posterior"]))
 def test_a_posterior_says_whether_its_marginals_are_known(name: str, training: bool) -> None:
     model = model_of(name, 6).train(training)
-    q = model.infer(torch.randn(3, 6))
+    q = model.infer(some(name, 6, 3))
     if model.posterior.has_marginals:
         assert marginals(q).batch_shape == (3, 8)
     else:

@@ -86,17 +86,18 @@ def test_a_pace_can_be_chosen() -> None:
 def test_one_step_leaves_every_posterior_finite(name: str, size: float) -> None:
     """Whatever an encoder of somebody's own gives, and whatever the loss wants."""
     torch.manual_seed(0)
-    model, h = model_of(name, 50), size * torch.rand(16, 50)
-    posterior = model.posterior
+    model = model_of(name, 50)
+    h, posterior = size * torch.rand(16, model.encoder.features), model.posterior
+    known = (h, torch.arange(16) % 3) if model.conditional else (h,)
     # Some go down the prior's own trunk.
     optimiser = torch.optim.Adam([*posterior.parameters(), *model.prior.parameters()], lr=LR)
     for sign in (1, -1):
-        q = posterior(h)
+        q = posterior(*known)
         z = q.rsample(torch.Size([2])) if posterior.has_path else q.mean
         (sign * z.square().sum()).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         optimiser.zero_grad()
-    q = posterior.eval()(h)
+    q = posterior.eval()(*known)
     z = draw(q, torch.Size([2]))
     assert z.isfinite().all()
     if posterior.has_density:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.variants.beside import BESIDE, BITS
+from tests.variants.beside import BESIDE, BITS, data_for
 from variants import DataSpec, build
 from variants.core import closed_form_kl
 from variants.parts import PARTS, OptionError, assemble, options_of, part_names
@@ -258,8 +258,8 @@ def test_options_reach_their_part() -> None:
 
 @pytest.mark.parametrize(("role", "name"), [(role, name) for role in PARTS for name in PARTS[role]])
 def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> None:
-    data = KINDS.get(name, GREY) if role == "likelihood" else GREY
-    others = {} if role in ("network", "likelihood") else BESIDE.get(name, {})
+    data = KINDS.get(name, data_for(name)) if role == "likelihood" else data_for(name)
+    others = BESIDE.get(name, {}) if name == "conv_ladder" or role not in ("network", "likelihood") else {}
     assert part_names(assemble(data, **(others | {role: name})))[role] == name
 
 

@@ -24,11 +24,8 @@ def bits(logits: Tensor) -> Independent[BernoulliDistribution]:
     return Independent(BernoulliDistribution(logits=logits, validate_args=False), 1, validate_args=False)
 
 
-class RelaxedBits(Distribution):
+class RelaxedBits(Independent["RelaxedBit"]):
     """z = sigmoid((logits + logistic noise) / temperature) in (0, 1)^D: above 1/2 as often as the bit is 1.
-
-    Logits of any size have a finite density and gradient: torch's own relaxation takes exp(logits) on the way to log p,
-    which overflows at 88, and holds its probabilities within 1e-7 of 0 and 1.
 
     Source: Maddison, Mnih and Teh 2017, arXiv:1611.00712, appendix B (binary Concrete).
 
@@ -37,38 +34,44 @@ class RelaxedBits(Distribution):
         temperature: above 0.
     """
 
+    def __init__(self, logits: Tensor, temperature: float) -> None:
+        super().__init__(RelaxedBit(logits, temperature), 1, validate_args=False)
+
+
+class RelaxedBit(Distribution):
+    """Of each logit `[...]` one z, event shape `[]`.
+
+    Logits of any size have a finite density and gradient: torch's own relaxation takes exp(logits) on the way to log p,
+    which overflows at 88, and holds its probabilities within 1e-7 of 0 and 1.
+    """
+
     arg_constraints = {}  # noqa: RUF012 - torch reads this class attribute
+    support = constraints.unit_interval
     has_rsample = True
 
     def __init__(self, logits: Tensor, temperature: float) -> None:
         self.logits = logits
         self.temperature = temperature
-        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=False)
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """The inside of a cube."""
-        return constraints.independent(constraints.unit_interval, 1)  # type: ignore[no-untyped-call, no-any-return]
+        super().__init__(logits.shape, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
-        """That of the bits, `[..., D]`: the relaxation's own has no closed form."""
+        """That of the bit, `[...]`: the relaxation's own has no closed form."""
         return self.logits.sigmoid()
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """`[*sample_shape, ..., D]`."""
+        """`[*sample_shape, ...]`."""
         shape = self._extended_shape(torch.Size(sample_shape))
         noise = _inside(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)).logit()
         return ((self.logits + noise) / self.temperature).sigmoid()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density at `value` `[..., D]`, `[...]`; 0 and 1, to which draws round, count as their neighbours."""
+        """Log-density at `value` `[...]`; 0 and 1, to which draws round, count as their neighbours."""
         z = _inside(value)
         logit = z.logit()
         away = self.logits - self.temperature * logit
         # the last two terms are -log z - log(1 - z), the slope of the logit
-        each = math.log(self.temperature) + away - 2 * softplus(away) + softplus(logit) + softplus(-logit)
-        return each.sum(-1)
+        return math.log(self.temperature) + away - 2 * softplus(away) + softplus(logit) + softplus(-logit)
 
 
 def _inside(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from variants.parts import Choice, assemble
 
 @register(base="vanilla", changes=("posterior", "prior"), paper="Sohn, Lee and Yan 2015, NeurIPS")
 def conditional(
-    data: DataSpec, *, posterior: Choice = "given_class", prior: Choice = "given_class", **parts: Any
+    data: DataSpec, *, posterior: Choice = "given_class", prior: Choice = "given_class_prior", **parts: Any
 ) -> VAE:
     """p(x|c) = E_p(u) p(x|u, c) with the label c given to encoder and decoder, in training and when it is judged.
 

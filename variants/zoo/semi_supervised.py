@@ -14,7 +14,7 @@ def semi_supervised(
     data: DataSpec,
     *,
     posterior: Choice = "labelled",
-    prior: Choice = "labelled",
+    prior: Choice = "labelled_prior",
     objective: Choice = "semi_supervised",
     **parts: Any,
 ) -> VAE:

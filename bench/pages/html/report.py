@@ -28,8 +28,6 @@ SCRIPTS = ("core.js", "charts.js", "sections.js", "main.js")
 # Rows of a page, and runs of them: fewer where it would be too large.
 ROWS_AND_RUNS = ((1000, 4000), (300, 1500), (100, 500), (30, 150), (10, 30))
 MOST_GROUPS = 100
-# Fewer epochs than these are a smoke test.
-FEW_EPOCHS = 3
 SECTIONS = {
     "scores": "Scores",
     "seeds": "Every seed",
@@ -178,8 +176,6 @@ def _many(count: int, thing: str) -> str:
 
 def _answer(group: Group, title: str, answered: Sequence[Answer]) -> str:
     """The box that says what to take."""
-    smoke = int(group.settings["budget"].get("epochs") or FEW_EPOCHS) < FEW_EPOCHS
-    warning = "A smoke run: too short to rank by. " if smoke else ""
     lines = []
     priced = any(answer.cost for answer in answered)
     for answer in answered:
@@ -203,7 +199,7 @@ def _answer(group: Group, title: str, answered: Sequence[Answer]) -> str:
     units = f" ELBO and NLL: {escape(group.units)}." if group.units else ""
     return (
         f'<section class="answer" data-group="{group.id}" aria-label="Answer, {escape(title)}"><h2>{escape(title)}</h2>'
-        f'<p class="muted">{warning}Verdicts {escape(after(group.settings))}; {_seeds(group)}.{units}</p>{rows}'
+        f'<p class="muted">Verdicts {escape(after(group.settings))}; {_seeds(group)}.{units}</p>{rows}'
         f'<details class="small"><summary>Every setting of these runs</summary><p>{escape(group.title)}.</p></details>'
         "</section>"
     )
