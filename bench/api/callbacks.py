@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import MachineError
+from bench.pages.figures.pictures import visible
 
 if TYPE_CHECKING:
     from bench.api.model import Model
@@ -38,7 +39,7 @@ def _about(model: "Model") -> dict[str, Any]:
 def _shown(model: "Model", images: NDArray[Any]) -> NDArray[Any]:
     """Images in the data's own units -> their first one or three channels in [0, 1]: those of real numbers or counts by
     their own range."""
-    images = images[:, : 1 if images.shape[1] < 3 else 3]
+    images, _ = visible(images)
     if model.spec.kind not in ("binary", "unit", "levels"):
         low, high = images.min(), images.max()
         return np.asarray((images - low) / (high - low if high > low else 1.0))

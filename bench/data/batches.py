@@ -139,9 +139,11 @@ class Data:
                     f"train_size {train_size} is more than {name} has to train on: --set train_size={most} or less"
                 )
             self.splits["train"] = train_size
-        if spec.labelled > self.splits["train"] or (spec.pairs and self.splits["train"] % 2):
-            wrong = "an odd number, and pairs need two" if spec.pairs else f"fewer than labelled={spec.labelled}"
-            raise UsageError(f"{name} has {self.splits['train']} examples to train on: {wrong}")
+        size = self.splits["train"]
+        if spec.labelled > size:
+            raise UsageError(f"{name} has {size} examples to train on, fewer than labelled={spec.labelled}")
+        if spec.pairs and size % 2:
+            raise UsageError(f"{name} has {size} examples to train on, and pairs need an even number")
         self.spec = replace(spec, size=self.splits["train"], mean=self.mean)
         self.streamed = not isinstance(raw.images["train"], np.ndarray)
         self.truth = truth

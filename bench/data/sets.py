@@ -159,6 +159,7 @@ _ALL = (
     *(_photographs(side) for side in (32, 64, 128)),
     DataSet(
         name="breast_cancer",
+        class_count=2,
         shape=(30,),
         splits=_splits(455, 57, 57),
         rule="in a row; every column less its mean and over its standard deviation, both of train",

@@ -14,9 +14,10 @@ from torch import Tensor
 from bench import seeds
 from bench.disk.files import read_bytes, write_bytes
 from bench.text import decode
+from variants.core.batch import Batch
 
 Columns = dict[str, Tensor]
-B = TypeVar("B")
+B = TypeVar("B", bound=Tensor | Batch)
 _KEPT = msgspec.json.Decoder(dict[str, dict[str, list[float]]])
 
 
@@ -41,7 +42,7 @@ class Notebook:
 
         Args:
             name: the measurement with all of its settings; what was kept under another name is not used.
-            batches: x `[B, *shape]`, or what has an x and labels; the same at every call.
+            batches: x `[B, *shape]`, or with labels; the same at every call.
             function: x -> columns `[B]`, of the draws of torch's global generator.
             total: number of batches, for the progress.
         """
@@ -49,7 +50,7 @@ class Notebook:
         for i, x in enumerate(batches):
             key = f"{name} {i}"
             if key not in self._kept:
-                with seeds.stream(seeds.JUDGE, key, getattr(x, "x", x).device.type):  # type: ignore[union-attr]
+                with seeds.stream(seeds.JUDGE, key, Batch.of(x).x.device.type):
                     columns = {k: v.detach().cpu().double() for k, v in function(x).items()}
                 # As it is read back: a float in JSON is exact.
                 self._kept[key] = {k: v.tolist() for k, v in columns.items()}

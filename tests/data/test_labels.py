@@ -87,6 +87,8 @@ def test_pairs_stay_side_by_side_in_every_batch() -> None:
         ("digits", {"labelled": 2000}, "fewer than labelled=2000"),
         ("digits", {"labelled": -1}, "at least 0"),
         ("digits", {"labelled": True}, "type int"),
+        ("sprites", {"n": 100, "pairs": 1, "labelled": 200}, "fewer than labelled=200"),
+        ("sprites", {"n": 100, "pairs": 1, "train_size": 7}, "even number"),
         ("sprites", {"n": 15, "pairs": 1}, "even number"),
         ("sprites", {"n": 100, "pairs": 6}, "at most 5"),
         ("digits", {"pairs": 1}, "unknown option 'pairs'"),

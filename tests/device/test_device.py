@@ -20,6 +20,7 @@ from bench.settings import Budget
 from tests.helpers import call, cell, fit, refused, throughput_cell
 from tests.oracle.tiny import TINY
 from tests.performance import device as benchmark
+from tests.resume.test_checkpoint import Stopped, StoppedAfter
 from tests.sweeps.test_oracle_suite import toml
 from tests.variants.test_conformance import SMALLER
 from variants import registry
@@ -117,24 +118,6 @@ def test_a_variant_is_trained_and_judged(variant: str) -> None:
         }
         for name, value in made.metrics.items():
             assert value is None or value == pytest.approx(expected.metrics[name], rel=1e-3, abs=1e-4), name
-
-
-class Stopped(BaseException):
-    """The process ends here: nothing below may catch it."""
-
-
-class StoppedAfter(Checkpoint):
-    """Keeps the state of every step, and stops the training after so many of them."""
-
-    def __init__(self, steps: int, file: Path) -> None:
-        super().__init__(file)
-        self.left = steps
-
-    def tick(self, training: Any) -> None:
-        super().tick(training)
-        self.left -= 1
-        if self.left == 0:
-            raise Stopped
 
 
 # The last pass has no better validation ELBO than some pass before it, whose weights are then the result.
