@@ -166,7 +166,7 @@ def test_what_plays_the_generated_examples_is_none_that_could_have_been_memorise
     given: list[tuple[Any, Any]] = []
     monkeypatch.setattr(samples, "compare", lambda a, _, train: given.append((a, train)) or {})
     samples.scores(build("vanilla", loaded.spec, hidden=(16,)), loaded, 60)
-    assert len(given) == 4  # draws, those of fitted codes, and both anchors
+    assert len(given) == 5  # draws, those of codes fitted in two ways, and both anchors
     for generated, train in given:
         known = {row.tobytes() for row in train}
         assert len(known) == 60
