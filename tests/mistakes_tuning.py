@@ -38,7 +38,7 @@ OF_TUNING = [
     ]),
     *made("bench/stats/tuning.py", IN_STATS, [
         (12, "worst_trial_chosen", "the direction of the metric turned round",
-         'return -1 if metrics.metric(metric_of(trial)).better == "higher" else 1', "return 1"),
+         "return metrics.metric(metric_of(trial)).sign", "return 1"),
         (12, "last_of_equal_trials", "what is chosen depends on more than figures and numbers",
          "(_sign(pair[1]) * pair[0], _number(pair[1]))", "(_sign(pair[1]) * pair[0], -_number(pair[1]))"),
         (9, "failed_trials_that_count", "a trial that diverged is chosen by the figure it had before",

@@ -45,8 +45,8 @@ class DataSet:
         folders: searched before the data root, in this order.
         package: the Python module that carries the data, if one does.
         options: the options it takes, with their defaults.
-        added: options with their defaults that came when there were results already. They are left out while they have
-            their default, so that these results keep their names.
+        added: more options with their defaults, left out while they have these, so that results without them keep their
+            names.
         class_count: number of classes that the labels are of; None where they are no classes.
         least: of some options, the lowest value.
         check: of its name and its options; UsageError for a value that the others rule out.

@@ -130,7 +130,7 @@ def _first(group: Group, patterns: Sequence[str]) -> str | None:
 
 
 def _by_mean(group: Group, metric: str) -> list[Row]:
-    sign = -1 if metrics.metric(metric).better == "higher" else 1
+    sign = metrics.metric(metric).sign
     rows = [row for row in group.rows if row.values(metric)]
     return sorted(rows, key=lambda row: (sign * statistics.fmean(row.values(metric).values()), row.label))
 

@@ -256,7 +256,7 @@ def settings_of(record: Record, model: Model) -> dict[str, Any]:
         "budget": (tuning or cell)["budget"],
         "measure": cell["measure"],
         "precision": cell["precision"],
-        # What a group has not it does not say, so that groups of before there was such keep their names.
+        # Left out where nothing is tuned, so that such groups keep their names.
         **({"tuned": tuning["search"]} if tuning else {}),
     }
 

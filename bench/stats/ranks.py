@@ -49,7 +49,7 @@ def ranks(groups: Sequence[Group], metric: str) -> Ranks | None:
     shared = set.intersection(*map(set, by_group)) if by_group else set()
     if len(groups) < 2 or len(shared) < 2:
         return None
-    sign = -1 if metrics.metric(metric).better == "higher" else 1
+    sign = metrics.metric(metric).sign
     found: dict[str, list[float]] = {label: [] for label in shared}
     for means in by_group:
         for label in shared:

@@ -36,8 +36,7 @@ def choose(trials: Iterable[Record]) -> Record | None:
 
 
 def _sign(trial: Record) -> int:
-    """-1 where higher is better: the least is then the best."""
-    return -1 if metrics.metric(metric_of(trial)).better == "higher" else 1
+    return metrics.metric(metric_of(trial)).sign
 
 
 def _number(trial: Record) -> int:
@@ -210,8 +209,7 @@ class Tuned:
     def _worth(self, row: Row) -> float:
         """Less is better."""
         summary = row.summary(self.metric)
-        sign = -1 if metrics.metric(self.metric).better == "higher" else 1
-        return sign * summary.mean if summary else math.inf
+        return metrics.metric(self.metric).sign * summary.mean if summary else math.inf
 
 
 def _row(row: Row) -> tuple[str, str, str]:

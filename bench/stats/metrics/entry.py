@@ -108,6 +108,11 @@ class Metric:
         return self.better is not None and not self.is_cost
 
     @property
+    def sign(self) -> int:
+        """-1 where higher is better, else 1: of values times it the least is the best."""
+        return -1 if self.better == "higher" else 1
+
+    @property
     def arrow(self) -> str:
         """`↑` where higher is better, `↓` where lower is, else empty."""
         return {"higher": "↑", "lower": "↓", None: ""}[self.better]
