@@ -162,5 +162,56 @@ OF_LAWS = [
         (13, "weights_of_another_protocol", "a training of older code is taken for this one's",
          "json.dumps([PROTOCOL, *(cell", "json.dumps([*(cell"),
     ]),
+    *made("variants/parts/pixel_decoder.py", ("tests/variants/test_pixel_decoder.py",), [
+        (1, "noise_twice", "the images of a mean lean to one side, and so does it",
+         "torch.cat([u, 1 - u])", "torch.cat([u, u])"),
+    ]),
+    *made("variants/parts/hamiltonian.py", ("tests/variants/test_refined.py",), [
+        (22, "momenta_of_the_variance_t_squared", "they are cooled to another variance than the prior's",
+         "heat = (0.5 * self.log_heat).exp()", "heat = self.log_heat.exp()"),
+    ]),
+    *made("variants/parts/conv_ladder.py", ("tests/variants/test_conv_ladder.py",), [
+        (15, "blocks_that_vanish_in_a_deep_trunk", "independent additions grow with the root of their number",
+         "len(sides) ** -0.5", "1 / len(sides)"),
+    ]),
+    *made("variants/parts/objectives/rates.py", ("tests/variants/test_rates.py",), [
+        (2, "multiplier_of_the_last_batch", "lambda follows the noise of a batch",
+         "(self.rate * self.average).exp()", "(self.rate * constraint).exp()"),
+        (2, "average_that_forgets_at_once", "a moving average of one batch",
+         "clamp(min=1 - self.momentum)", "clamp(min=self.momentum)"),
+    ]),
+    *made("bench/judge/samples.py", ("tests/judge/test_samples.py",), [
+        (21, "radii_of_the_first_block", "the balls of other examples than those that are asked",
+         "of_fake[start : start + len(distances), None]", "of_fake[: len(distances), None]"),
+        (21, "cells_weigh_alike", "a cell of twenty examples counts as one of a thousand",
+         "total += len(far) * _mann_whitney(near, far)\n            weight += len(far)",
+         "total += _mann_whitney(near, far)\n            weight += 1"),
+    ]),
+    *made("bench/judge/factors.py", ("tests/judge/test_factors.py",), [
+        (21, "robustness_of_axes_that_weigh_alike", "an axis that hardly moves counts as one that does",
+         "(robust.max(1) * moves).sum() / moves.sum()", "robust.max(1).mean()"),
+    ]),
+    *made("bench/judge/latent.py", ("tests/judge/test_latent.py",), [
+        (1, "median_of_a_class", "figures of classes do not add up to that of all",
+         "values[labels == label].mean()", "values[labels == label].median()"),
+    ]),
+    *made("bench/judge/evidence.py", ("tests/judge/test_evidence.py",), [
+        (4, "steps_of_the_warm_up", "temperatures have the steps of others",
+         "sizes[len(sizes) - len(inner) :]", "sizes[: len(inner)]"),
+        (4, "way_back_with_the_steps_of_the_way_there", "cold chains move by the steps of hot ones",
+         "betas[::-1], sizes[::-1]", "betas[::-1], sizes"),
+    ]),
+    *made("bench/judge/bounds.py", ("tests/judge/test_judge.py",), [
+        (11, "variance_of_means_over_n", "an axis is active or not by the number of examples",
+         "correction=min(1, len(z) - 1)", "correction=0"),
+    ]),
+    *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
+        (11, "quartiles_beyond_the_blocks", "of few blocks the least and the largest are called quartiles",
+         'method="inclusive"', 'method="exclusive"'),
+    ]),
+    *made("bench/data/given/splits.py", ("tests/data/test_given.py",), [
+        (12, "duplicates_counted_once", "a test example that was trained on is told once however often it stands there",
+         "sum(each in seen for each in here)", "len(seen & set(here))"),
+    ]),
 ]
 # fmt: on

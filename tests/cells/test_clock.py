@@ -3,6 +3,7 @@
 import statistics
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +37,13 @@ def test_structure(variant: str) -> None:
     assert figures["parameters"] == sum(
         p.numel() for p in build(variant, data.spec("digits"), latent=2, hidden=[8]).parameters()
     )
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 5, 10])
+def test_quartiles_lie_within_the_blocks(blocks: int) -> None:
+    values = np.random.default_rng(blocks).lognormal(size=blocks).tolist()
+    found = clock._summary(values)
+    assert (found.q1, found.median, found.q3) == pytest.approx(np.quantile(values, [0.25, 0.5, 0.75]))
 
 
 @pytest.mark.parametrize(("batch_size", "counted"), [(90, 90), (4000, 200)])

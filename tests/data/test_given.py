@@ -76,6 +76,13 @@ def test_what_is_held_out_is_disjoint_and_of_every_class_its_share(n: int, missi
     assert all((parts[split] == again[split]).all() for split in parts)
 
 
+def test_every_example_that_stands_in_an_earlier_split_is_counted() -> None:
+    """Also one that stands there twice."""
+    train, valid, test = ([[0], [1], [1], [2]], [[1], [1], [3]], [[3], [3], [0], [9]])
+    found = splits.duplicates({"train": np.array(train), "valid": np.array(valid), "test": np.array(test)})
+    assert found == {"valid": 2, "test": 3}
+
+
 def test_given_splits_are_kept(tmp_path: Path) -> None:
     loaded = data.load(save(tmp_path, train=GREYS, valid=GREYS[:4], test=GREYS[:3], test_labels=np.array([2, 1, 0])))
     assert loaded.splits == {"train": 50, "valid": 4, "test": 3}

@@ -3,6 +3,7 @@ and log-weights written down by hand."""
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -213,6 +214,37 @@ def test_one_step_without_transitions_is_importance_sampling_from_the_prior() ->
     columns = evidence.annealed(model, x, chains=20_000, steps=1)
     assert ((columns["log_px"] - truth.log_prob(x)).abs() < 4 * columns["log_px_var"].sqrt()).all()
     assert torch.equal(columns["acceptance"], torch.ones(12, dtype=DOUBLE))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_step_is_as_long_as_the_pilot_found_at_its_temperature(
+    monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    """Whichever way the path goes. Here the pilot is told that hot chains are refused and cold ones are not."""
+    made: list[tuple[float, Tensor]] = []
+
+    def stays(
+        _at: Any, state: evidence.State, beta: float, step: Tensor, _leapfrog: int
+    ) -> tuple[evidence.State, Tensor]:
+        made.append((beta, step))
+        return state, torch.full_like(state.log_prior, beta)
+
+    monkeypatch.setattr(evidence, "hmc", stays)
+    model, _, x = linear_model()
+    steps, x = 6, x[:1]
+    if backwards:
+        evidence.reverse(model, x, torch.zeros(1, K, dtype=DOUBLE), chains=1, steps=steps)
+    else:
+        evidence.annealed(model, x, chains=1, steps=steps)
+    inner = evidence.schedule(steps)[1:-1]
+    pilot, walk = made[: -len(inner)], made[-len(inner) :]
+    assert [beta for beta, _ in walk] == (inner[::-1] if backwards else inner)
+    # The step of a temperature is what the pilot goes on with after it.
+    found = {beta: after for (beta, _), (_, after) in pairwise(pilot)}
+    assert len({round(step.item(), 9) for _, step in walk}) == len(inner)
+    for beta, step in walk:
+        if beta in found and beta != inner[-1]:
+            torch.testing.assert_close(step, found[beta])
 
 
 def test_annealing_is_unbiased_and_knows_its_error() -> None:

@@ -194,6 +194,17 @@ def test_irs_by_hand() -> None:
     assert factors.irs(Coded(0 * mu, v, (True,))) == 0
 
 
+def test_an_axis_weighs_by_how_far_it_moves_in_the_robustness() -> None:
+    v = rows(0)[:, :1]
+    random = np.random.default_rng(1)
+    first, second = v + 0.1 * random.standard_normal(v.shape), random.standard_normal(v.shape)
+    one, other = (factors.irs(Coded(axis, v, (True,))) for axis in (first, second))
+    moves = [np.quantile(np.abs(axis - axis.mean()), factors.SUPREMUM) for axis in (first, second)]
+    for scale in (0.1, 1.0, 10.0):
+        both = factors.irs(Coded(np.hstack([first, scale * second]), v, (True,)))
+        assert both == pytest.approx((one * moves[0] + other * scale * moves[1]) / (moves[0] + scale * moves[1]))
+
+
 def test_total_correlation_of_a_gaussian() -> None:
     random = np.random.default_rng(0)
     z = random.standard_normal((200_000, 2))

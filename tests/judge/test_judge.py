@@ -136,6 +136,11 @@ def test_mse_and_active_units_by_hand() -> None:
     with torch.no_grad():
         model.posterior.loc.weight[1, 1] = math.sqrt(0.011)
     assert bounds.point_metrics(model, Held(x), "test")["active_units"] == 2
+    # Of five examples the variance over four is above the threshold, that over five below it.
+    few = x[:5] / x[:5].std(0)
+    with torch.no_grad():
+        model.posterior.loc.weight[0, 0], model.posterior.loc.weight[1, 1] = math.sqrt(0.011), 0.0
+    assert bounds.point_metrics(model, Held(few), "test")["active_units"] == 1
 
 
 def test_active_units_of_each_layer_by_hand() -> None:

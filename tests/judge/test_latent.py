@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import bench.data as data
+from bench import seeds
 from bench.judge import latent
+from bench.judge.bounds import EVAL_BATCH, scores
 from bench.judge.screen import Screen
 from tests.helpers import Held
 from variants import build
@@ -42,6 +44,17 @@ def test_everything_has_its_shape(loaded: Any) -> None:
     assert arrays["best_scores"].min() >= arrays["worst_scores"].max()
     assert (np.diff(arrays["best_scores"]) <= 0).all()
     assert (np.diff(arrays["worst_scores"]) >= 0).all()
+
+
+def test_what_is_said_of_classes_adds_up_to_what_is_said_of_all(loaded: Any) -> None:
+    arrays = seen("vanilla", loaded)
+    torch.manual_seed(0)
+    batches = loaded.eval_batches("test", EVAL_BATCH, limit=latent.POINTS)
+    found = scores(build("vanilla", loaded.spec, hidden=(16,)), batches, samples=1, seed=seeds.JUDGE)
+    for name, values in (("elbo", found.elbo), ("recon", found.recon), ("kl", found.kl)):
+        assert values is not None
+        of_classes = np.average(arrays[f"class_{name}"], weights=arrays["class_counts"])
+        assert of_classes == pytest.approx(values.mean().item(), rel=1e-5)
 
 
 def test_latents_that_are_no_points_of_r_d_have_no_line_between_them(loaded: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 
 import bench.data as data
@@ -64,6 +65,13 @@ def test_neighbourhoods_of_the_same_distribution() -> None:
     assert min(each["precision"] for each in found) > 0.85
 
 
+def test_neighbourhoods_in_blocks_are_those_at_once() -> None:
+    fake, real = 1.5 * normal(0, 300), np.concatenate([normal(1, 200), normal(2, 100) + 2])
+    at_once = samples.neighbourhoods(fake, real)
+    with sklearn.config_context(working_memory=0.1):
+        assert samples.neighbourhoods(fake, real) == at_once
+
+
 def test_what_precision_and_recall_tell_apart() -> None:
     real = np.concatenate([normal(0, 300), normal(1, 300) + 20])
     one_mode = samples.neighbourhoods(normal(2, 600), real)
@@ -101,6 +109,23 @@ def test_memorisation() -> None:
     assert copied < -8
     assert far > 5
     assert samples.memorisation(normal(0, 10), normal(1, 10), train) is None
+
+
+def test_a_cell_weighs_as_many_test_examples_as_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two heaps, in one of which the generated examples are too wide."""
+    monkeypatch.setattr(samples, "CELLS", 2)
+    train, real, fake = (
+        [normal(seed, few), normal(seed + 1, many) + 100]
+        for seed, few, many in ((0, 200, 200), (2, 30, 170), (4, 90, 90))
+    )
+    fake[0] = 3 * fake[0]
+    scores = []
+    for heap, test, made in zip(train, real, fake, strict=True):
+        near, far = (np.linalg.norm(each[:, None] - heap, axis=2).min(1) for each in (made, test))
+        scores.append(samples._mann_whitney(near, far))
+    assert abs(scores[0] - scores[1]) > 3
+    found = samples.memorisation(*map(np.concatenate, (fake, real, train)))
+    assert found == pytest.approx((30 * scores[0] + 170 * scores[1]) / 200)
 
 
 def test_the_standard_score_is_that_of_mann_and_whitney() -> None:

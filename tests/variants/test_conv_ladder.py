@@ -137,6 +137,27 @@ def test_the_sizes_that_ship_make_a_step(name: str, data: DataSpec) -> None:
     assert len(made.prior.layers) == {"ladders": 10, "ladders_cifar10": 22}[name]
 
 
+@pytest.mark.parametrize("layers", [1, 4, 9])
+def test_blocks_together_add_as_much_however_many_there_are(layers: int) -> None:
+    """Of blocks that each add independent noise of variance 1, the last state has the variance 1."""
+
+    class Noise(torch.nn.Module):
+        def forward(self, h: torch.Tensor) -> torch.Tensor:
+            return torch.randn_like(h)
+
+    torch.manual_seed(0)
+    trunk = MapTrunk([(20, 20)] * layers, 1, 10, "elu")
+    for block in trunk.blocks:
+        block.body = Noise()
+    state = None
+    for i in range(layers):
+        torch.nn.init.zeros_(trunk.into[i].weight)
+        torch.nn.init.zeros_(trunk.into[i].bias)
+        state = trunk.advance(i, state, torch.zeros(3, 400))
+    assert state is not None
+    assert state.var().item() == pytest.approx(1, abs=0.1)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"needs images \(C, H, W\), not data of shape \(8,\)"):
         build("deep_top_down_conv", DataSpec((8,), "real", 40))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from variants import DataSpec, build
 from variants.core import elbo
-from variants.parts.pixel_decoder import PixelDecoder, Pixels
+from variants.parts.pixel_decoder import PixelDecoder, Pixels, fixed_noise
 
 MAPS = 3
 
@@ -75,6 +75,11 @@ def test_the_mean_of_many_pixels_is_one_of_draws_and_the_same_for_every_batch() 
     # Of all contexts together the two differ by the noise of four draws, which these share.
     assert (mean.mean(0) - drawn.mean(0)).abs().max() < 0.1
     assert 0 < mean.min() < mean.max() < 1
+
+
+def test_the_noise_of_a_mean_is_a_half_on_average_at_every_pixel() -> None:
+    """So a mean in which no pixel depends on another is exact."""
+    torch.testing.assert_close(fixed_noise(4, 5).mean(0), torch.full((1, 4, 5), 0.5, dtype=torch.float64))
 
 
 def test_a_gradient_of_the_mean_is_refused_and_not_zero() -> None:

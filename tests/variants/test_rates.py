@@ -194,6 +194,19 @@ def test_the_multiplier_is_held_outside_of_training_and_is_the_elbo_where_it_doe
     torch.testing.assert_close(second, expected)
 
 
+def test_the_multiplier_follows_a_mean_of_its_batches() -> None:
+    """A plain one of the first hundred, in which each later one counts for a hundredth."""
+    objective = Geco(multiplier_rate=0.01).double()
+    constraints = torch.randn(150, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moved, average = 0.0, 0.0
+    for t, constraint in enumerate(constraints, start=1):
+        objective._learn(constraint)
+        average = constraints[:t].mean().item() if t <= 100 else 0.99 * average + 0.01 * constraint.item()
+        moved += 0.01 * average
+        assert objective.average.item() == pytest.approx(average, abs=1e-6)
+        assert objective.multiplier.log().item() == pytest.approx(moved, abs=1e-6)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Denoising
 

@@ -158,6 +158,17 @@ def test_leapfrogs_are_undone_and_keep_volume_but_for_the_cooling() -> None:
     assert log_det[0, 0].item() == pytest.approx(-0.5 * 2 * math.log(2.5), abs=1e-6)
 
 
+@pytest.mark.parametrize("leapfrogs", [1, 2, 5])
+@pytest.mark.parametrize("heat", [0.5, 1.0, 2.5])
+def test_momenta_start_with_the_variance_t_and_end_with_that_of_the_prior(leapfrogs: int, heat: float) -> None:
+    vae = small("hamiltonian", leapfrogs=leapfrogs, heat=heat)
+    assert isinstance(vae.posterior, Hamiltonian)
+    momenta = vae.posterior(vae.encoder(batch())).variance[:, 2:]
+    torch.testing.assert_close(momenta, torch.full_like(momenta, heat))
+    end = momenta * vae.posterior.cooling().prod().square()
+    torch.testing.assert_close(end, torch.ones_like(end))
+
+
 def test_energy_is_kept_by_short_steps_without_heat() -> None:
     """log p(x, z) + log N(r) changes with the square of the step."""
     changes = []
