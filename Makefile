@@ -62,7 +62,7 @@ pages: $(READY) ## write the committed pages in results/reference again
 test: $(READY) ## run the tests but for the slow ones, side by side on up to 8 cores
 	@$(TEST) -m "not slow"
 
-test-slow: $(READY) ## run the slow tests: processes, nodes and disks that are really lost
+test-slow: $(READY) ## run the slow tests: processes, nodes and disks that are really lost, a pretended accelerator
 	@$(TEST) -m slow
 
 lint: $(READY) ## ruff

@@ -11,7 +11,10 @@ from bench.device import accelerator
 from tests.device import pretend
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.skipif(accelerator() is not None, reason="a real device is tested here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(accelerator() is not None, reason="a real device is tested here"),
+]
 
 
 @pytest.mark.parametrize(("float64", "chosen"), [(False, "not oracle_runs"), (True, "oracle_runs")])
