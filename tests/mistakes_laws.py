@@ -213,5 +213,19 @@ OF_LAWS = [
         (12, "duplicates_counted_once", "a test example that was trained on is told once however often it stands there",
          "sum(each in seen for each in here)", "len(seen & set(here))"),
     ]),
+    *made("variants/parts/labelled.py", ("tests/variants/test_labels.py",), [
+        (27, "classes_of_the_data_whatever_is_asked", "more classes than the labels have cannot be had",
+         "joint_sizes(latent, classes or known)", "joint_sizes(latent, known or classes)"),
+        (27, "given_class_that_costs_a_nat", "log q(z|x, c) and log p(z) count what is told",
+         "return torch.zeros_like(value[..., 0])", "return -torch.ones_like(value[..., 0])"),
+    ]),
+    *made("bench/records/names.py", ("tests/records/test_record.py",), [
+        (10, "order_of_settings_counts", "runs of equal settings stand in two groups",
+         "sort_keys=True, default=plain", "sort_keys=False, default=plain"),
+    ]),
+    *made("bench/stats/learning.py", ("tests/stats/test_learning.py",), [
+        (18, "reach_in_nats_a_value", "what longer training may move is held against bits",
+         "(a.model.data_dims or math.nan) * math.log(2)", "(a.model.data_dims or math.nan)"),
+    ]),
 ]
 # fmt: on

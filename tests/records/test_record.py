@@ -295,3 +295,16 @@ def test_what_the_committed_schema_refuses() -> None:
     validator.validate(whole)
     for broken in ({"kind": "poem"}, {"cell": {}}, {"metrics": {"kl_nats": "1"}}, {"id": "../a"}, {"more": 1}):
         assert list(validator.iter_errors(whole | broken))
+
+
+def test_equal_settings_have_one_text_in_whatever_order_they_stand() -> None:
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return [turned(each) for each in value] if isinstance(value, list) else value
+
+    settings = record.plain(fake.quality("vanilla", 0))
+    assert list(turned(settings)) != list(settings)
+    assert names.canonical(turned(settings)) == names.canonical(settings)
+    assert names.digest(turned(settings)) == names.digest(settings)
+    assert names.canonical([1, 2]) != names.canonical([2, 1])

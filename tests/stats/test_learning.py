@@ -132,6 +132,17 @@ def test_every_metric_is_held_back_by_the_curve_that_speaks_of_it() -> None:
     assert (once["elbo_nats"], once["mse_per_pixel"], once["probe_accuracy"]) == ("worse", "worse", "still learning")
 
 
+def test_the_reach_in_bits_is_that_in_nats_of_a_value_of_an_example() -> None:
+    records = moving(30.0, 12.0, 5.0)
+    found = {
+        d.metric: d.comparison["reach"] for d in differences.differences(records, "vanilla") if d.variant == "conv"
+    }
+    dims = records[0].model.data_dims
+    assert dims
+    assert found["elbo_nats"] == found["nll_is500_nats"] > 0
+    assert found["bits_per_dim"] == pytest.approx(found["elbo_nats"] / (dims * math.log(2)))
+
+
 def test_no_best_is_marked_where_the_verdict_is_held_back() -> None:
     for records, best, undecided in (
         (moving(*FLAT[:3]), {"vanilla"}, set()),

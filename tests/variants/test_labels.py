@@ -12,6 +12,7 @@ from torch.distributions import Independent, Normal
 from variants import DataSpec, build
 from variants.core import VAE, Batch, elbo
 from variants.core.bounds import iwae
+from variants.parts.labelled import Given, sizes_of
 from variants.parts.paired import average, common, product, shared
 
 LABELLED = DataSpec((1, 3, 4), "binary", 40, classes=3, labelled=10)
@@ -230,3 +231,25 @@ def test_a_little_training_raises_the_bound_without_a_warning(name: str) -> None
             model.loss(Batch(x, y, y)).mean().backward()
             adam.step()
     assert bounds[1] > bounds[0] + 1
+
+
+# ---- sizes, and what is given
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "had"), [(None, None, 6), (4, None, 4), (None, 10, 10), (10, 10, 10), (11, 10, 11)]
+)
+def test_there_are_as_many_classes_as_asked_for_else_as_the_data_have(
+    asked: int | None, known: int | None, had: int
+) -> None:
+    data = DataSpec((8,), "binary", 40, classes=known)
+    assert sizes_of(12, asked, data) == (12 - had, had)
+
+
+def test_nothing_of_a_class_that_is_given_is_counted() -> None:
+    """Neither of q nor of p, nor of the one against the other, whatever the class."""
+    y = torch.eye(3).double()
+    q, p = Given(y.log().unsqueeze(-2)), Given(torch.randn(1, 3).double())
+    assert torch.equal(q.sample(), y)
+    for found in (q.log_prob(y), p.log_prob(y), q.entropy(), q.kl_by_variable(p).squeeze(-1)):
+        assert torch.equal(found, torch.zeros(3).double())
