@@ -109,6 +109,8 @@ OF_LAWS = [
          "        if names:\n            return names[-1]", "        if names:\n            return names[0]"),
         (14, "median_for_the_upper_quartile", "speeds whose quartiles overlap are told apart",
          "median if speed.q3 is None else float(speed.q3)", "median"),
+        (10, "speed_of_another_device", "a row of the CPU is as fast as on an accelerator",
+         ' and label.split(",")[0] == row.device', ""),
     ]),
     *made("bench/train/steps.py", ("tests/train/test_steps.py",), [
         (1, "sum_over_the_batch", "Adam's epsilon is stated for the mean",
@@ -216,6 +218,8 @@ OF_LAWS = [
     *made("variants/parts/labelled.py", ("tests/variants/test_labels.py",), [
         (27, "classes_of_the_data_whatever_is_asked", "more classes than the labels have cannot be had",
          "joint_sizes(latent, classes or known)", "joint_sizes(latent, known or classes)"),
+        (25, "draws_without_their_noise", "z varies with its class alone, and its density says otherwise",
+         "self.within(y).sample(), y", "self.within(y).mean, y"),
         (27, "given_class_that_costs_a_nat", "log q(z|x, c) and log p(z) count what is told",
          "return torch.zeros_like(value[..., 0])", "return -torch.ones_like(value[..., 0])"),
     ]),

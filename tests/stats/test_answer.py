@@ -106,6 +106,16 @@ def test_speeds_are_alike_where_the_upper_quartile_reaches_the_fastest_ones_lowe
     assert answered(records)[1][answer.SPEED].take == take
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_row_is_as_fast_as_on_its_own_device(device: str) -> None:
+    names = ("vanilla", "beta")
+    records = [fake.quality(name, seed) for name in names for seed in range(3)]
+    records += [fake.throughput(name, device=device) for name in names]
+    _, found = answered(records)
+    assert (answer.SPEED in found) == (device == "cpu")
+    assert bool(found["the best ELBO"].cost) == (device == "cpu")
+
+
 def test_ranks_and_the_critical_difference() -> None:
     levels = {"vanilla": (-100.0, -200.0), "conv": (-97.0, -190.0), "beta": (-100.0, -250.0), "iwae": (-90.0, None)}
     records = [

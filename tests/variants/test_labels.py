@@ -211,6 +211,14 @@ def test_draws_have_any_class_with_equal_chances() -> None:
     assert z[:, 2:].sum(0).tolist() == pytest.approx([1000] * 3, abs=130)
 
 
+def test_draws_have_the_mean_and_variance_that_q_says() -> None:
+    q = made("semi_supervised", LABELLED).infer(images())
+    torch.manual_seed(0)
+    z = q.sample(torch.Size([20_000]))
+    assert ((z.mean(0) - q.mean).abs() < 5 * (q.variance / 20_000).sqrt()).all()
+    torch.testing.assert_close(z.var(0), q.variance, rtol=0.06, atol=0)
+
+
 @pytest.mark.parametrize("name", ["conditional", "semi_supervised", "ada_gvae"])
 def test_a_little_training_raises_the_bound_without_a_warning(name: str) -> None:
     data = DataSpec((1, 3, 4), "binary", 60, classes=3, labelled=60, pairs=True)
