@@ -22,10 +22,10 @@ def batch(loaded: Data, split: str = "test") -> torch.Tensor:
 
 
 def test_levels_are_the_grey_values_and_have_a_spec_that_says_so() -> None:
-    assert data.spec("mnist", "levels") == DataSpec((1, 28, 28), "levels", 50_000, levels=256)
-    assert data.spec("digits", "dequantise") == DataSpec((1, 8, 8), "unit", 1_297, levels=17)
+    assert data.spec("mnist", "levels") == DataSpec((1, 28, 28), "levels", 50_000, levels=256, classes=10)
+    assert data.spec("digits", "dequantise") == DataSpec((1, 8, 8), "unit", 1_297, levels=17, classes=10)
     levels, grey = (data.load("digits", binarise=how) for how in ("levels", "none"))
-    assert levels.spec == DataSpec((1, 8, 8), "levels", 1_297, levels=17)
+    assert levels.spec == DataSpec((1, 8, 8), "levels", 1_297, levels=17, classes=10)
     assert grey.spec.levels is None
     torch.testing.assert_close(batch(levels), batch(grey), rtol=0, atol=0)
     k = batch(levels) * 16
