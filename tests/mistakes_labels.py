@@ -55,6 +55,8 @@ OF_LABELS = [
          "together = 2 if self.spec.pairs else 1", "together = 1"),
         (27, "all_labels_shown", "an objective sees labels that it is said not to",
          "[: self.spec.labelled]", "[:]"),
+        (27, "last_of_each_class_shown", "not the examples that are said to be labelled",
+         "np.lexsort((places, labels, in_class))", "np.lexsort((places, labels, -in_class))"),
     ]),
     *made("bench/judge/bounds.py", IN_JUDGE, [
         (27, "class_of_another", "the judge gives each example the first class",

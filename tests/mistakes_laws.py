@@ -81,6 +81,10 @@ OF_LAWS = [
     *made("bench/stats/shares.py", ("tests/stats/test_shares.py",), [
         (11, "seeds_taken_for_equally_many", "n0 of unequal numbers is not their mean",
          "(n - sum(len(row) ** 2 for row in kept) / n) / (a - 1)", "n / a"),
+        (11, "degrees_of_freedom_exchanged_below", "the lower end lies too low",
+         "stats.f.ppf(tail, a - 1, n - a)", "stats.f.ppf(tail, n - a, a - 1)"),
+        (11, "degrees_of_freedom_exchanged_above", "the upper end lies too low",
+         "stats.f.ppf(tail, n - a, a - 1)", "stats.f.ppf(tail, a - 1, n - a)"),
     ]),
     *made("bench/reproduce/effects.py", ("tests/reproduce/test_effects.py",), [
         (11, "published_errors_added", "two independent errors add in squares",

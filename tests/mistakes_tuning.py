@@ -59,6 +59,8 @@ OF_TUNING = [
     *made("bench/stats/groups.py", IN_STATS, [
         (2, "tuned_beside_untuned", "what had eight trials is ranked among what had none",
          '**({"tuned": tuning["search"]} if tuning else {}),', ""),
+        (10, "tuned_apart_by_their_choice", "each step size makes a group of its own, and nothing is compared",
+         '"budget": (tuning or cell)["budget"],', '"budget": cell["budget"],'),
     ]),
 ]
 # fmt: on

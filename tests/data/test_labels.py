@@ -38,9 +38,15 @@ def test_so_many_labels_are_shown_as_many_of_each_class_as_can_be() -> None:
 
 
 def test_the_same_examples_are_labelled_in_every_pass_and_more_of_them_with_more() -> None:
-    few, more = (data.load("digits", labelled=n)._shown() for n in (20, 50))
+    loaded = {n: data.load("digits", labelled=n) for n in (20, 50)}
+    few, more = (each._shown() for each in loaded.values())
     assert ((few < 0) | (few == more)).all()
     assert ((more >= 0).sum(), (few >= 0).sum()) == (50, 20)
+    # Of each class the first.
+    labels = torch.from_numpy(loaded[50].raw.labels["train"][: len(more)])
+    for value in range(10):
+        seen = more[labels == value] >= 0
+        assert seen[: seen.sum()].all()
 
 
 def test_options_that_are_off_are_left_out() -> None:

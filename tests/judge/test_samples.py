@@ -243,6 +243,9 @@ def test_codes_that_the_prior_does_not_have_are_sampled_by_a_fitted_density(load
     spread = means.var(0) + variances.mean(0)
     assert ((z.mean(0) - means.mean(0)).abs() < 6 * (spread / 2000).sqrt()).all()
     assert ((z.var(0) / spread).log().abs() < (0.15 if kind == "fitted" else 0.3)).all()
+    # What is fitted are draws of q(z|x), not its means.
+    left = (samples._codes(model, loaded) - means) / variances.sqrt()
+    assert left.std().item() == pytest.approx(1, abs=0.1)
     # Any part of them is like the whole.
     assert ((z[:500].mean(0) - means.mean(0)).abs() < 6 * (spread / 500).sqrt()).all()
     made = torch.cat(list(samples.generated(model, loaded, kind, 300)))

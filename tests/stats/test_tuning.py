@@ -91,6 +91,9 @@ def test_tuned_runs_are_a_group_of_their_own_and_name_their_settings() -> None:
     assert chosen.settings == plain.settings | {"tuned": SEARCH}
     assert "each tuned by 4 trials on the validation split's elbo_nats over lr log [0.0001, 0.1]" in chosen.title
     assert not_shown(both()) == []
+    # A step size that a variant chose for itself sets it apart from no other.
+    (own,) = groups([tuned(quality(name, 0), lr=lr) for name, lr in (("vanilla", 0.001), ("beta", 0.02))])
+    assert own.settings["budget"] == plain.settings["budget"]
     # A column that only some groups have, wherever these stand.
     table = frame([tuned(quality("vanilla", 0, dataset="digits")), quality("vanilla", 0)])
     assert list(table["tuned"].notna()) == [True, False]

@@ -97,7 +97,7 @@ def paired_differences(view: View) -> "Figure | None":
             point: Any = {"marker": style.marker, "facecolor": face, "edgecolor": style.colour, "linewidth": 1.6}
             axis.scatter([middle], [y], s=48, zorder=3, **point)
         rows_axis(axis, [row for row, _ in compared])
-        axis.set_xlabel(f"difference in test ELBO from {base.label} (nats), higher is better →")
+        axis.set_xlabel("difference in test ELBO (nats), higher is better →")
         axis.grid(axis="y", visible=False)
         axis.margins(x=0.08)
         note = (
