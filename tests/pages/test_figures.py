@@ -63,7 +63,8 @@ def test_a_png_has_few_colours_where_nobody_sees_it() -> None:
         assert abs(few - all_of_them).mean((0, 1)).max() < style.MOST_OFF
         return few, len(both[0]) / len(both[1])
 
-    chart, share = colours(elbo.elbo_by_variant(view([fake.quality(name, s) for name in ("vanilla", "conv") for s in (0, 1)])))
+    records = [fake.quality(name, s) for name in ("vanilla", "conv") for s in (0, 1)]
+    chart, share = colours(elbo.elbo_by_variant(view(records)))
     assert len(np.unique(chart.reshape(-1, 3), axis=0)) <= 256
     assert share < 0.6
     with style.panels(6, 3, grid=False) as (figure, (axis,)):

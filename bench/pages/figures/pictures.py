@@ -5,6 +5,7 @@ import io
 import math
 import os
 import re
+import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -199,7 +200,8 @@ def samples(view: View) -> "Figure | None":
         for axis, (label, images) in zip(axes, named, strict=False):
             axis.imshow(_mosaic(images, 8), interpolation="nearest")
             axis.set_anchor("NW")
-            axis.set_title(label, fontsize=11, fontweight="bold" if label == "data" else "normal")
+            lines = "\n".join(textwrap.wrap(label, 36))
+            axis.set_title(lines, fontsize=11, fontweight="bold" if label == "data" else "normal")
             _bare(axis)
         for axis in axes[len(named) :]:
             axis.set_visible(False)
