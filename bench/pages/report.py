@@ -68,10 +68,13 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
             title = name.removeprefix(dataset).lstrip("-_").replace("_", " ")
             page.picture(f"plots/{name}", figure, f"{dataset}: {title}")
     page.attach("tables/runs.csv", frame.runs_csv(records))
+    whole = ["every run a line: [runs.csv](tables/runs.csv)"]
     if trials:
         page.attach("tables/trials.csv", csv_text(tuning.rows(trials)))
+        whole.append("every trial a line: [trials.csv](tables/trials.csv)")
     if quality:
         page.attach("tables/papers.bib", paper.write(paper.made(records), "bibtex"))
+        whole.append("sources of the variants: [papers.bib](tables/papers.bib)")
     page.screen = tables.screen(records)
     if grid[1] or notes:
         page.section("Beside the reference")
@@ -87,7 +90,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         for each in tuned(groups.groups(records), trials)
         if len(each.pairs) > 1
     ]
-    page.section("Where the numbers come from", Items(provenance_lines(records)))
+    page.section("Where the numbers come from", Items([*provenance_lines(records), *whole]))
     page.html = lambda: html_report(records, artefacts, warnings, trials)
     return page.write()
 

@@ -80,6 +80,7 @@ def test_a_report_has_it_on_both_pages_with_its_picture(tmp_path: Path, capsys: 
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '<section id="tuned"' in html
     assert '<a href="#tuned">Tuned alike</a>' in html
+    assert [path.name for path in (tmp_path / "tables").iterdir() if f"(tables/{path.name})" not in page] == []
     assert (tmp_path / "tables" / "trials.csv").read_text(encoding="utf-8").splitlines()[0].startswith("id,dataset")
     capsys.readouterr()
     for path in (tmp_path / "runs").glob("*_trial.json"):
