@@ -42,6 +42,8 @@ def export(model: Described, folder: Path, form: str) -> tuple[Path, Path]:
     missing = [name for name in ("onnx", "onnxscript") if form == "onnx" and find_spec(name) is None]
     if missing:
         raise MachineError(f"{missing[0]} is not installed here; this needs it: pip install 'vaebench[onnx]'")
+    if model.vae.conditional:
+        raise UsageError("a model of p(x|c) cannot be exported: its encoder needs the class as well")
     # Two examples: of one, an axis of one might be taken for a constant.
     x = torch.zeros(2, *model.spec.shape)
     encoder, decoder = _Encoder(model), _Decoder(model)

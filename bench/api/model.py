@@ -21,7 +21,7 @@ from bench.judge import NOTED, bounds, evidence
 from bench.resume.notebook import Notebook
 from bench.settings import Number
 from variants import registry
-from variants.core import VAE, is_discrete
+from variants.core import VAE, Batch, is_discrete
 from variants.data_spec import DataSpec
 from variants.parts import part_names
 
@@ -39,7 +39,8 @@ class Model(nn.Module):
     Whatever takes examples takes `[N, *shape]` as a NumPy array, a tensor or a DataFrame, in the units of the data that
     the model was built for, and works through them in batches. What comes back is a NumPy array, unless tensors were
     given: then it is a tensor on their device. Random draws come from a stream of their own, so that the same call
-    gives the same numbers; `seed` gives others.
+    gives the same numbers; `seed` gives others. A model of p(x|c) is given c as well: the class of each example, `[N]`
+    of 0 to C - 1, or one for all.
 
     Args:
         vae: the model itself, for all else: `model.vae.terms(x)`, `model.vae.loss(x)`.
@@ -75,14 +76,15 @@ class Model(nn.Module):
         """Mean reconstruction of a batch `[B, *shape]` as a part of a larger network: differentiable, on its device."""
         return self.vae(x)  # type: ignore[no-any-return]
 
-    def encode(self, x: Array) -> Distribution:
+    def encode(self, x: Array, c: Array = None) -> Distribution:
         """q(z|x), batch shape `[N]`, event shape `[D]`, of all examples at once."""
         with judged(self.vae):
-            return self.vae.infer(self._tensor(x))
+            return self.vae.infer(self._given(self._tensor(x), c))
 
-    def embed(self, x: Array) -> Any:
+    def embed(self, x: Array, c: Array = None) -> Any:
         """Means of q(z|x), `[N, D]`."""
-        return self._like(x, self._batched(lambda batch: self.vae.infer(batch).mean, self._tensor(x)))
+        examples = self._given(self._tensor(x), c)
+        return self._like(x, self._batched(lambda batch: self.vae.infer(batch).mean, examples))
 
     def decode(self, z: Array) -> Any:
         """Means of p(x|z) for latents `[N, D]`: `[N, *shape]`."""
@@ -91,20 +93,25 @@ class Model(nn.Module):
             raise DataError(f"latents must have the shape (N, D), got {tuple(latents.shape)}")
         return self._like(z, self._decoded(latents.to(self.device)))
 
-    def reconstruct(self, x: Array) -> Any:
+    def reconstruct(self, x: Array, c: Array = None) -> Any:
         """Means of p(x|z) at the mean of q(z|x), `[N, *shape]`."""
-        return self._like(x, self._undone(self._batched(self.vae.reconstruct, self._tensor(x))))
+        examples = self._given(self._tensor(x), c)
+        return self._like(x, self._undone(self._batched(self.vae.reconstruct, examples)))
 
-    def sample(self, n: int = 1, *, seed: int = 0, noise: bool = False) -> NDArray[np.float32]:
+    def sample(self, n: int = 1, *, seed: int = 0, noise: bool = False, c: Array = None) -> NDArray[np.float32]:
         """Examples from the model, `[n, *shape]`.
 
         Args:
             n: how many.
             seed: of the draws.
             noise: draw x from p(x|z) instead of its mean.
+            c: of a model of p(x|c), the class of each; by default all classes have equal chances.
         """
+        chosen = None if c is None else nn.functional.one_hot(self._classes(c, n), self.spec.classes or 0)
         with judged(self.vae), seeds.stream(seed, "sample", self.device.type):
             z = self.vae.prior().sample(torch.Size([n]))
+            if chosen is not None:  # the class is the last latents
+                z[:, -chosen.shape[-1] :] = chosen.to(z.dtype)
             x = self._batched(lambda part: self.vae.decode(part).sample(), z) if noise else self._means(z)
         return self._undone(x).cpu().numpy()  # type: ignore[no-any-return]
 
@@ -140,23 +147,24 @@ class Model(nn.Module):
         decoded = self._decoded(z.flatten(0, 1))
         return self._like(x, decoded.reshape(len(axes), steps, *self.spec.shape))
 
-    def elbo(self, x: Array, *, samples: int = 10, seed: int = seeds.JUDGE) -> Any:
+    def elbo(self, x: Array, *, samples: int = 10, seed: int = seeds.JUDGE, c: Array = None) -> Any:
         """The ELBO with beta = 1 of each example in nats, `[N]` float64, as the judge computes it.
 
         Args:
             x: `[N, *shape]`.
             samples: draws of z per example.
             seed: of the draws; the default is the judge's.
+            c: of a model of p(x|c), the class of each example.
 
         Raises:
             UsageError: the model has no bound.
         """
-        examples = self._scored(x)
-        batches = ((part, part) for part in torch.split(examples, bounds.EVAL_BATCH))
+        parts = map(Batch.of, _split(self._scored(x, c), bounds.EVAL_BATCH))
+        batches = ((part.x, part.x if part.c is None else part.c) for part in parts)
         with judged(self.vae):
             return self._like(x, bounds.scores(self.vae, batches, samples=samples, seed=seed).elbo)
 
-    def log_prob(self, x: Array, *, samples: int = 500) -> Any:
+    def log_prob(self, x: Array, *, samples: int = 500, c: Array = None) -> Any:
         """log p(x) of each example in nats, `[N]` float64, by importance sampling from q(z|x), as the judge does it.
 
         It is a lower bound on average, which rises with the samples. On a continuous support it is a log-density.
@@ -164,30 +172,52 @@ class Model(nn.Module):
         Args:
             x: `[N, *shape]`.
             samples: K, draws per example.
+            c: of a model of p(x|c), the class of each example; the figure is log p(x|c).
 
         Raises:
             UsageError: the model has no bound, or a q(z|x) from whose draws log p(x) cannot be told.
         """
         if self.vae.has_bound and not self.vae.covers:
             raise UsageError("q(z|x) misses some of p(z|x), so that no number of its draws tells log p(x): see elbo")
-        examples, size = self._scored(x), NOTED["nll"]
-        parts = torch.split(examples, size)
+        size = NOTED["nll"]
+        parts = _split(self._scored(x, c), size)
 
-        def function(part: Tensor) -> dict[str, Tensor]:
+        def function(part: Tensor | Batch) -> dict[str, Tensor]:
             return {"log_px": evidence.importance_weights(self.vae, part, samples)["log_px"]}
 
         columns = Notebook().each(f"NLL, K = {samples}, all points by {size}", parts, function, len(parts))
         return self._like(x, columns["log_px"])
 
-    def _scored(self, x: Array) -> Tensor:
+    def _scored(self, x: Array, c: Array) -> Tensor | Batch:
         if not self.vae.has_bound:
             raise UsageError("the encoder is deterministic: without a density q(z|x) there is no ELBO and no log p(x)")
         examples = self._tensor(x)
         if self.vae.likelihood.support == "binary" and bool(((examples != 0) & (examples != 1)).any()):
             raise DataError("p(x|z) is a density on 0 and 1, and x has other values: binarise it first")
-        return examples
+        return self._given(examples, c)
+
+    def _given(self, examples: Tensor, c: Array) -> Tensor | Batch:
+        """Examples, with their classes where the model is of p(x|c)."""
+        if c is None and not self.vae.conditional:
+            return examples
+        return Batch(examples, c=self._classes(c, len(examples)))
+
+    def _classes(self, c: Array, n: int) -> Tensor:
+        """The classes of n examples, `[n]` int64 on the model's device; UsageError or DataError for what is none."""
+        if not self.vae.conditional:
+            raise UsageError("the model is of p(x), not of p(x|c): leave c out")
+        if c is None:
+            raise UsageError("the model is of p(x|c): give c, the class of each example")
+        given = np.asarray(c.cpu() if isinstance(c, Tensor) else c)
+        of = self.spec.classes or 0
+        whole = given.dtype.kind in "iu" and given.shape in ((), (n,)) and given.size
+        if not whole or given.min() < 0 or given.max() >= of:
+            raise DataError(f"c must be one whole number from 0 to {of - 1} for each of {n} examples, or one for all")
+        return torch.from_numpy(np.broadcast_to(given, (n,)).astype(np.int64)).to(self.device)
 
     def _refuse_discrete(self, what: str) -> None:
+        if self.vae.conditional:
+            raise UsageError(f"latents hold the class, along which nothing can {what}: decode latents of your own")
         with judged(self.vae):
             if is_discrete(self.vae.prior()):
                 raise UsageError(f"the latents are discrete: there is no line to {what} along")
@@ -229,9 +259,9 @@ class Model(nn.Module):
         """In the user's units."""
         return x if self.scaling is None else self.scaling.undo(x)
 
-    def _batched(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    def _batched(self, function: Callable[[Any], Tensor], rows: Tensor | Batch) -> Tensor:
         with judged(self.vae):
-            return torch.cat([function(part) for part in torch.split(rows, bounds.EVAL_BATCH)])
+            return torch.cat([function(part) for part in _split(rows, bounds.EVAL_BATCH)])
 
     def _like(self, given: Array, values: Tensor | None) -> Any:
         assert values is not None
@@ -291,3 +321,7 @@ class Model(nn.Module):
             if value not in (None, "")
         )
         return f"<table><caption><b>{html.escape(name or 'own parts')}</b></caption>{rows}</table>"
+
+
+def _split(rows: Tensor | Batch, size: int) -> list[Tensor | Batch]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

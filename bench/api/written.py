@@ -133,7 +133,8 @@ def _card(model: Described, config: Config) -> str:
     data = about.data
     lines = ["---", "library_name: vaebench", "tags: [variational-autoencoder, vaebench]", "---", ""]
     lines += [f"# {row_name(name, about.overrides)}", "", str(row.get("summary") or "A variational autoencoder."), ""]
-    lines += ["```python", "import bench as vb", "", 'model = vb.load("this/folder")', "z = model.embed(x)", "```", ""]
+    use = f"z = model.embed({'x, c' if model.vae.conditional else 'x'})"
+    lines += ["```python", "import bench as vb", "", 'model = vb.load("this/folder")', use, "```", ""]
     shape = " x ".join(map(str, data["shape"]))
     facts = {
         "data": f"{data.get('name', 'not said')}, {data['kind']} values of shape {shape}",

@@ -12,13 +12,13 @@ import torch
 from bench import data
 from bench import device as devices
 from bench.judge import evidence, gaps
-from bench.judge.bounds import EVAL_BATCH, scores
+from bench.judge.bounds import EVAL_BATCH, given, scores
 from bench.records.record import Cell, Record, machine
 from bench.reproduce.verdict import same_run
 from bench.settings import Budget, Measure
 from bench.train.steps import stepper_for
 from variants import registry
-from variants.core import VAE
+from variants.core import VAE, Batch, is_real
 
 # Training steps that are timed, after one that is not; and examples whose log p(x) and gaps are.
 STEPS, NLL_EXAMPLES, GAP_EXAMPLES = 3, 2, 8
@@ -86,11 +86,11 @@ def _seconds(call: Callable[[], object], device: str) -> float:
 
 def _train_seconds(model: VAE, x: torch.Tensor, budget: Budget, train: int, valid: int, cell: Cell) -> float:
     step = stepper_for(model, budget, precision=cell["precision"], device=cell["device"])
-    batch = x[: budget.batch_size]
-    labels = torch.zeros(EVAL_BATCH)
+    labels = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    batch = Batch(x, labels, labels)[: budget.batch_size] if model.uses_labels else x[: budget.batch_size]
     step(batch, 0.0)
     per_step = _seconds(lambda: [step(batch, 0.0) for _ in range(STEPS)], cell["device"]) / STEPS
-    look = _seconds(lambda: scores(model, [(x[:EVAL_BATCH], labels)], samples=1, seed=0), cell["device"])
+    look = _seconds(lambda: scores(model, [(x[:EVAL_BATCH], labels[:EVAL_BATCH])], samples=1, seed=0), cell["device"])
     model.train()
     return budget.epochs * (per_step * train / budget.batch_size + look * valid / EVAL_BATCH)
 
@@ -98,12 +98,13 @@ def _train_seconds(model: VAE, x: torch.Tensor, budget: Budget, train: int, vali
 def _measure_seconds(model: VAE, x: torch.Tensor, measure: Measure, test: int, device: str) -> float:
     if not model.has_bound:
         return 0.0
-    total = 0.0
+    labels, total = torch.zeros(len(x), dtype=torch.int64, device=x.device), 0.0
     if measure.nll_samples:
-        some = x[:NLL_EXAMPLES]
+        some = given(model, x[:NLL_EXAMPLES], labels[:NLL_EXAMPLES])
         seconds = _seconds(lambda: evidence.importance_weights(model, some, measure.nll_samples), device)
         total += seconds * min(measure.nll_points or test, test) / len(some)
-    if measure.gap_points:
+    # Gaps are of latents on R^D alone.
+    if measure.gap_points and is_real(model.prior()):
         some = x[:GAP_EXAMPLES]
         one, six = (_seconds(lambda n=n: gaps.gaps(model, some, steps=n), device) for n in (1, 6))  # type: ignore[misc]
         per_step = max(0.0, six - one) / 5

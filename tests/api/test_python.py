@@ -11,14 +11,17 @@ import pytest
 import torch
 
 import bench as vb
+from bench import seeds
 from bench.api.training import on
 from bench.cells.run import run_cell
 from bench.errors import BenchError, DataError, UsageError
+from bench.judge import bounds, evidence
 from bench.pages import blocks, tables
 from bench.records import store
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
 from variants import DataSpec
+from variants.core import Batch
 
 SMALL = {"latent": 3, "hidden": [16]}
 BUDGET = {"epochs": 2, "batch_size": 100, "train_size": 200}
@@ -84,6 +87,36 @@ def test_arrays_go_in_and_come_out(model: vb.Model, x: Any) -> None:
     assert np.array_equal(model.embed(x[:, 0]), z), "grey images need no axis of channels"
     whole = model.embed(np.repeat(x, 3, axis=0))
     assert np.allclose(whole, np.repeat(z, 3, axis=0), atol=1e-6), "batches are put together in order"
+
+
+def test_a_model_of_a_class_is_given_it(digits: Any) -> None:
+    """What a method gives of x and c is what the judge has of them; a class of choice is sampled, and all else told."""
+    conditional = vb.fit("conditional", digits, device="cpu", **BUDGET, latent=13, hidden=[16])
+    (x, c), *_ = digits.eval_batches("test", 250)
+    z = conditional.embed(x, c)
+    assert torch.equal(z[:, -10:].argmax(-1), c)
+    assert torch.equal(z, conditional.encode(x, c.tolist()).mean)
+    assert torch.equal(conditional.embed(x[:3], 7), conditional.embed(x[:3], [7, 7, 7]))
+    assert torch.allclose(conditional.decode(z), conditional.reconstruct(x, c), atol=1e-6)
+    judged = bounds.scores(conditional.vae, [(x, c)], samples=10, seed=seeds.JUDGE).elbo
+    assert torch.equal(conditional.elbo(x, c=c), judged)
+    assert (conditional.elbo(x, c=(c + 1) % 10) - judged).abs().mean() > 0.01
+    again = evidence.importance_weights(conditional.vae, Batch(x[:2], c=c[:2]), 50)["log_px"]
+    assert torch.allclose(conditional.log_prob(x[:2], samples=50, c=c[:2]), again, atol=3)
+    made = conditional.sample(10, c=range(10))
+    assert np.array_equal(made[3:4], conditional.sample(10, c=3)[3:4])
+    assert not np.array_equal(made[3:4], conditional.sample(10, c=4)[3:4])
+    for call, words in (
+        (lambda: conditional.embed(x), "give c, the class of each example"),
+        (lambda: conditional.elbo(x, c=c[:4]), "c must be one whole number from 0 to 9 for each of 250 examples"),
+        (lambda: conditional.sample(2, c=10), "from 0 to 9"),
+        (lambda: conditional.sample(2, c=[0.5, 1.0]), "from 0 to 9"),
+        (lambda: conditional.traverse(x[0]), "latents hold the class"),
+        (lambda: conditional.export("nowhere"), "its encoder needs the class"),
+        (lambda: vb.build("vanilla", digits, device="cpu", **SMALL).embed(x, c), "leave c out"),
+    ):
+        with pytest.raises(BenchError, match=words):
+            call()
 
 
 def test_samples_and_walks_through_the_latents(model: vb.Model, x: Any) -> None:

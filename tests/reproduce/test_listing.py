@@ -43,6 +43,15 @@ def test_an_estimate_grows_with_epochs_and_with_what_is_measured(tmp_path: Path)
     assert gaps.measure_s > few.measure_s > 0
 
 
+@pytest.mark.parametrize("variant", ["conditional", "semi_supervised"])
+def test_a_row_that_is_shown_labels_has_an_estimate(tmp_path: Path, variant: str) -> None:
+    table = published.load(str(write(tmp_path)))
+    cell = table.suite("short", table.chosen(["other"])).cells("cpu")[0]
+    cell |= {"variant": variant, "overrides": {"hidden": [8], "latent": 12}, "dataset": "digits"}
+    found = cost.estimate(cell | {"data_options": {"labelled": 50}, "measure": cell["measure"] | {"gap_points": 1}})
+    assert min(found.train_s, found.measure_s) > 0
+
+
 def test_an_estimate_is_the_time_of_all_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that only work moves: 3 s a step, 7 s a look, 1/4 s a sample and example, and gaps 5 s and 2 s a step.
 
