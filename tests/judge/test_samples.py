@@ -252,6 +252,15 @@ def test_codes_that_the_prior_does_not_have_are_sampled_by_a_fitted_density(load
     assert made.shape == (300, 1, 8, 8)
 
 
+def test_any_part_of_the_fitted_draws_is_of_all_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    heaps = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0)) + 20 * (torch.arange(4000) % 4).view(-1, 1)
+    monkeypatch.setattr(samples, "_codes", lambda *_: heaps)
+    none: Any = None
+    for part in samples.fitted_codes(none, none, 2000).split(500):
+        shares = torch.bincount((part.mean(1) / 20).round().long(), minlength=4) / len(part)
+        assert (shares - 0.25).abs().max() < 0.1
+
+
 def test_the_fitted_flow_finds_a_ring(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its moments alone a Gaussian has a radius anywhere; three in four of the flow's draws lie on the ring."""
     random = torch.Generator().manual_seed(0)

@@ -105,6 +105,21 @@ def test_all_layers_reach_the_data_and_are_reached() -> None:
     assert missing == []
 
 
+def test_a_draw_without_gradients_is_scored_with_them() -> None:
+    """What its way down has left behind has no gradient to give: the way is gone down again."""
+    made = model("deep_top_down")
+    q = made.infer(X.double())
+    weights = list(made.posterior.parameters())
+    with torch.no_grad():
+        z = q.rsample()
+    own, copied = (
+        torch.autograd.grad(q.log_prob(value).sum(), weights, retain_graph=True, allow_unused=True)
+        for value in (z, z.clone())
+    )
+    assert sum(each is not None for each in own) > 2
+    torch.testing.assert_close(own, copied)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The two posteriors
 
