@@ -62,13 +62,13 @@ def test_of_equals_the_average_is_the_same_and_the_product_has_half_the_variance
 
 
 def test_axes_below_the_middle_of_the_least_and_the_greatest_kl_are_shared() -> None:
-    # With unit scales the KL is half the squared distance: 0, 0.5, 0.78 and 2; the middle is 1.
-    q = normal([[0, 0, 0, 0], [0, 1, 1.25, 2]], [[1] * 4] * 2)
+    # With unit scales the KL is half the squared distance: 0, 0.5, 0.95 and 2; the middle is 1, above their mean.
+    q = normal([[0, 0, 0, 0], [0, 1, 1.375, 2]], [[1] * 4] * 2)
     assert common(*(each.unflatten(0, (2, 1)) for each in (q.base_dist.loc, q.base_dist.scale))).tolist() == [
         [True, True, True, False]
     ]
     new = shared(q, average)
-    assert new.base_dist.loc.tolist() == [[0, 0.5, 0.625, 0], [0, 0.5, 0.625, 2]]
+    assert new.base_dist.loc.tolist() == [[0, 0.5, 0.6875, 0], [0, 0.5, 0.6875, 2]]
 
 
 def test_pairs_are_of_neighbours_and_a_last_one_is_alone() -> None:
