@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.api.results import Results, results
     from bench.api.saved import from_pretrained, load
     from bench.api.sweep import compare
-    from bench.api.training import Scores, evaluate, fit
+    from bench.api.training import Scores, evaluate, fit, udr
     from bench.data import dataset
     from variants import DataSpec, register
 
@@ -45,6 +45,7 @@ __all__ = [
     "load",
     "register",
     "results",
+    "udr",
 ]
 
 # Name -> the module that has it.
@@ -68,6 +69,7 @@ _HOMES = {
     "load": "bench.api.saved",
     "register": "variants",
     "results": "bench.api.results",
+    "udr": "bench.api.training",
 }
 
 

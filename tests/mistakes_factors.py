@@ -42,6 +42,18 @@ OF_FACTORS = [
         (21, "total_correlation_without_the_half", "log det instead of half of it",
          "-0.5 * np.linalg.slogdet", "-1.0 * np.linalg.slogdet"),
     ]),
+    *made("bench/judge/udr.py", ("tests/judge/test_udr.py",), [
+        (21, "mean_of_two_means", "axes of the smaller code count for more (disentanglement_lib)",
+         "np.concatenate(sides).mean()", "np.mean([side.mean() for side in sides])"),
+        (21, "strength_without_its_square", "an axis that has a faint likeness to one alone passes for it",
+         "r.max(axis) ** 2", "r.max(axis)"),
+        (21, "correlation_of_values", "a stretched axis is another one",
+         "rankdata(np.hstack([a, b]), axis=0)", "np.hstack([a, b])"),
+        (21, "agreement_with_itself", "each model is its own witness",
+         "for b in found if b is not a)", "for b in found)"),
+        (21, "dead_axes_held_against_live_ones", "noise on axes that say nothing",
+         "mu[:, live_axes(mu)] for", "mu for"),
+    ]),
     *made(SAMPLES, IN_SAMPLES, [
         (21, "fitted_sampler_of_the_prior", "the model's own samples under the name of another sampler's",
          "model.prior().sample(shape) if fitted is None else", "model.prior().sample(shape) if True else"),

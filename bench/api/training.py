@@ -1,7 +1,7 @@
 """Building, training and judging one model."""
 
 import html
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from bench.cells.prepare import check_batches, check_shapes
 from bench.data.batches import Data
 from bench.errors import UsageError
 from bench.judge.bounds import look
+from bench.judge.udr import scores as agreements
 from bench.records import provenance, sources
 from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget, Measure, convert
@@ -184,6 +185,27 @@ def evaluate(model: Model, data: Any, **measure: Any) -> Scores:
     scores = Scores(judge.evaluate(model.vae, loaded, how))
     model.about.scores, model.about.errors = dict(scores), scores.errors
     return scores
+
+
+def udr(models: Sequence[Model], data: Any, *, points: int = 2000) -> list[float]:
+    """How far seeds of one variant found the same axes, 0 to 1 for each: Duan et al. 2020, arXiv:1905.12614.
+
+    Args:
+        models: two or more, of one variant and different seeds.
+        data: what `bench.dataset` takes, and of the shape and kind that the models are for; no factors are needed.
+        points: test examples, at most.
+
+    Raises:
+        UsageError, DataError: in one line.
+    """
+    if len(models) < 2:
+        raise UsageError("axes are held against those of other seeds: give two models or more")
+    if any(model.vae.conditional for model in models):
+        raise UsageError("what is told of codes would be told of the class that is given: choose models of p(x)")
+    loaded = on(checked(data), models[0].device.type)
+    for model in models:
+        _check_data(model, loaded)
+    return agreements([model.vae for model in models], loaded, points)
 
 
 def _sorted(settings: Mapping[str, Any]) -> tuple[Budget, dict[str, Any]]:

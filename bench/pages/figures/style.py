@@ -109,7 +109,7 @@ def _other_marker(name: str) -> str:
 def _shade(colour: str, depth: float) -> str:
     """From the palest tint of a colour that is seen on white, for a depth of -0.5, to a dark shade, for 0.5."""
     palest = next(tint for step in range(51) if contrast(tint := mixed(colour, 255, 1 - step / 50), "#ffffff") >= SEEN)
-    return mixed(palest, 0, 0.6 * (depth + 0.5))
+    return mixed(palest, 0, 0.5 * (depth + 0.5))
 
 
 def mixed(colour: str, end: int, share: float) -> str:
