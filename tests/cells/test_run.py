@@ -127,6 +127,13 @@ def test_training_and_measuring_are_timed_apart(monkeypatch: pytest.MonkeyPatch)
     assert run(overrides=SMALL)[0].timing == {"train_s": 1000.0, "measure_s": 7.0}
 
 
+def test_skipped_steps_are_those_of_all_epochs() -> None:
+    budget = {"epochs": 3, "batch_size": 100, "train_size": 400, "grad_skip": 1e-9}
+    result, _ = run_cell("quality", cell(budget=budget), {"commit": None})
+    assert result.status == "ok", result.reason
+    assert result.metrics["skipped_steps"] == 12
+
+
 def test_evaluation_finer_or_coarser_leaves_training_alone() -> None:
     coarse = run(overrides=SMALL)[0]
     fine = run(overrides=SMALL, measure={"elbo_samples": 9, "nll_samples": 0})[0]

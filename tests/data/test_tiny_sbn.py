@@ -95,6 +95,11 @@ def test_the_judge_counts_the_latents_of_the_truth(loaded: Any) -> None:
     log_px = truth.log_prob(held.x)
     found = counted.enumerated(at_truth(truth), held.x)["log_px"]
     torch.testing.assert_close(found, log_px, rtol=0, atol=1e-9)
+    # In several turns, where not all states fit in memory with an example.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counted, "rows_at_once", lambda _: 3)
+        turns = counted.enumerated(at_truth(truth), held.x[:9])["log_px"]
+    torch.testing.assert_close(turns, log_px[:9], rtol=0, atol=1e-9)
     judgement = evaluate(at_truth(truth), held, Measure(20, 50, None))
     metrics = judgement.metrics
     assert metrics["nll_exact_nats"] == pytest.approx(-log_px.mean().item(), abs=1e-9)

@@ -127,6 +127,12 @@ def test_information_of_independent_numbers_is_none_on_average() -> None:
     assert np.mean(plain) > 0.02  # what is not corrected
 
 
+def test_bins_are_of_equal_width_and_there_are_as_many_as_asked_for() -> None:
+    inner = np.bincount(factors.binned(np.linspace(-3, 5, 10_000), 20), minlength=20)
+    assert len(inner) == 20
+    assert abs(inner - 500).max() < 60
+
+
 def test_an_outlier_does_not_stretch_the_bins() -> None:
     v = rows(0)[:, 2:]
     codes = v + 0.05 * np.random.default_rng(0).standard_normal(v.shape)

@@ -163,6 +163,10 @@ def test_the_feature_space_is_trained_once_and_is_the_same(loaded: Any, tmp_path
     x, _ = next(loaded.eval_batches("train", 500))
     assert np.square(features.features(first.network, x)).mean() == pytest.approx(1, abs=0.1)
     assert features.space(data.load("linear_gaussian", n=100)) is None
+    # Of other values it is another space.
+    fixed = features.space(data.load("digits", binarise="none"))
+    assert fixed is not None
+    assert fixed.sha256 != first.sha256
 
 
 def test_the_judge_shows_them_between_two_anchors(loaded: Any) -> None:

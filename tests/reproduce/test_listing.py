@@ -94,6 +94,7 @@ def test_the_list_names_rows_time_and_what_is_computed(
     path = write(tmp_path)
     table = published.load(str(path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(listing, "default_jobs", lambda _: 1)
     out = Path("results") / "reproduce" / "tiny-short"
     for cell in table.suite("short", table.rows[:1]).cells("cpu")[:2]:
         store.write(out, finished(cell, 120.0, devices.describe("cpu")))
@@ -104,6 +105,8 @@ def test_the_list_names_rows_time_and_what_is_computed(
     first = lines.index("plain A linear model short 3 x 2 2 min 2/3 here")
     assert lines[first + 1].startswith("full 1 x 3 about")
     assert "Begin with --rows plain." in text
+    # One run of two minutes is missing, beside others that take no time.
+    assert "short: about 2 min for what is missing here" in text
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu", "--json")
     entries = {(entry["row"], entry["profile"]): entry for entry in json.loads(text)}
     assert (entries["plain", "short"]["here"], entries["plain", "short"]["seconds_per_run"]) == (2, 121.0)

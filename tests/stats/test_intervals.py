@@ -68,6 +68,19 @@ def test_interval_comes_near_students_t_with_many_seeds() -> None:
     assert intervals.summarise(values.tolist()).half_width == pytest.approx(wanted, rel=0.05)
 
 
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_the_half_width_is_that_of_its_definition(n: int) -> None:
+    """Resamples drawn one way or another: T of the noisy resample's mean, its 95th percentile, in standard errors."""
+    random = np.random.default_rng(7)
+    values = random.normal(size=n)
+    made = values[random.integers(n, size=(400_000, n))] + values.std(ddof=1) / n**0.5 * random.normal(
+        size=(400_000, n)
+    )
+    t = abs(made.mean(1) - values.mean()) / (made.std(1, ddof=1) / n**0.5)
+    wanted = np.quantile(t, 0.95) * values.std(ddof=1) / n**0.5
+    assert intervals.summarise(values.tolist()).half_width == pytest.approx(wanted, rel=0.06)
+
+
 def test_interval_is_the_same_in_every_process() -> None:
     code = "from bench.stats import intervals; print(intervals.summarise([1.0, 2.5, 3.0]).high.hex())"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()

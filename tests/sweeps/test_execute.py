@@ -265,6 +265,17 @@ def test_data_of_one_s_own_are_known_by_what_they_hold(
 
 
 @pytest.mark.usefixtures("no_pages")
+def test_the_overhead_of_a_sweep_is_its_wall_time_over_what_each_job_had_to_do() -> None:
+    assert (
+        execute._overhead([10.0] * 8, 50.0, 2)
+        == "8 runs in 50 s, 1.25 x their training and measuring over 2 side by side"
+    )
+    # Of a few runs, or where some were made before, it says nothing.
+    assert execute._overhead([10.0] * 7, 50.0, 2) is None
+    assert execute._overhead([10.0] * 8 + [None], 50.0, 2) is None
+    assert execute._overhead([10.0] * 8, 50.0, None) is None
+
+
 def test_throughput_alone_and_again(tmp_path: Path) -> None:
     made = make("good", throughput={"blocks": 3, "block_s": 0.001})
     for _ in range(2):
