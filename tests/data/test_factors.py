@@ -136,11 +136,16 @@ PLANE = sorted(generated.PLANE)
 
 
 @pytest.mark.parametrize("name", PLANE)
-def test_a_density_of_the_plane_integrates_to_one(name: str) -> None:
-    _, truth = getattr(plane, name)(10)
+def test_a_density_of_the_plane_integrates_to_one_and_is_that_of_its_examples(name: str) -> None:
+    raw, truth = getattr(plane, name)(5000)
     step = 0.02
     axis = torch.arange(-4.5, 4.5, step, dtype=torch.float64) + step / 3
-    assert truth.log_prob(torch.cartesian_prod(axis, axis)).exp().sum().item() * step**2 == pytest.approx(1, abs=2e-3)
+    log_p = truth.log_prob(torch.cartesian_prod(axis, axis))
+    assert log_p.exp().sum().item() * step**2 == pytest.approx(1, abs=2e-3)
+    # The mean of log p over examples is minus the entropy.
+    drawn = truth.log_prob(torch.from_numpy(raw.images["train"]))
+    expected = torch.special.entr(log_p.exp()).sum().item() * -(step**2)
+    assert abs(drawn.mean().item() - expected) < 4 * drawn.std().item() / len(drawn) ** 0.5 + 0.01
 
 
 @pytest.mark.parametrize("name", [*PLANE, "gaussian_mixture", "teacher"])
