@@ -86,6 +86,9 @@ def test_no_two_solids_are_one_image_and_each_factor_changes_some_pixels() -> No
     loaded = data.load("solids", n=300)
     assert loaded.streamed
     images = [image for x, _ in loaded.eval_batches("train", 240) for image in x]
+    assert loaded.raw.factors is not None
+    shapes = loaded.raw.factors.values["train"][:, list(generated.SOLIDS).index("*shape")]
+    assert loaded.raw.labels["train"].tolist() == shapes.tolist()
     assert len({image.numpy().tobytes() for image in images}) == 240
     assert images[0].shape == (3, 64, 64)
     row = np.array([1, 4, 7, 3, 0, 7])

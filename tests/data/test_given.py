@@ -213,9 +213,11 @@ def test_columns_are_standardised_by_the_training_split_and_that_is_undone() -> 
     assert plain.raw.facts.units((5,)) == "log densities of the values as they are"
 
 
-def test_a_range_is_that_of_the_training_split_and_what_lies_beyond_is_told() -> None:
-    test = np.vstack([VECTORS[:3], VECTORS.max(0) + 1])
-    loaded = data.own(VECTORS, test=test, scale="unit")
+@pytest.mark.parametrize("shift", [0, 10, -10])
+def test_a_range_is_that_of_the_training_split_and_what_lies_beyond_is_told(shift: int) -> None:
+    vectors = VECTORS + shift
+    test = np.vstack([vectors[:3], vectors.max(0) + 1])
+    loaded = data.own(vectors, test=test, scale="unit")
     assert loaded.spec.kind == "unit"
     assert rows(loaded, "train").min(0).values.tolist() == [0] * 5
     assert rows(loaded, "train").max(0).values.tolist() == [1] * 5
