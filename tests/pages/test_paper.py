@@ -49,6 +49,14 @@ def test_an_uncertainty_has_two_digits_in_units_of_the_last(
     assert paper._compact(summary(mean, half), digits) == text
 
 
+def test_speeds_are_those_of_the_condition_that_times_most_rows() -> None:
+    timed = [fake.throughput(name) for name in ("vanilla", "conv", "iwae")]
+    elsewhere = [fake.throughput(name, device="cuda") for name in ("vanilla", "beta")]
+    for records in (timed + elsewhere, elsewhere + timed):
+        speeds = paper._speeds(records, "mnist-dynamic")["train_samples_per_s"]
+        assert set(speeds) == {"vanilla", "conv", "iwae"}
+
+
 def test_a_table_says_little_and_names_its_sources() -> None:
     tables = paper.made(records())
     assert [(t.group.dataset, len(t.metrics)) for t in tables] == [
