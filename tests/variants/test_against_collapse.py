@@ -65,6 +65,8 @@ def test_the_judge_sees_running_moments_that_follow_the_batches() -> None:
     loc = torch.cat([posterior.loc(h) for h in batches])
     # After ten batches a plain mean of them all.
     torch.testing.assert_close(posterior.running_mean, loc.mean(0).detach())
+    within = torch.stack([posterior.loc(h).var(0, correction=0) for h in batches]).mean(0)
+    torch.testing.assert_close(posterior.running_variance, within.detach())
     posterior.eval()
     kept = {name: value.clone() for name, value in posterior.named_buffers()}
     h = double(5, 8, seed=99)
