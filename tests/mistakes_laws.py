@@ -235,5 +235,57 @@ OF_LAWS = [
         (18, "reach_in_nats_a_value", "what longer training may move is held against bits",
          "(a.model.data_dims or math.nan) * math.log(2)", "(a.model.data_dims or math.nan)"),
     ]),
+    *made("bench/judge/counted.py", ("tests/data/test_tiny_sbn.py",), [
+        (6, "largest_part_of_the_states_alone", "states beyond what fits in memory at once are not added",
+         'total = torch.logaddexp(total, joint)', 'total = torch.maximum(total, joint)'),
+    ]),
+    *made("bench/judge/features.py", ("tests/judge/test_samples.py",), [
+        (10, "features_of_another_binarisation", "a kept classifier is taken for data that were prepared otherwise",
+         'facts = [VERSION, data.checksum, data.binarise, ', 'facts = [VERSION, data.checksum, '),
+    ]),
+    *made("bench/judge/factors.py", ("tests/judge/test_factors.py",), [
+        (21, "last_bin_for_what_is_beyond", "bins are one too few for their width",
+         '(axis - low) / (high - low) * bins, 0, bins - 1', '(axis - low) / (high - low) * (bins - 1), 0, bins - 1'),
+    ]),
+    *made("bench/stats/intervals.py", ("tests/stats/test_intervals.py",), [
+        (11, "resamples_hardly_smoothed", "noise of deviation 1 / n in the place of 1 / sqrt(n)",
+         'np.hstack([noise, -noise]) / math.sqrt(n)', 'np.hstack([noise, -noise]) / n'),
+    ]),
+    *made("bench/stats/intervals.py", ("tests/stats/test_intervals.py",), [
+        (11, "resample_variance_over_n", "the standard error of a resample is too small",
+         'np.sqrt(resamples.sum(0) / (n - 1))', 'np.sqrt(resamples.sum(0) / n)'),
+    ]),
+    *made("bench/reproduce/listing.py", ("tests/reproduce/test_listing.py",), [
+        (1, "finished_runs_counted_as_missing", "what is computed already is told as time to come",
+         '(e["runs"] - e["here"])', 'e["runs"]'),
+    ]),
+    *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
+        (1, "skipped_steps_of_the_last_epoch", "those of earlier epochs are not counted",
+         'sum(row["skipped_steps"] or 0 for row in result.curve)', 'result.curve[-1]["skipped_steps"] or 0'),
+    ]),
+    *made("bench/sweeps/execute.py", ("tests/sweeps/test_execute.py",), [
+        (1, "overhead_of_one_job", "the runs' seconds are not shared among those side by side",
+         'ratio = wall / (sum(seconds) / jobs)', 'ratio = wall / sum(seconds)'),
+    ]),
+    *made("bench/data/plane.py", ("tests/data/test_factors.py",), [
+        (21, "pinwheel_turned_further", "a point is turned on instead of back",
+         '-self._angle(point, blade)', 'self._angle(point, blade)'),
+    ]),
+    *made("bench/data/solids.py", ("tests/data/test_factors.py",), [
+        (21, "size_for_the_shape_as_label", "the column beside that of the shape",
+         'factors.values[split][:, 4].copy()', 'factors.values[split][:, 3].copy()'),
+    ]),
+    *made("bench/data/given/kinds.py", ("tests/data/test_given.py",), [
+        (26, "range_that_begins_at_zero", "the least value is taken off, and the range is the largest",
+         'np.where(high > low, high - low, 1.0)', 'np.where(high > low, high, 1.0)'),
+    ]),
+    *made("bench/pages/paper.py", ("tests/pages/test_paper.py",), [
+        (14, "speeds_where_fewest_were_timed", "the condition that times the fewest rows",
+         'best = max(columns.values(), key=len, default={})', 'best = min(columns.values(), key=len, default={})'),
+    ]),
+    *made("variants/parts/posteriors.py", ("tests/variants/test_against_collapse.py",), [
+        (9, "deviation_kept_for_the_variance", "what evaluation divides by is a fourth root",
+         'self.running_variance.lerp_(variance, weight)', 'self.running_variance.lerp_(variance.sqrt(), weight)'),
+    ]),
 ]
 # fmt: on
