@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import structs
+from torch import Tensor
 from tqdm import tqdm
 
 from bench import device as devices
@@ -18,6 +20,7 @@ from bench.api.model import Model
 from bench.cells.prepare import check_batches, check_shapes
 from bench.data.batches import Data
 from bench.errors import UsageError
+from bench.judge import samples
 from bench.judge.bounds import look
 from bench.judge.udr import scores as agreements
 from bench.records import provenance, sources
@@ -168,12 +171,14 @@ class _Told:
                 callback(len(curve), dict(curve[-1]), self.model)
 
 
-def evaluate(model: Model, data: Any, **measure: Any) -> Scores:
+def evaluate(model: Model, data: Any, *, features: Callable[[Tensor], Any] | None = None, **measure: Any) -> Scores:
     """What the judge says of a model on the test split; the model keeps the figures.
 
     Args:
         model: trained or not.
         data: what `bench.dataset` takes, and of the shape and kind that the model is for.
+        features: the space in which samples are compared, instead of that of a classifier of the data's own classes:
+            x `[B, *shape]` on the model's device -> `[B, W]`. With `sample_points`.
         measure: how finely, see `bench.settings.Measure`: `nll_samples`, `elbo_samples`, ...
 
     Raises:
@@ -182,7 +187,13 @@ def evaluate(model: Model, data: Any, **measure: Any) -> Scores:
     how = convert(Measure, measure)
     loaded = on(checked(data), model.device.type)
     _check_data(model, loaded)
-    scores = Scores(judge.evaluate(model.vae, loaded, how))
+    if features is not None and (not how.sample_points or model.vae.conditional):
+        raise UsageError("features are for samples of p(x): give sample_points as well, and no model of p(x|c)")
+    if features is None:
+        scores = Scores(judge.evaluate(model.vae, loaded, how))
+    else:
+        scores = Scores(judge.evaluate(model.vae, loaded, structs.replace(how, sample_points=0)))
+        scores |= samples.scores(model.vae, loaded, how.sample_points, features)[0]
     model.about.scores, model.about.errors = dict(scores), scores.errors
     return scores
 

@@ -5,7 +5,9 @@ Euclidean. What is compared with itself has a Frechet distance of 0, a KID of 0 
 coverage of `1 - 2^-k`, about, and is told from the real ones in half of the cases.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from bench import seeds
 from bench.data.batches import Data
+from bench.errors import DataError
 from bench.judge.bounds import EVAL_BATCH
 from bench.judge.features import features, space
 from variants.core import VAE, draw, is_real
@@ -48,26 +51,33 @@ FLOW_STEPS, FLOW_BATCH, FLOW_LR = 1000, 512, 2e-3
 Array = NDArray[np.float64]
 
 
-def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None], str | None]:
+def scores(
+    model: VAE, data: Data, points: int, own: Callable[[Tensor], Any] | None = None
+) -> tuple[dict[str, float | None], str | None]:
     """`NAMES` of draws from the model, of means where the data are not binary, of draws with fitted codes where those
-    are points of R^D, and of the two anchors, each with its ending of `KINDS`; and the sum of the feature space. All
-    None for data without classes.
+    are points of R^D, and of the two anchors, each with its ending of `KINDS`; and the sum of the feature space, None
+    of one's own. All None for data without classes, unless features are given.
 
     Args:
         model: left in evaluation mode.
         data: on the model's device.
         points: examples that are generated; as many of the test split at most.
+        own: features in the place of those of `bench.judge.features`: x `[B, *shape]` -> `[B, W]`.
+
+    Raises:
+        DataError: what `own` gives are no finite numbers, or not those of B examples.
     """
     kinds = [ending for ending in KINDS if ending != "_means" or data.spec.kind != "binary"]
     metrics: dict[str, float | None] = {name + ending: None for ending in kinds for name in NAMES}
     metrics["feature_accuracy"] = None
-    known = space(data)
+    known = None if own else space(data)
+    look = partial(_of_one_s_own, own) if own else partial(features, known.network) if known else None
     n = min(points, data.splits["test"], data.splits["train"])
-    if known is None or n <= NEIGHBOURS:
+    if look is None or n <= NEIGHBOURS:
         return metrics, None
 
     def seen(batches: Iterator[Tensor]) -> Array:
-        return np.concatenate([features(known.network, x) for x in batches])
+        return np.concatenate([look(x) for x in batches])
 
     possible = _samplers(model)
     kinds = [ending for ending in kinds if KINDS[ending] not in SAMPLERS or KINDS[ending] in possible]
@@ -79,8 +89,16 @@ def scores(model: VAE, data: Data, points: int) -> tuple[dict[str, float | None]
             fake = train[1::2] if ending == "_floor" else seen(generated(model, data, KINDS[ending], n))
             found = compare(fake, real, train[::2])
             metrics |= {name + ending: value for name, value in found.items()}
-    metrics["feature_accuracy"] = known.accuracy
-    return metrics, known.sha256
+    metrics["feature_accuracy"] = known.accuracy if known else None
+    return metrics, known.sha256 if known else None
+
+
+def _of_one_s_own(own: Callable[[Tensor], Any], x: Tensor) -> Array:
+    found = own(x)
+    rows = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found, dtype=np.float64)
+    if rows.shape[:1] != (len(x),) or not np.isfinite(rows).all():
+        raise DataError(f"features must be finite numbers, a row for each of {len(x)} examples, got {rows.shape}")
+    return rows.reshape(len(x), -1)
 
 
 @torch.no_grad()

@@ -19,6 +19,8 @@ def scores(models: Sequence[VAE], data: Data, points: int) -> list[float]:
     axes count by their KL, which not every posterior has axis by axis; here, as for all scores of codes, those count
     whose posterior means vary.
 
+    Its cost is that of encoding the points once with each model.
+
     Args:
         models: two or more, of one variant and different seeds; left in evaluation mode.
         data: the test split is read.

@@ -8,7 +8,9 @@ import pytest
 import sklearn
 import torch
 
+import bench as vb
 import bench.data as data
+from bench.errors import DataError, UsageError
 from bench.judge import evaluate, features, samples
 from bench.pages import doubts
 from bench.settings import Measure
@@ -187,6 +189,25 @@ def test_the_judge_shows_them_between_two_anchors(loaded: Any) -> None:
     without = data.load("linear_gaussian", n=100)
     told = evaluate(build("linear", without.spec), without, Measure(1, 0, sample_points=10))
     assert (told.metrics["frechet"], told.features_sha256) == (None, None)
+
+
+def test_features_of_one_s_own_from_python(loaded: Any) -> None:
+    """Those of our classifier, given as one's own, give the same figures; pixels need no classes."""
+    network = features.space(loaded).network  # type: ignore[union-attr]
+    model = vb.build("vanilla", loaded, device="cpu", hidden=[16])
+    how = {"nll_samples": 0, "sample_points": 100}
+    known = vb.evaluate(model, loaded, **how)
+    own = vb.evaluate(model, loaded, features=lambda x: features.features(network, x), **how)
+    assert {name: value for name, value in own.items() if name != "feature_accuracy"} == {
+        name: value for name, value in known.items() if name != "feature_accuracy"
+    }
+    simulated = data.load("linear_gaussian", n=200)
+    linear = vb.build("linear", simulated, device="cpu")
+    assert vb.evaluate(linear, simulated, features=lambda x: x, **how)["frechet"] > 0
+    with pytest.raises(UsageError, match="give sample_points"):
+        vb.evaluate(linear, simulated, features=lambda x: x)
+    with pytest.raises(DataError, match="a row for each of"):
+        vb.evaluate(linear, simulated, features=lambda x: x.sum(0), **how)
 
 
 def test_what_plays_the_generated_examples_is_none_that_could_have_been_memorised(
