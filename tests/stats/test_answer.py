@@ -36,6 +36,16 @@ def test_the_best_and_its_ties_are_those_that_are_marked() -> None:
     assert best.cost == ""
 
 
+def test_samples_are_a_model_s_own_draws() -> None:
+    """Not those of a density that was fitted to its codes afterwards, however good."""
+    records = [fake.quality(name, seed) for name in ("vanilla", "conv") for seed in range(3)]
+    for place, record in enumerate(records):
+        record.metrics |= {"kid": 0.1 + 0.01 * place, "kid_means": 0.0, "kid_fitted": 0.0, "kid_fitted_flow": -place}
+    _, found = answered(records)
+    assert found["the best samples"].metric == "kid"
+    assert found["the best samples"].take == ("vanilla",)
+
+
 def test_what_is_still_learning_is_no_answer() -> None:
     names = ("conv", "vanilla", "iwae", "full_covariance", "low_rank")
     records = [

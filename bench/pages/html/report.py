@@ -56,7 +56,7 @@ def report(
         warnings: one line each, plain.
         trials: runs by which settings were chosen.
     """
-    shown = _told_apart(groups(records))[:MOST_GROUPS]
+    shown = in_order(groups(records))[:MOST_GROUPS]
     timed = {dataset: throughput(members, dataset) for dataset, members in by_dataset(records).items()}
     ranked = _ranks(shown)
     answered = {group.id: answers(group, timed[group.dataset]) for group in shown}
@@ -81,15 +81,16 @@ def report(
     return document("Which VAE variant?", body, facts=made, scripts=SCRIPTS)
 
 
-def _told_apart(found: Sequence[Group]) -> list[Group]:
-    """Groups, those of one data set and support with what sets them apart."""
+def in_order(found: Sequence[Group]) -> list[Group]:
+    """Groups, those of most rows first, those of one data set and support with what sets them apart."""
     words: dict[str, str] = {}
     alike: dict[tuple[str, str], list[Group]] = {}
     for group in found:
         alike.setdefault((group.dataset, group.settings["support"]), []).append(group)
     for members in alike.values():
         words |= distinctions(members)
-    return [replace(group, distinction=words[group.id]) for group in found]
+    told = [replace(group, distinction=words[group.id]) for group in found]
+    return sorted(told, key=lambda group: -len(group.rows))
 
 
 def _add_pictures(
