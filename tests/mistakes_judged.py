@@ -63,6 +63,16 @@ OF_JUDGED = [
         (25, "covariance_of_the_first_axes", "ellipses on the latent plane are those of other axes",
          "covariance[:, axes][:, :, axes]", "covariance[:, : len(axes), : len(axes)]"),
     ]),
+    *made("bench/cells/pictures.py", ("tests/cells/test_pictures.py",), [
+        (25, "reconstructions_of_other_examples", "they stand beside inputs that they are not of",
+         "model.reconstruct(given(model, shown, classes))", "model.reconstruct(given(model, points, labels)[:SHOWN])"),
+    ]),
+    *made("bench/api/results.py", ("tests/api/test_results.py",), [
+        (18, "best_while_still_learning", "rows of which training has yet to say are called the best",
+         "marks and row.label in marks.best", "marks and row.label in marks.learning"),
+        (11, "judges_noise_for_that_of_the_examples", "both errors of a score are the smaller one",
+         "row.error(name, kind) for kind", 'row.error(name, "mc") for kind'),
+    ]),
     *made("bench/train/steps.py", ("tests/train/test_loop.py",), [
         (25, "norm_of_the_longest_gradient", "a step is skipped by one tensor's norm, and not by that of all",
          "torch.nn.utils.get_total_norm(_gradients(optim)).item()", "max(g.norm().item() for g in _gradients(optim))"),

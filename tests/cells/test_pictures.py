@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from bench import data
 from bench.cells import pictures
+from bench.judge.screen import Screen
 from variants import registry
 
 
@@ -26,6 +27,9 @@ def test_the_latent_plane_is_that_of_the_two_axes_that_vary_most() -> None:
         assert arrays["latent_axes"].tolist() == np.argsort(-spread)[:2].tolist()
         assert set(arrays["latent_axes"]) == {2, 4}
         np.testing.assert_array_equal(arrays["latent_mean"], means[:, arrays["latent_axes"]])
+        shown, _ = next(loaded.eval_batches("test", pictures.SHOWN, limit=pictures.SHOWN))
+        for name, images in (("inputs", shown), ("reconstructions", model.reconstruct(shown))):
+            np.testing.assert_array_equal(arrays[name], Screen()(images))
         covariance = q.variance[:, arrays["latent_axes"]].diag_embed()
         np.testing.assert_array_equal(arrays["latent_cov"], covariance.numpy())
 

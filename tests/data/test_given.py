@@ -213,9 +213,10 @@ def test_columns_are_standardised_by_the_training_split_and_that_is_undone() -> 
     assert plain.raw.facts.units((5,)) == "log densities of the values as they are"
 
 
-@pytest.mark.parametrize(("factor", "shift"), [(1, 0), (1, 3), (1, -3), (10, 0), (0.1, 0)])
+@pytest.mark.parametrize(("factor", "shift"), [(1, 0), (1, 3), (1, -3), (5, 0), (0.1, 0)])
 def test_columns_are_left_alone_that_are_about_standardised(factor: float, shift: float) -> None:
-    loaded = data.own(factor * VECTORS + shift)
+    vectors = factor * (VECTORS - VECTORS.mean(0)) + shift
+    loaded = data.own(vectors)
     assert loaded.options == ({} if (factor, shift) == (1, 0) else {"scale": "standard"})
 
 
