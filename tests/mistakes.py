@@ -49,6 +49,7 @@ from tests.mistakes_data import OF_DATA
 from tests.mistakes_discrete import OF_DISCRETE
 from tests.mistakes_factors import OF_FACTORS
 from tests.mistakes_games import OF_GAMES
+from tests.mistakes_judged import OF_JUDGED
 from tests.mistakes_labels import OF_LABELS
 from tests.mistakes_ladder import OF_LADDER
 from tests.mistakes_laws import OF_LAWS
@@ -595,5 +596,6 @@ MISTAKES = [
     *OF_TUNING,
     *OF_PAGES,
     *OF_LABELS,
+    *OF_JUDGED,
 ]
 # fmt: on

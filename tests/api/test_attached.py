@@ -16,6 +16,7 @@ import bench as vb
 from bench.errors import MachineError, UsageError
 from bench.records import sources
 from bench.sweeps import conformance
+from bench.train.steps import Stepper
 from tests.helpers import call, refused
 from variants import DataSpec, RegistryError, registry
 from variants.parts import assemble
@@ -353,3 +354,19 @@ def test_the_transformer_finds_what_columns_have_in_common() -> None:
     assert np.abs(vae.inverse_transform(z) - table).mean() < 0.5
     assert np.array_equal(z, vae.fit(table).transform(table))
     assert vae.get_feature_names_out().tolist() == ["vae0"]
+
+
+def test_the_transformer_sees_each_row_once_a_pass_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[float, Any]] = []
+    monkeypatch.setattr(Stepper, "__call__", lambda _, x, epoch: seen.append((epoch, x)))
+    table = np.random.default_rng(0).normal(size=(49, 3))
+    vae = vb.VAETransformer(epochs=2, batch_size=16, keywords={"hidden": [4]}, random_state=0).fit(table)
+    # The last one of 49 rows is no batch: it joins the one before.
+    assert [len(x) for _, x in seen] == [16, 16, 17] * 2
+    assert [epoch for epoch, _ in seen] == pytest.approx([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3])
+    passes = [torch.cat([x for _, x in part]) for part in (seen[:3], seen[3:])]
+    scaled = torch.from_numpy((table - vae.mean_) / vae.scale_).float()
+    orders = [(x[:, None] == scaled).all(-1).nonzero()[:, 1].tolist() for x in passes]
+    assert all(sorted(order) == list(range(49)) for order in orders)
+    assert orders[0] != orders[1]
+    assert list(range(49)) not in orders

@@ -12,6 +12,7 @@ from bench.cells import clock
 from bench.settings import Clock
 from bench.train.steps import Stepper
 from variants import build
+from variants.core import VAE
 
 FIGURES = ("train_samples_per_s", "eval_samples_per_s", "sample_samples_per_s", "latency_b1_ms")
 SHORT = Clock(blocks=3, block_s=0.001, batch_size=90)
@@ -63,9 +64,13 @@ def test_only_examples_that_were_trained_on_are_counted(
         return [1.0] * how.blocks
 
     monkeypatch.setattr(Stepper, "__call__", spy)
+    asked: list[tuple[str, int]] = []
     monkeypatch.setattr(clock, "time_blocks", one_second_a_call)
+    monkeypatch.setattr(VAE, "sample", lambda _, n: asked.append(("sample", n)))
+    monkeypatch.setattr(VAE, "reconstruct", lambda _, x: asked.append(("reconstruct", len(x))))
     figures = timed("vanilla", Clock(3, 0.001, batch_size))
     assert trained == [counted] * 7  # 200 examples end in a smaller batch, which would count as a full one
+    assert set(asked) == {("sample", batch_size), ("reconstruct", 1)}  # as many as are counted
     assert figures["train_samples_per_s"].median == figures["eval_samples_per_s"].median == counted
     assert figures["sample_samples_per_s"].median == batch_size
     assert figures["latency_b1_ms"].median == 1000
@@ -73,6 +78,19 @@ def test_only_examples_that_were_trained_on_are_counted(
     # Of an example, whatever the batch: see the products below.
     assert figures["train_mflop"] == pytest.approx(2 * (2 * 64 * 8 + 3 * (8 * 4 + 2 * 8 + 8 * 64)) / 1e6)
     assert figures["train_mfu"] == pytest.approx(counted * figures["train_mflop"] / 1e3 / (2 * 1.024**3))
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_yardstick_computes_as_training_does(
+    monkeypatch: pytest.MonkeyPatch, precision: str, dtype: torch.dtype
+) -> None:
+    asked: list[torch.dtype] = []
+    monkeypatch.setattr(clock, "time_blocks", lambda _call, how, _device: [1.0] * how.blocks)
+    monkeypatch.setattr(clock, "matrix_peak", lambda *given: (asked.append(given[2]), clock._summary([1.0, 1.0]))[1])
+    loaded = data.load("digits", train_size=200)
+    model = build("vanilla", loaded.spec, latent=2, hidden=[8])
+    clock.throughput(model, loaded, SHORT, seed=0, device="cpu", precision=precision)
+    assert asked == [dtype]
 
 
 @pytest.mark.parametrize(("posterior", "heads"), [("diagonal", 2 + 2), ("full", 2 + 2 + 1)])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import bench.data as data
-from bench.data import binarise, readers
+from bench.data import batches, binarise, readers
 from bench.data.batches import Data
 from bench.errors import UsageError
 
@@ -293,6 +293,14 @@ def test_the_mean_is_that_of_the_training_examples_in_use(how: str) -> None:
     torch.testing.assert_close(torch.from_numpy(loaded.mean()), x.mean(0))
     assert loaded.spec.mean is not None
     assert (loaded.spec.mean() == loaded.mean()).all()
+
+
+def test_the_mean_of_streamed_data_is_that_of_evenly_spaced_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MEAN_OF_STREAMED", 7)
+    loaded = data.load("digits", binarise="none", train_size=100)
+    loaded.streamed = True
+    expected = all_x(loaded, "train", limit=7).double().mean(0)
+    torch.testing.assert_close(torch.from_numpy(loaded.mean()), expected)
 
 
 def test_a_spec_reads_the_mean_when_it_is_asked() -> None:

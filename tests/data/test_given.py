@@ -213,6 +213,13 @@ def test_columns_are_standardised_by_the_training_split_and_that_is_undone() -> 
     assert plain.raw.facts.units((5,)) == "log densities of the values as they are"
 
 
+@pytest.mark.parametrize(("factor", "shift"), [(1, 0), (1, 3), (1, -3), (5, 0), (0.1, 0)])
+def test_columns_are_left_alone_that_are_about_standardised(factor: float, shift: float) -> None:
+    vectors = factor * (VECTORS - VECTORS.mean(0)) + shift
+    loaded = data.own(vectors)
+    assert loaded.options == ({} if (factor, shift) == (1, 0) else {"scale": "standard"})
+
+
 @pytest.mark.parametrize("shift", [0, 10, -10])
 def test_a_range_is_that_of_the_training_split_and_what_lies_beyond_is_told(shift: int) -> None:
     vectors = VECTORS + shift
@@ -495,16 +502,18 @@ def test_pictures_of_several_sizes(tmp_path: Path) -> None:
         assert "size must be a number of pixels" in refusal(lambda size=size: data.own(tmp_path, size=size))
 
 
-def test_a_picture_is_cut_in_the_middle_and_made_smaller(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lying", [True, False])
+def test_a_picture_is_cut_in_the_middle_and_made_smaller(tmp_path: Path, lying: bool) -> None:
     """Halves of black and white, with bands at both ends that are cut off."""
     pixels = np.full((8, 16), 99, dtype=np.uint8)
     pixels[:, 4:8], pixels[:, 8:12] = 0, 255
     for i in range(10):
-        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        Image.fromarray(pixels if lying else pixels.T).save(tmp_path / f"{i}.png")
     loaded = data.own(tmp_path, size=2, kind="unit")
-    left, right = rows(loaded, "test")[0, 0].T
-    assert left.max() < 0.3
-    assert right.min() > 0.7
+    picture = rows(loaded, "test")[0, 0]
+    first, second = picture.T if lying else picture
+    assert first.max() < 0.3
+    assert second.min() > 0.7
 
 
 def test_masks_in_a_folder_are_binary(tmp_path: Path) -> None:

@@ -308,6 +308,13 @@ def test_simulated_data_follow_the_model() -> None:
     assert_mean(whitened.unsqueeze(-1) * whitened.unsqueeze(-2), torch.eye(K, dtype=DOUBLE))
 
 
+def test_simulated_data_lie_beside_their_own_latents_however_they_are_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, truth, _ = linear_model(noise=0.01)
+    monkeypatch.setattr(evidence, "TENSOR_NUMBERS", 30)
+    x, z = evidence.simulate(model, 40)
+    assert (x - truth.mean - z @ truth.W.T).abs().max() < 0.6  # six standard deviations
+
+
 # A non-linear model.
 
 

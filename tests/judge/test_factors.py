@@ -280,6 +280,18 @@ def test_dead_axes_and_constant_factors_are_left_out() -> None:
     assert found(codes, 0 * v)["mig"] is None
 
 
+def test_of_some_examples_the_factors_are_those_of_the_same_ones() -> None:
+    v = rows(0, n=2 * N)
+    held: Any = Held(torch.from_numpy(own_axes(v, np.random.default_rng(0))).float())
+    inner = held.eval_batches
+    held.eval_batches = lambda _, size, limit=None: inner("test", size, limit)
+    held.places = lambda _, limit: torch.arange(limit) * len(v) // limit
+    held.factors = Factors(tuple(Factor(str(i), size) for i, size in enumerate(SIZES)), {"train": v, "test": v})
+    found = factors.scores(identity(len(SIZES)), held, N)
+    assert found["mig"] > 0.9
+    assert found["dci_informativeness"] > 0.9
+
+
 def test_the_judge_asks_for_them_and_they_are_the_same_every_time() -> None:
     loaded = data.load("sprites", n=300)
     model = build("vanilla", loaded.spec, latent=3, hidden=(16,))

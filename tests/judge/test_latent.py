@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import bench.data as data
 from bench import seeds
@@ -77,23 +78,39 @@ def linear(d: int) -> Any:
 
 
 def test_a_traversal_moves_one_axis() -> None:
-    codes = torch.tensor([[0.1, 0.2, 0.3], [5.0, -1.0, 0.3], [-5.0, 2.0, 0.3]])
+    codes = torch.tensor([[9.0, 0.2, 0.1], [9.0, -1.0, 5.0], [9.0, 2.0, -5.0]])
     found = latent.traversals(linear(3), codes, lambda x: x.detach().numpy())
-    assert found["traversal_axes"].tolist() == [0, 1, 2]
-    np.testing.assert_allclose(found["traversals"][0, :, 0], latent.VALUES)
-    np.testing.assert_allclose(found["traversals"][0, :, 1:], np.tile([0.2, 0.3], (T, 1)), rtol=1e-6)
+    assert found["traversal_axes"].tolist() == [2, 1, 0]  # what is large and does not vary comes last
+    np.testing.assert_allclose(found["traversals"][0, :, 2], latent.VALUES)
+    np.testing.assert_allclose(found["traversals"][0, :, :2], np.tile([9.0, 0.2], (T, 1)), rtol=1e-6)
     np.testing.assert_allclose(found["traversals"][1, :, 1], latent.VALUES)
 
 
-def test_interpolations_end_at_the_codes() -> None:
-    codes = torch.randn(8, 3)
+@pytest.mark.parametrize("n", [8, 15])
+def test_interpolations_end_at_the_codes(n: int) -> None:
+    codes = torch.randn(n, 3)
     found = latent.interpolations(linear(3), codes, lambda x: x.detach().numpy())
+    codes = codes[:: n // 7]  # eight, from the first to the last
     for way in ("linear", "great_circle"):
         images = found[f"interpolations_{way}"]
         np.testing.assert_allclose(images[:, 0], codes[:4].numpy(), atol=1e-5)
         np.testing.assert_allclose(images[:, -1], codes[4:].numpy(), atol=1e-5)
     middle = found["interpolations_linear"][:, 4]
     np.testing.assert_allclose(middle, (codes[:4] + codes[4:]).numpy() / 2, atol=1e-5)
+
+
+def test_the_aggregate_is_of_draws_by_axis_and_by_length() -> None:
+    """Where each posterior is the prior, a standard normal, so are all of them together."""
+    torch.manual_seed(0)
+    model, n = linear(3), 4000
+    with torch.no_grad():
+        for parameter in model.posterior.parameters():
+            parameter.zero_()
+        found = latent.aggregate(model, iter(torch.zeros(n, 3).split(1000)), n)
+    for name in ("aggregate", "prior"):
+        expected = np.tile(stats.norm.ppf(latent.LEVELS)[:, None], 3)
+        np.testing.assert_allclose(found[f"{name}_quantiles"], expected, atol=0.3)
+        np.testing.assert_allclose(found[f"{name}_norms"][10:91], stats.chi(3).ppf(np.arange(10, 91) / 100), atol=0.1)
 
 
 def test_a_great_circle_keeps_the_length_and_turns_evenly() -> None:
@@ -124,6 +141,12 @@ def test_reliability_of_probabilities_that_are_right_and_of_one_that_is_not() ->
     right: Any = latent.reliability(Says(p), iter([(torch.bernoulli(p), torch.zeros(200))]))  # type: ignore[arg-type]
     assert np.abs(right["reliability_mean"] - right["reliability_share"]).max() < 0.03
     np.testing.assert_allclose(right["reliability_mean"], (np.arange(20) + 0.5) / 20, atol=0.002)
+    batches = [(torch.bernoulli(p), torch.zeros(200)) for _ in range(2)]
+    both, first, second = (latent.reliability(Says(p), each) for each in (batches, batches[:1], batches[1:]))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(both["reliability_count"], first["reliability_count"] * 2)
+    np.testing.assert_allclose(
+        both["reliability_share"], (first["reliability_share"] + second["reliability_share"]) / 2
+    )
     sure: Any = latent.reliability(Says((p > 0.5).float()), iter([(torch.bernoulli(p), torch.zeros(200))]))  # type: ignore[arg-type]
     assert sure["reliability_count"].tolist()[1:-1] == [0] * 18
     assert sure["reliability_share"][0] == pytest.approx(0.25, abs=0.02)

@@ -85,6 +85,13 @@ def test_the_error_of_a_mutual_information_is_that_of_the_examples_that_were_ask
     assert judged.errors["mutual_information_nats"] == judged.errors["marginal_kl_nats"] == error
 
 
+def test_a_marginal_kl_has_no_known_error_where_the_kl_is_an_estimate(held: Held) -> None:
+    model = build("vamp_prior", held.spec, latent=2, pseudo_inputs=3, hidden=[4])
+    errors = evaluate(model, held, Measure(2, 0, mi_points=4)).errors  # type: ignore[arg-type]
+    assert errors["mutual_information_nats"]["mc"] is not None
+    assert errors["marginal_kl_nats"] == {"mc": None, "test": None}
+
+
 @pytest.mark.parametrize("n", [2, 5, N])
 def test_of_a_part_of_the_examples_the_rest_is_known_by_their_elbo(n: int) -> None:
     """Two-phase sampling: Var(log p(x)) / N + Var(gap) (1/n - 1/N), each without the noise of the judge's own draws."""

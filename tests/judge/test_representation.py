@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from bench import data
@@ -110,6 +112,20 @@ def test_similarity_by_the_formula() -> None:
     held.x = torch.full((2, 1, 28, 28), 0.2)
     found = representation.similarity(Shows(lambda x: x + 0.5), held, 2)  # type: ignore[arg-type]
     assert found == pytest.approx((2 * 0.2 * 0.7 + 1e-4) / (0.2**2 + 0.7**2 + 1e-4), rel=1e-5)
+    # Any two images, with moments under a Gaussian window of sigma 1.5 cut off at 11 x 11, where it is inside of them.
+    held.x, other = x, torch.rand(3, 1, 28, 28, generator=generator)
+    found = representation.similarity(Shows(lambda x: (x + other) / 2), held, 3)  # type: ignore[arg-type]
+    a, b = x[:, 0].double().numpy(), ((x + other) / 2)[:, 0].double().numpy()
+
+    def mean(values: Any) -> Any:
+        smooth = [gaussian_filter(each, 1.5, truncate=5 / 1.5) for each in values]
+        return np.stack(smooth)[:, 5:-5, 5:-5]
+
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    by_hand = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    assert found == pytest.approx(by_hand.mean(), rel=1e-5)
 
 
 def test_similarity_is_for_images_as_large_as_the_window() -> None:

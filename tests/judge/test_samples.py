@@ -1,5 +1,6 @@
 """Generated examples beside real ones: closed forms, limits, and what tells copies from examples."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def test_radii_do_not_count_the_example_itself_and_copies_have_none() -> None:
     line = np.arange(20.0)[:, None]
     assert samples._radii(line)[10] == 3  # 1, 1, 2, 2, 3
     copies = np.zeros((20, 2))
-    assert samples.neighbourhoods(copies, copies)["precision"] == 0  # strictly within a ball of radius 0
+    # Strictly within a ball of radius 0.
+    assert set(samples.neighbourhoods(copies, copies).values()) == {0}
 
 
 def test_told_apart() -> None:
@@ -110,7 +112,8 @@ def test_memorisation() -> None:
     assert abs(fresh) < 3
     assert copied < -8
     assert far > 5
-    assert samples.memorisation(normal(0, 10), normal(1, 10), train) is None
+    for few, many in ((10, 10), (10, N), (N, 10)):
+        assert samples.memorisation(normal(0, few), normal(1, many), train) is None
 
 
 def test_a_cell_weighs_as_many_test_examples_as_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +167,10 @@ def test_the_feature_space_is_trained_once_and_is_the_same(loaded: Any, tmp_path
     assert (anew.sha256, file.read_bytes()) == (first.sha256, kept)
     x, _ = next(loaded.eval_batches("train", 500))
     assert np.square(features.features(first.network, x)).mean() == pytest.approx(1, abs=0.1)
+    # Its accuracy is that of the classifier as it was trained, on the test split.
+    x, y = next(loaded.eval_batches("test", 250))
+    found = first.network.head(first.network.body(x)).argmax(1) == y
+    assert first.accuracy == pytest.approx(found.double().mean().item())
     assert features.space(data.load("linear_gaussian", n=100)) is None
     # Of other values it is another space.
     fixed = features.space(data.load("digits", binarise="none"))
@@ -246,6 +253,16 @@ def test_draws_are_drawn_and_means_are_of_the_same_latents(loaded: Any) -> None:
     # Draws of these means, and not of others.
     noise = (means * (1 - means)).mean().item()
     assert (draws - means).square().mean().item() == pytest.approx(noise, rel=0.1)
+
+
+def test_draws_lie_where_data_can(loaded: Any) -> None:  # noqa: ARG001
+    """A Gaussian's draws leave [0, 1], and are brought back for images alone."""
+    for name, options, low in (("digits", {"binarise": "none"}, 0), ("linear_gaussian", {"n": 100}, -math.inf)):
+        other = data.load(name, **options)  # type: ignore[arg-type]
+        model = build("vanilla", other.spec, hidden=(16,), likelihood="gaussian")
+        made = torch.cat(list(samples.generated(model, other, "draws", 60)))
+        assert made.min() >= low
+        assert (made.min() < -0.01) == (low < 0)
 
 
 @pytest.mark.parametrize("kind", ["fitted", "fitted_flow"])

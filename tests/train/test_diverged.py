@@ -69,6 +69,18 @@ def model_of(**parts: Any) -> VAE:
     return model
 
 
+def break_loss(model: VAE) -> None:
+    """Its loss is NaN in the second step of the second pass, and again where that is repeated."""
+    calls, forward = [0], model.objective.forward
+
+    def broken(*args: Any) -> Tensor:
+        calls[0] += 1
+        loss: Tensor = forward(*args)
+        return loss * (math.nan if calls[0] % 4 == 2 and calls[0] > 4 else 1)
+
+    model.objective.forward = broken
+
+
 NUMBER = r"[\d.]+(e[+-]\d+)?"
 
 
@@ -84,14 +96,7 @@ NUMBER = r"[\d.]+(e[+-]\d+)?"
 def test_the_first_quantity_and_its_step_are_named(digits: Data, part: str, backward: bool, quantity: str) -> None:
     model = model_of()
     if part == "objective":
-        calls, forward = [0], model.objective.forward
-
-        def broken(*args: Any) -> Tensor:
-            calls[0] += 1
-            loss: Tensor = forward(*args)
-            return loss * (math.nan if calls[0] % 4 == 2 and calls[0] > 4 else 1)  # both times in the second step
-
-        model.objective.forward = broken
+        break_loss(model)
     else:
         model = model_of(**{part: (6, backward)})
     found = reason(model, digits)
@@ -104,13 +109,18 @@ def test_the_first_quantity_and_its_step_are_named(digits: Data, part: str, back
 def test_how_large_it_was_is_what_it_was(digits: Data) -> None:
     """The step before is that of a run with the same seed that does not break."""
     sizes: list[float] = []
+    losses: list[float] = []
     sound = model_of()
     sound.objective.register_forward_hook(
         lambda _m, inputs, _o: sizes.append(float(inputs[0].log_qz_x.detach().abs().max()))
     )
+    sound.objective.register_forward_hook(lambda _m, _inputs, loss: losses.append(abs(float(loss.detach().mean()))))
     fit(sound, digits, BUDGET, seed=0, device="cpu")
     found = reason(model_of(encoder=(6, False)), digits)
     assert f"(at most {sizes[4]:.3g} in size" in found
+    model = model_of()
+    break_loss(model)
+    assert f"the loss is nan in step 2 of 4 (at most {losses[4]:.3g} in size" in reason(model, digits)
 
 
 def test_a_first_step_that_breaks_is_no_matter_of_the_step_size(digits: Data) -> None:
@@ -118,6 +128,14 @@ def test_a_first_step_that_breaks_is_no_matter_of_the_step_size(digits: Data) ->
     assert found == (
         "training loss is nan in epoch 1: log p(x|z) is nan in step 1 of 4; "
         "no update came before it, so look at the data and the variant's parts"
+    )
+
+
+def test_before_the_first_step_of_a_later_pass_there_were_updates(digits: Data) -> None:
+    found = reason(model_of(decoder=(5, False)), digits)
+    assert found == (
+        "training loss is nan in epoch 2: log p(x|z) is nan in step 1 of 4; "
+        "try a smaller step size, for example --set lr=0.003"
     )
 
 
