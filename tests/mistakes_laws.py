@@ -103,10 +103,20 @@ OF_LAWS = [
          "per_step * train / budget.batch_size", "per_step"),
         (1, "gap_steps_counted_once", "a search takes all of its steps",
          "per_step * (measure.gap_steps - 1)", "per_step"),
+        (1, "whole_split_costs_nothing", "a budget without a size trains on all examples",
+         "budget.train_size or spec.size or 0", "budget.train_size or 0"),
+        (1, "more_points_than_there_are", "a test split of 100 has 500 examples",
+         "min(measure.nll_points or test, test)", "(measure.nll_points or test)"),
     ]),
     *made("bench/reproduce/verdict.py", ("tests/reproduce/test_verdict.py",), [
         (14, "figures_of_failed_runs", "what a run that failed has measured stands in a mean",
          'ok = [record for record in records.values() if record.status == "ok"]', "ok = list(records.values())"),
+    ]),
+    *made("bench/reproduce/committed.py", ("tests/reproduce/test_verdict.py",), [
+        (14, "drift_of_a_whole_deviation", "twice the tolerance that the page states",
+         "if std is None else SHARE * std", "if std is None else std"),
+        (14, "drift_of_seeds_that_nobody_committed", "our mean is over other seeds than theirs",
+         "for seed, value in new.items() if seed in old}", "for seed, value in new.items()}"),
     ]),
     *made("bench/stats/answer.py", ("tests/stats/test_answer.py",), [
         (14, "answer_of_the_fewest_samples", "log p(x) of five draws tells before that of five thousand",
@@ -115,6 +125,22 @@ OF_LAWS = [
          "median if speed.q3 is None else float(speed.q3)", "median"),
         (10, "speed_of_another_device", "a row of the CPU is as fast as on an accelerator",
          ' and label.split(",")[0] == row.device', ""),
+        (14, "all_ahead_of_nobody", "rows of which none is behind are recommended",
+         "0 < len(learning) < min(len(rows), MOST_NAMED)", "0 < len(learning) <= min(len(rows), MOST_NAMED)"),
+        (14, "held_against_a_row_of_two_seeds", "a verdict of a row that is not judged stands behind the best",
+         "row not in best and len(row.values(metric)) >= MIN_SEEDS", "row not in best"),
+        (14, "highest_where_lower_is_better", "the least NLL is called the highest",
+         'if metrics.metric(metric).better == "lower":', "if metrics.metric(metric).better is None:"),
+        (14, "per_cent_with_the_digits_of_a_share", "an accuracy has two digits too many",
+         'entry.digits - 2, 100, " %"', 'entry.digits, 100, " %"'),
+        (10, "speeds_of_two_conditions", "a row that was timed twice is as fast as at the larger batch",
+         "found.setdefault(row, speed)", "found[row] = speed"),
+        (14, "one_more_is_not_said", "the fifth of five names is lost",
+         "(rest := len(labels) - len(shown)) > 0", "(rest := len(labels) - len(shown)) > 1"),
+    ]),
+    *made("bench/stats/ranks.py", ("tests/stats/test_answer.py",), [
+        (14, "ranks_of_an_elbo_for_all", "of an NLL the worst has the first rank",
+         "sign = metrics.metric(metric).sign", "sign = -1"),
     ]),
     *made("bench/train/steps.py", ("tests/train/test_steps.py",), [
         (1, "sum_over_the_batch", "Adam's epsilon is stated for the mean",
@@ -234,6 +260,16 @@ OF_LAWS = [
     *made("bench/stats/learning.py", ("tests/stats/test_learning.py",), [
         (18, "reach_in_nats_a_value", "what longer training may move is held against bits",
          "(a.model.data_dims or math.nan) * math.log(2)", "(a.model.data_dims or math.nan)"),
+        (18, "seeds_without_a_curve_left_out", "a verdict rests on the curves of some of its seeds",
+         "if not pairs or len(pairs) < len(shared):", "if not pairs:"),
+    ]),
+    *made("bench/stats/tuning.py", ("tests/stats/test_tuning.py",), [
+        (12, "worst_trial_is_the_least", "where lower is better a failed trial counts as the best",
+         "worst = min(values) if higher else max(values)", "worst = min(values)"),
+        (14, "unsure_changes_first", "what noise turned round stands above what intervals carry",
+         "key=lambda swap: not swap.sure", "key=lambda swap: swap.sure"),
+        (12, "trials_of_two_protocols", "a search counts trials whose figures are others",
+         'cell["precision"], record.protocol])', 'cell["precision"]])'),
     ]),
     *made("bench/judge/counted.py", ("tests/data/test_tiny_sbn.py",), [
         (6, "largest_part_of_the_states_alone", "states beyond what fits in memory at once are not added",
@@ -258,6 +294,17 @@ OF_LAWS = [
     *made("bench/reproduce/listing.py", ("tests/reproduce/test_listing.py",), [
         (1, "finished_runs_counted_as_missing", "what is computed already is told as time to come",
          '(e["runs"] - e["here"])', 'e["runs"]'),
+        (1, "runs_one_after_another", "those side by side take as long as in a line",
+         "for e in missing) / jobs", "for e in missing)"),
+        (1, "one_run_counted_for_each_of_its_rows", "a run of two rows is to come twice",
+         '== profile and not e["same_run_as"]]', "== profile]"),
+        (1, "failed_runs_taken_for_done", "what is broken is said to be computed",
+         'ok = [record for record in records if record.status == "ok"]', "ok = records"),
+    ]),
+    *made("bench/reproduce/plot.py", ("tests/reproduce/test_plot.py",), [
+        (14, "band_with_its_sides_exchanged", "a figure that differs is drawn within the tolerance",
+         "low, high = published - finding.tolerance.below, published + finding.tolerance.above",
+         "low, high = published - finding.tolerance.above, published + finding.tolerance.below"),
     ]),
     *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
         (1, "skipped_steps_of_the_last_epoch", "those of earlier epochs are not counted",
@@ -266,6 +313,14 @@ OF_LAWS = [
     *made("bench/sweeps/execute.py", ("tests/sweeps/test_execute.py",), [
         (1, "overhead_of_one_job", "the runs' seconds are not shared among those side by side",
          'ratio = wall / (sum(seconds) / jobs)', 'ratio = wall / sum(seconds)'),
+    ]),
+    *made("bench/sweeps/progress.py", ("tests/sweeps/test_progress.py",), [
+        (1, "measuring_is_no_work", "the rest is estimated by training alone",
+         "self.worked += work.rest_s + work.train_s", "self.worked += work.train_s"),
+    ]),
+    *made("bench/sweeps/plan.py", ("tests/sweeps/test_progress.py",), [
+        (1, "plan_by_runs_that_were_stopped", "a run that failed says how long others take",
+         'if record.status == "ok" and train', "if train"),
     ]),
     *made("bench/data/plane.py", ("tests/data/test_factors.py",), [
         (21, "pinwheel_turned_further", "a point is turned on instead of back",
@@ -282,6 +337,58 @@ OF_LAWS = [
     *made("bench/pages/paper.py", ("tests/pages/test_paper.py",), [
         (14, "speeds_where_fewest_were_timed", "the condition that times the fewest rows",
          'best = max(columns.values(), key=len, default={})', 'best = min(columns.values(), key=len, default={})'),
+    ]),
+    *made("bench/pages/html/facts.py", ("tests/pages/test_figures.py",), [
+        (20, "page_of_the_best_seed", "the page's curves are not the picture's",
+         '"mean": [_rounded(sum(each) / len(each), 7)', '"mean": [_rounded(max(each), 7)'),
+        (20, "seconds_over_the_shared_epochs", "where a seed stopped early each epoch of the others takes longer",
+         "sum(seconds.values()) / lasted", "sum(seconds.values()) / len(seconds) / epochs[-1]"),
+    ]),
+    *made("bench/pages/figures/bars.py", ("tests/pages/test_figures.py",), [
+        (20, "curve_of_the_best_seed", "a line that says mean",
+         "axis.plot(x, values.mean(0), color", "axis.plot(x, values.max(0), color"),
+        (20, "band_from_the_mean_on", "the worst seeds are not in the band",
+         "values.min(0), values.max(0), color", "values.mean(0), values.max(0), color"),
+        (20, "worst_rows_drawn", "of many rows the last",
+         "[: MOST_ROWS - len(bases[:MOST_ROWS])]", "[len(bases[:MOST_ROWS]) - MOST_ROWS :]"),
+    ]),
+    *made("bench/pages/figures/elbo.py", ("tests/pages/test_figures.py",), [
+        (20, "best_at_the_beginning_first", "a legend that says the end goes by the first epoch",
+         "-values[row].mean(0)[-1])", "-values[row].mean(0)[0])"),
+        (20, "edge_of_the_least_difference", "differences that have room are named at the edge",
+         "sorted(reach)[len(reach) // 2] * 4", "sorted(reach)[0] * 4"),
+    ]),
+    *made("bench/pages/figures/speed.py", ("tests/pages/test_figures.py",), [
+        (20, "fastest_by_their_names", "of many rows those of the first letters are drawn",
+         "names = sorted(names, key=fastest)[:MOST_ROWS]", "names = names[:MOST_ROWS]"),
+        (20, "thousands_from_ten_thousand_on", "five digits stand where three are said",
+         'if abs(value) >= size), (1, ""))', 'if abs(value) > 10 * size), (1, ""))'),
+    ]),
+    *made("bench/pages/figures/tradeoff.py", ("tests/pages/test_figures.py",), [
+        (20, "lower_nll_further_down", "better is up, says the axis",
+         "if sign < 0:\n            axis.invert", "if sign > 0:\n            axis.invert"),
+        (20, "front_of_the_worst", "of an NLL the highest is of the front",
+         "(sign * quality[row].mean, *_quartiles", "(quality[row].mean, *_quartiles"),
+    ]),
+    *made("bench/pages/figures/gaps.py", ("tests/pages/test_figures.py",), [
+        (20, "split_by_the_marginal_at_the_ceiling", "bars are hatched by what has no ceiling",
+         "float(rows[row].mean(0)[0]) > CEILING * most", "float(rows[row].mean(0)[1]) > CEILING * most"),
+    ]),
+    *made("bench/pages/figures/tuning.py", ("tests/pages/test_tuning.py",), [
+        (14, "best_trial_last", "a legend that says best first has the worst first",
+         'reverse=entry.better == "higher"', 'reverse=entry.better == "lower"'),
+    ]),
+    *made("bench/pages/reference_comparison.py", ("tests/pages/test_report.py",), [
+        (10, "reference_of_another_device", "a row is held against the other device's",
+         "if other.device == row.device), twins[0]", "if other.device != row.device), twins[0]"),
+    ]),
+    *made("bench/pages/doubts.py", ("tests/pages/test_tables.py",), [
+        (10, "last_share_for_the_least", "a processor is as idle as the last measurement found it",
+         "min(share, busy.get(variant, share))", "share"),
+    ]),
+    *made("bench/pages/tables.py", ("tests/pages/test_tables.py",), [
+        (14, "slow_speeds_without_decimals", "9.5 a second and 10 a second are the same",
+         "digits = 2 if abs(value.median) < 10 else digits", "digits = 2 if abs(value.median) < 1 else digits"),
     ]),
     *made("variants/parts/posteriors.py", ("tests/variants/test_against_collapse.py",), [
         (9, "deviation_kept_for_the_variance", "what evaluation divides by is a fourth root",

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bench.pages import blocks, doubts, grids, paper, tables
 from bench.pages.html.report import report as html_report
 from bench.records import names
-from bench.records.record import Origin
+from bench.records.record import Origin, Timed
 from bench.stats import frame, groups, intervals, speeds
 from bench.text import DASH
 from tests import fake_records as fake
@@ -155,6 +155,12 @@ def test_throughput_columns_name_what_differs_and_what_failed() -> None:
     text = markdown([replace(first, status="error", reason="out of memory", metrics={})])
     assert "| error |" in text
     assert "vanilla throughput on cpu: error: out of memory" in text
+
+
+def test_a_speed_stands_with_its_quartiles_and_a_slow_one_with_decimals() -> None:
+    assert tables.block_text(Timed(9120.4, 9001.0, 9300.0), 0) == "9,120 [9,001, 9,300]"
+    assert tables.block_text(Timed(9.5, 9.0, 10.0), 0) == "9.50 [9.00, 10.00]"
+    assert tables.block_text(Timed(10.4, 9.0, 12.0), 0) == "10 [9, 12]"
 
 
 def test_the_first_line_of_a_group_says_what_it_is() -> None:
@@ -344,7 +350,8 @@ def test_speeds_of_a_busy_processor_are_doubted() -> None:
         made.provenance.processor_share = share
     # Neither a training nor another, idle measurement of the variant excuses it.
     records += [fake.quality("beta"), fake.throughput("beta", dataset="fashion_mnist")]
-    records[-1].provenance.processor_share = 0.99
+    records += [fake.throughput("beta", dataset="digits")]
+    records[-2].provenance.processor_share, records[-1].provenance.processor_share = 0.99, 0.7
     (line,) = doubts.problems(records)
     assert "while the processor had other work (share of a core: beta 41%)" in line
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from bench.records import record
 from bench.records.record import Timed
-from bench.reproduce import page, published
+from bench.reproduce import committed, page, published
 from bench.reproduce.published import Table, Tolerance
 from bench.reproduce.verdict import PROTOCOL, Finding, findings, judge, protocol_of
 from tests.reproduce.tiny import write
@@ -140,6 +140,18 @@ def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
 def test_a_run_of_another_configuration_does_not_count(table: Table, changes: dict[str, Any]) -> None:
     (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}], **changes))
     assert found.verdict == "not run"
+
+
+@pytest.mark.parametrize(("moved", "verdict"), [(4.9, "agrees"), (-4.9, "agrees"), (5.1, "differs"), (-5.1, "differs")])
+def test_a_mean_may_move_by_half_the_deviation_of_the_committed_seeds(table: Table, moved: float, verdict: str) -> None:
+    """Of -90, -100 and -110 that is 5. A seed that nobody has committed takes no part."""
+    theirs, again = (
+        runs(table, "plain", [{"elbo_nats": elbo + more} for elbo in (-90.0, -100.0, -110.0)]) for more in (0.0, moved)
+    )
+    again += runs(table, "plain", [{"elbo_nats": 1e6}] * 4)[3:]
+    (found,) = committed.findings([theirs[0].cell], again, theirs)
+    assert (found.verdict, found.difference) == (verdict, pytest.approx(moved))
+    assert found.published == -100
 
 
 def test_device_and_threads_may_be_any_and_the_latest_run_of_a_seed_stands(table: Table) -> None:

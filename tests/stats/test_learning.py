@@ -53,6 +53,16 @@ def test_what_has_converged_is_judged_and_what_will_cross_is_held_back() -> None
     assert verdict(trained(AHEAD, 24.0, 12.0, 5.0), trained(LEVEL, 24.0, 12.0, 5.0)) == "still learning"
 
 
+def test_a_seed_of_which_no_curve_tells_holds_the_verdict_back() -> None:
+    ahead, behind = trained(AHEAD, *FLAT), trained(LEVEL, *FLAT)
+    for row in (ahead, behind):
+        kept = dict(row.curves)
+        row.curves[2] = []
+        assert verdict(ahead, behind) == verdict(behind, ahead) == "still learning"
+        row.curves = kept
+    assert verdict(ahead, behind) == "better"
+
+
 def test_after_one_look_the_scale_is_what_the_pass_gained() -> None:
     assert verdict(trained(AHEAD, loss=5.0), trained(LEVEL, loss=5.0)) == "better"
     assert verdict(trained(AHEAD, loss=20.0), trained(LEVEL, loss=5.0)) == "still learning"
