@@ -111,6 +111,12 @@ OF_LAWS = [
     *made("bench/reproduce/verdict.py", ("tests/reproduce/test_verdict.py",), [
         (14, "figures_of_failed_runs", "what a run that failed has measured stands in a mean",
          'ok = [record for record in records.values() if record.status == "ok"]', "ok = list(records.values())"),
+        (14, "runs_beyond_the_plan", "five of three runs are there",
+         "runs=max(plan.seeds, len(records))", "runs=plan.seeds"),
+    ]),
+    *made("bench/reproduce/page.py", ("tests/reproduce/test_verdict.py",), [
+        (14, "rows_with_all_seeds_named", "what is complete is said to lack seeds",
+         "if 0 < len(f.values) < f.runs]", "if 0 < len(f.values) <= f.runs]"),
     ]),
     *made("bench/reproduce/committed.py", ("tests/reproduce/test_verdict.py",), [
         (14, "drift_of_a_whole_deviation", "twice the tolerance that the page states",
@@ -262,6 +268,12 @@ OF_LAWS = [
          "(a.model.data_dims or math.nan) * math.log(2)", "(a.model.data_dims or math.nan)"),
         (18, "seeds_without_a_curve_left_out", "a verdict rests on the curves of some of its seeds",
          "if not pairs or len(pairs) < len(shared):", "if not pairs:"),
+        (18, "quiet_curves_say_nothing", "rows that are at rest and alike in ELBO are never judged in another metric",
+         "return nats <= width or _outlasts(comparison, nats)", "return _outlasts(comparison, nats)"),
+        (18, "moving_curves_always_hold_back", "a lead that nothing reverses is no verdict in another metric",
+         "return nats <= width or _outlasts(comparison, nats)", "return nats <= width"),
+        (18, "bound_of_one_row_alone", "beside a row without a bound there is never a verdict",
+         "if a.values(BOUND) and b.values(BOUND) else", "if a.values(BOUND) or b.values(BOUND) else"),
     ]),
     *made("bench/stats/tuning.py", ("tests/stats/test_tuning.py",), [
         (12, "worst_trial_is_the_least", "where lower is better a failed trial counts as the best",
@@ -314,6 +326,11 @@ OF_LAWS = [
         (1, "overhead_of_one_job", "the runs' seconds are not shared among those side by side",
          'ratio = wall / (sum(seconds) / jobs)', 'ratio = wall / sum(seconds)'),
     ]),
+    *made("bench/sweeps/tune.py", ("tests/sweeps/test_tune.py",), [
+        (12, "tuned_for_the_seeds_of_others", "a variant with one seed is tuned for three",
+         "        if seed in suite.its_seeds(v)\n    ]\n    return cells, lines",
+         "    ]\n    return cells, lines"),
+    ]),
     *made("bench/sweeps/progress.py", ("tests/sweeps/test_progress.py",), [
         (1, "measuring_is_no_work", "the rest is estimated by training alone",
          "self.worked += work.rest_s + work.train_s", "self.worked += work.train_s"),
@@ -338,11 +355,42 @@ OF_LAWS = [
         (14, "speeds_where_fewest_were_timed", "the condition that times the fewest rows",
          'best = max(columns.values(), key=len, default={})', 'best = min(columns.values(), key=len, default={})'),
     ]),
+    *made("bench/pages/oracle.py", ("tests/sweeps/test_oracle_suite.py",), [
+        (6, "least_error_for_the_largest", "the trained models are said to be nearer the optimum than they are",
+         "{-min(below):.4f}", "{-max(below):.4f}"),
+        (6, "errors_below_are_small", "an estimate that is too low by ten errors counts as the smallest",
+         "[abs(score) for c in checks if", "[score for c in checks if"),
+    ]),
+    *made("bench/pages/html/again.py", ("tests/pages/test_html_report.py",), [
+        (13, "seeds_of_all_for_each", "to run it again trains more seeds than were trained",
+         '({} if count == most else {"seeds": count})', '({} if count <= most else {"seeds": count})'),
+    ]),
+    *made("bench/stats/frame.py", ("tests/pages/test_tables.py",), [
+        (11, "interval_of_a_time", "seconds of one machine have an interval over seeds",
+         "if summary and not entry.is_cost else None", "if summary else None"),
+    ]),
+    *made("bench/stats/groups.py", ("tests/pages/test_tables.py",), [
+        (18, "patience_unsaid", "a verdict names a budget that no run has used up",
+         '"at most " if budget.get("patience") else ""', '"at most " if budget.get("at_most") else ""'),
+        (10, "groups_by_the_letters_of_their_supports", "groups without a bound stand first",
+         '            not any(row.values("elbo_nats") for row in group.rows),\n', ""),
+        (4, "all_points_taken_for_none", "log p(x) of all examples is said not to be measured",
+         'key.endswith("_points") and key != "nll_points")', 'key.endswith("_points"))'),
+    ]),
+    *made("bench/pages/tables.py", ("tests/pages/test_tables.py",), [
+        (10, "size_of_the_run_that_does_not_count", "of two sizes of a variant the larger one",
+         "sizes = {row: size for row, *_, size in sorted(sized)}",
+         "sizes = {row: size for row, *_, size in sorted(sized, reverse=True)}"),
+    ]),
     *made("bench/pages/html/facts.py", ("tests/pages/test_figures.py",), [
         (20, "page_of_the_best_seed", "the page's curves are not the picture's",
          '"mean": [_rounded(sum(each) / len(each), 7)', '"mean": [_rounded(max(each), 7)'),
         (20, "seconds_over_the_shared_epochs", "where a seed stopped early each epoch of the others takes longer",
          "sum(seconds.values()) / lasted", "sum(seconds.values()) / len(seconds) / epochs[-1]"),
+        (20, "spectrum_of_unsorted_seeds", "the axes of two seeds have nothing in common",
+         "sorted(each, reverse=True) for each in spectra", "list(each) for each in spectra"),
+        (20, "gain_of_the_reconstruction", "what is still gained in ELBO is that of another quantity",
+         "(row.gains(BOUND) or row.gains(RECONSTRUCTION))", "(row.gains(RECONSTRUCTION) or row.gains(BOUND))"),
     ]),
     *made("bench/pages/figures/bars.py", ("tests/pages/test_figures.py",), [
         (20, "curve_of_the_best_seed", "a line that says mean",

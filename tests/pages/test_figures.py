@@ -22,7 +22,7 @@ from bench.pages.page import REFERENCE
 from bench.records.names import canonical
 from bench.records.record import Model, Timed
 from bench.records.store import read_all
-from bench.stats import groups, speeds
+from bench.stats import groups, learning, speeds
 from bench.text import DASH
 from tests import fake_records as fake
 from variants import registry
@@ -348,6 +348,8 @@ def test_a_curve_is_the_mean_over_seeds_between_the_lowest_and_the_highest() -> 
         told: Any = facts._curve(row)
         np.testing.assert_allclose([told["mean"], told["low"], told["high"]], wanted, rtol=1e-6)
         np.testing.assert_allclose(told["seconds"], line.get_xdata(), rtol=1e-4)
+        gains = [learning.gain(record.curve, "elbo_nats") for record in row.records]
+        assert facts._gain(row) == pytest.approx(np.mean([gain.nats for gain in gains if gain]), rel=1e-3)
 
 
 def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
@@ -540,6 +542,9 @@ def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> Non
     np.testing.assert_allclose(mesh.get_array()[0], [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, latent.LEAST_KL])
     assert "3 active" in texts(figure)
     drawn(figure)
+    # What the page draws from is the same.
+    (row,) = view([measured("vanilla", seed) for seed in range(3)]).rows
+    assert facts._spectrum(row) == pytest.approx([(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, 0.0], rel=1e-3)
 
 
 def test_a_far_off_row_is_named_and_ties_are_marked() -> None:

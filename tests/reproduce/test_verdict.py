@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from bench.records import record
+from bench.records import record, store
 from bench.records.record import Timed
 from bench.reproduce import committed, page, published
 from bench.reproduce.published import Table, Tolerance
@@ -75,6 +75,19 @@ def test_a_disagreement_and_its_explanation(table: Table) -> None:
     ]
 
 
+def test_the_page_names_rows_that_have_fewer_seeds_than_planned(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = runs(table, "plain", [{"elbo_nats": -8.0}] * 2) + runs(table, "other", [{"nll_is5_nats": 1.0}])
+    for each in records:
+        store.write(tmp_path, each)
+    monkeypatch.setattr(page.plot, "figure", lambda *_: None)
+    page.write(tmp_path, table, "short", table.chosen(["plain"]))
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    # `twin` is a run of seed 0, which is there.
+    assert "Profile: `short`. Fewer seeds than planned so far: plain 2 of 3." in text
+
+
 def test_the_count_says_how_many_figures_are_of_an_earlier_rows_run(table: Table) -> None:
     rows = table.chosen(["plain", "twin", "other"])
     found = findings(table, "short", rows, runs(table, "plain", [{"elbo_nats": -8.0}]))
@@ -128,6 +141,8 @@ def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
     # A figure that no run has, for a reason that was stated, is no failure.
     kl = judged(table, "other", runs(table, "other", [{"nll_is5_nats": 1.0}]))[1]
     assert (kl.verdict, kl.reason, kl.difference) == ("not comparable", "it is another KL", None)
+    # So are runs beyond those that were planned.
+    assert judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}] * 5))[0].runs == 5
     # One that failed takes nothing from the others, and is counted.
     (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}, "error"]))
     assert (found.verdict, len(found.values), found.runs) == ("agrees", 1, 3)

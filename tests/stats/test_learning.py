@@ -142,6 +142,28 @@ def test_every_metric_is_held_back_by_the_curve_that_speaks_of_it() -> None:
     assert (once["elbo_nats"], once["mse_per_pixel"], once["probe_accuracy"]) == ("worse", "worse", "still learning")
 
 
+def test_a_metric_without_a_curve_is_judged_where_the_curves_move_less_than_the_seeds_or_cannot_reverse() -> None:
+    def squared(records: list[fake.Record]) -> str:
+        return of(differences.differences(records, "vanilla"), "conv")["mse_per_pixel"]
+
+    # As good in ELBO but for noise, and at rest.
+    level = moving(*FLAT[:3])
+    far = moving(30.0, 12.0, 5.0)
+    for records, elbo in ((level, -100.0), (far, -200.0)):
+        for record in records:
+            if record.cell["variant"] == "conv":
+                record.metrics["elbo_nats"] = elbo + (0.5, -0.5, 0.1)[record.cell["seed"]]
+    assert of(differences.differences(level, "vanilla"), "conv")["elbo_nats"] == "not distinguishable"
+    assert squared(level) == "worse"
+    # Still moving, but a hundred nats behind.
+    assert squared(far) == "worse"
+    # Beside a row without a bound the reconstruction speaks.
+    for record in level:
+        if record.cell["variant"] == "conv":
+            record.metrics = {name: value for name, value in record.metrics.items() if name != "elbo_nats"}
+    assert squared(level) == "worse"
+
+
 def test_the_reach_in_bits_is_that_in_nats_of_a_value_of_an_example() -> None:
     records = moving(30.0, 12.0, 5.0)
     found = {
