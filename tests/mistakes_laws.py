@@ -117,6 +117,10 @@ OF_LAWS = [
     *made("bench/reproduce/page.py", ("tests/reproduce/test_verdict.py",), [
         (14, "rows_with_all_seeds_named", "what is complete is said to lack seeds",
          "if 0 < len(f.values) < f.runs]", "if 0 < len(f.values) <= f.runs]"),
+        (14, "ends_under_each_other_s_names", "the lower end stands in the column of the upper",
+         "ours = (s.mean, s.low, s.high, s.std)", "ours = (s.mean, s.high, s.low, s.std)"),
+        (14, "epochs_of_the_longest_alone", "a run that stopped early is said to be as long as the others",
+         "low, high = min(finding.epochs, default=0),", "low, high = max(finding.epochs, default=0),"),
     ]),
     *made("bench/reproduce/committed.py", ("tests/reproduce/test_verdict.py",), [
         (14, "drift_of_a_whole_deviation", "twice the tolerance that the page states",
@@ -361,7 +365,7 @@ OF_LAWS = [
         (6, "errors_below_are_small", "an estimate that is too low by ten errors counts as the smallest",
          "[abs(score) for c in checks if", "[score for c in checks if"),
     ]),
-    *made("bench/pages/html/again.py", ("tests/pages/test_html_report.py",), [
+    *made("bench/pages/html/again.py", ("tests/sweeps/test_tune.py",), [
         (13, "seeds_of_all_for_each", "to run it again trains more seeds than were trained",
          '({} if count == most else {"seeds": count})', '({} if count <= most else {"seeds": count})'),
     ]),
@@ -399,18 +403,34 @@ OF_LAWS = [
          "values.min(0), values.max(0), color", "values.mean(0), values.max(0), color"),
         (20, "worst_rows_drawn", "of many rows the last",
          "[: MOST_ROWS - len(bases[:MOST_ROWS])]", "[len(bases[:MOST_ROWS]) - MOST_ROWS :]"),
+        (20, "sum_of_the_first_seed", "a number beside a bar is not its length",
+         'f"{totals.mean():.2f}"', 'f"{totals[0]:.2f}"'),
+        (20, "number_of_the_first_seed", "a number beside a thin bar is not its length",
+         'f"{column.mean():.2f}"', 'f"{column[0]:.2f}"'),
+    ]),
+    *made("bench/pages/figures/rate_distortion.py", ("tests/pages/test_figures.py",), [
+        (20, "lines_of_minus_the_elbo", "the best line has the highest name",
+         'f"{-level:g}".replace', 'f"{level:g}".replace'),
     ]),
     *made("bench/pages/figures/elbo.py", ("tests/pages/test_figures.py",), [
         (20, "best_at_the_beginning_first", "a legend that says the end goes by the first epoch",
          "-values[row].mean(0)[-1])", "-values[row].mean(0)[0])"),
         (20, "edge_of_the_least_difference", "differences that have room are named at the edge",
          "sorted(reach)[len(reach) // 2] * 4", "sorted(reach)[0] * 4"),
+        (20, "mean_of_the_first_seed", "a bar that says mean",
+         "axis.plot([summary.mean] * 2, [y - 0.28", "axis.plot([values[0]] * 2, [y - 0.28"),
+        (20, "interval_on_one_side", "a line from the mean up that says interval",
+         "axis.plot([summary.low, summary.high], [y] * 2", "axis.plot([summary.mean, summary.high], [y] * 2"),
+        (20, "interval_of_a_difference_on_one_side", "a difference that may be none looks like one",
+         "axis.plot([each.low, each.high], [y] * 2", "axis.plot([middle, each.high], [y] * 2"),
     ]),
     *made("bench/pages/figures/speed.py", ("tests/pages/test_figures.py",), [
         (20, "fastest_by_their_names", "of many rows those of the first letters are drawn",
          "names = sorted(names, key=fastest)[:MOST_ROWS]", "names = names[:MOST_ROWS]"),
         (20, "thousands_from_ten_thousand_on", "five digits stand where three are said",
          'if abs(value) >= size), (1, ""))', 'if abs(value) > 10 * size), (1, ""))'),
+        (20, "whisker_from_the_median_on", "blocks that were slower are not seen",
+         "whisker(axis, y, low, high)", "whisker(axis, y, median, high)"),
     ]),
     *made("bench/pages/figures/tradeoff.py", ("tests/pages/test_figures.py",), [
         (20, "lower_nll_further_down", "better is up, says the axis",

@@ -173,6 +173,28 @@ def test_every_seed_is_a_point() -> None:
     (row,) = seen.rows
     wanted = [[-row.values("recon_nats")[seed], row.values("kl_nats")[seed]] for seed in range(4)]
     np.testing.assert_allclose(cloud.get_offsets(), wanted)
+    # Grey lines are of one ELBO each, minus rate and distortion together, and are named by it.
+    lines = [line for line in figure.axes[0].lines if line.get_color() == "#d5d5d5"]
+    levels = [np.add(*line.get_data()) for line in lines]
+    assert all(level == pytest.approx(level[0]) for level in levels)
+    names = [f"{-level[0]:g}".replace("-", "\N{MINUS SIGN}") for level in levels]
+    assert [text.get_text() for text in figure.axes[0].texts][: len(names)] == names
+
+
+def test_a_row_has_its_mean_its_interval_and_its_seeds() -> None:
+    """In ELBO, and in the difference from the baseline."""
+    records = [fake.quality(name, seed) for name in ("vanilla", "conv") for seed in range(4)]
+    seen = view(records)
+    conv, vanilla = seen.rows
+    figure: Any = elbo.elbo_by_variant(seen)
+    lines = [list(line.get_xdata()) for line in figure.axes[0].lines]
+    for row, drawn_lines, points in zip(seen.rows, (lines[:2], lines[2:]), figure.axes[0].collections, strict=True):
+        summary: Any = row.summary("elbo_nats")
+        assert drawn_lines == [[summary.low, summary.high], [summary.mean] * 2]
+        assert list(points.get_offsets()[:, 0]) == list(row.values("elbo_nats").values())
+    figure = elbo.paired_differences(seen)
+    found: Any = learning.compare(conv, vanilla, "elbo_nats")
+    assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[0, 0], [found.low, found.high]]
 
 
 def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
@@ -478,6 +500,11 @@ def test_gap_bars_are_stacked_means() -> None:
     sums = [row.values("approximation_gap_nats")[s] + row.values("amortisation_gap_nats")[s] for s in range(3)]
     np.testing.assert_allclose(left.collections[0].get_offsets()[:, 0], sums)
     assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in seen.rows]
+    # The numbers at their ends are those of the bars.
+    sums_of_rows = [f"{a + b:.2f}" for a, b in zip(own, encoder, strict=True)]
+    assert [text.get_text() for text in left.texts if text.get_text() in sums_of_rows] == sums_of_rows
+    ends = [f"{end:.2f}" for pair in zip(diagonal, full, strict=True) for end in pair]
+    assert [text.get_text() for text in right.texts] == ends
     # Text on a bar can be read, and a gap below zero takes nothing off the other.
     assert [style.ink_on(colour) for colour in (*style.COLOURS[:2], "#000000")] == ["white", "black", "white"]
     record = measured("vanilla", 0, approximation_gap_nats=-0.1, amortisation_gap_nats=2.0)
@@ -607,6 +634,7 @@ def test_speeds_are_drawn_by_training_speed_and_written_with_three_digits() -> N
     assert [label.get_text() for label in axis.get_yticklabels()] == ["conv", "beta", "iwae", "vanilla"]
     # Quartiles that are half of the median apart speak of other work.
     assert [text.get_text() for text in axis.texts] == ["1.60M", "12.3k ?", "1.00k", "950"]
+    assert [6_000.0, 12_345.0 * 1.01] in [list(line.get_xdata()) for line in axis.lines]
     (*_, records[0].metrics["train_samples_per_s"]) = (wide, Timed(9e7))
     many = [fake.throughput(f"variant_{place}") for place in range(bars_of.MOST_ROWS)]
     cut: Any = speed.throughput(view([*many, records[0]]))

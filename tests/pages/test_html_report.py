@@ -1,7 +1,6 @@
 """The report of a folder of runs: what it says is what the program says, and a browser shows all of it."""
 
 import csv
-import dataclasses
 import io
 import json
 import re
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
-from msgspec import structs
 
 from bench.pages import grids, tables
 from bench.pages.figures import style
@@ -426,9 +424,6 @@ def test_colours_are_seen_on_both_grounds() -> None:
 
 def test_the_suite_that_runs_it_again_has_the_same_cells(tmp_path: Path) -> None:
     wanted = suite.load("quick")
-    # One of them has fewer seeds than the others.
-    first, *rest = wanted.variants
-    wanted = structs.replace(wanted, variants=(dataclasses.replace(first, seeds=1), *rest))
     records = []
     for cell in wanted.cells("cpu"):
         made = fake.quality(cell["variant"], cell["seed"])

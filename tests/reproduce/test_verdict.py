@@ -88,6 +88,24 @@ def test_the_page_names_rows_that_have_fewer_seeds_than_planned(
     assert "Profile: `short`. Fewer seeds than planned so far: plain 2 of 3." in text
 
 
+def test_a_line_of_the_page_and_of_its_file_says_what_was_found(table: Table) -> None:
+    records = runs(table, "plain", [{"elbo_nats": -8.0}, {"elbo_nats": -10.0}, {"elbo_nats": -8.6}])
+    records[1].curve = records[1].curve[:1]
+    (found,) = judged(table, "plain", records)
+    (line,), summary = page.rows([found]), found.summary
+    assert summary is not None
+    means = [line[key] for key in ("ours_mean", "ours_low", "ours_high", "seed_std")]
+    assert means == [summary.mean, summary.low, summary.high, summary.std]
+    assert (line["published"], line["difference"], line["published_stderr"]) == (7.5, found.difference, 0.1)
+    assert (line["seeds"], line["runs"], line["epochs"]) == (3, 3, "2 1 2")
+    assert (line["tolerance_below"], line["tolerance_above"], line["verdict"]) == (1000, 1000, "agrees")
+    _, ((*cells, verdict),) = page.findings_grid([found])
+    half = f"{summary.half_width:.2f}"
+    wanted = ["plain", "neg_elbo", "7.50 ± 0.10 (SE)", f"8.87 ± {half}", "3/3", "1 to 2", "+1.37", "± 1000"]
+    assert [cell.text for cell in cells] == wanted
+    assert verdict.text == "agrees"
+
+
 def test_the_count_says_how_many_figures_are_of_an_earlier_rows_run(table: Table) -> None:
     rows = table.chosen(["plain", "twin", "other"])
     found = findings(table, "short", rows, runs(table, "plain", [{"elbo_nats": -8.0}]))

@@ -232,11 +232,13 @@ def test_settings_of_a_user_change_the_defaults_and_not_the_ranges() -> None:
 
 
 def test_the_suite_that_a_page_gives_to_run_it_again_makes_the_same_trials(tmp_path: Path) -> None:
-    made = make("vanilla", BETA, {"name": "beta", "set": {"beta": 2}})
+    made = make("vanilla", BETA, {"name": "beta", "set": {"beta": 2}, "seeds": 1})
     cells = tune.trials(made, "cpu")
     judged = made.measure.plain()
     results = [
-        record.new("quality", {**each, "seed": seed, "measure": judged}, {}) for each in cells[:3] for seed in (0, 1)
+        record.new("quality", {**each, "seed": seed, "measure": judged}, {})
+        for each, variant in zip(cells[:3], made.variants, strict=True)
+        for seed in made.its_seeds(variant)
     ]
     results += [record.new("quality", each, {}) for each in made.cells("cpu")]
     (text,) = again.suites(results)
