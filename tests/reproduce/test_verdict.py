@@ -101,7 +101,7 @@ def test_a_line_of_the_page_and_of_its_file_says_what_was_found(table: Table) ->
     assert (line["tolerance_below"], line["tolerance_above"], line["verdict"]) == (1000, 1000, "agrees")
     _, ((*cells, verdict),) = page.findings_grid([found])
     half = f"{summary.half_width:.2f}"
-    wanted = ["plain", "neg_elbo", "7.50 ± 0.10 (SE)", f"8.87 ± {half}", "3/3", "1 to 2", "+1.37", "± 1000"]
+    wanted = ["plain", "neg_elbo", "7.50 ± 0.10 (SE)", f"8.87 ± {half}", "3/3", "1 to 2", "+1.37", str(found.tolerance)]
     assert [cell.text for cell in cells] == wanted
     assert verdict.text == "agrees"
 

@@ -204,7 +204,8 @@ def _rounded(value: float | None, digits: int = 6) -> float | None:
 def _curve(row: Row) -> dict[str, Any] | None:
     """Validation ELBO by epoch: mean over the ok seeds, lowest and highest; and seconds, of which every epoch takes
     an equal share of the whole training."""
-    curves, lasted, seconds = [], 0, row.values("train_s")
+    curves = []
+    lasted, seconds = 0, row.values("train_s")
     for record in row.ok:
         points = {int(p["epoch"] or 0): p for p in record.curve if _finite(p.get("valid_elbo_nats"))}
         if points:
