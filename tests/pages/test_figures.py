@@ -20,9 +20,9 @@ from bench.pages.html import facts
 from bench.pages.html import pictures as contact
 from bench.pages.page import REFERENCE
 from bench.records.names import canonical
-from bench.records.record import Model
+from bench.records.record import Model, Timed
 from bench.records.store import read_all
-from bench.stats import groups, speeds
+from bench.stats import groups, learning, speeds
 from bench.text import DASH
 from tests import fake_records as fake
 from variants import registry
@@ -173,6 +173,28 @@ def test_every_seed_is_a_point() -> None:
     (row,) = seen.rows
     wanted = [[-row.values("recon_nats")[seed], row.values("kl_nats")[seed]] for seed in range(4)]
     np.testing.assert_allclose(cloud.get_offsets(), wanted)
+    # Grey lines are of one ELBO each, minus rate and distortion together, and are named by it.
+    lines = [line for line in figure.axes[0].lines if line.get_color() == "#d5d5d5"]
+    levels = [np.add(*line.get_data()) for line in lines]
+    assert all(level == pytest.approx(level[0]) for level in levels)
+    names = [f"{-level[0]:g}".replace("-", "\N{MINUS SIGN}") for level in levels]
+    assert [text.get_text() for text in figure.axes[0].texts][: len(names)] == names
+
+
+def test_a_row_has_its_mean_its_interval_and_its_seeds() -> None:
+    """In ELBO, and in the difference from the baseline."""
+    records = [fake.quality(name, seed) for name in ("vanilla", "conv") for seed in range(4)]
+    seen = view(records)
+    conv, vanilla = seen.rows
+    figure: Any = elbo.elbo_by_variant(seen)
+    lines = [list(line.get_xdata()) for line in figure.axes[0].lines]
+    for row, drawn_lines, points in zip(seen.rows, (lines[:2], lines[2:]), figure.axes[0].collections, strict=True):
+        summary: Any = row.summary("elbo_nats")
+        assert drawn_lines == [[summary.low, summary.high], [summary.mean] * 2]
+        assert list(points.get_offsets()[:, 0]) == list(row.values("elbo_nats").values())
+    figure = elbo.paired_differences(seen)
+    found: Any = learning.compare(conv, vanilla, "elbo_nats")
+    assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[0, 0], [found.low, found.high]]
 
 
 def test_learning_curves_keep_failed_runs_and_survive_nulls() -> None:
@@ -325,6 +347,33 @@ def test_the_curves_against_seconds_take_an_equal_share_for_each_epoch() -> None
     assert elbo.elbo_against_seconds(view(records)) is None
 
 
+def test_a_curve_is_the_mean_over_seeds_between_the_lowest_and_the_highest() -> None:
+    """In the picture and in what the page draws from, also where a seed stopped before the others."""
+    records = [fake.quality(name, seed, epochs=4) for name in ("vanilla", "conv") for seed in range(3)]
+    records[1].curve, records[1].timing = records[1].curve[:2], {"train_s": 7.0}
+    for record in records[3:]:
+        record.curve[0]["valid_elbo_nats"] = -500.0 - record.cell["seed"]
+    seen = view(records)
+    figure: Any = elbo.elbo_against_seconds(seen)
+    (axis,) = figure.axes
+    # The best at the end first, however it began.
+    assert [line.get_label() for line in axis.lines] == ["conv", "vanilla"]
+    for row, line, area in zip(seen.rows, axis.lines, axis.collections, strict=True):
+        epochs = min(len(record.curve) for record in row.records)
+        values = np.array([[point["valid_elbo_nats"] for point in record.curve[:epochs]] for record in row.records])
+        wanted = [values.mean(0), values.min(0), values.max(0)]
+        np.testing.assert_allclose(line.get_ydata(), wanted[0])
+        outline = area.get_paths()[0].vertices
+        for x, low, high in zip(line.get_xdata(), *wanted[1:], strict=True):
+            heights = outline[outline[:, 0] == x, 1]
+            np.testing.assert_allclose([heights.min(), heights.max()], [low, high])
+        told: Any = facts._curve(row)
+        np.testing.assert_allclose([told["mean"], told["low"], told["high"]], wanted, rtol=1e-6)
+        np.testing.assert_allclose(told["seconds"], line.get_xdata(), rtol=1e-4)
+        gains = [learning.gain(record.curve, "elbo_nats") for record in row.records]
+        assert facts._gain(row) == pytest.approx(np.mean([gain.nats for gain in gains if gain]), rel=1e-3)
+
+
 def test_an_ellipse_has_the_axes_of_its_covariance() -> None:
     record = fake.quality("full_covariance", 0)
     arrays = fake.artefact(record, points=1)
@@ -434,7 +483,15 @@ def test_inference_plots_name_every_row_and_unit(variants: tuple[str, ...], seed
 
 
 def test_gap_bars_are_stacked_means() -> None:
-    seen = view([measured(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)])
+    # Seeds that differ by nats, so that no figure of one is that of all.
+    spread: dict[str, Any] = {"approximation_gap_nats": 1.0, "approximation_gap_diagonal_nats": 2.0}
+    seen = view(
+        [
+            measured(variant, seed, **{name: least + seed**2 for name, least in spread.items()})
+            for variant in ("vanilla", "beta")
+            for seed in range(3)
+        ]
+    )
     figure: Any = gaps.inference_gaps(seen)
     own, encoder = means(seen, "approximation_gap_nats"), means(seen, "amortisation_gap_nats")
     left, right = figure.axes
@@ -451,6 +508,11 @@ def test_gap_bars_are_stacked_means() -> None:
     sums = [row.values("approximation_gap_nats")[s] + row.values("amortisation_gap_nats")[s] for s in range(3)]
     np.testing.assert_allclose(left.collections[0].get_offsets()[:, 0], sums)
     assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in seen.rows]
+    # The numbers at their ends are those of the bars.
+    sums_of_rows = [f"{a + b:.2f}" for a, b in zip(own, encoder, strict=True)]
+    assert [text.get_text() for text in left.texts if text.get_text() in sums_of_rows] == sums_of_rows
+    ends = [f"{end:.2f}" for pair in zip(diagonal, full, strict=True) for end in pair]
+    assert [text.get_text() for text in right.texts] == ends
     # Text on a bar can be read, and a gap below zero takes nothing off the other.
     assert [style.ink_on(colour) for colour in (*style.COLOURS[:2], "#000000")] == ["white", "black", "white"]
     record = measured("vanilla", 0, approximation_gap_nats=-0.1, amortisation_gap_nats=2.0)
@@ -492,6 +554,14 @@ def test_surgery_adds_up_to_the_kl_under_the_bound_of_the_data() -> None:
     dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(np.log(10_000))]
     assert "log 10,000 = 9.21" in texts(figure)
+    # Those alone are hatched whose mutual information is at the ceiling.
+    assert "Hatched" not in texts(gaps.elbo_surgery(view([measured("iwae", 0, mutual_information_nats=5.0)])))
+    for record in records:
+        if record.cell["variant"] == "iwae":
+            record.metrics |= {"mutual_information_nats": 5.0, "marginal_kl_nats": 22.0}
+    hatched: Any = gaps.elbo_surgery(view(records))
+    assert "Hatched" in texts(hatched)
+    assert [bool(bar.get_hatch()) for bar in hatched.axes[0].patches[:4]] == [True, False, False, False]
     for record in records:
         del record.latent["points"]
     assert "log 10,000" not in texts(gaps.elbo_surgery(view(records)))
@@ -507,6 +577,9 @@ def test_dimensions_are_sorted_within_each_seed_and_tell_inactive_units() -> Non
     np.testing.assert_allclose(mesh.get_array()[0], [(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, latent.LEAST_KL])
     assert "3 active" in texts(figure)
     drawn(figure)
+    # What the page draws from is the same.
+    (row,) = view([measured("vanilla", seed) for seed in range(3)]).rows
+    assert facts._spectrum(row) == pytest.approx([(3 + 3 + 4) / 3, (2 + 3 + 3) / 3, 0.5, 0.0], rel=1e-3)
 
 
 def test_a_far_off_row_is_named_and_ties_are_marked() -> None:
@@ -535,6 +608,48 @@ def test_differences_are_paired_and_hollow_without_a_verdict() -> None:
     assert elbo.paired_differences(view(records[:4])) is None
 
 
+def test_a_difference_far_beyond_the_others_is_named_at_the_edge() -> None:
+    """Four times the middle one is still drawn."""
+    levels = {"vanilla": 0, "beta": -1, "iwae": -2, "low_rank": 3, "flow": 2.5, "conv": 11.9, "full_covariance": 12.1}
+    records = [fake.quality(name, seed, elbo=at - 100) for name, at in levels.items() for seed in range(3)]
+    records += [fake.quality("linear", seed, elbo=-113.0) for seed in range(3)]
+    figure: Any = elbo.paired_differences(view(records))
+    shown = {round(float(cloud.get_offsets()[0][0]), 1) for cloud in figure.axes[0].collections}
+    assert shown == {-1.0, -2.0, 2.5, 3.0, 11.9}
+    assert {"+12.1 →", "← \N{MINUS SIGN}13.0"} <= set(texts(figure).split("\n"))
+
+
+def test_of_many_rows_the_best_are_drawn_and_the_baseline() -> None:
+    count = bars_of.MOST_ROWS + 5
+    records = [fake.quality("beta", 0, elbo=-100.0 - i, overrides={"beta": i, "latent": i % 2}) for i in range(count)]
+    records += [fake.quality("vanilla", 0, elbo=-500.0), fake.throughput("vanilla")]
+    (group,) = groups.groups(records)
+    drawn_rows = bars_of.shown(group)
+    assert len(drawn_rows.rows) == bars_of.MOST_ROWS
+    assert drawn_rows.of == count + 1
+    elbos = sorted((row.summary("elbo_nats").mean for row in drawn_rows.rows), reverse=True)  # type: ignore[union-attr]
+    assert elbos == [*(-100.0 - i for i in range(bars_of.MOST_ROWS - 1)), -500.0]
+
+
+def test_speeds_are_drawn_by_training_speed_and_written_with_three_digits() -> None:
+    wide = Timed(12_345.0, 6_000.0, 12_345.0 * 1.01, [1.0])
+    speeds_of = {"vanilla": Timed(950.0), "conv": Timed(1_600_000.0), "beta": wide, "iwae": Timed(1_000.0)}
+    records = [fake.throughput(name) for name in speeds_of]
+    for record, speed_of in zip(records, speeds_of.values(), strict=True):
+        record.metrics = {**record.metrics, "train_samples_per_s": speed_of}
+    figure: Any = speed.throughput(view(records))
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["conv", "beta", "iwae", "vanilla"]
+    # Quartiles that are half of the median apart speak of other work.
+    assert [text.get_text() for text in axis.texts] == ["1.60M", "12.3k ?", "1.00k", "950"]
+    assert [6_000.0, 12_345.0 * 1.01] in [list(line.get_xdata()) for line in axis.lines]
+    (*_, records[0].metrics["train_samples_per_s"]) = (wide, Timed(9e7))
+    many = [fake.throughput(f"variant_{place}") for place in range(bars_of.MOST_ROWS)]
+    cut: Any = speed.throughput(view([*many, records[0]]))
+    assert cut.axes[0].get_yticklabels()[0].get_text() == "vanilla"
+    assert len(cut.axes[0].get_yticks()) == bars_of.MOST_ROWS
+
+
 def test_the_front_is_of_rows_that_no_better_one_is_as_fast_as() -> None:
     rows: Any = {"best": (3, 9, 10, 11), "fast": (1, 90, 100, 110), "tied": (0.5, 91, 101, 111), "slow": (2, 4, 5, 6)}
     assert tradeoff.front_of(rows) == ["best", "fast"]
@@ -543,6 +658,17 @@ def test_the_front_is_of_rows_that_no_better_one_is_as_fast_as() -> None:
     figure: Any = tradeoff.quality_and_speed(view([*records, *map(fake.throughput, names)]))
     assert set(names) <= set(texts(figure).split("\n"))
     drawn(figure)
+    # A lower NLL stands further up, and the best is of the front however slow it is.
+    axis = figure.axes[0]
+    assert axis.yaxis_inverted()
+    assert axis.get_ylabel().startswith("NLL")
+    full = [cloud.get_facecolor().tolist() == cloud.get_edgecolor().tolist() for cloud in axis.collections]
+    places = [cloud.get_offsets()[0] for cloud in axis.collections]
+    best = min(range(len(places)), key=lambda place: places[place][1])
+    assert full[best]
+    fastest = max(places, key=lambda place: place[0])
+    worst = max(range(len(places)), key=lambda place: places[place][1])
+    assert not full[worst] or tuple(places[worst]) == tuple(fastest)
     assert tradeoff.quality_and_speed(view(records)) is None
 
 

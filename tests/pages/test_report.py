@@ -81,6 +81,17 @@ def test_the_reference_is_shown_beside(tmp_path: Path) -> None:
     assert "## Beside the reference" in (out / "README.md").read_text()
 
 
+@pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_row_stands_beside_the_one_of_its_own_device(devices: tuple[str, str]) -> None:
+    levels = {"cpu": -100.5, "cuda": -90.0}
+    theirs = [fake.quality("vanilla", 0, elbo=levels[device], device=device) for device in devices]
+    for device, level in levels.items():
+        (_, (line,)), _ = reference_comparison.against_reference(
+            [fake.quality("vanilla", 0, elbo=level + 1, device=device)], theirs
+        )
+        assert line[-1].text == "+1.00"
+
+
 def test_other_settings_are_never_compared_with_the_reference() -> None:
     for other, why in (
         ({"epochs": 3}, "not comparable with the reference, which differs in budget.epochs (10 here, 3 there)."),

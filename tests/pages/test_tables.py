@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bench.pages import blocks, doubts, grids, paper, tables
 from bench.pages.html.report import report as html_report
 from bench.records import names
-from bench.records.record import Origin
+from bench.records.record import Origin, Timed
 from bench.stats import frame, groups, intervals, speeds
 from bench.text import DASH
 from tests import fake_records as fake
@@ -41,6 +41,10 @@ def test_rows_are_sorted_by_elbo_and_rows_without_a_bound_come_last() -> None:
     )
     records += [fake.quality("autoencoder", seed, support="binary") for seed in range(3)]
     assert labels(records) == [["iwae", "vanilla", "linear", "autoencoder"]]
+    # Groups with a bound come first, whatever their supports are called.
+    for support, other in (("binary", "real"), ("real", "binary")):
+        apart = [fake.quality("vanilla", 0, support=support), fake.quality("autoencoder", 0, support=other)]
+        assert labels(apart) == [["vanilla"], ["autoencoder"]]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +130,8 @@ def test_csv_keeps_full_precision() -> None:
     assert float(line["elbo_nats_mean"]) == math.fsum(levels) / 3
     assert {f"elbo_nats_{part}" for part in ("seed_std", "low", "high", "n", "best")} <= line.keys()
     assert json.loads(line["budget"])["epochs"] == 10
+    # A time is no quality: it has no interval that a reader would take for one.
+    assert (line["train_s_low"], line["train_s_high"], float(line["train_s_mean"])) == ("", "", pytest.approx(62.2))
 
 
 def test_throughput_is_joined_by_device_and_never_lost() -> None:
@@ -157,6 +163,22 @@ def test_throughput_columns_name_what_differs_and_what_failed() -> None:
     assert "vanilla throughput on cpu: error: out of memory" in text
 
 
+def test_the_size_of_a_variant_is_that_of_the_run_that_counts() -> None:
+    sizes = {"2026-01-02": 700, "2026-03-02": 500, "2026-02-02": 900}
+    records = [fake.quality("vanilla", seed) for seed, _ in enumerate(sizes)]
+    for record, (day, size) in zip(records, sizes.items(), strict=True):
+        record.provenance.started, record.metrics = day, {**record.metrics, "parameters": size}
+    grid = tables.cost_grid(records, "mnist-dynamic")
+    assert grid is not None
+    assert [cell.text for cell in grid[1][0]] == ["vanilla", "500"]
+
+
+def test_a_speed_stands_with_its_quartiles_and_a_slow_one_with_decimals() -> None:
+    assert tables.block_text(Timed(9120.4, 9001.0, 9300.0), 0) == "9,120 [9,001, 9,300]"
+    assert tables.block_text(Timed(9.5, 9.0, 10.0), 0) == "9.50 [9.00, 10.00]"
+    assert tables.block_text(Timed(10.4, 9.0, 12.0), 0) == "10 [9, 12]"
+
+
 def test_the_first_line_of_a_group_says_what_it_is() -> None:
     from bench import judge
 
@@ -181,6 +203,11 @@ def test_every_setting_of_what_was_measured_is_in_the_title_and_no_other() -> No
     for part in ("patience 7", "chains 3", "mi points 1,000", "gap points 100, gap steps 250"):
         assert part in group.title
     assert "ais" not in group.title
+    assert groups.after(group.settings) == "after at most 10 epochs of the whole training split"
+    # Without a number of points all are measured.
+    assert groups.measured({"nll_samples": 5, "nll_points": None, "gap_points": 0, "gap_steps": 9}) == {
+        "nll_samples": 5
+    }
     record.cell["measure"]["ais_points"] = 20
     (group,) = groups.groups([record])
     assert "ais points 20, ais steps 500" in group.title
@@ -344,7 +371,8 @@ def test_speeds_of_a_busy_processor_are_doubted() -> None:
         made.provenance.processor_share = share
     # Neither a training nor another, idle measurement of the variant excuses it.
     records += [fake.quality("beta"), fake.throughput("beta", dataset="fashion_mnist")]
-    records[-1].provenance.processor_share = 0.99
+    records += [fake.throughput("beta", dataset="digits")]
+    records[-2].provenance.processor_share, records[-1].provenance.processor_share = 0.99, 0.7
     (line,) = doubts.problems(records)
     assert "while the processor had other work (share of a core: beta 41%)" in line
 

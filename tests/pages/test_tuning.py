@@ -1,15 +1,18 @@
 """The page of a search: defaults beside tuned rows, who changes places, what trials are worth."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.pages import report, tuning
 from bench.pages.blocks import Table
+from bench.pages.figures import tuning as of_trials
+from bench.pages.figures.plot import View
 from bench.records import store
 from bench.records.record import TRIAL
 from bench.stats.groups import groups
-from bench.stats.tuning import tuned
+from bench.stats.tuning import expected_best, tuned
 from tests.fake_records import write
 from tests.stats.test_tuning import LEVELS, both, trial
 
@@ -57,6 +60,16 @@ def test_what_was_chosen_at_the_edge_of_what_was_tried_is_said() -> None:
         "beta: lr=0.004 is the highest that was tried, so that a wider range may do better",
         "conv: lr=0.001 is the lowest that was tried, so that a wider range may do better",
     ]
+
+
+def test_the_picture_names_the_best_first() -> None:
+    levels = {"beta": -97.0, "conv": -104.0, "vanilla": -98.0}
+    trials = [trial(level - n, n, variant) for variant, level in levels.items() for n in range(3)]
+    figure: Any = of_trials.expected_best(View("mnist-dynamic", tuple(groups(both())), trials=tuple(trials)))
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == ["beta", "vanilla", "conv"]
+    assert list(axis.lines[0].get_ydata()) == expected_best([-97.0, -98.0, -99.0], higher=True)
+    assert list(axis.lines[0].get_xdata()) == [1, 2, 3]
 
 
 def test_where_nothing_changes_the_page_says_so_and_what_is_missing_is_named() -> None:

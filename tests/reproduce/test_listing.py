@@ -72,20 +72,21 @@ def test_an_estimate_is_the_time_of_all_the_work(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(cost.gaps, "gaps", takes(lambda _, x, steps: (5.0 + 2.0 * steps) * len(x)))
     table = published.load(str(write(tmp_path)))
     plain = table.suite("short", table.chosen(["other"])).cells("cpu")[0]
-    for epochs, batch, size in ((1, 100, 200), (4, 100, 200), (1, 20, 200), (1, 100, 600)):
+    for epochs, batch, size in ((1, 100, 200), (4, 100, 200), (1, 20, 200), (1, 100, 600), (1, 100, None)):
         budget = {"epochs": epochs, "batch_size": batch, "train_size": size}
         found = cost.estimate(plain | {"budget": plain["budget"] | budget})
-        assert found.train_s == pytest.approx(epochs * (3.0 * size / batch + 7.0 * 100 / cost.EVAL_BATCH))
+        assert found.train_s == pytest.approx(epochs * (3.0 * (size or 800) / batch + 7.0 * 100 / cost.EVAL_BATCH))
     for samples, points, asked, steps in (
         (0, None, 0, 10),
         (8, None, 0, 10),
         (8, 20, 0, 10),
+        (8, 500, 0, 10),
         (0, None, 30, 10),
         (8, 20, 30, 50),
     ):
         measure = {"nll_samples": samples, "nll_points": points, "gap_points": asked, "gap_steps": steps}
         found = cost.estimate(plain | {"measure": plain["measure"] | measure})
-        assert found.measure_s == pytest.approx(0.25 * samples * (points or 100) + asked * (5.0 + 2.0 * steps))
+        assert found.measure_s == pytest.approx(0.25 * samples * min(points or 100, 100) + asked * (5.0 + 2.0 * steps))
 
 
 def test_the_list_names_rows_time_and_what_is_computed(
@@ -94,24 +95,26 @@ def test_the_list_names_rows_time_and_what_is_computed(
     path = write(tmp_path)
     table = published.load(str(path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(listing, "default_jobs", lambda _: 1)
+    monkeypatch.setattr(listing, "default_jobs", lambda _: 2)
     out = Path("results") / "reproduce" / "tiny-short"
-    for cell in table.suite("short", table.rows[:1]).cells("cpu")[:2]:
-        store.write(out, finished(cell, 120.0, devices.describe("cpu")))
+    broken, *done = table.suite("short", table.rows[:1]).cells("cpu")
+    for cell in done:
+        store.write(out, finished(cell, 3000.0, devices.describe("cpu")))
+    store.write(out, record.new("quality", broken, {}, reason="it broke"))
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu")
     assert code == app.OK
     assert text.startswith("tiny: A tiny table (Nobody 2026)")
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    first = lines.index("plain A linear model short 3 x 2 2 min 2/3 here")
+    first = lines.index("plain A linear model short 3 x 2 50 min 2/3 here")
     assert lines[first + 1].startswith("full 1 x 3 about")
     assert "Begin with --rows plain." in text
-    # One run of two minutes is missing, beside others that take no time.
-    assert "short: about 2 min for what is missing here" in text
+    # One run of 50 minutes is missing, which `twin` is as well, beside others that take no time; two go side by side.
+    assert "short: about 25 min for what is missing here" in text
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu", "--json")
     entries = {(entry["row"], entry["profile"]): entry for entry in json.loads(text)}
-    assert (entries["plain", "short"]["here"], entries["plain", "short"]["seconds_per_run"]) == (2, 121.0)
+    assert (entries["plain", "short"]["here"], entries["plain", "short"]["seconds_per_run"]) == (2, 3001.0)
     assert (entries["plain", "full"]["here"], entries["plain", "full"]["measured"]) == (0, False)
-    assert (entries["twin", "short"]["here"], entries["twin", "short"]["same_run_as"]) == (1, "plain")
+    assert (entries["twin", "short"]["here"], entries["twin", "short"]["same_run_as"]) == (0, "plain")
     assert entries["other", "short"]["same_run_as"] is None
 
 

@@ -52,6 +52,12 @@ def test_titles_stand_in_place_of_ids() -> None:
     assert "x" * 30 + "\n" + clip(f"{'y' * 30} {'z' * 30}", plot.LONGEST) in cut
 
 
+def test_the_band_is_the_tolerance_below_and_above_what_was_published() -> None:
+    drawn: Any = plot.figure([AGREES], "A table")
+    (band,) = drawn.axes[0].patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == (85.5, 88.0)
+
+
 @pytest.mark.parametrize(("change", "lines"), [({}, 1), ({"published": 85.0}, 2), ({"source": "Others 2020"}, 2)])
 def test_one_run_beside_one_published_figure_is_drawn_once(change: dict[str, Any], lines: int) -> None:
     found = texts([AGREES, replace(AGREES, title="IWAE, k = 1", **change)])

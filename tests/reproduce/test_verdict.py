@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from bench.records import record
+from bench.records import record, store
 from bench.records.record import Timed
-from bench.reproduce import page, published
+from bench.reproduce import committed, page, published
 from bench.reproduce.published import Table, Tolerance
 from bench.reproduce.verdict import PROTOCOL, Finding, findings, judge, protocol_of
 from tests.reproduce.tiny import write
@@ -75,6 +75,37 @@ def test_a_disagreement_and_its_explanation(table: Table) -> None:
     ]
 
 
+def test_the_page_names_rows_that_have_fewer_seeds_than_planned(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = runs(table, "plain", [{"elbo_nats": -8.0}] * 2) + runs(table, "other", [{"nll_is5_nats": 1.0}])
+    for each in records:
+        store.write(tmp_path, each)
+    monkeypatch.setattr(page.plot, "figure", lambda *_: None)
+    page.write(tmp_path, table, "short", table.chosen(["plain"]))
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    # `twin` is a run of seed 0, which is there.
+    assert "Profile: `short`. Fewer seeds than planned so far: plain 2 of 3." in text
+
+
+def test_a_line_of_the_page_and_of_its_file_says_what_was_found(table: Table) -> None:
+    records = runs(table, "plain", [{"elbo_nats": -8.0}, {"elbo_nats": -10.0}, {"elbo_nats": -8.6}])
+    records[1].curve = records[1].curve[:1]
+    (found,) = judged(table, "plain", records)
+    (line,), summary = page.rows([found]), found.summary
+    assert summary is not None
+    means = [line[key] for key in ("ours_mean", "ours_low", "ours_high", "seed_std")]
+    assert means == [summary.mean, summary.low, summary.high, summary.std]
+    assert (line["published"], line["difference"], line["published_stderr"]) == (7.5, found.difference, 0.1)
+    assert (line["seeds"], line["runs"], line["epochs"]) == (3, 3, "2 1 2")
+    assert (line["tolerance_below"], line["tolerance_above"], line["verdict"]) == (1000, 1000, "agrees")
+    _, ((*cells, verdict),) = page.findings_grid([found])
+    half = f"{summary.half_width:.2f}"
+    wanted = ["plain", "neg_elbo", "7.50 ± 0.10 (SE)", f"8.87 ± {half}", "3/3", "1 to 2", "+1.37", str(found.tolerance)]
+    assert [cell.text for cell in cells] == wanted
+    assert verdict.text == "agrees"
+
+
 def test_the_count_says_how_many_figures_are_of_an_earlier_rows_run(table: Table) -> None:
     rows = table.chosen(["plain", "twin", "other"])
     found = findings(table, "short", rows, runs(table, "plain", [{"elbo_nats": -8.0}]))
@@ -128,6 +159,8 @@ def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
     # A figure that no run has, for a reason that was stated, is no failure.
     kl = judged(table, "other", runs(table, "other", [{"nll_is5_nats": 1.0}]))[1]
     assert (kl.verdict, kl.reason, kl.difference) == ("not comparable", "it is another KL", None)
+    # So are runs beyond those that were planned.
+    assert judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}] * 5))[0].runs == 5
     # One that failed takes nothing from the others, and is counted.
     (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}, "error"]))
     assert (found.verdict, len(found.values), found.runs) == ("agrees", 1, 3)
@@ -140,6 +173,18 @@ def test_nothing_was_run_or_nothing_came_of_it(table: Table) -> None:
 def test_a_run_of_another_configuration_does_not_count(table: Table, changes: dict[str, Any]) -> None:
     (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}], **changes))
     assert found.verdict == "not run"
+
+
+@pytest.mark.parametrize(("moved", "verdict"), [(4.9, "agrees"), (-4.9, "agrees"), (5.1, "differs"), (-5.1, "differs")])
+def test_a_mean_may_move_by_half_the_deviation_of_the_committed_seeds(table: Table, moved: float, verdict: str) -> None:
+    """Of -90, -100 and -110 that is 5. A seed that nobody has committed takes no part."""
+    theirs, again = (
+        runs(table, "plain", [{"elbo_nats": elbo + more} for elbo in (-90.0, -100.0, -110.0)]) for more in (0.0, moved)
+    )
+    again += runs(table, "plain", [{"elbo_nats": 1e6}] * 4)[3:]
+    (found,) = committed.findings([theirs[0].cell], again, theirs)
+    assert (found.verdict, found.difference) == (verdict, pytest.approx(moved))
+    assert found.published == -100
 
 
 def test_device_and_threads_may_be_any_and_the_latest_run_of_a_seed_stands(table: Table) -> None:

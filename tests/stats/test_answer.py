@@ -23,13 +23,15 @@ def test_the_best_and_its_ties_are_those_that_are_marked() -> None:
         fake.quality(name, seed, elbo=level + 0.1 * (-1) ** seed) for name, level in levels.items() for seed in range(4)
     ]
     records += [fake.quality("iwae", 4, elbo=-97.3)]
+    # Of two seeds nothing is said, so that the best is not held against it.
+    records += [fake.quality("beta", seed, elbo=-97.005) for seed in range(2)]
     group, found = answered(records)
     best = found["the best ELBO"]
     assert set(best.take) == group.marks["elbo_nats"].best
     assert best.take[0] == "conv"
     assert not best.learning
     rows = {row.label: row for row in group.rows}
-    behind = next(row for row in group.rows if row.label not in best.take)
+    behind = rows["iwae"]
     words = sentence(compare(rows["conv"], behind, "elbo_nats"), "conv", behind.label, "X", "elbo_nats")
     assert words.replace(" on X", "") in best.sure
     assert best.sure.startswith("ELBO ")
@@ -46,18 +48,20 @@ def test_samples_are_a_model_s_own_draws() -> None:
     assert found["the best samples"].take == ("vanilla",)
 
 
-def test_what_is_still_learning_is_no_answer() -> None:
-    names = ("conv", "vanilla", "iwae", "full_covariance", "low_rank")
+@pytest.mark.parametrize("count", [2, 5])
+def test_what_is_still_learning_is_no_answer(count: int) -> None:
+    names = ("conv", "vanilla", "iwae", "full_covariance", "low_rank")[:count]
     records = [
         fake.quality(name, seed, epochs=1, elbo=-97.0 - place) for place, name in enumerate(names) for seed in range(3)
     ]
     group, found = answered(records)
-    assert len(group.marks["elbo_nats"].learning) == 5
+    assert len(group.marks["elbo_nats"].learning) == count
     assert found["the best ELBO"].take == ()
     assert found["the best ELBO"].sure.startswith(
         "Still learning, no ranking: longer training may reverse the order of "
     )
     assert "The highest mean so far: conv, ELBO -97.00 ± 0.00 nats over 3 seeds." in found["the best ELBO"].sure
+    assert "The lowest mean so far: conv, NLL (IS-500) 92.60 ± 0.00 nats" in found["the best likelihood"].sure
 
 
 def test_those_ahead_of_all_others_are_named_while_their_order_is_open() -> None:
@@ -116,6 +120,27 @@ def test_speeds_are_alike_where_the_upper_quartile_reaches_the_fastest_ones_lowe
     assert answered(records)[1][answer.SPEED].take == take
 
 
+def test_of_several_conditions_the_first_tells_how_fast_a_row_is() -> None:
+    """Rows that it times are compared under one condition, whatever others there are."""
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    for name, batch, speed in (("vanilla", 128, 1000.0), ("beta", 128, 2000.0), ("vanilla", 512, 9000.0)):
+        timed = fake.throughput(name)
+        timed.cell["batch_size"] = batch
+        timed.metrics = {"train_samples_per_s": Timed(speed, speed, speed, [speed] * 5)}
+        records.append(timed)
+    assert answered(records)[1][answer.SPEED].take == ("beta",)
+
+
+def test_a_share_is_said_in_per_cent_and_a_ratio_with_two_digits() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(3)]
+    for record in records:
+        record.metrics |= {"probe_accuracy": 0.9 + 0.01 * record.cell["seed"]}
+    (row,) = groups(records)[0].rows
+    half = row.summary("probe_accuracy").half_width  # type: ignore[union-attr]
+    assert answer.figure(row, "probe_accuracy") == f"Probe accuracy 91.00 ± {100 * half:.2f} % over 3 seeds"  # type: ignore[operator]
+    assert [answer.times(fast, 10) for fast in (15, 99, 100, 123)] == ["1.5 times", "9.9 times", "10 times", "12 times"]
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_row_is_as_fast_as_on_its_own_device(device: str) -> None:
     names = ("vanilla", "beta")
@@ -139,6 +164,10 @@ def test_ranks_and_the_critical_difference() -> None:
     assert found is not None
     assert found.ranks == {"conv": [1, 1], "vanilla": [2.5, 2], "beta": [2.5, 3]}
     assert [found.borda(label) for label in found.ranks] == [4, 1.5, 0.5]
+    # Lower is better there: the same rows are ahead.
+    by_nll = ranks(groups(records), "nll_is500_nats")
+    assert by_nll is not None
+    assert by_nll.ranks == found.ranks
     assert ranks(groups(records)[:1], "elbo_nats") is None
     assert found.critical == pytest.approx(critical_difference(3, 2))
     assert found.tied == [(0, 2)]
@@ -162,6 +191,7 @@ def test_many_names_are_cut() -> None:
     assert answer.listed(["a"]) == "a"
     assert answer.listed(["a", "b"]) == "a and b"
     assert answer.listed(list("abcdef")) == "a, b, c, d and 2 more"
+    assert answer.listed(list("abcde")) == "a, b, c, d and 1 more"
 
 
 def test_of_several_numbers_of_samples_the_most_tell() -> None:

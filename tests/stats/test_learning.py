@@ -53,6 +53,16 @@ def test_what_has_converged_is_judged_and_what_will_cross_is_held_back() -> None
     assert verdict(trained(AHEAD, 24.0, 12.0, 5.0), trained(LEVEL, 24.0, 12.0, 5.0)) == "still learning"
 
 
+def test_a_seed_of_which_no_curve_tells_holds_the_verdict_back() -> None:
+    ahead, behind = trained(AHEAD, *FLAT), trained(LEVEL, *FLAT)
+    for row in (ahead, behind):
+        kept = dict(row.curves)
+        row.curves[2] = []
+        assert verdict(ahead, behind) == verdict(behind, ahead) == "still learning"
+        row.curves = kept
+    assert verdict(ahead, behind) == "better"
+
+
 def test_after_one_look_the_scale_is_what_the_pass_gained() -> None:
     assert verdict(trained(AHEAD, loss=5.0), trained(LEVEL, loss=5.0)) == "better"
     assert verdict(trained(AHEAD, loss=20.0), trained(LEVEL, loss=5.0)) == "still learning"
@@ -130,6 +140,28 @@ def test_every_metric_is_held_back_by_the_curve_that_speaks_of_it() -> None:
         record.metrics["probe_accuracy"] = 0.9 + 0.05 * (record.cell["variant"] == "conv") + 1e-4 * record.cell["seed"]
     once = of(differences.differences(records, "vanilla"), "conv")
     assert (once["elbo_nats"], once["mse_per_pixel"], once["probe_accuracy"]) == ("worse", "worse", "still learning")
+
+
+def test_a_metric_without_a_curve_is_judged_where_the_curves_move_less_than_the_seeds_or_cannot_reverse() -> None:
+    def squared(records: list[fake.Record]) -> str:
+        return of(differences.differences(records, "vanilla"), "conv")["mse_per_pixel"]
+
+    # As good in ELBO but for noise, and at rest.
+    level = moving(*FLAT[:3])
+    far = moving(30.0, 12.0, 5.0)
+    for records, elbo in ((level, -100.0), (far, -200.0)):
+        for record in records:
+            if record.cell["variant"] == "conv":
+                record.metrics["elbo_nats"] = elbo + (0.5, -0.5, 0.1)[record.cell["seed"]]
+    assert of(differences.differences(level, "vanilla"), "conv")["elbo_nats"] == "not distinguishable"
+    assert squared(level) == "worse"
+    # Still moving, but a hundred nats behind.
+    assert squared(far) == "worse"
+    # Beside a row without a bound the reconstruction speaks.
+    for record in level:
+        if record.cell["variant"] == "conv":
+            record.metrics = {name: value for name, value in record.metrics.items() if name != "elbo_nats"}
+    assert squared(level) == "worse"
 
 
 def test_the_reach_in_bits_is_that_in_nats_of_a_value_of_an_example() -> None:

@@ -64,6 +64,10 @@ def test_a_trial_that_failed_is_the_worst_whatever_figure_it_has() -> None:
     assert found[0].expected == pytest.approx([-99.0] * 4)
     (mixed,) = tuning.searches([*bad[:2], trial(-100.0, 2), trial(-98.0, 3)]).values()
     assert mixed[0].expected == tuning.expected_best([-100.0, -100.0, -100.0, -98.0], higher=True)
+    (squared,) = tuning.searches(
+        [trial(v, n, metric="mse_per_pixel") for n, v in enumerate([0.03, None, 0.01])]
+    ).values()
+    assert squared[0].expected == tuning.expected_best([0.03, 0.03, 0.01], higher=False)
     (none,) = tuning.searches(bad[:3]).values()
     assert (none[0].expected, none[0].chosen) == ([], None)
 
@@ -117,6 +121,34 @@ def test_who_changes_places() -> None:
     assert (swap.defaults.difference, swap.tuned.difference) == pytest.approx((3.0, -1.0))
     assert [found.gain(pair).difference for pair in found.pairs] == pytest.approx([6.0, 2.0, 1.0])
     assert [tried.name for tried in found.tried] == ["beta", "conv", "vanilla"]
+
+
+def test_changes_of_place_that_intervals_carry_come_first() -> None:
+    """`conv` is as good as `beta` but for noise, before and after; both overtake `vanilla`."""
+    records = both()
+    for record in records:
+        if record.cell["variant"] == "conv":
+            level, least = (-97.0, 1e-3) if "tuning" in record.cell else (-103.0, -1e-3)
+            record.metrics["elbo_nats"] = (
+                level + least + 0.01 * record.cell["seed"] + (-0.1, 0.1, 0.0)[record.cell["seed"]]
+            )
+    (found,) = tuning.tuned(groups(records), [])
+    pairs = [({swap.ahead, swap.behind}, swap.sure) for swap in found.swaps()]
+    assert [sure for _, sure in pairs] == [True, True, False]
+    assert pairs[-1][0] == {"beta", "conv"}
+
+
+def test_trials_of_another_search_are_not_counted_with_them() -> None:
+    first = trial(-99.0, 0)
+    others = [
+        structs.replace(trial(-98.0, 1), protocol="0.9"),
+        structs.replace(trial(-98.0, 1), cell=trial(-98.0, 1).cell | {"precision": "bf16"}),
+        structs.replace(trial(-98.0, 1), cell=trial(-98.0, 1).cell | {"dataset": "digits"}),
+        trial(-98.0, 1, stream=1),
+    ]
+    for other in others:
+        assert [[len(row.trials) for row in rows] for rows in tuning.searches([first, other]).values()] == [[1], [1]]
+    assert [len(row.trials) for rows in tuning.searches([first, trial(-98.0, 1)]).values() for row in rows] == [2]
 
 
 def test_with_few_seeds_nothing_is_sure() -> None:

@@ -22,6 +22,8 @@ from bench.sweeps import execute
 from tests.helpers import call, refused
 from tests.oracle.tiny import TINY
 
+TINY_CELL = parse("tiny", TINY).cells("cpu")[0]
+
 
 def toml(table: dict[str, Any]) -> str:
     problems = "".join(
@@ -122,6 +124,27 @@ def test_end_to_end(run: tuple[Path, dict[str, Any], str]) -> None:
         assert (folder / "out" / path).stat().st_size > 500, path
     lines = (folder / "out" / "tables" / "oracle.csv").read_text().splitlines()
     assert len(lines) == 1 + len(result["checks"])
+
+
+def test_conclusions_name_the_largest_errors() -> None:
+    def check(part: str, error: float, se: float | None = None) -> record.Check:
+        which = "ELBO, diagonal posterior"
+        of: dict[str, Any] = {"truth": 1.0, "estimate": 1.0 + error, "low": None, "high": None, "passed": True}
+        return record.Check(part=part, quantity=which, error=error, standard_error=se, rule="4 SE" if se else "", **of)
+
+    made = record.new("oracle", TINY_CELL, {}, status="ok")
+    made.checks = [check("closed form", error) for error in (1e-12, -3e-11, 2e-12)]
+    made.checks += [check("estimate", error, 0.01) for error in (0.01, -0.035, 0.02)]
+    made.checks += [check("trained", error) for error in (-0.01, -0.03, -0.02)]
+    made.checks[0].passed = False
+    found = oracle._conclusions([made])
+    assert found[:4] == [
+        "8 of 9 checks passed.",
+        "Closed forms: the largest of 3 errors is 3.0e-11 nats (allowed 1e-9).",
+        "Unbiased estimates: the largest of 3 errors is 3.5 standard errors.",
+        "Trained linear VAEs: at most 0.0300 nats below the PPCA optimum (allowed 0.05).",
+    ]
+    assert [line.startswith("FAILED: d ") for line in found[4:]] == [True]
 
 
 def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(

@@ -42,6 +42,8 @@ def test_lines_tell_of_notes_and_of_a_measurement_that_is_long(
 
 def test_a_plan_says_how_long_by_what_such_runs_have_taken(tmp_path: Path) -> None:
     earlier = [fake.quality("vanilla", seed) for seed in range(3)]  # 61.2, 62.2, 63.2 s of training, 9.3 of the rest
+    # One that was stopped says nothing of how long the others take.
+    earlier.append(fake.quality("vanilla", 400, status="timeout"))
     missing = {
         "quality": [fake.quality(name, 3).cell for name in ("vanilla", "conv")],
         "throughput": [throughput_cell() | {"blocks": 5, "block_s": 0.2}],
@@ -60,7 +62,7 @@ def test_a_plan_says_how_long_by_what_such_runs_have_taken(tmp_path: Path) -> No
 
 def test_the_rest_is_estimated_by_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     records = [fake.quality(name, 0) for name in ("vanilla", "conv", "beta")]
-    works = {r.id: plan.Work(seconds, 0.0) for r, seconds in zip(records, (10, 30, 60), strict=True)}
+    works = {r.id: plan.Work(0.7 * seconds, 0.3 * seconds) for r, seconds in zip(records, (10, 30, 60), strict=True)}
     now = iter((0.0, 0.0, 0.0, *[20.0] * 20))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     shown = Progress([r.cell for r in records], works)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec import structs
 
 from bench import data, judge, seeds
 from bench.cells import run as cells
@@ -77,6 +78,29 @@ def test_a_search_that_cannot_be_made_is_one_line(variants: list[Any], search: d
         tune.trials(make(*variants, search=SEARCH | search), "cpu")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_tuned_runs_have_the_seeds_of_their_variant_and_the_settings_of_its_best_trial() -> None:
+    made = make("vanilla", BETA | {"seeds": 1}, seeds=3)
+    trials = tune.trials(made, "cpu")
+    values = {"vanilla": (-9.0, -8.0), "beta": (-8.0, -9.0)}
+    found = [
+        structs.replace(
+            record.new(TRIAL, cell, {}, status="ok"),
+            metrics={"valid_elbo_nats": values[cell["variant"]][cell["tuning"]["trial"]]},
+        )
+        for cell in trials
+    ]
+    cells, lines = tune.tuned(made, "cpu", found)
+    assert lines == []
+    assert [(cell["variant"], cell["seed"], cell["tuning"]["trial"]) for cell in cells] == [
+        ("vanilla", 0, 1),
+        ("beta", 0, 0),
+        ("vanilla", 1, 1),
+        ("vanilla", 2, 1),
+    ]
+    of = {(cell["variant"], cell["tuning"]["trial"]): cell["budget"]["lr"] for cell in trials}
+    assert all(cell["budget"]["lr"] == of[cell["variant"], cell["tuning"]["trial"]] for cell in cells)
 
 
 def test_a_seed_that_judges_is_no_trial_s() -> None:
@@ -208,11 +232,13 @@ def test_settings_of_a_user_change_the_defaults_and_not_the_ranges() -> None:
 
 
 def test_the_suite_that_a_page_gives_to_run_it_again_makes_the_same_trials(tmp_path: Path) -> None:
-    made = make("vanilla", BETA, {"name": "beta", "set": {"beta": 2}})
+    made = make("vanilla", BETA, {"name": "beta", "set": {"beta": 2}, "seeds": 1})
     cells = tune.trials(made, "cpu")
     judged = made.measure.plain()
     results = [
-        record.new("quality", {**each, "seed": seed, "measure": judged}, {}) for each in cells[:3] for seed in (0, 1)
+        record.new("quality", {**each, "seed": seed, "measure": judged}, {})
+        for each, variant in zip(cells[:3], made.variants, strict=True)
+        for seed in made.its_seeds(variant)
     ]
     results += [record.new("quality", each, {}) for each in made.cells("cpu")]
     (text,) = again.suites(results)

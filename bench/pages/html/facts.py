@@ -205,10 +205,12 @@ def _curve(row: Row) -> dict[str, Any] | None:
     """Validation ELBO by epoch: mean over the ok seeds, lowest and highest; and seconds, of which every epoch takes
     an equal share of the whole training."""
     curves = []
+    lasted, seconds = 0, row.values("train_s")
     for record in row.ok:
         points = {int(p["epoch"] or 0): p for p in record.curve if _finite(p.get("valid_elbo_nats"))}
         if points:
             curves.append(points)
+            lasted += max(points) if record.cell["seed"] in seconds else 0
     epochs = sorted(set.intersection(*map(set, curves))) if curves else []
     if not epochs:
         return None
@@ -219,8 +221,9 @@ def _curve(row: Row) -> dict[str, Any] | None:
         "low": [_rounded(min(each), 7) for each in values],
         "high": [_rounded(max(each), 7) for each in values],
     }
-    if seconds := list(row.values("train_s").values()):
-        each = sum(seconds) / len(seconds) / epochs[-1]
+    # One that stopped early took as long for each of its epochs as the others.
+    if lasted:
+        each = sum(seconds.values()) / lasted
         facts["seconds"] = [_rounded(epoch * each, 5) for epoch in epochs]
     return facts
 
