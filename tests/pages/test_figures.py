@@ -310,6 +310,11 @@ def test_the_latent_plane_takes_the_plainest_row_of_each_posterior() -> None:
     titles = [axis.get_title(loc="left").split("\n")[0] for axis in figure.axes]
     assert titles == ["autoencoder", "vanilla", "full_covariance"]
     assert latent.latent_plane(view(records)) is None
+    # One setting, however long its name, is plainer than two.
+    set_otherwise = [{"network": "a_very_long_name"}, {"a": 1, "b": 2}]
+    changed = [fake.quality("vanilla", 0, overrides=overrides) for overrides in set_otherwise]
+    figure = latent.latent_plane(view(changed, kept(changed)))
+    assert "a_very_long_name" in figure.axes[0].get_title(loc="left")
     # Vectors have no pictures but a latent plane.
     artefacts = kept(records[1:2], (20,))
     artefacts[records[1].id]["labels"] = np.zeros(400, dtype=int)

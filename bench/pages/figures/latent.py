@@ -1,5 +1,6 @@
 """The latent space: KL per dimension, and the plane of two dimensions."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def _has_plane(arrays: Mapping[str, np.ndarray]) -> bool:
 def _plainness(row: Row) -> tuple[int, list[bool], str]:
     """Sorts the row first that differs least from a plain multilayer perceptron trained on its ELBO."""
     plain = {"network": "mlp", "prior": "standard_normal", "objective": "elbo"}
-    return len(row.overrides), [getattr(row.model, key) != value for key, value in plain.items()], row.label
+    return len(json.loads(row.overrides)), [getattr(row.model, key) != value for key, value in plain.items()], row.label
 
 
 def _latent_panel(axis: "Axes", arrays: Mapping[str, np.ndarray], labels: list[int]) -> None:
