@@ -83,6 +83,10 @@ OF_VARIANTS = [
          '0.5 * math.log(0.5)))\n        self.register_buffer("below"',
          'math.log(0.5)))\n        self.register_buffer("below"'),
     ]),
+    *made("variants/parts/priors.py", ("tests/variants/test_layers.py",), [
+        (26, "counts_of_at_most_one", "pseudo-inputs are none of the counts that the data have",
+         "return self.weight.relu()", "return functional.hardtanh(self.weight, 0.0, 1.0)"),
+    ]),
     *made("variants/parts/code_books.py", CODES, [
         (15, "codes_that_shrink_with_their_size", "in many dimensions all codes start at zero",
          "torch.randn(count, size) / math.sqrt(size)", "torch.randn(count, size) / size"),
@@ -96,6 +100,18 @@ OF_VARIANTS = [
     *made("variants/parts/flows.py", ("tests/variants/test_flows.py",), [
         (25, "hidden_units_that_no_output_sees", "one of D is for nothing, and a network narrower than it says",
          "torch.arange(width) % (latent - 1)", "torch.arange(width) % latent"),
+    ]),
+    *made("variants/parts/sphere.py", ("tests/variants/test_manifolds.py",), [
+        (25, "concentration_whatever_the_space", "in many dimensions q(z|x) starts all but uniform",
+         "self.latent * self.log_concentration(h)", "self.log_concentration(h)"),
+    ]),
+    *made("variants/parts/top_down.py", ("tests/variants/test_ladder.py",), [
+        (15, "dense_blocks_that_vanish_in_a_deep_trunk", "independent additions grow with the root of their number",
+         "len(layers) ** -0.5", "1 / len(layers)"),
+    ]),
+    *made("variants/parts/initialisation.py", ("tests/variants/test_parts.py",), [
+        (15, "way_back_by_its_outputs", "a transposed convolution starts by the number of its outputs",
+         "layer.weight.transpose(0, 1) if", "layer.weight if"),
     ]),
     # What is said of one family of latents, and not of its relatives.
     *made("variants/parts/codes.py", CODES, [

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from variants import DataSpec, build
 from variants.core import VAE, Terms, elbo, iwae
+from variants.parts.discrete import bits
 from variants.parts.objectives import Beta, Elbo, Iwae, Reconstruction, discrete, linear_warmup
 from variants.registry import seeded
 
@@ -182,6 +183,20 @@ def test_a_warm_up_goes_in_a_straight_line_to_the_loss_that_is_meant(name: str, 
     assert ((losses[0] - losses[2]).abs() > 1e-4).all()
     torch.testing.assert_close(losses[1], 0.75 * losses[0] + 0.25 * losses[2])
     assert torch.equal(losses[2], losses[3])
+
+
+@pytest.mark.parametrize("name", ["bernoulli_vimco", "bernoulli_disarm"])
+def test_a_warm_up_of_scores_begins_without_the_prior_of_any_draw(name: str) -> None:
+    vae = small(name, warmup_epochs=4).eval()
+    terms = vae.terms(torch.rand(3, 6, dtype=torch.float64).round(), 5)
+    losses = []
+    for p in (terms.p, bits(torch.full((4,), 1.3, dtype=torch.float64))):
+        other = Terms(terms.x, terms.z, terms.q, p, terms.log_px_z, terms.ways)
+        for epoch in (0.0, 1.0):
+            torch.manual_seed(1)
+            losses.append(vae.objective(other, epoch))
+    torch.testing.assert_close(losses[0], losses[2])
+    assert ((losses[1] - losses[3]).abs() > 1e-3).all()
 
 
 def test_a_warm_up_of_vimco_begins_without_prior_and_posterior() -> None:
