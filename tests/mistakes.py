@@ -58,6 +58,7 @@ from tests.mistakes_pages import OF_PAGES
 from tests.mistakes_parts import OF_PARTS
 from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
 from tests.mistakes_tuning import OF_TUNING
+from tests.mistakes_variants import OF_VARIANTS
 from tests.mutants import made
 
 BOUNDS = "bench/judge/bounds.py"
@@ -597,5 +598,6 @@ MISTAKES = [
     *OF_PAGES,
     *OF_LABELS,
     *OF_JUDGED,
+    *OF_VARIANTS,
 ]
 # fmt: on

@@ -105,6 +105,17 @@ def test_without_weight_it_is_the_plain_autoencoder(name: str, option: str) -> N
     assert vae.objective(one, 0.0).isfinite().all()
 
 
+@pytest.mark.parametrize("samples", [1, 2])
+def test_the_loss_of_wae_mmd_is_the_mean_mmd_by_the_kernel_of_its_latents(samples: int) -> None:
+    vae = model("wae_mmd", mmd=3.0, samples=samples, posterior="diagonal")
+    terms = vae.terms(batch(), samples)
+    torch.manual_seed(3)
+    prior = torch.randn(terms.z.shape, dtype=torch.float64)
+    mmd = sum(squared_mmd(a, b, inverse_multiquadratics(3)) for a, b in zip(terms.z, prior, strict=True)) / samples
+    torch.manual_seed(3)
+    torch.testing.assert_close(vae.objective(terms, 0.0), 3 * mmd - terms.log_px_z.mean(0))
+
+
 # Regularised
 
 
@@ -128,6 +139,11 @@ def test_the_slope_moves_the_decoder() -> None:
     with torch.no_grad():
         vae.decoder.body.weight.mul_(3)
     terms = vae.terms(batch(4000))
+    torch.manual_seed(1)
+    added = 0.5 * squared_slope(terms).mean(0)
+    torch.manual_seed(1)
+    loss, without = vae.objective(terms, 0.0), model("rae_gp", slope_penalty=0.0).objective(terms, 0.0)
+    torch.testing.assert_close(loss - without, added)
     (slope,) = torch.autograd.grad(0.5 * squared_slope(terms).mean(), vae.decoder.body.weight)
     torch.testing.assert_close(slope, vae.decoder.body.weight.detach(), rtol=0, atol=0.25)
 
@@ -164,6 +180,13 @@ def test_a_full_mixture_starts_near_the_standard_normal_and_has_covariances() ->
     second = torch.einsum("n,ni,nj->ij", mass, grid - p.mean, grid - p.mean)
     torch.testing.assert_close(second.diagonal(), p.variance)
     assert second[0, 1].abs() > 0.02
+
+
+def test_a_full_mixture_starts_as_the_standard_normal_in_mean_and_covariance() -> None:
+    torch.manual_seed(0)
+    p = FullGaussianMixture(3, components=2000)()
+    assert p.mean.abs().max() < 0.08
+    torch.testing.assert_close(p.variance, torch.ones(3), rtol=0, atol=0.08)
 
 
 def test_the_judge_gives_no_bound_of_a_deterministic_code() -> None:

@@ -12,8 +12,8 @@ from variants import DataSpec, build
 from variants.core import VAE, elbo
 from variants.core.support import states
 from variants.parts.code_books import Averages, Book, Grid, Residuals, Signs, Vectors, nearest
-from variants.parts.code_points import Chosen, CodePrior, Softly
-from variants.parts.code_priors import Order
+from variants.parts.code_points import Chosen, CodePrior, Relaxed, Softly
+from variants.parts.code_priors import Order, sites_of
 from variants.parts.objectives.codes import code_entropies
 from variants.testing.case import LATE
 
@@ -64,6 +64,21 @@ def test_points_and_indices_are_two_names_of_one_thing(book: Book) -> None:
     assert torch.equal(drawn, book.write(chosen))  # exactly, not but for rounding
     (slope,) = torch.autograd.grad(drawn[..., : book.inputs].sum(), h)
     assert torch.equal(slope, torch.ones_like(slope))
+
+
+@pytest.mark.parametrize("size", [2, 32])
+def test_codes_start_with_a_length_of_one_and_those_of_a_later_book_with_half_of_it(size: int) -> None:
+    torch.manual_seed(0)
+    length = Vectors(1, size, 4000).weight.detach().square().sum(-1).mean().sqrt().item()
+    assert length == pytest.approx(1, rel=0.05)
+    lengths = Residuals(1, size, 4000, 3).weight.detach().square().sum(-1).mean(-1).sqrt().tolist()
+    assert lengths == pytest.approx([1, 0.5, 0.25], rel=0.05)
+
+
+def test_a_code_has_as_many_numbers_as_divide_the_latents_up_to_eight() -> None:
+    assert [sites_of(latent, None) for latent in (1, 12, 16, 22)] == [(1, 1), (2, 6), (2, 8), (11, 2)]
+    assert sites_of(16, None, 2) == (1, 8)
+    assert sites_of(24, 3, 2) == (4, 3)
 
 
 def test_the_nearest_code_is_that_of_brute_force() -> None:
@@ -230,6 +245,25 @@ def test_stochastic_codes_of_no_variance_are_the_nearest() -> None:
     distance = (h.reshape(4, 3, 1, 2) - book.weight).square().sum(-1)
     soft = Softly(h, book, torch.tensor(0.7))
     torch.testing.assert_close(soft.logits, (-0.35 * distance).log_softmax(-1))
+    draws = soft.sample(torch.Size([20_000]))
+    assert ((draws.mean(0) - soft.mean).abs() < 5 * (soft.variance / 20_000).sqrt()).all()
+    torch.testing.assert_close(draws.var(0), soft.variance, rtol=0.1, atol=0)
+
+
+def test_relaxed_draws_are_nearest_to_a_code_as_often_as_it_is_likely() -> None:
+    torch.manual_seed(0)
+    book, h = Vectors(2, 2, 4).double(), torch.randn(3, 4, dtype=torch.float64)
+    q = Relaxed(h, book, torch.tensor(1.5), 0.01)
+    with torch.no_grad():
+        drawn = torch.nn.functional.one_hot(book.quantise(q.rsample(torch.Size([20_000]))), 4).double().mean(0)
+    assert (drawn - q.logits.exp()).abs().max() < 5 * 0.5 / math.sqrt(20_000)
+
+
+def test_the_temperature_of_codes_is_that_of_the_passes_so_far() -> None:
+    made = model("sq_vae", temperature=0.9, temperature_decay=0.1, temperature_floor=0.6)
+    for epoch, expected in ((2.0, 0.9 * math.exp(-0.2)), (2.0, 0.9 * math.exp(-0.2)), (50.0, 0.6), (0.0, 0.9)):
+        made.loss(X, epoch)
+        assert made.infer(X).temperature == pytest.approx(expected)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -115,6 +115,10 @@ def test_categorical_pixels_of_equal_logits_have_eight_bits() -> None:
     torch.testing.assert_close(value.log_prob(every)[7], h[0, 0].log_softmax(0)[7])
     torch.testing.assert_close(value.log_prob(every).exp().sum(0), torch.ones(BYTES.shape).double())
     torch.testing.assert_close(value.mean, (value.log_prob(every).exp() * every).sum(0))
+    # Each value is drawn from its own probabilities.
+    spread = (value.log_prob(every).exp() * (every - value.mean).square()).sum(0).sqrt()
+    draws = value.sample(torch.Size([2000]))
+    assert ((draws.mean(0) - value.mean).abs() < 5 * spread / math.sqrt(2000)).all()
 
 
 def test_beta_binomial_is_flat_for_a_and_b_of_one_and_binomial_in_the_limit() -> None:

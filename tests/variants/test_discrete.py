@@ -200,6 +200,7 @@ def test_the_temperature_is_that_of_the_passes_so_far_and_no_call_moves_it() -> 
         assert made.infer(x).temperature == pytest.approx(expected)
     assert isinstance(made.eval().infer(x), OneHots)
     assert not made.infer(x).has_rsample
+    assert build("joint", SPEC, latent=4, temperature=0.4).infer(x).blocks[1].temperature == 0.4
 
 
 # ---------------------------------------------------------------------------------------------------------------------

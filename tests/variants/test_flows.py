@@ -249,6 +249,9 @@ def test_outputs_see_the_latents_before_them_and_no_others(backwards: bool, widt
         assert ((seen > 0) == (before > 0)).all()
         of_features = jacobian(lambda h, output=output: network(z, network.context(h))[output].sum(0), features())
         assert (of_features.abs().sum((1, 2)) > 0).all()
+    # No hidden unit is for nothing: each sees a latent, and is seen by an output.
+    assert network.inner.any(1).all()
+    assert network.outer.any(0).all()
 
 
 def test_every_other_map_goes_backwards() -> None:

@@ -116,6 +116,8 @@ def test_the_unlabelled_bound_is_the_elbo_with_every_class_summed_over() -> None
     z = torch.cat([torch.zeros(3, 6, 2).double(), eye[:, None].expand(3, 6, 3)], -1)
     expected = (log_q.exp() * model.log_px(z, x).T).sum(1) - terms.kl
     torch.testing.assert_close(-loss, expected, rtol=0, atol=1e-10)
+    # However many draws of u there are for each class.
+    torch.testing.assert_close(blind_to_u(made("semi_supervised", LABELLED, samples=3)).loss(x), loss)
     # And that KL is one: the mean of log q - log p over draws.
     drawn = model.terms(x, 20_000)
     ratio = drawn.log_qz_x - drawn.log_pz

@@ -9,7 +9,7 @@ from bench.judge.bounds import scores
 from variants import DataSpec, build
 from variants.core import VAE, Chain, elbo
 from variants.parts.ladder import Ladder
-from variants.parts.top_down import layer_sizes, normal, product
+from variants.parts.top_down import Trunk, layer_sizes, normal, product
 
 SPEC = DataSpec((6,), "binary", 40)
 X = torch.rand(5, 6, generator=torch.Generator().manual_seed(0)).round()
@@ -180,6 +180,18 @@ def test_at_the_start_all_layers_of_the_prior_are_standard_normal() -> None:
     p = build("deep_top_down", SPEC, latent=6, layers=3).prior()
     z = torch.randn(4, 6)
     torch.testing.assert_close(p.log_prob(z), normal(torch.zeros(6), torch.ones(6)).log_prob(z))
+
+
+@pytest.mark.parametrize("depth", [1, 4, 100])
+def test_the_blocks_of_a_trunk_add_up_to_the_size_of_one(depth: int) -> None:
+    """Independent additions grow with the root of their number."""
+    torch.manual_seed(0)
+    trunk, s, z = Trunk((1,) * depth, 50, "relu"), torch.randn(200, 50), torch.randn(200, 1)
+    with torch.no_grad():
+        added = [trunk.advance(i, s, z) - s - trunk.into[i](z) for i in range(depth)]
+        one = [layer(trunk.inner[i]((s + trunk.into[i](z)).relu()).relu()) for i, layer in enumerate(trunk.outer)]
+        spread, of_one = (sum(each.var(0).mean() for each in blocks) for blocks in (added, one))
+    assert (spread / (of_one / depth)).item() == pytest.approx(1, rel=1e-3)
 
 
 def test_layers_share_the_latents_and_the_lower_ones_have_what_is_left() -> None:

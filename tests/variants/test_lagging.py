@@ -66,6 +66,7 @@ def test_the_encoder_goes_on_for_as_long_as_its_windows_fall() -> None:
     # The decoder's step begins a new run, which knows nothing of the last.
     assert turns(vae, [99, 100, 98, 90, 91, 95, 96]) == [False, False, False, False, False, False, True]
     assert turns(lagging(window=2, inner=3), [3, 2, 1]) == [False, False, True]
+    assert turns(lagging(window=1), [4, 4]) == [False, True]  # an equal mean is no help
 
 
 def test_weights_that_are_held_are_not_moved_by_adam() -> None:

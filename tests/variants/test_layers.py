@@ -287,6 +287,10 @@ def test_pseudo_inputs_start_as_published_and_keep_to_the_range_of_the_data() ->
         model = assemble(data, prior="vamp", pseudo_inputs=2)
         nn.init.constant_(model.prior.inputs.weight, 3.0)
         assert model.prior.inputs().max().item() == (3.0 if data is REAL else 1.0)
+    model = assemble(DataSpec((6,), "counts", 40), prior="vamp", pseudo_inputs=2)
+    for start, kept in ((3.0, 3.0), (-3.0, 0.0)):
+        nn.init.constant_(model.prior.inputs.weight, start)
+        assert model.prior.inputs().unique().tolist() == [kept]
 
 
 @pytest.mark.parametrize("name", ["vamp_prior", "hierarchical_vamp"])

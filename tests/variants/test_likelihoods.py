@@ -18,6 +18,7 @@ from variants.parts.likelihoods import (
     Gaussian,
     Heteroscedastic,
 )
+from variants.parts.student_t import StudentT
 
 LOGITS = (-80.0, -12.0, -2.0, -0.11, -0.09, -1e-6, 0.0, 1e-6, 0.09, 0.11, 2.0, 12.0, 80.0)
 
@@ -246,8 +247,9 @@ def test_gaussian_integrates_to_one(sigma: float | str, squash: bool) -> None:
 
 
 def test_gaussian_squashes_by_default_where_data_lie_in_the_unit_interval() -> None:
-    squashed = {kind: Gaussian(DataSpec((2,), kind)).squash for kind in ("binary", "unit", "real")}
-    assert squashed == {"binary": True, "unit": True, "real": False}
+    for likelihood in (Gaussian, Heteroscedastic, StudentT):
+        squashed = {kind: likelihood(DataSpec((2,), kind)).squash for kind in ("binary", "unit", "real")}
+        assert squashed == {"binary": True, "unit": True, "real": False}
 
 
 def test_a_scale_of_each_value_is_above_its_floor_and_moves_from_anywhere() -> None:

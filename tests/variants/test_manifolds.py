@@ -12,7 +12,15 @@ from variants import DataSpec, build
 from variants.core import closed_form_kl, draw, iwae
 from variants.parts import poincare
 from variants.parts.poincare import Wrapped, add, away, back
-from variants.parts.sphere import UniformOnSphere, VonMisesFisher, draw_below_one, log_area, resultant, slope_of_draw
+from variants.parts.sphere import (
+    Hyperspherical,
+    UniformOnSphere,
+    VonMisesFisher,
+    draw_below_one,
+    log_area,
+    resultant,
+    slope_of_draw,
+)
 from variants.registry import seeded
 
 REAL = DataSpec((6,), "real", 40)
@@ -204,6 +212,12 @@ def test_own_draws_and_equal_points_have_one_density() -> None:
     q = Wrapped(away(torch.zeros(4, 3).double(), torch.randn(4, 3).double(), 0.7), torch.rand(4, 3).double() + 0.3, 0.7)
     z = q.rsample(torch.Size([10]))
     torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()))
+
+
+@pytest.mark.parametrize("latent", [2, 20])
+def test_a_concentration_starts_at_the_size_of_the_space(latent: int) -> None:
+    q = Hyperspherical(5, latent)(torch.randn(7, 5))
+    torch.testing.assert_close(q.concentration, torch.full((7,), float(latent)))
 
 
 @pytest.mark.parametrize("size", [1.0, 1e4])

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from variants import DataSpec, build
 from variants.core import VAE, Terms, elbo, iwae
-from variants.parts.objectives import Beta, Elbo, Iwae, Reconstruction, linear_warmup
+from variants.parts.discrete import bits
+from variants.parts.objectives import Beta, Elbo, Iwae, Reconstruction, discrete, linear_warmup
 from variants.registry import seeded
 
 GREY = DataSpec((1, 4, 5), "unit")
@@ -119,3 +120,87 @@ def test_losses_are_per_example(model: VAE, x: Tensor, objective: torch.nn.Modul
 def test_elbo_objective_averages_over_samples(model: VAE, x: Tensor) -> None:
     terms = model.terms(x, 50)
     torch.testing.assert_close(Elbo(samples=50)(terms, 0.0), terms.kl - terms.log_px_z.sum(0) / 50)
+
+
+BITS = DataSpec((6,), "binary", 40, classes=3, labelled=20)
+OF_DRAWS: dict[str, dict[str, object]] = {
+    "capacity": {},
+    "cyclical": {},
+    "free_bits": {},
+    "geco": {},
+    "joint": {},
+    "factor": {"critic_hidden": (5,)},
+    "adversarial": {"critic_hidden": (5,)},
+    "vae_gan": {"critic_hidden": (5,), "adversary": 0.0},  # whose game draws from the prior
+    "bernoulli_disarm": {},
+    "sticking_the_landing": {},
+    "iwae": {},
+    "renyi": {},
+    "vr_max": {},
+    "bernoulli_vimco": {},
+}
+
+
+def small(name: str, **options: object) -> VAE:
+    made = seeded(name, BITS, 0, **{"latent": 4, "hidden": (5,)} | options).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return made
+
+
+@pytest.mark.parametrize("name", OF_DRAWS)
+def test_the_same_draws_twice_are_worth_no_more_than_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss is a mean over draws, of whatever is averaged: it does not grow with their number."""
+    monkeypatch.setattr(discrete, "antithetic", lambda bits, _: 1 - bits)
+    vae = small(name, **OF_DRAWS[name]).eval()
+    once = vae.terms(torch.rand(3, 6, dtype=torch.float64).round(), 2)
+    z, log_px_z = once.z.repeat(2, 1, 1), once.log_px_z.repeat(2, 1)
+    twice = Terms(once.x, z, once.q, once.p, log_px_z, once.ways)
+    torch.testing.assert_close(vae.objective(twice, 1.0), vae.objective(once, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vq", {"code_size": 2, "codes": 5}),
+        ("lfq", {"code_size": 2}),
+        ("semi_supervised", {}),
+        ("bernoulli_disarm", {}),
+        ("factor", {"critic_hidden": (5,), "gamma": 0.0}),
+        ("adversarial", {"critic_hidden": (5,)}),
+        ("vae_gan", {"critic_hidden": (5,), "adversary": 0.0}),
+        ("wae_mmd", {}),
+        ("sliced_wasserstein", {}),
+    ],
+)
+def test_a_warm_up_goes_in_a_straight_line_to_the_loss_that_is_meant(name: str, options: dict[str, object]) -> None:
+    vae, x = small(name, warmup_epochs=4, **options).eval(), torch.rand(3, 6, dtype=torch.float64).round()
+    terms, losses = vae.terms(x, 1), []
+    for epoch in (0.0, 1.0, 4.0, 9.0):
+        torch.manual_seed(1)
+        losses.append(vae.objective(terms, epoch))
+    assert ((losses[0] - losses[2]).abs() > 1e-4).all()
+    torch.testing.assert_close(losses[1], 0.75 * losses[0] + 0.25 * losses[2])
+    assert torch.equal(losses[2], losses[3])
+
+
+@pytest.mark.parametrize("name", ["bernoulli_vimco", "bernoulli_disarm"])
+def test_a_warm_up_of_scores_begins_without_the_prior_of_any_draw(name: str) -> None:
+    vae = small(name, warmup_epochs=4).eval()
+    terms = vae.terms(torch.rand(3, 6, dtype=torch.float64).round(), 5)
+    losses = []
+    for p in (terms.p, bits(torch.full((4,), 1.3, dtype=torch.float64))):
+        other = Terms(terms.x, terms.z, terms.q, p, terms.log_px_z, terms.ways)
+        for epoch in (0.0, 1.0):
+            torch.manual_seed(1)
+            losses.append(vae.objective(other, epoch))
+    torch.testing.assert_close(losses[0], losses[2])
+    assert ((losses[1] - losses[3]).abs() > 1e-3).all()
+
+
+def test_a_warm_up_of_vimco_begins_without_prior_and_posterior() -> None:
+    vae = small("bernoulli_vimco", warmup_epochs=4).eval()
+    terms = vae.terms(torch.rand(3, 6, dtype=torch.float64).round(), 5)
+    torch.testing.assert_close(vae.objective(terms, 0.0), math.log(5) - terms.log_px_z.logsumexp(0))
+    torch.testing.assert_close(vae.objective(terms, 4.0), -iwae(terms))

@@ -350,5 +350,8 @@ def test_init_reaches_convolutions() -> None:
     model = assemble(DataSpec((1, 28, 28), "binary"), network="conv", init="he", channels=[64], latent=2)
     conv_layer = next(layer for layer in model.encoder.modules() if isinstance(layer, nn.Conv2d))
     assert conv_layer.weight.std().item() == pytest.approx((2 / 16) ** 0.5, rel=0.1)
+    # The way back has 64 channels to sum over.
+    back = next(layer for layer in model.decoder.modules() if isinstance(layer, nn.ConvTranspose2d))
+    assert back.weight.std().item() == pytest.approx((2 / (64 * 16)) ** 0.5, rel=0.1)
     assert conv_layer.bias is not None
     assert not conv_layer.bias.any()

@@ -174,6 +174,11 @@ def test_the_multiplier_settles_where_the_constraint_is_met() -> None:
         objective._learn(excess())
     assert abs(excess().item()) < 1e-4
     assert objective.multiplier.item() == pytest.approx(2.0, rel=0.02)
+    # One that cannot be met, or always is, ends at a bound.
+    for constraint, end in ((1e3, 1e4), (-1e3, 1e-4)):
+        objective = Geco(multiplier_rate=0.2)
+        objective._learn(torch.tensor(constraint))
+        assert objective.multiplier.item() == pytest.approx(end)
 
 
 def test_the_multiplier_is_held_outside_of_training_and_is_the_elbo_where_it_does_not_move() -> None:
