@@ -30,13 +30,12 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     q = model.infer(given(model, points, labels))
     mean = q.mean
     axes = mean.var(0, correction=0).topk(min(2, mean.shape[-1])).indices
-    covariance = _covariance(q)
     arrays: dict[str, Any] = dict(
         inputs=show(shown),
         reconstructions=show(model.reconstruct(given(model, shown, classes))),
         samples=show(model.sample(DRAWN)),
         latent_mean=_numbers(mean[:, axes]),
-        latent_cov=_numbers(covariance[:, axes][:, :, axes]),
+        latent_cov=_numbers(_covariance(q, axes)),
         latent_axes=axes.cpu().numpy(),
         labels=labels.cpu().numpy(),
         **latent.seen(model, loaded, show),
@@ -49,15 +48,19 @@ def artefacts_of(model: VAE, loaded: Data) -> bytes:
     return buffer.getvalue()
 
 
-def _covariance(q: Distribution) -> Tensor:
-    """`[B, D, D]`: in closed form, or where there is none that of draws."""
+def _covariance(q: Distribution, axes: Tensor) -> Tensor:
+    """Of so many axes, `[B, A, A]`: in closed form, or where there is none that of draws.
+
+    Thousands of latents have a covariance of gigabytes, of which two axes are shown.
+    """
     matrix: Tensor | None = getattr(q, "covariance_matrix", None)
     if matrix is not None:
-        return matrix
+        return matrix[:, axes][:, :, axes]
     try:
-        return q.variance.diag_embed()
+        return q.variance[:, axes].diag_embed()
     except NotImplementedError:
-        z = q.sample(torch.Size([MOMENT_DRAWS]))
+        # A few at a time: on their way draws may pass maps of pixels.
+        z = torch.cat([q.sample(torch.Size([8]))[..., axes] for _ in range(MOMENT_DRAWS // 8)])
         z = (z - z.mean(0)).movedim(0, -1)
         return z @ z.mT / (MOMENT_DRAWS - 1)
 

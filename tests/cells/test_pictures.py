@@ -5,7 +5,7 @@ import io
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, Normal
 
 from bench import data
 from bench.cells import pictures
@@ -38,14 +38,22 @@ class Drawn(Distribution):
     """Of which nothing is known but draws."""
 
     def __init__(self, z: Tensor) -> None:
-        self.z = z
+        self.z, self.given = z, 0
         super().__init__(z.shape[1:-1], z.shape[-1:], validate_args=False)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        return self.z[: sample_shape.numel()]
+        self.given += sample_shape.numel()
+        return self.z[self.given - sample_shape.numel() : self.given]
 
 
 def test_a_covariance_of_draws_is_unbiased() -> None:
     z = torch.randn(pictures.MOMENT_DRAWS, 3, 4)
-    expected = torch.stack([torch.cov(z[:, i].T) for i in range(3)])
-    torch.testing.assert_close(pictures._covariance(Drawn(z)), expected)
+    expected = torch.stack([torch.cov(z[:, i, [3, 1]].T) for i in range(3)])
+    torch.testing.assert_close(pictures._covariance(Drawn(z), torch.tensor([3, 1])), expected)
+
+
+def test_the_covariance_of_two_axes_of_many_latents_is_all_that_is_made() -> None:
+    """That of all would be 400 GB."""
+    q = Independent(Normal(torch.zeros(10, 100_000), torch.linspace(1, 2, 100_000).expand(10, -1)), 1)
+    found = pictures._covariance(q, torch.tensor([99_999, 0]))
+    torch.testing.assert_close(found, torch.tensor([[4.0, 0.0], [0.0, 1.0]]).expand(10, 2, 2))
