@@ -389,8 +389,6 @@ OF_LAWS = [
     *made("bench/pages/html/facts.py", ("tests/pages/test_figures.py",), [
         (20, "page_of_the_best_seed", "the page's curves are not the picture's",
          '"mean": [_rounded(sum(each) / len(each), 7)', '"mean": [_rounded(max(each), 7)'),
-        (20, "seconds_over_the_shared_epochs", "where a seed stopped early each epoch of the others takes longer",
-         "sum(seconds.values()) / lasted", "sum(seconds.values()) / len(seconds) / epochs[-1]"),
         (20, "spectrum_of_unsorted_seeds", "the axes of two seeds have nothing in common",
          "sorted(each, reverse=True) for each in spectra", "list(each) for each in spectra"),
         (20, "gain_of_the_reconstruction", "what is still gained in ELBO is that of another quantity",

@@ -24,7 +24,9 @@ OF_PAGES = [
     ]),
     *made("bench/pages/figures/elbo.py", ("tests/pages/test_figures.py",), [
         (20, "seconds_of_a_training_taken_for_those_of_an_epoch", "every epoch takes as long as the training",
-         "pace[row] = sum(seconds.values()) / epochs", "pace[row] = sum(seconds.values()) / len(seconds)"),
+         "return sum(seconds.values()) / epochs", "return sum(seconds.values()) / len(seconds)"),
+        (20, "seconds_over_the_shared_epochs", "where a seed stopped early each epoch of the others takes longer",
+         "sum(max(curve_of(record), default=0) for", "len(seconds) * min(max(curve_of(record), default=0) for"),
     ]),
 ]
 # fmt: on

@@ -189,10 +189,9 @@ def evaluate(model: Model, data: Any, *, features: Callable[[Tensor], Any] | Non
     _check_data(model, loaded)
     if features is not None and (not how.sample_points or model.vae.conditional):
         raise UsageError("features are for samples of p(x): give sample_points as well, and no model of p(x|c)")
-    if features is None:
-        scores = Scores(judge.evaluate(model.vae, loaded, how))
-    else:
-        scores = Scores(judge.evaluate(model.vae, loaded, structs.replace(how, sample_points=0)))
+    others = how if features is None else structs.replace(how, sample_points=0)
+    scores = Scores(judge.evaluate(model.vae, loaded, others))
+    if features is not None:
         scores |= samples.scores(model.vae, loaded, how.sample_points, features)[0]
     model.about.scores, model.about.errors = dict(scores), scores.errors
     return scores

@@ -69,8 +69,9 @@ def estimate(cell: Cell) -> Cost:
         model = registry.seeded(cell["variant"], spec, 0, **cell["overrides"]).to(cell["device"])
         x = torch.rand(max(budget.batch_size, EVAL_BATCH), *spec.shape, device=cell["device"])
         x = (x < 0.13).float() if spec.kind == "binary" else x
-        train = _train_seconds(model, x, budget, train_size, held["valid"], cell)
-        return Cost(train, _measure_seconds(model, x, measure, held["test"], cell["device"]))
+        labels = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        train = _train_seconds(model, x, labels, budget, train_size, held["valid"], cell)
+        return Cost(train, _measure_seconds(model, x, labels, measure, held["test"], cell["device"]))
     finally:
         torch.set_num_threads(threads)
 
@@ -84,9 +85,10 @@ def _seconds(call: Callable[[], object], device: str) -> float:
     return clock() - started
 
 
-def _train_seconds(model: VAE, x: torch.Tensor, budget: Budget, train: int, valid: int, cell: Cell) -> float:
+def _train_seconds(
+    model: VAE, x: torch.Tensor, labels: torch.Tensor, budget: Budget, train: int, valid: int, cell: Cell
+) -> float:
     step = stepper_for(model, budget, precision=cell["precision"], device=cell["device"])
-    labels = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     batch = Batch(x, labels, labels)[: budget.batch_size] if model.uses_labels else x[: budget.batch_size]
     step(batch, 0.0)
     per_step = _seconds(lambda: [step(batch, 0.0) for _ in range(STEPS)], cell["device"]) / STEPS
@@ -95,10 +97,12 @@ def _train_seconds(model: VAE, x: torch.Tensor, budget: Budget, train: int, vali
     return budget.epochs * (per_step * train / budget.batch_size + look * valid / EVAL_BATCH)
 
 
-def _measure_seconds(model: VAE, x: torch.Tensor, measure: Measure, test: int, device: str) -> float:
+def _measure_seconds(
+    model: VAE, x: torch.Tensor, labels: torch.Tensor, measure: Measure, test: int, device: str
+) -> float:
     if not model.has_bound:
         return 0.0
-    labels, total = torch.zeros(len(x), dtype=torch.int64, device=x.device), 0.0
+    total = 0.0
     if measure.nll_samples:
         some = given(model, x[:NLL_EXAMPLES], labels[:NLL_EXAMPLES])
         seconds = _seconds(lambda: evidence.importance_weights(model, some, measure.nll_samples), device)

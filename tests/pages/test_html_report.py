@@ -26,6 +26,7 @@ from bench.stats.groups import after, groups
 from bench.stats.learning import compare
 from bench.suites import suite
 from tests import fake_records as fake
+from tests.helpers import wait_for
 
 HOSTILE = '</script><img src=x onerror="alert(1)">\'"&=`**_[a](javascript:b)<!--'
 Open = Callable[..., Any]
@@ -89,18 +90,10 @@ def headings(page: Any) -> list[str]:
     return page.locator("#scores tbody th").all_inner_texts()  # type: ignore[no-any-return]
 
 
-def until(page: Any, holds: str) -> None:
-    """Waits for an expression to be true; `wait_for_function` has the page evaluate text, which its policy forbids."""
-    for _ in range(300):
-        if page.evaluate(holds):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"not within 30 s: {holds}")
-
-
 def copied(page: Any, form: str) -> str:
     page.click(f'[data-copy="{form}"]')
-    until(page, "document.getElementById('copied').textContent !== ''")
+    # `wait_for_function` has the page evaluate text, which its policy forbids.
+    wait_for(lambda: page.evaluate("document.getElementById('copied').textContent !== ''"), 30)
     text: str = page.evaluate("navigator.clipboard.readText()")
     return text
 
@@ -357,7 +350,7 @@ def test_two_pictures_of_the_same_inputs_have_a_difference(
     made = report.report(records, artefacts, [])
     shown = opened(made, "#p=reconstructions&pa=vanilla&pb=conv")
     read = "([x, y]) => [...document.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
-    until(shown, f"({read})([3, 20])[3] > 0")
+    wait_for(lambda: shown.evaluate(f"({read})([3, 20])[3] > 0"), 30)
     # Inputs above are equal; below the first is 30 brighter, and 40 darker in the second image.
     found = [shown.evaluate(read, place) for place in ([3, 3], [3, 20], [20, 20])]
     assert [pixel[3] for pixel in found] == [0, 60, 80]

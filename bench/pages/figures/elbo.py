@@ -126,13 +126,16 @@ def learning_curves(view: View) -> "Figure | None":
 
 def elbo_against_seconds(view: View) -> "Figure | None":
     """The same against seconds of training, of which every epoch of a row takes an equal share."""
-    pace = {}
-    for row in view.group.rows:
-        seconds = row.values("train_s")
-        epochs = sum(max(_curve(record), default=0) for record in row.ok if record.cell["seed"] in seconds)
-        if epochs:
-            pace[row] = sum(seconds.values()) / epochs
+    pace = {row: each for row in view.group.rows if (each := seconds_an_epoch(row)) is not None}
     return _drawn_curves(view, pace, "seconds of training, mean over seeds")
+
+
+def seconds_an_epoch(row: Row) -> float | None:
+    """Of training, over all epochs of all ok seeds that were timed: one that stopped early took as long for each of its
+    own. None without any."""
+    seconds = row.values("train_s")
+    epochs = sum(max(curve_of(record), default=0) for record in row.ok if record.cell["seed"] in seconds)
+    return sum(seconds.values()) / epochs if epochs else None
 
 
 def _drawn_curves(view: View, pace: Mapping[Row, float], across: str) -> "Figure | None":
@@ -140,8 +143,8 @@ def _drawn_curves(view: View, pace: Mapping[Row, float], across: str) -> "Figure
     from matplotlib.ticker import MaxNLocator
 
     rows = [row for row in view.group.rows if row in pace]
-    curves = {row: [curve for record in row.ok if (curve := _curve(record))] for row in rows}
-    broken = {row: [curve for record in row.failed if (curve := _curve(record))] for row in rows}
+    curves = {row: [curve for record in row.ok if (curve := curve_of(record))] for row in rows}
+    broken = {row: [curve for record in row.failed if (curve := curve_of(record))] for row in rows}
     if not any(len(curve) > 1 for runs in (*curves.values(), *broken.values()) for curve in runs):
         return None  # one epoch is no curve
     # `shared` has the epochs that every seed of a row has, `values` its curves, `[seeds, epochs]`.
@@ -185,7 +188,7 @@ def _drawn_curves(view: View, pace: Mapping[Row, float], across: str) -> "Figure
     return figure
 
 
-def _curve(record: Record) -> dict[int, float]:
+def curve_of(record: Record) -> dict[int, float]:
     """Epoch -> validation ELBO, without nulls and non-finite values."""
     return {
         int(point["epoch"] or 0): elbo

@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.data.sets import classes
 from bench.pages import tables
+from bench.pages.figures.elbo import curve_of, seconds_an_epoch
 from bench.pages.figures.style import contrast, look, mixed
 from bench.pages.grids import number
 from bench.records.record import Record, Timed
@@ -204,26 +205,18 @@ def _rounded(value: float | None, digits: int = 6) -> float | None:
 def _curve(row: Row) -> dict[str, Any] | None:
     """Validation ELBO by epoch: mean over the ok seeds, lowest and highest; and seconds, of which every epoch takes
     an equal share of the whole training."""
-    curves = []
-    lasted, seconds = 0, row.values("train_s")
-    for record in row.ok:
-        points = {int(p["epoch"] or 0): p for p in record.curve if _finite(p.get("valid_elbo_nats"))}
-        if points:
-            curves.append(points)
-            lasted += max(points) if record.cell["seed"] in seconds else 0
+    curves = [points for record in row.ok if (points := curve_of(record))]
     epochs = sorted(set.intersection(*map(set, curves))) if curves else []
     if not epochs:
         return None
-    values = [[float(curve[epoch]["valid_elbo_nats"] or 0.0) for curve in curves] for epoch in epochs]
+    values = [[curve[epoch] for curve in curves] for epoch in epochs]
     facts: dict[str, Any] = {
         "epochs": epochs,
         "mean": [_rounded(sum(each) / len(each), 7) for each in values],
         "low": [_rounded(min(each), 7) for each in values],
         "high": [_rounded(max(each), 7) for each in values],
     }
-    # One that stopped early took as long for each of its epochs as the others.
-    if lasted:
-        each = sum(seconds.values()) / lasted
+    if (each := seconds_an_epoch(row)) is not None:
         facts["seconds"] = [_rounded(epoch * each, 5) for epoch in epochs]
     return facts
 
