@@ -31,22 +31,20 @@ def which_variant() -> str:
     """A line for each goal: what to take on each data set of the suite, and how sure that is."""
     records, _ = read_all(REFERENCE / suite())
     found: dict[str, dict[str, Answer]] = {}
-    heads = {}
+    heads, budgets = [], {}
     for dataset, members in by_dataset([record for record in records if record.kind == "quality"]).items():
         group = newest(members)
         found[dataset] = {each.goal: each for each in answers(group, throughput(records, dataset))}
         counts = sorted({len(row.ok) for row in group.rows})
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-        heads[dataset] = (
-            f"{dataset}, {len(group.rows)} variants, {seeds} seeds, {after(group.settings).removeprefix('after ')}, "
-            f"protocol {group.settings['protocol']}"
-        )
+        heads.append(markdown_text(f"{dataset}, {len(group.rows)} variants, {seeds} seeds"))
+        budgets[f"{after(group.settings)}, protocol {group.settings['protocol']}"] = None
     goals = dict.fromkeys(goal for each in found.values() for goal in each)
     name = suite()
     where = f"[report and records](results/reference/{name}), `make bench SUITE={name}`"
     lines = [
-        f"What the suite `{name}` answers ({where}):\n",
-        f"| for | {' | '.join(map(markdown_text, heads.values()))} |",
+        f"What the suite `{name}` answers {' or '.join(budgets)} ({where}):\n",
+        f"| for | {' | '.join(heads)} |",
         f"| --- |{' --- |' * len(heads)}",
     ]
     for goal in goals:
@@ -66,14 +64,18 @@ def newest(records: Sequence[Record]) -> Group:
 
 
 def _told(answer: Answer) -> str:
+    """What to take, its figure, and how much faster the fastest trains: the report has the comparisons."""
+    figure = answer.sure.split(". ")[0].rstrip(".")
     if not answer.take:
-        return f"no answer yet: {markdown_text(re.split('[:.]', answer.sure)[0].lower())}"
+        return f"no answer yet: {markdown_text(figure.split(':')[0].lower())}"
     names = [f"`{label}`" for label in answer.take]
-    take = (
-        " or ".join(names) if answer.learning else names[0] + (f" (tied: {', '.join(names[1:])})" if names[1:] else "")
-    )
-    said = answer.cost if answer.goal == SPEED else answer.sure
-    return f"**{take}**. {markdown_text(said)}".strip()
+    if answer.learning:
+        return f"{' or '.join(names)}, still learning: longer training may reverse their order"
+    take = f"**{names[0]}**" + (f" (tied: {', '.join(names[1:])})" if names[1:] else "")
+    if answer.goal == SPEED:
+        return f"{take}. {markdown_text(answer.cost.split('. ')[0] or figure)}"
+    price = answer.cost.partition("; ")[2].rstrip(".")
+    return f"{take}. {markdown_text('; '.join(filter(None, (figure, price))))}"
 
 
 def one_seed() -> str:

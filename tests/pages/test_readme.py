@@ -35,9 +35,9 @@ def test_the_answers_are_of_the_first_suite_and_its_newest_protocol(
     folder(tmp_path, "standard", {"vanilla": -100, "full_covariance": -98, "beta": -70}, protocol="1.9")
     told = readme.which_variant()
     assert "suite `standard`" in told
-    assert "3 variants, 4 seeds, 8 epochs" in told
-    assert "protocol 1.10 |" in told
-    assert "| the best ELBO | **`iwae`**. " in told
+    assert "after 8 epochs of the whole training split, protocol 1.10 (" in told
+    assert "| for | mnist-dynamic, 3 variants, 4 seeds |" in told
+    assert "| the best ELBO | **`iwae`**. ELBO -79.98 ± 0.02 nats over 4 seeds |" in told
     assert not {"conv", "beta"} & set(told.replace("`", " ").split())
     folder(tmp_path, "converged", {"vanilla": -100, "full_covariance": -99, "low_rank": -98})
     assert "suite `converged`" in readme.which_variant()

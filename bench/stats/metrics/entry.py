@@ -11,6 +11,7 @@ THEMES = (
     MAIN,
     "Inference gaps",
     "Latent code",
+    "Layers of latents",
     "Representation and reconstruction",
     "Disentanglement",
     "Generated examples",
@@ -19,7 +20,7 @@ THEMES = (
     "Other",
     COST,
 )
-GAPS, CODE, REPRESENTATION, FACTORS, SAMPLES, ANCHORS, SANDWICH, OTHER = THEMES[1:9]
+GAPS, CODE, LAYERS, REPRESENTATION, FACTORS, SAMPLES, ANCHORS, SANDWICH, OTHER = THEMES[1:10]
 # Each text says what holds for all metrics of a theme.
 ABOUT = {
     GAPS: (
@@ -29,6 +30,7 @@ ABOUT = {
         "so its true full approximation gap is 0: what is measured there is the search's own error. A dash where "
         "q(z|x) or p(z) is no density on R^D, as with discrete latents: no Gaussian is then a member of any family."
     ),
+    LAYERS: "Of models with several layers of latents. The first is nearest to x, and the KLs of all make the KL.",
     SANDWICH: (
         "On `ais_points` evenly spaced test examples, and as many simulated from the model itself. A dash where p(z) "
         "is no density on R^D, as with discrete latents: its Hamiltonian moves need a gradient in z."

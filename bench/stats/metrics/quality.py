@@ -1,6 +1,6 @@
 """The main figures: the ELBO and its parts, log p(x), reconstruction."""
 
-from bench.stats.metrics.entry import MAIN, Metric
+from bench.stats.metrics.entry import LAYERS, MAIN, Metric
 
 METRICS = (
     Metric(
@@ -205,10 +205,10 @@ METRICS = (
         unit="",
         better=None,
         digits=1,
-        theme=MAIN,
-        says="active units of the {K}-th layer of latents, the first nearest to x",
+        theme=LAYERS,
+        says="active units of layer {K} of the latents, the first nearest to x",
         formula=(
-            "as `active_units`, of the {K}-th layer of latents, the first being nearest to x. E_q[z|x] of the layer "
+            "as `active_units`, of layer {K} of the latents, the first being nearest to x. E_q[z|x] of the layer "
             "that is drawn second is taken at the mean of the layer that is drawn first"
         ),
         source="Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5.2",
@@ -223,10 +223,10 @@ METRICS = (
         unit="nats",
         better=None,
         digits=2,
-        theme=MAIN,
-        says="KL of the {K}-th layer of latents given the layers above it, the first layer nearest to x",
+        theme=LAYERS,
+        says="KL of layer {K} of the latents given the layers above it, the first nearest to x",
         formula=(
-            "E_q KL(q(zₖ|z₎ₖ, x) || p(zₖ|z₎ₖ)) of the {K}-th layer, in closed form given draws of the layers above it "
+            "E_q KL(q(zₖ|z₎ₖ, x) || p(zₖ|z₎ₖ)) of layer {K}, in closed form given draws of the layers above it "
             "where p and q go the same way, else by the same draws; "
             "all layers add up to the KL"
         ),
