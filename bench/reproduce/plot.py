@@ -20,9 +20,10 @@ COLOUR = {"agrees": COLOURS[0], "differs": COLOURS[3]}
 BAND = "#e3e6ea"
 # Inches per figure and line of its label, and for a panel's axis and title.
 LINE, MORE, ROOM = 0.34, 0.16, 0.95
-# Characters of a line of a row's title beside a panel, and so many lines of it.
+# Where published figures lie further apart than so many widths of what is drawn around one, differences are drawn.
+FAR = 50
+# Characters of a line of a row's title beside a panel, and so many lines of it; and in the width of the picture.
 LONGEST, MOST_LINES = 36, 2
-# And in the width of the picture.
 WIDEST = 100
 
 
@@ -68,22 +69,35 @@ def quantity(finding: Finding) -> str:
 
 def _panel(axis: "Axes", name: str, panel: Sequence[Finding]) -> None:
     entry = metrics.metric(panel[0].ours)
-    for index, finding in enumerate(panel):
-        _line(axis, index, finding)
-    axis.set_yticks(range(len(panel)), [_label(finding, _many(panel)) for finding in panel])
+    apart = _apart(panel)
+    origins = [finding.published if apart else 0.0 for finding in panel]
+    for index, (finding, origin) in enumerate(zip(panel, origins, strict=True)):
+        _line(axis, index, finding, origin)
+    labels = [_label(finding, _many(panel)) for finding in panel]
+    if apart:
+        labels = [f"{label}: {f.published:,.{entry.digits}f}" for label, f in zip(labels, panel, strict=True)]
+    axis.set_yticks(range(len(panel)), labels)
     for label in axis.get_yticklabels():
         label.set_fontsize(9.5)
         label.set_linespacing(1.05)
     axis.set_ylim(len(panel) - 0.4, -0.6)
-    ends = [end for finding in panel for end in _ends(finding)]
+    ends = [end - origin for f, origin in zip(panel, origins, strict=True) for end in _ends(f)]
     middle, half = (min(ends) + max(ends)) / 2, 0.54 * (max(ends) - min(ends))
     # A difference in the last printed digit shall not look large.
     half = max(half, 50 * 10.0**-entry.digits)
     axis.set_xlim(middle - half, middle + half)
     axis.set_title(clip(name, WIDEST))
-    axis.set_xlabel({"nats": "nats per example"}.get(entry.unit, entry.unit))
+    unit = {"nats": "nats per example"}.get(entry.unit, entry.unit)
+    axis.set_xlabel(", ".join(filter(None, (unit, "ours less the published figure at the left" if apart else ""))))
     axis.grid(axis="y", visible=False)
     axis.locator_params(axis="x", nbins=8)
+
+
+def _apart(panel: Sequence[Finding]) -> bool:
+    """Whether the panel's figures lie so far apart that nothing around one of them could be seen."""
+    levels = [finding.published for finding in panel]
+    widest = max(max(ends) - min(ends) for ends in map(_ends, panel))
+    return max(levels) - min(levels) > FAR * widest
 
 
 def _many(panel: Sequence[Finding]) -> bool:
@@ -111,24 +125,32 @@ def _ends(finding: Finding) -> list[float]:
     return ends
 
 
-def _line(axis: "Axes", index: int, finding: Finding) -> None:
+def _line(axis: "Axes", index: int, finding: Finding, origin: float) -> None:
+    """One figure, of which `origin` is taken away."""
     summary, colour = finding.summary, COLOUR.get(finding.verdict, QUIET)
     assert summary is not None
     assert finding.difference is not None
-    published = finding.published
+    published, mean = finding.published - origin, summary.mean - origin
     if finding.tolerance is not None:
         low, high = published - finding.tolerance.below, published + finding.tolerance.above
         axis.barh(index, high - low, left=low, height=0.62, color=BAND, linewidth=0, zorder=1)
     if finding.stderr is not None:
         axis.plot([published - finding.stderr, published + finding.stderr], [index] * 2, color=INK, lw=1, zorder=3)
-    axis.plot([published, summary.mean], [index] * 2, color=colour, lw=1, alpha=0.5, zorder=2)
+    axis.plot([published, mean], [index] * 2, color=colour, lw=1, alpha=0.5, zorder=2)
     axis.scatter(published, index, s=42, marker="D", facecolor="#9a9a9a", edgecolor=INK, linewidth=0.9, zorder=4)
     if summary.low is not None and summary.high is not None:
-        axis.plot([summary.low, summary.high], [index] * 2, color=colour, lw=2.2, solid_capstyle="butt", zorder=5)
+        axis.plot(
+            [summary.low - origin, summary.high - origin],
+            [index] * 2,
+            color=colour,
+            lw=2.2,
+            solid_capstyle="butt",
+            zorder=5,
+        )
     if summary.n > 1:
-        seeds = list(finding.values.values())
+        seeds = [value - origin for value in finding.values.values()]
         axis.scatter(seeds, [index] * len(seeds), s=16, facecolor="white", edgecolor=colour, zorder=6)
-    axis.scatter(summary.mean, index, s=46, color=colour, zorder=7, linewidth=0)
+    axis.scatter(mean, index, s=46, color=colour, zorder=7, linewidth=0)
     digits = metrics.metric(finding.ours).digits
     look: Any = {"color": style.readable(colour), "va": "center", "fontsize": 10}
     look |= {"fontweight": "bold"} if finding.verdict == "differs" else {}

@@ -58,6 +58,20 @@ def test_the_band_is_the_tolerance_below_and_above_what_was_published() -> None:
     assert (band.get_x(), band.get_x() + band.get_width()) == (85.5, 88.0)
 
 
+def test_figures_that_lie_far_apart_are_drawn_as_differences() -> None:
+    far = replace(AGREES, title="Two layers", published=286.0, values={0: 286.5, 1: 286.7, 2: 286.6})
+    near: Any = plot.figure([AGREES, replace(far, published=90.0)], "A table")
+    assert near.axes[0].get_xlabel() == "nats per example"
+    drawn: Any = plot.figure([AGREES, far], "A table")
+    (axis,) = drawn.axes
+    assert axis.get_xlabel() == "nats per example, ours less the published figure at the left"
+    assert [label.get_text() for label in axis.get_yticklabels()] == [f"{AGREES.title}: 86.00", "Two layers: 286.00"]
+    bands = [(band.get_x(), band.get_x() + band.get_width()) for band in axis.patches]
+    assert bands == 2 * [(-0.5, 2.0)]
+    means = [offset[0] for dots in axis.collections for offset in dots.get_offsets()]
+    assert means == pytest.approx(2 * [0.0, 0.5, 0.7, 0.6, 0.6])
+
+
 @pytest.mark.parametrize(("change", "lines"), [({}, 1), ({"published": 85.0}, 2), ({"source": "Others 2020"}, 2)])
 def test_one_run_beside_one_published_figure_is_drawn_once(change: dict[str, Any], lines: int) -> None:
     found = texts([AGREES, replace(AGREES, title="IWAE, k = 1", **change)])
