@@ -96,10 +96,9 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
 
 
 def _reading(records: Sequence[Record]) -> list[str]:
-    used = metrics.ordered(name for group in groups.groups(records) for name in group.metrics)
-    if any(record.kind == "throughput" for record in records):
-        used = metrics.ordered([*used, *(name for r in records if r.kind == "throughput" for name in r.metrics)])
-    entries = [metrics.metric(name) for name in used]
+    scored = (name for group in groups.groups(records) for name in group.metrics)
+    timed = (name for record in records if record.kind == "throughput" for name in record.metrics)
+    entries = metrics.legend([*scored, *timed])
     return [
         "The tables below one line in bold are one comparison group: same data, split, binarisation, likelihood "
         "support, budget, measurement, precision and protocol. Nothing is ranked across groups.",

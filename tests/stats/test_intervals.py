@@ -267,6 +267,13 @@ def test_metrics_are_ordered_by_the_table_then_by_number() -> None:
     assert metrics.ordered(names) == ["elbo_nats", "nll_is500_nats", "nll_is5000_nats", "kl_nats", "zzz"]
 
 
+def test_a_legend_says_once_what_differs_in_its_number_alone() -> None:
+    layers = ["kl_layer10_nats", "kl_layer2_nats", "nll_is500_nats", "zzz", "kl_layer1_nats", "kl_nats"]
+    told = {entry.label: entry.says for entry in metrics.legend([*layers, "kl_nats"])}
+    assert list(told) == ["NLL (IS-500)", "KL", "KL, layer K", "zzz"]
+    assert "of layer K of the latents" in told["KL, layer K"]
+
+
 RANKED = ("frechet", "kid", "precision", "recall", "density", "coverage")
 
 

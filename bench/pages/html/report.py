@@ -298,9 +298,9 @@ def _rank_title(found: Ranks) -> str:
 
 
 def _origin(records: Sequence[Record], shown: Sequence[Group], broken: Sequence[str], warnings: Sequence[str]) -> str:
-    entries = [metrics.metric(name) for name in metrics.ordered(name for group in shown for name in group.metrics)]
-    timed = metrics.ordered(name for record in records if record.kind == "throughput" for name in record.metrics)
-    entries += [entry for name in timed if (entry := metrics.metric(name)) not in entries]
+    scored = (name for group in shown for name in group.metrics)
+    timed = (name for record in records if record.kind == "throughput" for name in record.metrics)
+    entries = metrics.legend([*scored, *timed])
     glossary = "".join(f"<dt>{escape(e.header)}</dt><dd>{escape(e.says)}.</dd>" for e in entries)
     legends = [tables.SPREAD_LEGEND, tables.MARK_LEGEND, tables.COMPARISON_LEGEND]
     drawers = [

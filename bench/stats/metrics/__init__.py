@@ -7,7 +7,20 @@ from dataclasses import replace
 from bench.stats.metrics import codes, costs, evidence, factors, gaps, quality, samples
 from bench.stats.metrics.entry import ABOUT, COST, FACTORS, MAIN, OTHER, THEMES, Metric, unlisted
 
-__all__ = ["ABOUT", "COST", "FACTORS", "MAIN", "METRICS", "OTHER", "THEMES", "Metric", "asked_by", "metric", "ordered"]
+__all__ = [
+    "ABOUT",
+    "COST",
+    "FACTORS",
+    "MAIN",
+    "METRICS",
+    "OTHER",
+    "THEMES",
+    "Metric",
+    "asked_by",
+    "legend",
+    "metric",
+    "ordered",
+]
 
 METRICS: dict[str, Metric] = {
     row.name: row for theme in (quality, gaps, codes, factors, samples, evidence, costs) for row in theme.METRICS
@@ -28,12 +41,21 @@ def metric(name: str) -> Metric:
         return METRICS[name]
     for pattern, entry in METRICS.items():
         if number := _number(pattern, name):
-            return replace(
-                entry,
-                label=entry.label.replace("{K}", number),
-                says=entry.says.replace("{K}", number),
-            )
+            return _numbered(entry, number)
     return unlisted(name)
+
+
+def legend(names: Iterable[str]) -> list[Metric]:
+    """The entries of metric names, in order; of several that differ in their number alone one, with K in its place."""
+    found: dict[str, list[str]] = {}
+    for name in ordered(names):
+        pattern = next((pattern for pattern in METRICS if _number(pattern, name)), name)
+        found.setdefault(pattern, []).append(name)
+    return [metric(same[0]) if len(same) == 1 else _numbered(METRICS[pattern], "K") for pattern, same in found.items()]
+
+
+def _numbered(entry: Metric, number: str) -> Metric:
+    return replace(entry, label=entry.label.replace("{K}", number), says=entry.says.replace("{K}", number))
 
 
 def ordered(names: Iterable[str]) -> list[str]:
