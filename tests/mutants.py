@@ -6,12 +6,16 @@ those whose names hold one of the words; `--part 3/10` the third tenth. The work
 
 import argparse
 import ast
+import atexit
 import compileall
+import contextlib
 import hashlib
 import json
 import os
 import py_compile
+import queue
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -23,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 # What the tests read. Results are no part of it: they are large, and no number is tested against them.
@@ -131,35 +136,94 @@ def copy(root: Path, to: Path) -> Path:
     return to
 
 
+# A Python that has imported what most tests import, which takes longer than most tests: for each line that it reads it
+# becomes pytest in a copy of the code, as a process of its own, of which it writes the number and then the exit code.
+STARTED = """
+import contextlib, importlib, json, os, sys, traceback
+import pytest
+for name in {packages!r}:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+for line in sys.stdin:
+    job = json.loads(line)
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        os.chdir(job["tree"])
+        os.environ.clear()
+        os.environ.update(job["environment"])
+        sys.path.insert(0, job["tree"])
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for stream in (1, 2):
+            os.dup2(os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        code = 70
+        try:
+            code = int(pytest.main(job["arguments"]))
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+PACKAGES = (
+    "torch",
+    "pandas",
+    "scipy.optimize",
+    "scipy.stats",
+    "matplotlib.pyplot",
+    "hypothesis",
+    "msgspec",
+    "PIL.Image",
+)
+_idle: "queue.SimpleQueue[subprocess.Popen[bytes]]" = queue.SimpleQueue()
+_opened = contextlib.ExitStack()
+atexit.register(_opened.close)
+
+
+def _started() -> "subprocess.Popen[bytes]":
+    """One that nobody uses."""
+    try:
+        return _idle.get_nowait()
+    except queue.Empty:
+        # One thread: OpenMP must not have any when a process is forked.
+        alone = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", STARTED.format(packages=PACKAGES)]
+        pipes: Any = {"bufsize": 0, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        return _opened.enter_context(subprocess.Popen(command, env=alone, **pipes))
+
+
 def run_tests(tree: Path, tests: Sequence[str], timeout_s: float) -> Outcome:
     """The outcome of pytest in `tree` up to the first failure; no tests named means all."""
     # The tree before everything else, an editable installation included, also in processes that tests start.
     environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *tests]
-    started = time.monotonic()
-    # A session of its own, so that what tests leave running ends with them.
-    process = subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return Outcome("timeout", f"not finished after {timeout_s:g} s", time.monotonic() - started)
+    # What was imported early is no test, and loses nothing by not being rewritten.
+    early = "ignore::pytest.PytestAssertRewriteWarning"
+    arguments = ["-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", "-W", early, *tests]
+    python, started = _started(), time.monotonic()
+    assert python.stdin is not None
+    assert python.stdout is not None
+    with tempfile.NamedTemporaryFile(prefix="mutant-", suffix=".txt") as file:
+        job = {"tree": str(tree), "environment": environment, "arguments": arguments, "output": file.name}
+        python.stdin.write(json.dumps(job).encode() + b"\n")
+        session = int(python.stdout.readline())
+        in_time = bool(select.select([python.stdout], [], [], timeout_s)[0])
+        # A session of its own, so that what tests leave running ends with them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
+        code = int(python.stdout.readline())
+        output = Path(file.name).read_text(encoding="utf-8", errors="replace")
+    _idle.put(python)
     seconds = time.monotonic() - started
-    if process.returncode == 0:
+    if not in_time:
+        return Outcome("timeout", f"not finished after {timeout_s:g} s", seconds)
+    if code == 0:
         return Outcome("survived", "", seconds)
     # A file that cannot be imported is listed too, but without a test's name.
     failed = re.search(r"^(?:FAILED|ERROR) (\S+?::.+?)(?: - .*)?$", output, re.MULTILINE)
-    if process.returncode == 1 and failed:
+    if code == 1 and failed:
         return Outcome("killed", failed[1], seconds)
     return Outcome("broken", (output.strip().splitlines() or ["no output"])[-1], seconds)
 
