@@ -152,7 +152,6 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "CONTRIBUTING.md": {"a metric": example_row},
     "README.md": {
         "which variant": partial(_of_results, "which_variant"),
-        "one seed": partial(_of_results, "one_seed"),
         "an example": partial(_of_results, "example"),
     },
 }

@@ -1,7 +1,6 @@
 """What the front page says of results, from committed records."""
 
 import re
-import statistics
 from collections.abc import Sequence
 
 from bench.errors import UsageError
@@ -10,14 +9,12 @@ from bench.pages.page import REFERENCE
 from bench.records.record import Record
 from bench.records.store import read_all
 from bench.stats.answer import SPEED, Answer, answers, compared
-from bench.stats.groups import BASELINE, Group, Row, after, by_dataset, groups
+from bench.stats.groups import BASELINE, Group, after, by_dataset, groups
 from bench.stats.speeds import throughput
 from bench.text import DASH
 
 # Committed results in whose words a variant is recommended: the first that there are.
 SUITES = ("converged", "standard")
-# Where more variants stand, with a seed each.
-HINTS = "evidence"
 # What the front page compares with the baseline as an example.
 EXAMPLE = "full_covariance"
 
@@ -76,24 +73,6 @@ def _told(answer: Answer) -> str:
         return f"{take}. {markdown_text(answer.cost.split('. ')[0] or figure)}"
     price = answer.cost.partition("; ")[2].rstrip(".")
     return f"{take}. {markdown_text('; '.join(filter(None, (figure, price))))}"
-
-
-def one_seed() -> str:
-    """Likelihoods of single runs, the best first: a hint, and no verdict."""
-    records, _ = read_all(REFERENCE / HINTS)
-    group = newest(records)
-    nll = next(name for name in group.metrics if re.fullmatch(r"nll_is\d+_nats", name))
-    base = next(row for row in group.rows if row.label == BASELINE)
-    lines = ["| variant | NLL (nats) | ELBO (nats) | seconds of training |", "| --- | ---: | ---: | ---: |"]
-    for row in sorted(group.rows, key=lambda row: _mean(row, nll)):
-        times = f"{_mean(row, 'train_s') / _mean(base, 'train_s'):.1f} x `{base.label}`"
-        lines.append(f"| `{row.label}` | {_mean(row, nll):.1f} | {_mean(row, 'elbo_nats'):.1f} | {times} |")
-    head = f"**{group.dataset}**, {after(group.settings)}, one seed, so a hint and no verdict"
-    return f"{head} ([records](results/reference/{HINTS})):\n\n" + "\n".join(lines)
-
-
-def _mean(row: Row, metric: str) -> float:
-    return statistics.fmean(row.values(metric).values())
 
 
 def example() -> str:
