@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -124,3 +125,30 @@ def test_the_variance_of_a_mean_of_draws_is_theirs_over_their_number(model: VAE)
     terms = Terms(x=made.x, z=made.z, q=made.q, p=made.p, log_px_z=log_px_z)
     assert terms.kl_method == "closed_form"
     torch.testing.assert_close(bounds.elbo_variance(terms), log_px_z.var(0) / 7)
+
+
+def test_the_errors_of_a_mean_of_few_values_by_hand() -> None:
+    values = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)  # of variance 7
+    noise = torch.tensor([0.3, 0.9, 0.6], dtype=torch.float64)
+    assert judge._error(values, None) == {"mc": None, "test": pytest.approx(math.sqrt(7 / 3))}
+    mc = 1.8 / 9
+    assert judge._error(values, noise) == {
+        "mc": pytest.approx(math.sqrt(mc)),
+        "test": pytest.approx(math.sqrt(7 / 3 - mc)),
+    }
+    # Draws that are noisier than the examples differ leave nothing for the choice of these.
+    assert judge._error(values, 100 * noise) == {"mc": pytest.approx(math.sqrt(100 * mc)), "test": 0.0}
+    assert judge._error(values[:1], noise[:1]) == {"mc": pytest.approx(math.sqrt(0.3)), "test": None}
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_the_variance_of_the_logarithm_of_a_mean_by_the_delta_method(k: int) -> None:
+    """Of few draws, whose weights w relative to their mean have the unbiased variance."""
+    log_w = torch.randn(k, 3, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+    draws = torch.randn(k, 3, generator=torch.Generator().manual_seed(k + 1), dtype=torch.float64)
+    w = log_w.exp().numpy()
+    found = evidence.log_mean_exp(log_w - 700)
+    np.testing.assert_allclose(found["log_px"], np.log(w.mean(0)) - 700)
+    np.testing.assert_allclose(found["log_px_var"], w.var(0, ddof=1) / (k * w.mean(0) ** 2))
+    both = (w / w.mean(0) - draws.numpy()).var(0, ddof=1) / k
+    np.testing.assert_allclose(evidence.gap_variance(log_w - 700, draws), both)
