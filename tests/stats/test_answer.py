@@ -5,7 +5,7 @@ import pytest
 from bench.records.record import Record, Timed
 from bench.stats import answer
 from bench.stats.differences import sentence
-from bench.stats.groups import Group, groups
+from bench.stats.groups import Group, _seed_text, groups
 from bench.stats.learning import compare
 from bench.stats.ranks import Ranks, critical_difference, ranks
 from bench.stats.speeds import throughput
@@ -202,3 +202,144 @@ def test_of_several_numbers_of_samples_the_most_tell() -> None:
         record.metrics |= {f"nll_is{k}_nats": nll for k in (5, 50, 5000)}
     _, answers = answered(records)
     assert answers["the best likelihood"].metric == "nll_is5000_nats"
+
+
+def test_codes_are_judged_by_the_probe_and_disentanglement_by_the_gap_where_both_were_measured() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    for record in records:
+        ahead = 0.1 * (record.cell["variant"] == "beta")
+        record.metrics |= {"knn_accuracy": 0.9 - ahead, "dci_disentanglement": 0.5 - ahead}
+    one = {goal: each.metric for goal, each in answered(records)[1].items()}
+    assert (one["the best codes"], one["the best disentanglement"]) == ("knn_accuracy", "dci_disentanglement")
+    for record in records:
+        record.metrics |= {"probe_accuracy": 0.9, "mig": 0.5}
+    both = {goal: each.metric for goal, each in answered(records)[1].items()}
+    assert (both["the best codes"], both["the best disentanglement"]) == ("probe_accuracy", "mig")
+    assert both["the best reconstructions"] == "mse_per_pixel"
+
+
+@pytest.mark.parametrize(("ahead", "learning", "named"), [(1, False, True), (3, True, True), (4, False, False)])
+def test_many_that_lead_while_still_learning_are_no_answer(ahead: int, learning: bool, named: bool) -> None:
+    """Up to three are named, and only where others are behind them."""
+    names = ["conv", "vanilla", "iwae", "full_covariance", "low_rank", "linear"]
+    levels = [-97.0 - 0.1 * place if place < ahead else -500.0 - place for place in range(len(names))]
+    records = [
+        fake.quality(name, seed, epochs=1, elbo=level)
+        for name, level in zip(names, levels, strict=True)
+        for seed in range(3)
+    ]
+    best = answered(records)[1]["the best ELBO"]
+    assert (best.learning, bool(best.take)) == (learning, named)
+
+
+def test_the_fastest_says_what_it_loses_to_a_row_that_was_not_timed() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta", "conv") for seed in range(3)]
+    for name, speed in (("vanilla", 1000.0), ("beta", 100.0)):
+        timed = fake.throughput(name)
+        timed.metrics = {"train_samples_per_s": Timed(speed, speed, speed, [speed] * 5)}
+        records.append(timed)
+    _, found = answered(records)
+    assert found[answer.SPEED].cost.startswith("vanilla against conv: NLL (IS-500) +")
+    assert found["the best ELBO"].cost == ""
+
+
+def test_rows_of_equal_ranks_stand_by_alphabet() -> None:
+    records = [
+        fake.quality(name, seed, elbo=-100.0, dataset=dataset)
+        for name in ("vanilla", "conv", "beta", "iwae", "linear")
+        for dataset in ("a", "b")
+        for seed in range(2)
+    ]
+    found = ranks(groups(records), "elbo_nats")
+    assert found is not None
+    assert list(found.ranks.items()) == [(name, [3, 3]) for name in ("beta", "conv", "iwae", "linear", "vanilla")]
+
+
+def test_what_runs_answer_is_told_of_groups_of_two_rows_and_more() -> None:
+    def lines(names: tuple[str, ...], epochs: int = 10) -> list[tuple[str, list[str]]]:
+        levels = {"conv": (-97.0, -96.99, -96.98), "beta": (-97.0, -96.98, -96.9901)}
+        levels |= {"vanilla": (-110.0, -109.9, -110.1), "iwae": (-110.5, -110.4, -110.6)}
+        return answer.told(
+            [fake.quality(name, s, elbo=levels[name][s], epochs=epochs) for name in names for s in range(3)]
+        )
+
+    assert lines(("conv",)) == []
+    ((about, told),) = lines(("conv", "vanilla"))
+    assert about == "mnist-dynamic, binary likelihoods, after 10 epochs of the whole training split:"
+    assert any(line.startswith("the best ELBO: conv. ELBO -96.99 ") for line in told)
+    ((_, tied),) = lines(("conv", "beta", "vanilla"))
+    assert any(line.startswith("the best likelihood: conv and beta. ") for line in tied)
+    ((_, waiting),) = lines(("vanilla", "iwae"), epochs=1)
+    assert waiting[-1].startswith("still learning, no answer yet: the best likelihood, the best ELBO")
+
+
+def test_the_error_of_a_row_is_the_root_mean_square_over_the_runs_that_state_it() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(4)]
+    for record, error in zip(records, (3.0, 4.0, None), strict=False):
+        record.errors = {"elbo_nats": {"mc": error, "test": None}}
+    (row,) = groups(records)[0].rows
+    assert row.error("elbo_nats", "mc") == pytest.approx(12.5**0.5)
+    assert row.error("elbo_nats", "test") is None
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([0], "seed 0"),
+        ([0, 1], "seeds 0, 1"),
+        ([4, 5, 6], "seeds 4 to 6"),
+        ([0, 1, 3], "seeds 0, 1, 3"),
+        ([], "no seeds"),
+    ],
+)
+def test_seeds_are_a_range_where_none_is_missing(seeds: list[int], words: str) -> None:
+    assert _seed_text(seeds).startswith(words)
+
+
+def test_a_speed_says_of_its_conditions_what_differs_on_its_device() -> None:
+    def timed(variant: str, **changes: object) -> Record:
+        made = fake.throughput(variant, device=str(changes.get("device", "cpu")))
+        made.cell |= changes
+        return made
+
+    same = [timed("vanilla"), timed("beta"), timed("vanilla", device="cuda")]
+    assert list(throughput(same, "mnist-dynamic").columns) == ["cpu", "cuda"]
+    found = throughput([*same, timed("beta", device="cuda", batch_size=512)], "mnist-dynamic").columns
+    assert list(found) == ["cpu", "cuda, batch 128", "cuda, batch 512"]
+    assert {label: sorted(column) for label, column in found.items()} == {
+        "cpu": ["beta", "vanilla"],
+        "cuda, batch 128": ["vanilla"],
+        "cuda, batch 512": ["beta"],
+    }
+    # A precision other than fp32 is named though nothing else stands beside it.
+    assert list(throughput([timed("vanilla", precision="bf16")], "mnist-dynamic").columns) == ["cpu, bf16"]
+
+
+def test_a_run_that_failed_early_takes_the_support_of_its_own_data_and_settings() -> None:
+    failed = [
+        fake.quality("vanilla", 1, status="error"),
+        fake.quality("vanilla", 0, status="error", dataset="b"),
+        fake.quality("vanilla", 0, status="error", overrides={"likelihood": "gaussian"}),
+        fake.quality("beta", 0, status="error"),
+    ]
+    found = groups([fake.quality("vanilla", 0), *failed])
+    supports = {
+        (group.dataset, row.label, len(row.records)): group.settings["support"] for group in found for row in group.rows
+    }
+    assert supports == {
+        ("mnist-dynamic", "vanilla", 2): "binary",
+        ("b-dynamic", "vanilla", 1): "unknown",
+        ("mnist-dynamic", "vanilla (likelihood=gaussian)", 1): "unknown",
+        ("mnist-dynamic", "beta", 1): "unknown",
+    }
+
+
+def test_groups_with_a_bound_stand_before_others_of_their_data() -> None:
+    records = [fake.quality("autoencoder", 0, support="binary"), fake.quality("vanilla", 0, support="real")]
+    records += [fake.quality("vanilla", 0, status="error", dataset="a"), fake.quality("beta", 0, dataset="a")]
+    assert [(group.dataset, group.settings["support"]) for group in groups(records)] == [
+        ("a-dynamic", "binary"),
+        ("a-dynamic", "unknown"),
+        ("mnist-dynamic", "real"),
+        ("mnist-dynamic", "binary"),
+    ]

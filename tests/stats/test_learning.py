@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.pages import blocks, tables
-from bench.stats import differences, frame, groups, intervals, learning
+from bench.stats import differences, frame, groups, intervals, learning, metrics
 from tests import fake_records as fake
 from tests.stats import curves
 
@@ -194,3 +194,34 @@ def test_no_best_is_marked_where_the_verdict_is_held_back() -> None:
         assert "Against vanilla, after 4 epochs of the whole training split:" in text
         assert ("| still learning |" in text) == bool(undecided)
         assert "still learning" in " ".join(blocks.terminal(tables.screen(records)).split())
+
+
+def test_one_look_at_one_of_two_rows_tells_of_no_drift() -> None:
+    once, often = trained(AHEAD, loss=5.0), trained(LEVEL, *FLAT)
+    comparison = intervals.paired(once.values("elbo_nats"), often.values("elbo_nats"), higher_better=True)
+    assert learning.reach(once, often, comparison, "elbo_nats") == math.inf
+    assert verdict(once, often) == verdict(often, once) == "still learning"
+    falls = trained(LEVEL, -1.0, -0.5)
+    assert verdict(once, falls) == "still learning"
+
+
+@pytest.mark.parametrize("without", ["vanilla", "conv"])
+def test_the_reconstruction_speaks_where_either_row_has_no_bound(without: str) -> None:
+    records = moving(*FLAT[:3])
+    for record in records:
+        if record.cell["variant"] == without:
+            record.metrics = {name: value for name, value in record.metrics.items() if name != "elbo_nats"}
+    assert of(differences.differences(records, "vanilla"), "conv")["mse_per_pixel"] == "worse"
+
+
+@pytest.mark.parametrize("ahead", ["a", "b"])
+def test_in_another_unit_the_one_that_is_behind_may_catch_up(ahead: str) -> None:
+    """Behind in ELBO and gaining: at its pace it overtakes, whichever of the two rows it is."""
+    first, second = trained(AHEAD, *FLAT), trained(LEVEL, 4.0, 2.0, 0.0)
+    first.elbo = {seed: value + 2 for seed, value in first.elbo.items()}
+    first, second = (first, second) if ahead == "a" else (second, first)
+    entry = metrics.metric("mse_per_pixel")
+    assert not learning._settled(first, second, entry)
+    # As far behind and at rest it is settled, and so it is where the one that is ahead gains.
+    at_rest, gaining = trained(LEVEL, *FLAT), trained(AHEAD, 4.0, 2.0, 0.0)
+    assert learning._settled(*((gaining, at_rest) if ahead == "a" else (at_rest, gaining)), entry)
