@@ -516,6 +516,42 @@ def test_a_picture_is_cut_in_the_middle_and_made_smaller(tmp_path: Path, lying: 
     assert second.min() > 0.7
 
 
+@pytest.mark.parametrize("held", range(1, 9))
+@pytest.mark.parametrize("size", [None, 8])
+def test_a_picture_is_turned_as_the_camera_was_held(tmp_path: Path, held: int, size: int | None) -> None:
+    """EXIF's orientation says where row 0 and column 0 of what is kept are seen: from 5 on it lies on its side."""
+    upright = np.repeat(np.repeat(np.array([[0, 60, 120], [180, 240, 30]], dtype=np.uint8), 4, 0), 4, 1)
+    kept = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }[held]
+    exif = Image.Exif()
+    exif[0x0112] = held
+    for i in range(12):
+        Image.fromarray(np.ascontiguousarray(kept)).save(tmp_path / f"{i}.png", exif=exif)
+    loaded = data.own(tmp_path, size=size, kind="unit")
+    wanted = upright[:, 2:10] if size else upright
+    assert loaded.spec.shape == (1, *wanted.shape)
+    np.testing.assert_allclose(rows(loaded, "test")[0, 0].numpy() * 255, wanted, atol=1e-3)
+
+
+def test_what_is_transparent_is_shown_as_it_was_painted(tmp_path: Path) -> None:
+    for i in range(12):
+        pixels = np.stack([np.full((6, 6), 20 * i + 10), np.arange(36).reshape(6, 6)], axis=2).astype(np.uint8)
+        Image.fromarray(pixels, "LA").save(tmp_path / f"{i:02}.png")
+    loaded = data.own(tmp_path, kind="unit")
+    assert loaded.spec.shape == (1, 6, 6)
+    everything = torch.cat([rows(loaded, split) for split in ("train", "valid", "test")]) * 255
+    assert sorted(everything.mean((1, 2, 3)).round().int().tolist()) == list(range(10, 240, 20))
+    assert (everything.std((1, 2, 3)) < 1e-3).all()
+
+
 def test_masks_in_a_folder_are_binary(tmp_path: Path) -> None:
     draw(tmp_path, 12, mode="1")
     loaded = data.own(tmp_path)
