@@ -285,8 +285,15 @@ def test_a_comparison_of_fewer_examples_says_so(digits: Any, tmp_path: Path, mon
             vb.compare(["vanilla"], data, out=tmp_path / str(i), seeds=[3, 1], **settings)
     assert [suite.budget.train_size for suite in chosen] == [None, 99, 5]
     assert {cell["seed"] for cell in chosen[0].cells("cpu")} == {1, 3}
-    with pytest.raises(UsageError, match="one train_size for all"):
-        vb.compare(["vanilla"], [on(digits, "cpu", 99), on(digits, "cpu", 98)], out=tmp_path)
+    # Whoever gives fewer examples of one data set means no fewer of another.
+    for other in (on(digits, "cpu", 98), digits):
+        for data in ([on(digits, "cpu", 99), other], [other, on(digits, "cpu", 99)]):
+            with pytest.raises(UsageError, match="one train_size for all"):
+                vb.compare(["vanilla"], data, out=tmp_path)
+    plain = {"digits": on(digits, "cpu", 99), "linear_gaussian": vb.dataset("linear_gaussian", n=200)}
+    with pytest.raises(UsageError, match="no records"):
+        vb.compare(["vanilla"], list(plain.values()), out=tmp_path / "given", train_size=50)
+    assert chosen[-1].budget.train_size == 50
 
 
 def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,23 @@ import torch
 from torch import Tensor
 
 from bench import judge
-from bench.judge import Judgement, Scores, bounds, evaluate, evidence, surgery
+from bench.judge import (
+    Judgement,
+    Scores,
+    bounds,
+    counted,
+    evaluate,
+    evidence,
+    factors,
+    features,
+    latent,
+    representation,
+    samples,
+    surgery,
+)
+from bench.reproduce import committed, effects
 from bench.settings import Measure
+from bench.stats import intervals, learning
 from tests.helpers import Held
 from variants import DataSpec, build
 from variants.core import VAE, Terms
@@ -152,3 +167,24 @@ def test_the_variance_of_the_logarithm_of_a_mean_by_the_delta_method(k: int) -> 
     np.testing.assert_allclose(found["log_px_var"], w.var(0, ddof=1) / (k * w.mean(0) ** 2))
     both = (w / w.mean(0) - draws.numpy()).var(0, ddof=1) / k
     np.testing.assert_allclose(evidence.gap_variance(log_w - 700, draws), both)
+
+
+def test_numbers_are_those_of_the_sources_and_of_what_is_said_of_the_metrics() -> None:
+    """Another number is another metric under the same name."""
+    # Naeem et al. 2020; Meehan et al. 2020; Ghosh et al. 2020.
+    assert (samples.NEIGHBOURS, samples.CELLS, samples.FEWEST) == (5, 5, 20)
+    assert (samples.COMPONENTS, samples.CODES) == (10, 10_000)
+    assert (features.WIDTH, features.EXAMPLES, features.STEPS) == (64, 20_000, 1000)
+    assert (features.BATCH, features.RATE) == (64, 1e-3)
+    # Locatello et al. 2019 and disentanglement_lib; Higgins et al. 2017; Suter et al. 2019.
+    assert (factors.LIVE, factors.BINS, factors.GROUP, factors.VOTES, factors.JUDGED) == (0.05, 20, 64, 800, 400)
+    assert (factors.TREES, factors.TAIL, factors.SIGNIFICANT, factors.SUPREMUM) == (50, 0.005, 4.0, 0.99)
+    # Burda et al. 2016; Wang et al. 2004; Wu et al. 2017.
+    assert (bounds.ACTIVE_VARIANCE, representation.NEIGHBOURS, representation.SSIM_WINDOW) == (0.01, 5, 11)
+    assert (evidence._SCHEDULE_WIDTH, evidence._ACCEPTANCE, evidence._JITTER) == (4.0, 0.65, 0.2)
+    assert (counted.MOST_STATES, judge.GAP_SAMPLES, judge.GAP_EVIDENCE) == (2**14, 8, 500)
+    assert latent.VALUES == (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+    assert latent.LEVELS == (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+    assert (latent.POINTS, latent.AXES, latent.EXTREMES, latent.BINS) == (2000, 6, 8, 20)
+    assert (intervals.MIN_SEEDS, intervals.LEVEL, learning.LONGER, learning.SHARE) == (3, 0.95, 10, 0.3)
+    assert (committed.SHARE, committed.ERRORS, effects.DIGITS) == (0.5, 3, 9)

@@ -273,15 +273,6 @@ def test_what_runs_answer_is_told_of_groups_of_two_rows_and_more() -> None:
     assert waiting[-1].startswith("still learning, no answer yet: the best likelihood, the best ELBO")
 
 
-def test_the_error_of_a_row_is_the_root_mean_square_over_the_runs_that_state_it() -> None:
-    records = [fake.quality("vanilla", seed) for seed in range(4)]
-    for record, error in zip(records, (3.0, 4.0, None), strict=False):
-        record.errors = {"elbo_nats": {"mc": error, "test": None}}
-    (row,) = groups(records)[0].rows
-    assert row.error("elbo_nats", "mc") == pytest.approx(12.5**0.5)
-    assert row.error("elbo_nats", "test") is None
-
-
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
@@ -343,3 +334,20 @@ def test_groups_with_a_bound_stand_before_others_of_their_data() -> None:
         ("mnist-dynamic", "real"),
         ("mnist-dynamic", "binary"),
     ]
+
+
+def test_the_price_of_the_best_is_that_of_its_speed_beside_the_fastest() -> None:
+    def cost(**speeds: float) -> str:
+        records = [fake.quality(name, seed) for name in ("vanilla", "beta", "conv") for seed in range(3)]
+        for name, speed in speeds.items():
+            timed = fake.throughput(name)
+            timed.metrics = {"train_samples_per_s": Timed(speed, 0.95 * speed, 1.05 * speed, [speed] * 5)}
+            records.append(timed)
+        best = answered(records)[1]["the best ELBO"]
+        assert best.take == ("conv",)
+        return best.cost
+
+    assert cost(vanilla=100.0, conv=1000.0) == "Trains 1,000 examples/s, the fastest."
+    assert cost(vanilla=1010.0, conv=1000.0) == "Trains 1,000 examples/s, among the fastest."
+    assert cost(vanilla=1000.0, beta=5000.0, conv=250.0) == "Trains 250 examples/s; beta is 20 times as fast."
+    assert cost(vanilla=1000.0) == ""

@@ -225,3 +225,12 @@ def test_in_another_unit_the_one_that_is_behind_may_catch_up(ahead: str) -> None
     # As far behind and at rest it is settled, and so it is where the one that is ahead gains.
     at_rest, gaining = trained(LEVEL, *FLAT), trained(AHEAD, 4.0, 2.0, 0.0)
     assert learning._settled(*((gaining, at_rest) if ahead == "a" else (at_rest, gaining)), entry)
+
+
+def test_of_the_accuracies_of_a_code_one_look_at_either_row_says_nothing() -> None:
+    once, often = trained(AHEAD, loss=5.0), trained(LEVEL, 1.0, 0.5)
+    squared, probe = metrics.metric("mse_per_pixel"), metrics.metric("probe_accuracy")
+    for pair in ((once, often), (often, once)):
+        assert learning._settled(*pair, squared)
+        assert not learning._settled(*pair, probe)
+    assert learning._settled(trained(AHEAD, *FLAT), often, probe)

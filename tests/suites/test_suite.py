@@ -9,7 +9,6 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 
 import variants
 from bench import settings
@@ -318,24 +317,3 @@ def test_names_with_settings_are_one_word_each() -> None:
     words = ["vanilla (latent=1, hidden=[8, 4]), beta", "iwae,linear low_rank(rank=2)", "/a b/c.py:mine"]
     wanted = ("vanilla (latent=1, hidden=[8, 4])", "beta", "iwae", "linear", "low_rank(rank=2)", "/a b/c.py:mine")
     assert split_names(words) == wanted
-
-
-def test_cells_are_in_order_seed_by_seed_and_in_each_data_set_by_data_set() -> None:
-    """So an unfinished suite has every variant on all data."""
-    variants = [{"name": "vanilla", "seeds": 2}, {"name": "conv", "seeds": 1}, {"name": "beta", "seeds": 3}]
-    made = suite.parse("mine", {"description": "a", "variants": variants, "datasets": ["mnist", "digits"]})
-    found = [(cell["seed"], cell["dataset"], cell["variant"]) for cell in made.cells("cpu")]
-    assert found == [
-        (seed, dataset, entry["name"])
-        for seed in range(3)
-        for dataset in ("mnist", "digits")
-        for entry in variants
-        if seed < entry["seeds"]  # type: ignore[operator]
-    ]
-    timed = structs.replace(made, throughput=settings.Clock(3)).throughput_cells(["cpu", "cuda"], 2)
-    assert [(cell["device"], cell["dataset"], cell["variant"]) for cell in timed] == [
-        (device, dataset, entry["name"])
-        for device in ("cpu", "cuda")
-        for dataset in ("mnist", "digits")
-        for entry in variants
-    ]
