@@ -200,6 +200,29 @@ OF_BENCH = [
         (25, "memory_of_a_mac_in_kilobytes", "there it is counted in bytes",
          'peak / 2**20 if sys.platform == "darwin" else peak / 2**10', "peak / 2**10"),
     ]),
+    *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
+        (25, "processor_share_upside_down", "a core that had other work looks as if it were more than one",
+         "share = (time.thread_time() - cpu) / (time.perf_counter() - wall)",
+         "share = (time.perf_counter() - wall) / (time.thread_time() - cpu)"),
+        (25, "processor_share_since_the_start", "what the thread did before is counted as this measurement's",
+         "(time.thread_time() - cpu) / (", "time.thread_time() / ("),
+    ]),
+    *made("bench/data/given/facts.py", ("tests/data/test_given.py",), [
+        (26, "nats_always_taken_off", "a factor below one makes a density larger",
+         'sign = "minus" if nats >= 0 else "plus"', 'sign = "minus"'),
+    ]),
+    *made("bench/api/model.py", ("tests/api/test_python.py",), [
+        (25, "walk_that_stops_in_the_middle", "a latent goes from -span to span",
+         "torch.linspace(-span, span, steps", "torch.linspace(-span, 0, steps"),
+        (25, "walk_that_slows_down", "examples between two stand at even distances",
+         "ends[0] + share * (ends[1] - ends[0])", "ends[0] + share**2 * (ends[1] - ends[0])"),
+    ]),
+    *made("bench/data/given/kinds.py", ("tests/data/test_given.py",), [
+        (26, "no_level_is_white", "the highest of L levels is L - 1",
+         "white = WHITE if levels is None else levels - 1\n", "white = WHITE if levels is None else levels\n"),
+        (26, "levels_as_many_as_the_highest", "counts out of 255 are 256 levels",
+         "levels or WHITE + 1, where)", "levels or WHITE, where)"),
+    ]),
     *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
         (25, "allocated_in_megabytes", "bytes over a million are no mebibytes",
          "torch.accelerator.max_memory_allocated() / 2**20", "torch.accelerator.max_memory_allocated() / 1e6"),

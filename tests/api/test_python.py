@@ -134,8 +134,13 @@ def test_samples_and_walks_through_the_latents(model: vb.Model, x: Any) -> None:
     z = model.embed(x[:1])
     variances = model.encode(x[:1]).variance[0].numpy()
     narrowest = int(variances.argmin())
-    z[0, narrowest] = -3
-    assert np.allclose(walks[0, 0], model.decode(z)[0], atol=1e-6)
+    for axis, walk in zip(np.argsort(variances), walks, strict=False):
+        for place, value in enumerate((-3.0, -1.5, 0.0, 1.5, 3.0)):
+            moved = z.copy()
+            moved[0, axis] = value
+            assert np.allclose(walk[place], model.decode(moved)[0], atol=1e-6)
+    first, last = model.embed(x[:2])
+    assert np.allclose(line[1], model.decode((first + (last - first) / 3)[None])[0], atol=1e-6)
     assert np.array_equal(model.traverse(x[0], axes=[narrowest], steps=5)[0], walks[0])
     assert torch.equal(before, torch.get_rng_state()), "nobody's random numbers were used up"
 
