@@ -351,3 +351,14 @@ def test_the_price_of_the_best_is_that_of_its_speed_beside_the_fastest() -> None
     assert cost(vanilla=1010.0, conv=1000.0) == "Trains 1,000 examples/s, among the fastest."
     assert cost(vanilla=1000.0, beta=5000.0, conv=250.0) == "Trains 250 examples/s; beta is 20 times as fast."
     assert cost(vanilla=1000.0) == ""
+
+
+def test_rows_of_equal_figures_are_named_by_alphabet() -> None:
+    levels = {"vanilla": (-97.0, 0.01), "beta": (-103.0, 0.01), "conv": (-150.0, 0.5)}
+    records = [fake.quality(name, seed, elbo=level) for name, (level, _) in levels.items() for seed in range(3)]
+    for record in records:
+        record.metrics |= {"mse_per_pixel": levels[record.cell["variant"]][1] * (1 + 0.01 * record.cell["seed"])}
+    assert answered(records)[1]["the best reconstructions"].take == ("beta", "vanilla")
+    equal = [fake.quality(name, seed, elbo=-100.0) for name in ("vanilla", "beta", "conv") for seed in range(3)]
+    for order in (equal, equal[::-1]):
+        assert [row.label for row in groups(order)[0].rows] == ["beta", "conv", "vanilla"]

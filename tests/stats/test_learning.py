@@ -234,3 +234,18 @@ def test_of_the_accuracies_of_a_code_one_look_at_either_row_says_nothing() -> No
         assert learning._settled(*pair, squared)
         assert not learning._settled(*pair, probe)
     assert learning._settled(trained(AHEAD, *FLAT), often, probe)
+
+
+def test_the_reach_is_no_less_than_a_share_of_what_either_row_still_gains() -> None:
+    """Gains of 2 nats a doubling ahead and of 0.5 behind: the difference widens, and may yet differ by 0.3 times 2."""
+    gaining, slow = trained(AHEAD, 4.0, 2.0, 0.0), trained(LEVEL, 1.0, 0.5, 0.0)
+    for a, b in ((gaining, slow), (slow, gaining)):
+        comparison = intervals.paired(a.values("elbo_nats"), b.values("elbo_nats"), higher_better=True)
+        assert learning.reach(a, b, comparison, "elbo_nats") == pytest.approx(0.6)
+
+
+def test_an_interval_and_a_reach_are_independent_errors() -> None:
+    """3 and 4 make 5, on either side of zero."""
+    for difference, outlasts in ((5.01, True), (4.99, False), (-5.01, True), (-4.99, False)):
+        comparison = intervals.Comparison(3, difference, difference - 3, difference + 3, "better")
+        assert learning._outlasts(comparison, 4.0) == outlasts
