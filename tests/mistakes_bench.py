@@ -182,6 +182,12 @@ OF_BENCH = [
         (25, "covariance_of_the_frame", "the covariance is that of the axes that were turned",
          "return factor @ factor.mT", "return factor.mT @ factor"),
     ]),
+    *made("bench/suites/suite.py", ("tests/suites/test_suite.py",), [
+        (12, "five_seeds_unless_said", "a suite that says nothing of its seeds has three",
+         "seeds: Seeds | SeedList = 3", "seeds: Seeds | SeedList = 5"),
+        (26, "as_many_as_there_are_is_no_number", "runs of one number of examples are in two groups",
+         "budget.train_size > self.size", "budget.train_size >= self.size"),
+    ]),
     *made("bench/train/diverged.py", ("tests/train/test_diverged.py",), [
         (25, "first_update_blamed_on_the_data", "a step size that is too large is no matter of the parts",
          ' and not where[0].startswith("the parameter")', ""),
@@ -232,10 +238,6 @@ OF_BENCH = [
         (25, "walk_that_slows_down", "examples between two stand at even distances",
          "ends[0] + share * (ends[1] - ends[0])", "ends[0] + share**2 * (ends[1] - ends[0])"),
     ]),
-    *made("bench/data/given/kinds.py", ("tests/data/test_given.py",), [
-        (26, "levels_as_many_as_the_highest", "counts out of 255 are 256 levels",
-         "levels or WHITE + 1, where)", "levels or WHITE, where)"),
-    ]),
     *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
         (25, "allocated_in_megabytes", "bytes over a million are no mebibytes",
          "torch.accelerator.max_memory_allocated() / 2**20", "torch.accelerator.max_memory_allocated() / 1e6"),
@@ -250,6 +252,11 @@ OF_BENCH = [
         (11, "stated_error_upside_down", "an error that is stated too small passes as one that is too large",
          "(variance.sum().sqrt() / len(errors) / (errors.std() / math.sqrt(len(errors)))).item()",
          "(errors.std() / math.sqrt(len(errors)) / (variance.sum().sqrt() / len(errors))).item()"),
+    ]),
+    *made("bench/oracle/checks.py", ("tests/oracle/test_checks.py",), [
+        (11, "optimum_that_is_half_a_nat_off", "a judge passes whose optima are not reached",
+         "TRAINED_BELOW, TRAINED_ABOVE, TRAINED_TERMS, OPTIMISED = 0.05, 1e-6, 0.5, 0.02",
+         "TRAINED_BELOW, TRAINED_ABOVE, TRAINED_TERMS, OPTIMISED = 0.5, 1e-6, 0.5, 0.2"),
     ]),
     *made("bench/data/affine.py", ("tests/data/test_factors.py",), [
         (21, "digits_turned_the_other_way", "the least rotation is the largest",

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from bench.judge import bounds, counted, evidence
 from bench.oracle import belief, checks, objectives
+from bench.oracle import problem as problems
 from bench.pages import oracle
 from bench.records import record
 from bench.suites.oracle import parse
@@ -179,6 +180,15 @@ def test_the_sides_of_a_bound() -> None:
     ):
         found.estimate(name, 2.0, 2.0 + shift + spread, sides=sides)
     assert failed(found) == {"lower, above", "upper, below", "unbiased, above", "unbiased, below"}
+
+
+def test_tolerances_are_those_that_were_stated_beforehand() -> None:
+    """A wider one passes whatever it is given."""
+    assert (problems.CLOSED_FORM, problems.STANDARD_ERRORS) == (1e-9, 4.0)
+    assert (problems.STATED_LOW, problems.STATED_HIGH) == (0.65, 1.5)
+    assert (checks.TRAINED_BELOW, checks.TRAINED_ABOVE, checks.TRAINED_TERMS) == (0.05, 1e-6, 0.5)
+    assert (checks.OPTIMISED, checks.ENCODER) == (0.02, 1e-3)
+    assert (objectives.SELF_NORMALISED, belief.GRADIENT) == (0.05, 1e-8)
 
 
 def test_errors_of_closed_forms_do_not_cancel() -> None:
