@@ -44,8 +44,6 @@ OF_BENCH = [
          "if max(x.looks for pair in pairs for x in pair) < 2:"),
         (18, "accuracies_after_one_look", "an accuracy is judged though one of the rows was looked at once",
          "not entry.by_likelihood and min(looks) < 2", "not entry.by_likelihood and max(looks) < 2"),
-        (18, "interval_and_reach_added_up", "two independent errors stand in quadrature",
-         "math.hypot(comparison.half_width or 0.0, reach)", "(comparison.half_width or 0.0) + reach"),
         (18, "share_of_the_mean_gain", "the reach is a share of what either row gains, and of the larger",
          "SHARE * max(map(abs, means))", "SHARE * statistics.fmean(map(abs, means))"),
         (18, "a_bound_of_the_first_row_alone", "the ELBO is asked of a row that has none",
@@ -183,8 +181,6 @@ OF_BENCH = [
          "return factor @ factor.mT", "return factor.mT @ factor"),
     ]),
     *made("bench/suites/suite.py", ("tests/suites/test_suite.py",), [
-        (12, "five_seeds_unless_said", "a suite that says nothing of its seeds has three",
-         "seeds: Seeds | SeedList = 3", "seeds: Seeds | SeedList = 5"),
         (26, "as_many_as_there_are_is_no_number", "runs of one number of examples are in two groups",
          "budget.train_size > self.size", "budget.train_size >= self.size"),
     ]),
