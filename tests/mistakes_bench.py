@@ -34,6 +34,10 @@ OF_BENCH = [
         (11, "two_seeds_as_a_range", "of two seeds both are named",
          "if len(seeds) > 2 and", "if len(seeds) > 1 and"),
     ]),
+    *made("bench/stats/frame.py", ("tests/stats/test_answer.py",), [
+        (9, "seeds_of_the_runs_that_finished", "the seeds that failed are not named",
+         "for record in row.records) for _, row in pairs))", "for record in row.ok) for _, row in pairs))"),
+    ]),
     *made("bench/stats/speeds.py", ("tests/stats/test_answer.py",), [
         (10, "conditions_of_another_device", "a speed says what differs on another device alone",
          "if len(seen[device, key]) > 1 or", "if max(len(seen[each]) for each in seen if each[1] == key) > 1 or"),

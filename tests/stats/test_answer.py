@@ -3,7 +3,7 @@
 import pytest
 
 from bench.records.record import Record, Timed
-from bench.stats import answer
+from bench.stats import answer, frame
 from bench.stats.differences import sentence
 from bench.stats.groups import Group, _seed_text, groups
 from bench.stats.learning import compare
@@ -362,3 +362,21 @@ def test_rows_of_equal_figures_are_named_by_alphabet() -> None:
     equal = [fake.quality(name, seed, elbo=-100.0) for name in ("vanilla", "beta", "conv") for seed in range(3)]
     for order in (equal, equal[::-1]):
         assert [row.label for row in groups(order)[0].rows] == ["beta", "conv", "vanilla"]
+
+
+def test_a_line_of_the_table_says_of_its_row_also_what_failed() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    records[4] = fake.quality("beta", 1, status="diverged", reason="the loss is nan")
+    table = frame.frame(records).set_index("label")
+    line = table.loc["beta"]
+    assert (line["ok"], line["total"], line["count"], line["seeds"]) == (2, 3, "2/3 ok (1 diverged)", "0 1 2")
+    assert line["baseline"] == "vanilla"
+    assert not isinstance(table.loc["vanilla", "baseline"], str)
+    assert (line["elbo_nats_n"], table.loc["vanilla", "elbo_nats_n"]) == (2, 3)
+    assert line["elbo_nats_verdict"] == "not distinguishable"  # two seeds that both have
+    (group,) = groups(records)
+    runs = frame.runs(records).set_index("id")
+    for record in records:
+        one, cell = runs.loc[record.id], record.cell
+        assert (one["seed"], one["epochs"], one["label"]) == (cell["seed"], 10, cell["variant"])
+        assert (one["group"], one["status"], one["train_s"]) == (group.id, record.status, record.timing["train_s"])
