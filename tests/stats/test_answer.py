@@ -5,7 +5,7 @@ import pytest
 from bench.records.record import Record, Timed
 from bench.stats import answer, frame
 from bench.stats.differences import sentence
-from bench.stats.groups import Group, _seed_text, groups
+from bench.stats.groups import Group, _seed_text, distinctions, groups
 from bench.stats.learning import compare
 from bench.stats.ranks import Ranks, critical_difference, ranks
 from bench.stats.speeds import throughput
@@ -380,3 +380,15 @@ def test_a_line_of_the_table_says_of_its_row_also_what_failed() -> None:
         one, cell = runs.loc[record.id], record.cell
         assert (one["seed"], one["epochs"], one["label"]) == (cell["seed"], 10, cell["variant"])
         assert (one["group"], one["status"], one["train_s"]) == (group.id, record.status, record.timing["train_s"])
+
+
+def test_groups_beside_each_other_are_told_apart_by_what_not_all_have() -> None:
+    def told(*hows: dict[str, object]) -> list[str]:
+        found = groups([fake.quality("vanilla", 0, **how) for how in hows])  # type: ignore[arg-type]
+        return sorted(distinctions(found).values())
+
+    plain, short, low = {"epochs": 10}, {"epochs": 3}, {"precision": "bf16"}
+    assert told() == []
+    assert told(plain) == [""]
+    assert told(plain, short) == ["10 epochs", "3 epochs"]
+    assert told(plain, short, low) == ["10 epochs, bf16", "10 epochs, fp32", "3 epochs, fp32"]
