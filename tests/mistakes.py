@@ -43,6 +43,7 @@
     knows too much or too little.
 """
 
+from tests.mistakes_bench import OF_BENCH
 from tests.mistakes_codes import OF_CODES
 from tests.mistakes_countable import OF_COUNTABLE
 from tests.mistakes_data import OF_DATA
@@ -587,6 +588,7 @@ MISTAKES = [
     *OF_LADDER,
     *OF_LAWS,
     *OF_GAMES,
+    *OF_BENCH,
     *OF_CODES,
     *OF_DATA,
     *OF_COUNTABLE,

@@ -61,7 +61,7 @@ def compare(
         KeyboardInterrupt: what finished stays, and the same call goes on.
     """
     loaded = [dataset(source) for source in (data if isinstance(data, list) else [data])]
-    settings = _train_size(loaded) | settings
+    settings = settings if "train_size" in settings else _train_size(loaded) | settings
     chosen = Suite(
         name=Path(out).name or "results",
         variants=tuple(map(_variant, variants)),
@@ -92,11 +92,13 @@ def _variant(choice: Choice) -> Variant:
 
 
 def _train_size(given: Sequence[Data]) -> dict[str, Any]:
-    """The setting of data that use only the first so many of their training examples."""
-    sizes = {data.splits["train"] for data in given if data.splits["train"] < len(data.raw.images["train"])}
+    """The setting of data of which any use only the first so many of their training examples."""
+    if all(data.splits["train"] == len(data.raw.images["train"]) for data in given):
+        return {}
+    sizes = {data.splits["train"] for data in given}
     if len(sizes) > 1:
         raise UsageError("the data have different numbers of training examples: give one train_size for all")
-    return {"train_size": sizes.pop()} if sizes else {}
+    return {"train_size": sizes.pop()}
 
 
 def _choice(loaded: Data) -> DataChoice:

@@ -73,7 +73,8 @@ def scores(
     known = None if own else space(data)
     look = partial(_of_one_s_own, own) if own else partial(features, known.network) if known else None
     n = min(points, data.splits["test"], data.splits["train"])
-    if look is None or n <= NEIGHBOURS:
+    # The floor is half of the training split.
+    if look is None or min(n, data.splits["train"] // 2) <= NEIGHBOURS:
         return metrics, None
 
     def seen(batches: Iterator[Tensor]) -> Array:

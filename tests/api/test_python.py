@@ -134,8 +134,13 @@ def test_samples_and_walks_through_the_latents(model: vb.Model, x: Any) -> None:
     z = model.embed(x[:1])
     variances = model.encode(x[:1]).variance[0].numpy()
     narrowest = int(variances.argmin())
-    z[0, narrowest] = -3
-    assert np.allclose(walks[0, 0], model.decode(z)[0], atol=1e-6)
+    for axis, walk in zip(np.argsort(variances), walks, strict=False):
+        for place, value in enumerate((-3.0, -1.5, 0.0, 1.5, 3.0)):
+            moved = z.copy()
+            moved[0, axis] = value
+            assert np.allclose(walk[place], model.decode(moved)[0], atol=1e-6)
+    first, last = model.embed(x[:2])
+    assert np.allclose(line[1], model.decode((first + (last - first) / 3)[None])[0], atol=1e-6)
     assert np.array_equal(model.traverse(x[0], axes=[narrowest], steps=5)[0], walks[0])
     assert torch.equal(before, torch.get_rng_state()), "nobody's random numbers were used up"
 
@@ -285,8 +290,15 @@ def test_a_comparison_of_fewer_examples_says_so(digits: Any, tmp_path: Path, mon
             vb.compare(["vanilla"], data, out=tmp_path / str(i), seeds=[3, 1], **settings)
     assert [suite.budget.train_size for suite in chosen] == [None, 99, 5]
     assert {cell["seed"] for cell in chosen[0].cells("cpu")} == {1, 3}
-    with pytest.raises(UsageError, match="one train_size for all"):
-        vb.compare(["vanilla"], [on(digits, "cpu", 99), on(digits, "cpu", 98)], out=tmp_path)
+    # Whoever gives fewer examples of one data set means no fewer of another.
+    for other in (on(digits, "cpu", 98), digits):
+        for data in ([on(digits, "cpu", 99), other], [other, on(digits, "cpu", 99)]):
+            with pytest.raises(UsageError, match="one train_size for all"):
+                vb.compare(["vanilla"], data, out=tmp_path)
+    plain = {"digits": on(digits, "cpu", 99), "linear_gaussian": vb.dataset("linear_gaussian", n=200)}
+    with pytest.raises(UsageError, match="no records"):
+        vb.compare(["vanilla"], list(plain.values()), out=tmp_path / "given", train_size=50)
+    assert chosen[-1].budget.train_size == 50
 
 
 def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str]) -> None:

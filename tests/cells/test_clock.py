@@ -1,13 +1,14 @@
 """Throughput figures: their structure and what they count. Nothing is asserted about time itself."""
 
 import statistics
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from bench import data
+from bench import data, device
 from bench.cells import clock
 from bench.settings import Clock
 from bench.train.steps import Stepper
@@ -128,3 +129,43 @@ def test_blocks_are_long_enough_after_calibration_and_a_slow_first_call_does_not
     seconds = clock.time_blocks(call, Clock(blocks=4, block_s=0.05, batch_size=1), "cpu")
     assert seconds == pytest.approx([0.001] * 4)
     assert calls > 5 * 50  # four blocks of at least fifty calls, and the last of the calibration
+
+
+@pytest.mark.parametrize(("platform", "peak"), [("linux", 2048), ("darwin", 3 * 2**20), ("freebsd", 3 * 2**10)])
+def test_resident_memory_is_in_mebibytes_whatever_the_system_counts_in(
+    monkeypatch: pytest.MonkeyPatch, platform: str, peak: int
+) -> None:
+    monkeypatch.setattr(device.sys, "platform", platform)
+    status = f"VmPeak:\t 999999 kB\nVmHWM:\t {peak} kB\nVmRSS:\t 1 kB\n"
+    monkeypatch.setattr(device.Path, "read_text", lambda *_, **__: status)
+    monkeypatch.setattr(device.resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=peak))
+    assert device.peak_resident_mb() == (2 if platform == "linux" else 3)
+    assert clock.peak_memory_mb("cpu") == device.peak_resident_mb()
+
+
+def test_memory_of_an_accelerator_is_what_was_allocated_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", lambda: 5 * 2**20, raising=False)
+    assert clock.peak_memory_mb("cuda") == 5
+
+    def refuses() -> int:
+        raise RuntimeError("it does not count")
+
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", refuses, raising=False)
+    assert clock.peak_memory_mb("cuda") is None
+
+
+def test_only_processors_run_cells_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "cores", lambda: 6)
+    assert (device.default_jobs("cpu"), device.default_jobs("cuda")) == (6, 1)
+
+
+def test_a_speed_is_that_of_training_with_the_labels_that_a_model_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(clock, "time_blocks", lambda call, how, _device: (call(), [1.0] * how.blocks)[1])
+    loaded = data.load("digits", train_size=200)
+    inner = loaded.train_batches
+    loaded.train_batches = lambda *a, labels=False, **how: (asked.append(labels), inner(*a, labels=labels, **how))[1]  # type: ignore[method-assign]
+    for variant in ("vanilla", "conditional"):
+        model = build(variant, loaded.spec, latent=12, hidden=[8])
+        clock.throughput(model, loaded, Clock(3, 0.001, 100), seed=0, device="cpu")
+    assert asked == [False, True]

@@ -57,3 +57,15 @@ def test_the_covariance_of_two_axes_of_many_latents_is_all_that_is_made() -> Non
     q = Independent(Normal(torch.zeros(10, 100_000), torch.linspace(1, 2, 100_000).expand(10, -1)), 1)
     found = pictures._covariance(q, torch.tensor([99_999, 0]))
     torch.testing.assert_close(found, torch.tensor([[4.0, 0.0], [0.0, 1.0]]).expand(10, 2, 2))
+
+
+def test_what_is_shown_is_of_the_test_split() -> None:
+    loaded = data.load("digits", train_size=200)
+    asked: list[tuple[str, int | None]] = []
+    inner = loaded.eval_batches
+    loaded.eval_batches = lambda split, size, limit=None: (asked.append((split, limit)), inner(split, size, limit))[1]  # type: ignore[method-assign]
+    model = registry.seeded("vanilla", loaded.spec, 0, latent=2, hidden=[8])
+    with torch.no_grad(), np.load(io.BytesIO(pictures.artefacts_of(model, loaded))) as arrays:
+        assert (len(arrays["inputs"]), len(arrays["samples"]), len(arrays["latent_mean"])) == (8, 32, 250)
+    assert {split for split, _ in asked} == {"test"}
+    assert {limit for _, limit in asked} == {8, 250, 2000}

@@ -192,6 +192,23 @@ def test_throughput_cell() -> None:
     assert run("throughput", variant="exits")[0].reason == "SystemExit: I quit"
 
 
+@pytest.mark.parametrize(("used", "busy"), [(4.0, True), (9.9, False)])
+def test_the_share_of_a_processor_is_what_the_thread_had_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, used: float, busy: bool
+) -> None:
+    wall, own, told = iter([3.0, 13.0]), iter([1.0, 1.0 + used]), list[Any]()
+    clocks = SimpleNamespace(perf_counter=lambda: next(wall), thread_time=lambda: next(own))
+    monkeypatch.setattr(run_module, "time", clocks)
+    monkeypatch.setattr(run_module.clock, "throughput", lambda *_, **__: {"parameters": 1})
+    made = throughput_cell(overrides=SMALL)
+    result = record.new("throughput", made, {})
+    run_module._throughput(made, result, told.append)
+    assert result.provenance.processor_share == pytest.approx(used / 10)
+    assert [each.line for each in told] == (
+        ["this processor had other work: the speed is that of 40% of a core; repeat when it is idle"] if busy else []
+    )
+
+
 EVERYTHING = {
     "mi_points": 20,
     "gap_points": 4,

@@ -175,9 +175,12 @@ def test_of_the_runs_seed_comes_the_model_and_no_draw_of_the_judge(monkeypatch: 
     monkeypatch.setattr(seeds, "derive", spy)
     result, _ = run_cell("quality", simulated("vanilla", overrides=SMALL, seed=3), {"commit": None, "versions": {}})
     assert result.status == "ok", result.reason
-    assert axes.pop(3) == {"init", "check", "order", "binarise", "noise", "pictures"}
+    own = axes.pop(3)
+    assert own == {"init", "check", "order", "binarise", "noise", "pictures"}
     assert axes.keys() == {seeds.JUDGE}
     assert len(axes[seeds.JUDGE]) >= 2
+    # The run whose seed is the judge's draws nothing that the judge draws again.
+    assert not own & axes[seeds.JUDGE]
 
 
 def three(variant: str, level: float) -> list[fake.Record]:

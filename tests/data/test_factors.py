@@ -128,6 +128,20 @@ def test_digits_are_where_their_map_says() -> None:
     for shift, place in ((0, 19.5 - affine.SHIFT), (7, 19.5 + affine.SHIFT)):
         assert centre([3, 2, 1, shift, 0]) == pytest.approx((place, 19.5 - affine.SHIFT), abs=0.05)
         assert centre([9, 4, 5, 0, shift]) == pytest.approx((19.5 - affine.SHIFT, place), abs=0.05)
+    # A dot beside the middle is sheared to the right as far as it lies below, then turned against the clock.
+    for below, right in ((0, 6), (6, 0)):
+        beside = np.roll(dot, (below, right), (0, 1))
+        for turned, sheared in ((0, 2), (11, 2), (4, 0), (4, 5)):
+            angle = np.deg2rad(affine.TURN * (2 * turned / 11 - 1))
+            across = right + affine.SHEAR * (2 * sheared / 5 - 1) * below
+            wanted = np.array([across, below]) @ [
+                [np.cos(angle), -np.sin(angle)],
+                [np.sin(angle), np.cos(angle)],
+            ]
+            image = affine.warped(beside, np.array([turned, 3, sheared, 0, 0]))[0].astype(float)
+            down, along = np.mgrid[:40, :40]
+            place = np.array([(along * image).sum(), (down * image).sum()]) / image.sum() - (19.5 - affine.SHIFT)
+            assert place == pytest.approx(wanted, abs=0.1)
     whole = (255 * digits[0, 0]).numpy().astype(np.uint8)
     ink = [affine.warped(whole, np.array([6, size, 3, 4, 4])).sum() for size in range(6)]
     assert (np.diff(ink) > 0).all()

@@ -363,6 +363,20 @@ def celeba(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_photograph_is_cut_in_its_middle_and_stands_upright(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (14, 10, 3), dtype=np.uint8)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for i in range(2):
+            png = io.BytesIO()
+            Image.fromarray(pixels[:, :: 1 - 2 * i]).save(png, "png")
+            archive.writestr(f"{i}.png", png.getvalue())
+    photos = readers.Photos(tmp_path / "photos.zip", ["1.png", "0.png"], crop=6, size=6)
+    assert len(photos) == 2
+    middle = pixels[4:10, 2:8].transpose(2, 0, 1)
+    assert np.array_equal(photos[1], middle)
+    assert np.array_equal(photos[0], middle[:, :, ::-1])
+
+
 def test_celeba_streams_by_the_partition(celeba: Path) -> None:
     loaded = data.load("celeba", root=celeba)
     assert loaded.streamed

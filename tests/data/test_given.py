@@ -14,6 +14,7 @@ from PIL import Image
 import bench.data as data
 from bench.data.batches import Data
 from bench.data.given import memory, prepare, splits, store
+from bench.data.given.facts import Facts, Scaling
 from bench.errors import DataError, MachineError, UsageError
 from variants.data_spec import DataSpec
 
@@ -244,6 +245,40 @@ def test_images_are_standardised_channel_by_channel() -> None:
 def test_levels_go_to_a_likelihood_of_their_own() -> None:
     raw = prepare(COUNTS, data_options(kind="levels"))
     assert (raw.facts.kind, raw.facts.binarise, raw.levels) == ("unit", "levels", 255)
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(10.0, "minus 6.91 nats"), (0.1, "plus 6.91 nats"), (1.0, "minus 0.00 nats")]
+)
+def test_what_turns_a_density_into_that_of_the_given_values_has_its_sign(factor: float, words: str) -> None:
+    """log p(value) = log p(x) - log factor, for each of three values."""
+    scaling = Scaling("standard", 2.0, factor)
+    facts = Facts("mine", "real", scaling, (), "mine.csv")
+    assert facts.units((3,)) == f"log densities of values standardised; {words} for the values as given"
+    normal = torch.distributions.Normal(0.0, 1.0)
+    value = torch.linspace(-1, 1, 3)
+    given = torch.distributions.Normal(2.0, factor).log_prob(value).sum().item()
+    assert normal.log_prob(scaling.apply(value)).sum().item() - scaling.log_volume((3,)) == pytest.approx(given)
+
+
+@pytest.mark.parametrize("levels", [17, 4096])
+def test_the_highest_of_so_many_levels_is_white(levels: int) -> None:
+    given = RNG.integers(0, levels, (40, 8, 8))
+    given[:, 0, 0], given[:, 1, 1] = levels - 1, 0
+    loaded = data.own(given, kind="unit", levels=levels)
+    x = torch.cat([rows(loaded, split) for split in ("train", "valid", "test")]).double()
+    assert (x.min(), x.max()) == (0, 1)
+    back = loaded.scaling.undo(x).flatten(1)
+    torch.testing.assert_close(back, back.round(), rtol=0, atol=1e-3)
+    assert np.array_equal(np.sort(back.round().numpy(), 0), np.sort(given.reshape(40, -1), 0))
+
+
+def test_levels_are_as_many_as_are_said_and_else_256() -> None:
+    given = RNG.integers(0, 17, (40, 8, 8), dtype=np.uint8)
+    for levels, found in ((17, 17), (None, 256)):
+        loaded = data.own(given, kind="levels", levels=levels)
+        assert (loaded.spec.kind, loaded.spec.levels) == ("levels", found)
+        assert (rows(loaded, "test") * (found - 1)).max() == pytest.approx(16)
 
 
 def data_options(**given: Any) -> Any:
@@ -514,6 +549,42 @@ def test_a_picture_is_cut_in_the_middle_and_made_smaller(tmp_path: Path, lying: 
     first, second = picture.T if lying else picture
     assert first.max() < 0.3
     assert second.min() > 0.7
+
+
+@pytest.mark.parametrize("held", range(1, 9))
+@pytest.mark.parametrize("size", [None, 8])
+def test_a_picture_is_turned_as_the_camera_was_held(tmp_path: Path, held: int, size: int | None) -> None:
+    """EXIF's orientation says where row 0 and column 0 of what is kept are seen: from 5 on it lies on its side."""
+    upright = np.repeat(np.repeat(np.array([[0, 60, 120], [180, 240, 30]], dtype=np.uint8), 4, 0), 4, 1)
+    kept = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }[held]
+    exif = Image.Exif()
+    exif[0x0112] = held
+    for i in range(12):
+        Image.fromarray(np.ascontiguousarray(kept)).save(tmp_path / f"{i}.png", exif=exif)
+    loaded = data.own(tmp_path, size=size, kind="unit")
+    wanted = upright[:, 2:10] if size else upright
+    assert loaded.spec.shape == (1, *wanted.shape)
+    np.testing.assert_allclose(rows(loaded, "test")[0, 0].numpy() * 255, wanted, atol=1e-3)
+
+
+def test_what_is_transparent_is_shown_as_it_was_painted(tmp_path: Path) -> None:
+    for i in range(12):
+        pixels = np.stack([np.full((6, 6), 20 * i + 10), np.arange(36).reshape(6, 6)], axis=2).astype(np.uint8)
+        Image.fromarray(pixels, "LA").save(tmp_path / f"{i:02}.png")
+    loaded = data.own(tmp_path, kind="unit")
+    assert loaded.spec.shape == (1, 6, 6)
+    everything = torch.cat([rows(loaded, split) for split in ("train", "valid", "test")]) * 255
+    assert sorted(everything.mean((1, 2, 3)).round().int().tolist()) == list(range(10, 240, 20))
+    assert (everything.std((1, 2, 3)) < 1e-3).all()
 
 
 def test_masks_in_a_folder_are_binary(tmp_path: Path) -> None:

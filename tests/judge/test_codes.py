@@ -1,5 +1,8 @@
 """What the judge says of codes: how they are used, and a dash where q(z|x) is one point."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
@@ -66,3 +69,13 @@ def test_a_map_has_the_code_of_each_place_where_it_stands() -> None:
     torch.testing.assert_close(model.prior.book.weight[maps].permute(0, 3, 1, 2), vectors, rtol=0, atol=1e-9)
     assert codes.code_maps(build("vq", image, latent=4, code_size=2), x) is None
     assert codes.code_maps(build("residual_conv", image, latent=4), x) is None
+
+
+def test_of_several_books_the_map_is_of_the_first() -> None:
+    indices = torch.arange(24).reshape(2, 12)
+    model: Any = SimpleNamespace(
+        infer=lambda _: SimpleNamespace(indices=indices), encoder=SimpleNamespace(sites=(2, 3))
+    )
+    maps = codes.code_maps(model, torch.zeros(2, 1, 4, 6))
+    assert maps is not None
+    assert maps.tolist() == [[[0, 1, 2], [3, 4, 5]], [[12, 13, 14], [15, 16, 17]]]

@@ -514,3 +514,33 @@ def test_draws_that_both_share_make_a_gap_more_certain_than_its_ends() -> None:
     stated = torch.stack([evidence.gap_variance(each, each) for each in log_weights[:200]]).mean(0)
     assert (stated < 0.01 * log_weights.var(1).mean(0) / 40).all()
     assert stated.mean().item() == pytest.approx(gap.var(0).mean().item(), rel=0.2)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_turns_of_unequal_size_weigh_by_their_chains_and_start_at_their_own_examples(
+    monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """Four rows at once: examples in parts of four and two, the first chain by chain, the second in turns of two and
+    one."""
+    model, _, x = linear_model()
+    seen: list[tuple[Tensor, list[float], list[float]]] = []
+
+    def walk(_: Any, z: Tensor, betas: list[float], sizes: list[Any], __: int) -> tuple[Tensor, Tensor]:
+        seen.append((z, betas, sizes))
+        return torch.zeros(z.shape[:2], dtype=DOUBLE), torch.full((z.shape[1],), float(len(z)), dtype=DOUBLE)
+
+    monkeypatch.setattr(evidence, "rows_at_once", lambda _: 4)
+    monkeypatch.setattr(evidence, "_pilot", lambda *_: [1.0, 2.0, 3.0])
+    monkeypatch.setattr(evidence, "_walk", walk)
+    z = torch.arange(6 * K, dtype=DOUBLE).reshape(6, K)
+    x = x[:6]
+    how = {"chains": 3, "steps": 4}
+    columns = evidence.reverse(model, x, z, **how) if back else evidence.annealed(model, x, **how)
+    assert [tuple(each.shape[:2]) for each, *_ in seen] == [(1, 4), (1, 4), (1, 4), (2, 2), (1, 2)]
+    torch.testing.assert_close(columns["acceptance"], torch.tensor([1, 1, 1, 1, 5 / 3, 5 / 3], dtype=DOUBLE))
+    assert columns["log_px"].tolist() == [0.0] * 6
+    way = -1 if back else 1
+    for start, betas, sizes in seen:
+        assert (betas, sizes) == (evidence.schedule(4)[::way], [1.0, 2.0, 3.0][::way])
+        if back:
+            assert torch.equal(start, (z[:4] if start.shape[1] == 4 else z[4:]).expand(len(start), -1, -1))

@@ -150,6 +150,42 @@ def test_an_ordered_factor_is_separated_by_the_share_of_variance_that_a_line_exp
     assert factors.separability(coded)[0, 0] == pytest.approx(1 - left.var() / v[:, 0].var())
 
 
+def test_a_factor_without_an_order_is_separated_by_its_nearest_class_mean() -> None:
+    """Values that a line cannot follow: the middle one lies at an end."""
+    v = np.arange(300)[:, None] % 3
+    axis = np.array([0.0, 5.0, 1.0])[v] + 1e-3 * np.random.default_rng(0).standard_normal(v.shape)
+    assert factors.separability(Coded(axis, v, (False,)))[0, 0] == 1
+    assert factors.separability(Coded(axis, v, (True,)))[0, 0] == pytest.approx(np.corrcoef(axis.T, v.T)[0, 1] ** 2)
+
+
+@pytest.mark.parametrize(("right", "skill"), [(0.5, 0.0), (0.69, 0.0), (0.71, 0.42), (1.0, 1.0), (0.2, 0.0)])
+def test_a_skill_counts_from_chance_and_beyond_luck(right: float, skill: float) -> None:
+    """One value in two by chance: of a hundred examples four standard deviations are twenty more."""
+    assert factors._skill(right, np.arange(100) % 2) == pytest.approx(skill)
+
+
+def test_explicitness_weighs_factors_alike_however_many_values_they_have() -> None:
+    v = rows(0)
+    coded = Coded(own_axes(v, np.random.default_rng(0))[:, [0, 2]] + 0.3 * rows(5)[:, :2], v, ORDERED)
+    each = [factors.explicitness(*[Coded(coded.mu, v[:, [k]], ORDERED[k : k + 1])] * 2) for k in range(3)]
+    assert max(each) - min(each) > 0.1
+    assert factors.explicitness(coded, coded) == pytest.approx(np.mean(each))
+
+
+def test_what_stands_out_from_the_noise_counts_as_modular_and_nothing_else() -> None:
+    noise = np.full((2, 2), 0.01)
+    assert factors.modularity(np.array([[0.039, 0.0], [0.0, 0.041]]), noise) == pytest.approx(0.5)
+    assert factors.modularity(np.array([[1.0, 0.039], [0.039, 1.0]]), noise) == pytest.approx(1)
+
+
+def test_an_axis_is_as_robust_as_it_is_on_average_over_the_values_of_a_factor() -> None:
+    """Held at one value it moves by a half, at the other not at all, whatever the number of examples."""
+    v = np.array([0, 0, 1, 1, 1, 1])[:, None]
+    mu = np.array([-1.5, -0.5, 0.5, 0.5, 0.5, 0.5])[:, None]
+    moves = np.quantile(np.abs(mu - mu.mean()), factors.SUPREMUM)
+    assert factors.irs(Coded(mu, v, (True,))) == pytest.approx(1 - (0.5 + 0.0) / 2 / moves)
+
+
 def test_dci_of_importances_that_are_known() -> None:
     """By hand: axis 0 tells factor 0, axis 1 both factors alike."""
     assert factors.dci(np.eye(3)) == (1, 1)
@@ -278,6 +314,13 @@ def test_dead_axes_and_constant_factors_are_left_out() -> None:
     )
     assert collapsed["factor_vae_score"] == pytest.approx(1 / 3)
     assert found(codes, 0 * v)["mig"] is None
+    # A factor that varies in either split alone can be neither learnt nor judged by.
+    still = np.concatenate([v, np.arange(240)[:, None] % 2], axis=1)
+    for split in ("train", "test"):
+        held: Any = Split(codes)
+        values = {"train": still, "test": still} | {split: np.concatenate([v, np.zeros((240, 1), int)], axis=1)}
+        held.factors = Factors(tuple(Factor(str(i), 9) for i in range(4)), values)
+        assert factors.scores(identity(3), held, 240) == plain
 
 
 def test_of_some_examples_the_factors_are_those_of_the_same_ones() -> None:

@@ -1,6 +1,7 @@
 """Best local posteriors against the linear model, where log p(x), every best Gaussian and every gap are known."""
 
 import importlib
+import inspect
 import math
 from typing import Any
 
@@ -16,8 +17,10 @@ from torch.distributions import (
     kl_divergence,
 )
 
+from bench import judge
 from bench.judge import evidence
 from bench.judge.gaps import gaps, local_posterior, own_family, scale_tril
+from bench.settings import Measure
 from variants import DataSpec, build
 from variants.core import VAE
 
@@ -278,3 +281,21 @@ def test_gaps_are_differences_and_their_variances_those_of_repeats(
         said = torch.stack([columns[f"{name}_var"] for columns in found]).mean()
         seen = torch.stack([columns[name] for columns in found]).var(0).mean()
         assert 0.6 * seen < said < 1.6 * seen, name
+
+
+def test_asked_without_numbers_gaps_are_searched_for_as_finely_as_a_suite_does() -> None:
+    def defaults(function: Any) -> dict[str, Any]:
+        parameters = inspect.signature(function).parameters.values()
+        return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+    search = {"steps": Measure().gap_steps, "samples": judge.GAP_SAMPLES}
+    assert defaults(local_posterior) == search
+    assert defaults(gaps) == search | {"evidence_samples": judge.GAP_EVIDENCE}
+    for annealing in (evidence.annealed, evidence.reverse):
+        assert defaults(annealing)["leapfrog"] == 10
+    assert (Measure().ais_steps, Measure().ais_chains, Measure().nll_samples, Measure().elbo_samples) == (
+        500,
+        16,
+        500,
+        10,
+    )

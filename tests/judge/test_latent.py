@@ -123,6 +123,54 @@ def test_a_great_circle_keeps_the_length_and_turns_evenly() -> None:
         assert latent.great_circle(first[:, None], other[:, None], t).isfinite().all()
 
 
+def test_a_great_circle_changes_its_length_evenly() -> None:
+    first, second = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    way = latent.great_circle(first[:, None], second[:, None], torch.linspace(0, 1, 4).view(1, -1, 1))[0]
+    torch.testing.assert_close(way.norm(dim=1), torch.tensor([4.0, 3.0, 2.0, 1.0]))
+
+
+def test_opposite_directions_have_a_line_between_them() -> None:
+    first = torch.tensor([[2.0, 0.0]])
+    t = torch.linspace(0, 1, 5).view(1, -1, 1)
+    for factor in (-1.0, 3.0):
+        way = latent.great_circle(first[:, None], factor * first[:, None], t)[0]
+        torch.testing.assert_close(way[:, 0], torch.linspace(2.0, 2.0 * factor, 5))
+
+
+def test_the_best_and_the_worst_are_those_examples_and_their_own_reconstructions() -> None:
+    """The first number of an example is its place; what is far from the mean of p(x|z) is the worst."""
+    torch.manual_seed(0)
+    x = torch.cat([torch.arange(40.0).view(-1, 1), torch.randn(40, 1)], 1)
+    held: Any = Held(x, kind="real")
+    model = linear(2)
+    found = latent.by_example(model, held, lambda shown: shown.detach().numpy())
+    scored = scores(model, held.eval_batches("test", 40), samples=1, seed=seeds.JUDGE).elbo
+    assert scored is not None
+    for name, places in (("best", scored.argsort(descending=True)[:8]), ("worst", scored.argsort()[:8])):
+        np.testing.assert_array_equal(found[f"{name}_inputs"], x[places].numpy())
+        np.testing.assert_allclose(found[f"{name}_reconstructions"], model.reconstruct(x[places]).detach().numpy())
+        np.testing.assert_allclose(found[f"{name}_scores"], scored[places].numpy(), rtol=1e-6)
+
+
+def test_reliability_is_of_draws_and_not_of_the_mean() -> None:
+    """z of either sign says that a pixel is surely 1 or surely 0; its mean, 0, says that nobody knows."""
+
+    class Says:
+        conditional = False
+
+        def infer(self, x: torch.Tensor) -> Any:
+            return torch.distributions.Normal(torch.zeros(len(x), 3), 1.0)
+
+        def decode(self, z: torch.Tensor) -> Any:
+            return torch.distributions.Bernoulli(0.5 + 0.5 * z.sign())
+
+    torch.manual_seed(0)
+    batch = (torch.ones(100, 3), torch.zeros(100))
+    found: Any = latent.reliability(Says(), iter([batch]))  # type: ignore[arg-type]
+    assert found["reliability_count"][0] + found["reliability_count"][-1] == 300
+    assert 100 < found["reliability_count"][0] < 200
+
+
 def test_reliability_of_probabilities_that_are_right_and_of_one_that_is_not() -> None:
     class Says:
         conditional = False

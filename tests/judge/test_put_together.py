@@ -3,13 +3,29 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from bench import judge
-from bench.judge import Judgement, Scores, bounds, evaluate, evidence, surgery
+from bench.judge import (
+    Judgement,
+    Scores,
+    bounds,
+    counted,
+    evaluate,
+    evidence,
+    factors,
+    features,
+    latent,
+    representation,
+    samples,
+    surgery,
+)
+from bench.reproduce import committed, effects
 from bench.settings import Measure
+from bench.stats import intervals, learning
 from tests.helpers import Held
 from variants import DataSpec, build
 from variants.core import VAE, Terms
@@ -124,3 +140,51 @@ def test_the_variance_of_a_mean_of_draws_is_theirs_over_their_number(model: VAE)
     terms = Terms(x=made.x, z=made.z, q=made.q, p=made.p, log_px_z=log_px_z)
     assert terms.kl_method == "closed_form"
     torch.testing.assert_close(bounds.elbo_variance(terms), log_px_z.var(0) / 7)
+
+
+def test_the_errors_of_a_mean_of_few_values_by_hand() -> None:
+    values = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)  # of variance 7
+    noise = torch.tensor([0.3, 0.9, 0.6], dtype=torch.float64)
+    assert judge._error(values, None) == {"mc": None, "test": pytest.approx(math.sqrt(7 / 3))}
+    mc = 1.8 / 9
+    assert judge._error(values, noise) == {
+        "mc": pytest.approx(math.sqrt(mc)),
+        "test": pytest.approx(math.sqrt(7 / 3 - mc)),
+    }
+    # Draws that are noisier than the examples differ leave nothing for the choice of these.
+    assert judge._error(values, 100 * noise) == {"mc": pytest.approx(math.sqrt(100 * mc)), "test": 0.0}
+    assert judge._error(values[:1], noise[:1]) == {"mc": pytest.approx(math.sqrt(0.3)), "test": None}
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_the_variance_of_the_logarithm_of_a_mean_by_the_delta_method(k: int) -> None:
+    """Of few draws, whose weights w relative to their mean have the unbiased variance."""
+    log_w = torch.randn(k, 3, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+    draws = torch.randn(k, 3, generator=torch.Generator().manual_seed(k + 1), dtype=torch.float64)
+    w = log_w.exp().numpy()
+    found = evidence.log_mean_exp(log_w - 700)
+    np.testing.assert_allclose(found["log_px"], np.log(w.mean(0)) - 700)
+    np.testing.assert_allclose(found["log_px_var"], w.var(0, ddof=1) / (k * w.mean(0) ** 2))
+    both = (w / w.mean(0) - draws.numpy()).var(0, ddof=1) / k
+    np.testing.assert_allclose(evidence.gap_variance(log_w - 700, draws), both)
+
+
+def test_numbers_are_those_of_the_sources_and_of_what_is_said_of_the_metrics() -> None:
+    """Another number is another metric under the same name."""
+    # Naeem et al. 2020; Meehan et al. 2020; Ghosh et al. 2020.
+    assert (samples.NEIGHBOURS, samples.CELLS, samples.FEWEST) == (5, 5, 20)
+    assert (samples.COMPONENTS, samples.CODES) == (10, 10_000)
+    assert (features.WIDTH, features.EXAMPLES, features.STEPS) == (64, 20_000, 1000)
+    assert (features.BATCH, features.RATE) == (64, 1e-3)
+    # Locatello et al. 2019 and disentanglement_lib; Higgins et al. 2017; Suter et al. 2019.
+    assert (factors.LIVE, factors.BINS, factors.GROUP, factors.VOTES, factors.JUDGED) == (0.05, 20, 64, 800, 400)
+    assert (factors.TREES, factors.TAIL, factors.SIGNIFICANT, factors.SUPREMUM) == (50, 0.005, 4.0, 0.99)
+    # Burda et al. 2016; Wang et al. 2004; Wu et al. 2017.
+    assert (bounds.ACTIVE_VARIANCE, representation.NEIGHBOURS, representation.SSIM_WINDOW) == (0.01, 5, 11)
+    assert (evidence._SCHEDULE_WIDTH, evidence._ACCEPTANCE, evidence._JITTER) == (4.0, 0.65, 0.2)
+    assert (counted.MOST_STATES, judge.GAP_SAMPLES, judge.GAP_EVIDENCE) == (2**14, 8, 500)
+    assert latent.VALUES == (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+    assert latent.LEVELS == (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+    assert (latent.POINTS, latent.AXES, latent.EXTREMES, latent.BINS) == (2000, 6, 8, 20)
+    assert (intervals.MIN_SEEDS, intervals.LEVEL, learning.LONGER, learning.SHARE) == (3, 0.95, 10, 0.3)
+    assert (committed.SHARE, committed.ERRORS, effects.DIGITS) == (0.5, 3, 9)

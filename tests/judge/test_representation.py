@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from bench import data
@@ -80,6 +81,38 @@ def test_the_probe_sees_axes_on_any_scale_and_learns_from_the_training_split() -
     held.eval_batches = lambda split, batch, limit=None: (asked.append((split, limit)), inner(split, batch, limit))[1]
     representation.accuracies(coder(code), held, 100)
     assert asked == [("train", 100), ("test", None)]
+
+
+def test_five_neighbours_vote() -> None:
+    """Of the five nearest two are of the other class, and they are the nearest."""
+    centres = torch.arange(20.0).repeat_interleave(5) * 100
+    near = torch.tensor([0.1, -0.2, 0.5, -0.6, 0.7]).repeat(20)
+    y = torch.arange(20).repeat_interleave(5) % 2
+    learnt: Any = Labelled(torch.arange(100.0)[:, None], torch.where(near.abs() < 0.4, 1 - y, y))
+    asked = Labelled(torch.arange(100, 120.0)[:, None], torch.arange(20) % 2)
+    inner = learnt.eval_batches
+    learnt.eval_batches = lambda split, *at, **how: (asked.eval_batches if split == "test" else inner)(
+        split, *at, **how
+    )
+    code = torch.cat([centres + near, torch.arange(20.0) * 100])[:, None]
+    assert representation.accuracies(coder(code), learnt, 100)["knn_accuracy"] == 1.0
+
+
+def test_the_probe_is_a_regression_of_standardised_codes_that_nobody_has_tuned() -> None:
+    random = torch.Generator().manual_seed(1)
+    code, y = torch.randn(200, 12, generator=random) * 5 + 3, torch.arange(200) % 3
+    code[:, 0] += 2 * y
+    held: Any = Labelled(torch.arange(200.0)[:, None], y)
+    found = representation.accuracies(coder(code), held, 30)["probe_accuracy"]
+    places = torch.arange(30) * 200 // 30
+    table = code.double().numpy()
+    mean, spread = table[places].mean(0), table[places].std(0)
+    share = {}
+    for strength in (0.01, 1.0, 100.0):
+        probe = LogisticRegression(C=strength, max_iter=5000).fit((table[places] - mean) / spread, y[places].numpy())
+        share[strength] = probe.score((table - mean) / spread, y.numpy())
+    assert found == pytest.approx(share[1.0])
+    assert len(set(share.values())) == 3
 
 
 def test_data_without_classes_have_no_accuracy() -> None:

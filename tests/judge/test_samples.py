@@ -101,6 +101,45 @@ def test_told_apart() -> None:
     assert samples.told_apart(normal(1) + 1e-9, normal(1)) == 0
 
 
+@pytest.mark.parametrize(("generated", "tested"), [(200, 600), (600, 200)])
+def test_where_one_kind_is_rarer_as_many_of_either_are_told_apart(generated: int, tested: int) -> None:
+    """Else most of the others would be of the kind that is more frequent, and half of them no longer a coin's toss."""
+    fake, real = normal(0, 600), normal(1, 600)
+    few = min(generated, tested)
+    found = samples.told_apart(fake[:generated], real[:tested])
+    assert found == samples.told_apart(fake[:few], real[:few])
+    assert found == pytest.approx(0.5, abs=0.08)
+
+
+def test_each_figure_is_of_the_generated_ones_beside_the_real_ones() -> None:
+    """Of few generated ones within many real ones, so that exchanged sides would be seen."""
+    fake, real, train = 0.5 * normal(0, 60), normal(1, 90) + 0.5, normal(2, 120)
+    found = samples.compare(fake, real, train)
+    assert tuple(found) == samples.NAMES
+    assert found["frechet"] == samples.frechet(fake, real)
+    assert found["kid"] == samples.kid(fake, real)
+    assert {name: found[name] for name in ("precision", "recall", "density", "coverage")} == samples.neighbourhoods(
+        fake, real
+    )
+    assert found["told_apart"] == samples.told_apart(fake, real)
+    assert found["memorisation"] == samples.memorisation(fake, real, train)
+    assert samples.neighbourhoods(fake, real) != samples.neighbourhoods(real, fake)
+
+
+@pytest.mark.parametrize(("train", "test", "told"), [(40, 5, False), (40, 6, True), (11, 40, False), (12, 40, True)])
+def test_with_no_more_examples_than_neighbours_there_are_no_figures(
+    monkeypatch: pytest.MonkeyPatch, train: int, test: int, told: bool
+) -> None:
+    """Of the training split one half is to be memorised, and the other plays what is generated."""
+    monkeypatch.setattr(samples, "_samplers", lambda _: [])
+    x = torch.from_numpy(normal(0, 40)).float()
+    held: Any = Held(x)
+    held.splits = {"train": train, "test": test}
+    held.eval_batches = lambda split, _, limit: iter([(x[: min(limit, held.splits[split])], None)])
+    figures, _ = samples.scores(build("linear", held.spec, latent=2), held, 50, lambda x: x)
+    assert [figures[f"frechet{ending}"] is not None for ending in ("", "_means", "_floor", "_ceiling")] == [told] * 4
+
+
 def test_memorisation() -> None:
     train, test = normal(0), normal(1)
     fresh = samples.memorisation(normal(2), test, train)
@@ -176,6 +215,19 @@ def test_the_feature_space_is_trained_once_and_is_the_same(loaded: Any, tmp_path
     fixed = features.space(data.load("digits", binarise="none"))
     assert fixed is not None
     assert fixed.sha256 != first.sha256
+
+
+def test_a_feature_space_is_that_of_the_examples_that_it_is_trained_on(
+    loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another number of them, or other values, is another file; asked for again it is the same one."""
+    trained: list[int] = []
+    monkeypatch.setattr(features, "_train", lambda _, held: trained.append(held.splits["train"]))
+    for _ in range(2):
+        for options in ({}, {"train_size": 100}, {"binarise": "none"}):
+            assert features.space(data.load("digits", **options)) is not None  # type: ignore[arg-type]
+    assert trained == [loaded.splits["train"], 100, loaded.splits["train"]]
+    assert len(list((tmp_path / "features").iterdir())) == 3
 
 
 def test_the_judge_shows_them_between_two_anchors(loaded: Any) -> None:

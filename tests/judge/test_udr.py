@@ -44,10 +44,12 @@ def test_each_axis_counts_alike_where_one_code_has_more() -> None:
 def test_a_score_is_the_median_over_the_other_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     a = RANDOM.normal(size=(5_000, 2))
     held = {"one": a, "two": a[:, ::-1], "three": -a, "noise": RANDOM.normal(size=(5_000, 2)), "dead": 0.01 * a}
-    monkeypatch.setattr(udr, "codes", lambda model, *_: (held[model], None))
+    asked: list[Any] = []
+    monkeypatch.setattr(udr, "codes", lambda model, *how: (held[model], asked.append(how)))
     models: Any = list(held)
     none: Any = None
     scores = dict(zip(models, udr.scores(models, none, 10), strict=True))
+    assert asked == [(none, "test", 10)] * 5
     # Of the four others two agree wholly, one hardly, and one has no axis that is alive.
     assert scores["one"] == pytest.approx((1 + udr.agreement(a, held["noise"])) / 2, abs=0.02)
     assert scores["dead"] == 0
@@ -59,7 +61,8 @@ def test_seeds_of_a_variant_from_python() -> None:
     how: dict[str, Any] = {"epochs": 1, "latent": 2, "hidden": [8], "device": "cpu"}
     models = [vb.fit("vanilla", data, seed=seed, **how) for seed in (0, 1)]
     first, second = vb.udr(models, data)
-    assert 0 < first == second < 1
+    assert first == pytest.approx(second)
+    assert 0 < first < 1
     assert vb.udr([models[0], models[0]], data, points=100)[0] > first
     with pytest.raises(UsageError, match="two models or more"):
         vb.udr(models[:1], data)

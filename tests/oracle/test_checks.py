@@ -10,6 +10,7 @@ from msgspec import structs
 
 from bench.judge import bounds, counted, evidence
 from bench.oracle import belief, checks, objectives
+from bench.oracle import problem as problems
 from bench.pages import oracle
 from bench.records import record
 from bench.suites.oracle import parse
@@ -179,6 +180,47 @@ def test_the_sides_of_a_bound() -> None:
     ):
         found.estimate(name, 2.0, 2.0 + shift + spread, sides=sides)
     assert failed(found) == {"lower, above", "upper, below", "unbiased, above", "unbiased, below"}
+
+
+def test_tolerances_are_those_that_were_stated_beforehand() -> None:
+    """A wider one passes whatever it is given."""
+    assert (problems.CLOSED_FORM, problems.STANDARD_ERRORS) == (1e-9, 4.0)
+    assert (problems.STATED_LOW, problems.STATED_HIGH) == (0.65, 1.5)
+    assert (checks.TRAINED_BELOW, checks.TRAINED_ABOVE, checks.TRAINED_TERMS) == (0.05, 1e-6, 0.5)
+    assert (checks.OPTIMISED, checks.ENCODER) == (0.02, 1e-3)
+    assert (objectives.SELF_NORMALISED, belief.GRADIENT) == (0.05, 1e-8)
+
+
+def test_errors_of_closed_forms_do_not_cancel() -> None:
+    found = checks.Checks()
+    found.equal("one off, and one as far off the other way", torch.zeros(3), torch.tensor([1e-3, -1e-3, 0.0]))
+    found.equal("all alike", torch.arange(3.0), torch.arange(3.0))
+    assert failed(found) == {"one off, and one as far off the other way"}
+    assert abs(found.rows[0].error or 0) == pytest.approx(1e-3)
+    assert found.rows[1].truth == 1
+
+
+def test_what_an_estimate_may_be_off_is_of_its_own_side() -> None:
+    found = checks.Checks()
+    spread = torch.tensor([-0.1, 0.1] * 50, dtype=torch.float64)
+    for side, slack in (("below", (0.5, 0.0)), ("above", (0.0, 0.5))):
+        for shift in (-0.4, 0.4):
+            found.estimate(f"{side}, {shift:+}", 2.0, 2.0 + shift + spread, slack=slack)
+    assert failed(found) == {"below, +0.4", "above, -0.4"}
+    (first, *_), error = found.rows, 0.1 * math.sqrt(100 / 99) / 10
+    assert first.standard_error == pytest.approx(error)
+    assert (first.low, first.high) == (pytest.approx(-4 * error - 0.5), pytest.approx(4 * error))
+    assert first.rule == "4 SE, 0.5 below"
+
+
+def test_a_stated_error_is_held_against_the_spread_of_the_errors() -> None:
+    """Of examples whose errors have the standard deviation that their variances state the ratio is 1."""
+    errors = torch.tensor([-3.0, 3.0] * 50, dtype=torch.float64)
+    found = checks.Checks()
+    for share in (1.0, 0.5, 0.7, 1.4, 1.6):
+        found.stated(f"{share}", (share * errors.std()).square().expand(100), errors)
+    assert [row.estimate for row in found.rows] == pytest.approx([1.0, 0.5, 0.7, 1.4, 1.6])
+    assert [row.passed for row in found.rows] == [True, False, True, True, False]
 
 
 def test_trained_and_optimised_models_reach_their_optimum(problem: checks.Problem) -> None:

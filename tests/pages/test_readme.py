@@ -64,3 +64,19 @@ def test_the_example_is_the_program_s_own_sentence() -> None:
 
 def test_the_front_page_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_of_one_protocol_the_group_with_most_elbos_is_the_newest() -> None:
+    """However many rows another has that have none, and whatever order they come in."""
+    with_elbo = [fake.quality(variant, 0) for variant in ("vanilla", "beta")]
+    without = [fake.quality(variant, 0, epochs=3) for variant in ("conv", "iwae", "linear")]
+    for record in without:
+        record.metrics["elbo_nats"] = None
+    for records in (with_elbo + without, without + with_elbo):
+        assert {row.label for row in readme.newest(records).rows} == {"vanilla", "beta"}
+    more = [fake.quality(variant, 0, epochs=3) for variant in ("conv", "iwae", "linear")]
+    for records in (with_elbo + more, more + with_elbo):
+        assert len(readme.newest(records).rows) == 3
+    for record in more[:1]:
+        record.protocol = "0.9"
+    assert len(readme.newest([*with_elbo, *more[:1]]).rows) == 2

@@ -183,3 +183,11 @@ def test_a_broken_effect_is_one_line(tmp_path: Path, old: str, new: str, words: 
     with pytest.raises(UsageError, match=re.escape(words)) as error:
         table_of(tmp_path, EFFECT.replace(old, new))
     assert "\n" not in str(error.value)
+
+
+def test_a_published_difference_has_the_digits_of_its_figures(tmp_path: Path) -> None:
+    """Of 86.76 and 84.78 it is 1.98, and neither 2 nor 1.9800000000000040."""
+    figures = (FIGURES + MORE).replace("other,nll,1,,", "other,nll,84.78,,").replace("plain,nll,3,", "plain,nll,86.76,")
+    (found,) = judged(published.load(str(write(tmp_path, TOLERANT + EFFECT, figures))), [1.0], [1.0, 2.0])
+    assert found.published == 1.98
+    assert found.epochs == (2, 2, 2)  # of the runs of both rows

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from bench.reproduce import plot
 from bench.reproduce.published import Tolerance
-from bench.reproduce.verdict import Finding
+from bench.reproduce.verdict import Finding, short_source
 from bench.text import clip
 
 AGREES = Finding(
@@ -77,3 +77,47 @@ def test_one_run_beside_one_published_figure_is_drawn_once(change: dict[str, Any
     found = texts([AGREES, replace(AGREES, title="IWAE, k = 1", **change)])
     assert sum(words.endswith("  agrees") for words in found) == lines
     assert any("drawn once" in words for words in found) == (lines == 1)
+
+
+def test_every_mark_stands_at_its_figure_and_rows_from_top_to_bottom() -> None:
+    other = replace(AGREES, run="b", title="Second", published=90.0, values={0: 88.0}, stderr=0.5, tolerance=None)
+    drawn: Any = plot.figure([AGREES, other], "A table")
+    (axis,) = drawn.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["VAE, one layer, one sample", "Second"]
+    bottom, top = axis.get_ylim()
+    assert top < 0 < 1 < bottom
+    points = {
+        place: sorted(round(float(x), 6) for each in axis.collections for x, y in each.get_offsets() if y == place)
+        for place in (0, 1)
+    }
+    # Published, the mean, and of several seeds each.
+    assert points == {0: [86.0, 86.5, 86.6, 86.6, 86.7], 1: [88.0, 90.0]}
+    summary = AGREES.summary
+    assert summary is not None
+    spans = {tuple(round(float(x), 6) for x in line.get_xdata()) for line in axis.lines}
+    interval = (round(summary.low or 0, 6), round(summary.high or 0, 6))
+    assert spans == {(86.0, 86.6), interval, (90.0, 88.0), (89.5, 90.5)}
+    low, high = axis.get_xlim()
+    assert low < 85.5
+    assert high > 90.5
+
+
+def test_a_difference_in_the_last_digit_does_not_look_large() -> None:
+    drawn: Any = plot.figure([replace(AGREES, values={0: 86.01}, tolerance=None)], "A table")
+    low, high = drawn.axes[0].get_xlim()
+    assert (low + high) / 2 == pytest.approx(86.005)
+    assert (high - low) / 2 == pytest.approx(0.5)  # fifty times the last printed digit
+
+
+@pytest.mark.parametrize(
+    ("source", "short"),
+    [
+        ("Burda, Grosse and Salakhutdinov 2016, Table 1", "Burda et al. 2016"),
+        ("Kingma and Welling 2014, arXiv:1312.6114", "Kingma et al. 2014"),
+        ("van-den-Oord, Vinyals and Kavukcuoglu 2017", "van-den-Oord et al. 2017"),
+        ("Nobody 2026", "Nobody 2026"),
+        ("the authors' code, run by us", "the authors' code"),
+    ],
+)
+def test_a_source_is_called_by_its_first_author_and_its_year(source: str, short: str) -> None:
+    assert short_source(replace(AGREES, source=source)) == short

@@ -106,6 +106,18 @@ def test_a_line_of_the_page_and_of_its_file_says_what_was_found(table: Table) ->
     assert verdict.text == "agrees"
 
 
+def test_a_figure_that_two_sources_have_names_each(table: Table) -> None:
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}]))
+    other = replace(found, source="Somebody, Else and Others 2025, Table 3", published=9.5)
+
+    def figures(findings: list[Finding]) -> list[str]:
+        return [line[1].text for line in page.findings_grid(findings)[1]]
+
+    assert figures([found]) == ["neg_elbo"]
+    assert figures([found, other]) == ["neg_elbo (Nobody 2026)", "neg_elbo (Somebody et al. 2025)"]
+    assert figures([found, replace(other, row="another")]) == ["neg_elbo", "neg_elbo"]
+
+
 def test_the_count_says_how_many_figures_are_of_an_earlier_rows_run(table: Table) -> None:
     rows = table.chosen(["plain", "twin", "other"])
     found = findings(table, "short", rows, runs(table, "plain", [{"elbo_nats": -8.0}]))

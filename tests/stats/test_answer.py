@@ -3,9 +3,9 @@
 import pytest
 
 from bench.records.record import Record, Timed
-from bench.stats import answer
+from bench.stats import answer, frame
 from bench.stats.differences import sentence
-from bench.stats.groups import Group, groups
+from bench.stats.groups import Group, _seed_text, distinctions, groups
 from bench.stats.learning import compare
 from bench.stats.ranks import Ranks, critical_difference, ranks
 from bench.stats.speeds import throughput
@@ -202,3 +202,193 @@ def test_of_several_numbers_of_samples_the_most_tell() -> None:
         record.metrics |= {f"nll_is{k}_nats": nll for k in (5, 50, 5000)}
     _, answers = answered(records)
     assert answers["the best likelihood"].metric == "nll_is5000_nats"
+
+
+def test_codes_are_judged_by_the_probe_and_disentanglement_by_the_gap_where_both_were_measured() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    for record in records:
+        ahead = 0.1 * (record.cell["variant"] == "beta")
+        record.metrics |= {"knn_accuracy": 0.9 - ahead, "dci_disentanglement": 0.5 - ahead}
+    one = {goal: each.metric for goal, each in answered(records)[1].items()}
+    assert (one["the best codes"], one["the best disentanglement"]) == ("knn_accuracy", "dci_disentanglement")
+    for record in records:
+        record.metrics |= {"probe_accuracy": 0.9, "mig": 0.5}
+    both = {goal: each.metric for goal, each in answered(records)[1].items()}
+    assert (both["the best codes"], both["the best disentanglement"]) == ("probe_accuracy", "mig")
+    assert both["the best reconstructions"] == "mse_per_pixel"
+
+
+@pytest.mark.parametrize(("ahead", "learning", "named"), [(1, False, True), (3, True, True), (4, False, False)])
+def test_many_that_lead_while_still_learning_are_no_answer(ahead: int, learning: bool, named: bool) -> None:
+    """Up to three are named, and only where others are behind them."""
+    names = ["conv", "vanilla", "iwae", "full_covariance", "low_rank", "linear"]
+    levels = [-97.0 - 0.1 * place if place < ahead else -500.0 - place for place in range(len(names))]
+    records = [
+        fake.quality(name, seed, epochs=1, elbo=level)
+        for name, level in zip(names, levels, strict=True)
+        for seed in range(3)
+    ]
+    best = answered(records)[1]["the best ELBO"]
+    assert (best.learning, bool(best.take)) == (learning, named)
+
+
+def test_the_fastest_says_what_it_loses_to_a_row_that_was_not_timed() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta", "conv") for seed in range(3)]
+    for name, speed in (("vanilla", 1000.0), ("beta", 100.0)):
+        timed = fake.throughput(name)
+        timed.metrics = {"train_samples_per_s": Timed(speed, speed, speed, [speed] * 5)}
+        records.append(timed)
+    _, found = answered(records)
+    assert found[answer.SPEED].cost.startswith("vanilla against conv: NLL (IS-500) +")
+    assert found["the best ELBO"].cost == ""
+
+
+def test_rows_of_equal_ranks_stand_by_alphabet() -> None:
+    records = [
+        fake.quality(name, seed, elbo=-100.0, dataset=dataset)
+        for name in ("vanilla", "conv", "beta", "iwae", "linear")
+        for dataset in ("a", "b")
+        for seed in range(2)
+    ]
+    found = ranks(groups(records), "elbo_nats")
+    assert found is not None
+    assert list(found.ranks.items()) == [(name, [3, 3]) for name in ("beta", "conv", "iwae", "linear", "vanilla")]
+
+
+def test_what_runs_answer_is_told_of_groups_of_two_rows_and_more() -> None:
+    def lines(names: tuple[str, ...], epochs: int = 10) -> list[tuple[str, list[str]]]:
+        levels = {"conv": (-97.0, -96.99, -96.98), "beta": (-97.0, -96.98, -96.9901)}
+        levels |= {"vanilla": (-110.0, -109.9, -110.1), "iwae": (-110.5, -110.4, -110.6)}
+        return answer.told(
+            [fake.quality(name, s, elbo=levels[name][s], epochs=epochs) for name in names for s in range(3)]
+        )
+
+    assert lines(("conv",)) == []
+    ((about, told),) = lines(("conv", "vanilla"))
+    assert about == "mnist-dynamic, binary likelihoods, after 10 epochs of the whole training split:"
+    assert any(line.startswith("the best ELBO: conv. ELBO -96.99 ") for line in told)
+    ((_, tied),) = lines(("conv", "beta", "vanilla"))
+    assert any(line.startswith("the best likelihood: conv and beta. ") for line in tied)
+    ((_, waiting),) = lines(("vanilla", "iwae"), epochs=1)
+    assert waiting[-1].startswith("still learning, no answer yet: the best likelihood, the best ELBO")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([0], "seed 0"),
+        ([0, 1], "seeds 0, 1"),
+        ([4, 5, 6], "seeds 4 to 6"),
+        ([0, 1, 3], "seeds 0, 1, 3"),
+        ([], "no seeds"),
+    ],
+)
+def test_seeds_are_a_range_where_none_is_missing(seeds: list[int], words: str) -> None:
+    assert _seed_text(seeds).startswith(words)
+
+
+def test_a_speed_says_of_its_conditions_what_differs_on_its_device() -> None:
+    def timed(variant: str, **changes: object) -> Record:
+        made = fake.throughput(variant, device=str(changes.get("device", "cpu")))
+        made.cell |= changes
+        return made
+
+    same = [timed("vanilla"), timed("beta"), timed("vanilla", device="cuda")]
+    assert list(throughput(same, "mnist-dynamic").columns) == ["cpu", "cuda"]
+    found = throughput([*same, timed("beta", device="cuda", batch_size=512)], "mnist-dynamic").columns
+    assert list(found) == ["cpu", "cuda, batch 128", "cuda, batch 512"]
+    assert {label: sorted(column) for label, column in found.items()} == {
+        "cpu": ["beta", "vanilla"],
+        "cuda, batch 128": ["vanilla"],
+        "cuda, batch 512": ["beta"],
+    }
+    # A precision other than fp32 is named though nothing else stands beside it.
+    assert list(throughput([timed("vanilla", precision="bf16")], "mnist-dynamic").columns) == ["cpu, bf16"]
+
+
+def test_a_run_that_failed_early_takes_the_support_of_its_own_data_and_settings() -> None:
+    failed = [
+        fake.quality("vanilla", 1, status="error"),
+        fake.quality("vanilla", 0, status="error", dataset="b"),
+        fake.quality("vanilla", 0, status="error", overrides={"likelihood": "gaussian"}),
+        fake.quality("beta", 0, status="error"),
+    ]
+    found = groups([fake.quality("vanilla", 0), *failed])
+    supports = {
+        (group.dataset, row.label, len(row.records)): group.settings["support"] for group in found for row in group.rows
+    }
+    assert supports == {
+        ("mnist-dynamic", "vanilla", 2): "binary",
+        ("b-dynamic", "vanilla", 1): "unknown",
+        ("mnist-dynamic", "vanilla (likelihood=gaussian)", 1): "unknown",
+        ("mnist-dynamic", "beta", 1): "unknown",
+    }
+
+
+def test_groups_with_a_bound_stand_before_others_of_their_data() -> None:
+    records = [fake.quality("autoencoder", 0, support="binary"), fake.quality("vanilla", 0, support="real")]
+    records += [fake.quality("vanilla", 0, status="error", dataset="a"), fake.quality("beta", 0, dataset="a")]
+    assert [(group.dataset, group.settings["support"]) for group in groups(records)] == [
+        ("a-dynamic", "binary"),
+        ("a-dynamic", "unknown"),
+        ("mnist-dynamic", "real"),
+        ("mnist-dynamic", "binary"),
+    ]
+
+
+def test_the_price_of_the_best_is_that_of_its_speed_beside_the_fastest() -> None:
+    def cost(**speeds: float) -> str:
+        records = [fake.quality(name, seed) for name in ("vanilla", "beta", "conv") for seed in range(3)]
+        for name, speed in speeds.items():
+            timed = fake.throughput(name)
+            timed.metrics = {"train_samples_per_s": Timed(speed, 0.95 * speed, 1.05 * speed, [speed] * 5)}
+            records.append(timed)
+        best = answered(records)[1]["the best ELBO"]
+        assert best.take == ("conv",)
+        return best.cost
+
+    assert cost(vanilla=100.0, conv=1000.0) == "Trains 1,000 examples/s, the fastest."
+    assert cost(vanilla=1010.0, conv=1000.0) == "Trains 1,000 examples/s, among the fastest."
+    assert cost(vanilla=1000.0, beta=5000.0, conv=250.0) == "Trains 250 examples/s; beta is 20 times as fast."
+    assert cost(vanilla=1000.0) == ""
+
+
+def test_rows_of_equal_figures_are_named_by_alphabet() -> None:
+    levels = {"vanilla": (-97.0, 0.01), "beta": (-103.0, 0.01), "conv": (-150.0, 0.5)}
+    records = [fake.quality(name, seed, elbo=level) for name, (level, _) in levels.items() for seed in range(3)]
+    for record in records:
+        record.metrics |= {"mse_per_pixel": levels[record.cell["variant"]][1] * (1 + 0.01 * record.cell["seed"])}
+    assert answered(records)[1]["the best reconstructions"].take == ("beta", "vanilla")
+    equal = [fake.quality(name, seed, elbo=-100.0) for name in ("vanilla", "beta", "conv") for seed in range(3)]
+    for order in (equal, equal[::-1]):
+        assert [row.label for row in groups(order)[0].rows] == ["beta", "conv", "vanilla"]
+
+
+def test_a_line_of_the_table_says_of_its_row_also_what_failed() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    records[4] = fake.quality("beta", 1, status="diverged", reason="the loss is nan")
+    table = frame.frame(records).set_index("label")
+    line = table.loc["beta"]
+    assert (line["ok"], line["total"], line["count"], line["seeds"]) == (2, 3, "2/3 ok (1 diverged)", "0 1 2")
+    assert line["baseline"] == "vanilla"
+    assert not isinstance(table.loc["vanilla", "baseline"], str)
+    assert (line["elbo_nats_n"], table.loc["vanilla", "elbo_nats_n"]) == (2, 3)
+    assert line["elbo_nats_verdict"] == "not distinguishable"  # two seeds that both have
+    (group,) = groups(records)
+    runs = frame.runs(records).set_index("id")
+    for record in records:
+        one, cell = runs.loc[record.id], record.cell
+        assert (one["seed"], one["epochs"], one["label"]) == (cell["seed"], 10, cell["variant"])
+        assert (one["group"], one["status"], one["train_s"]) == (group.id, record.status, record.timing["train_s"])
+
+
+def test_groups_beside_each_other_are_told_apart_by_what_not_all_have() -> None:
+    def told(*hows: dict[str, object]) -> list[str]:
+        found = groups([fake.quality("vanilla", 0, **how) for how in hows])  # type: ignore[arg-type]
+        return sorted(distinctions(found).values())
+
+    plain, short, low = {"epochs": 10}, {"epochs": 3}, {"precision": "bf16"}
+    assert told() == []
+    assert told(plain) == [""]
+    assert told(plain, short) == ["10 epochs", "3 epochs"]
+    assert told(plain, short, low) == ["10 epochs, bf16", "10 epochs, fp32", "3 epochs, fp32"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.pages import blocks, tables
-from bench.stats import differences, frame, groups, intervals, learning
+from bench.stats import differences, frame, groups, intervals, learning, metrics
 from tests import fake_records as fake
 from tests.stats import curves
 
@@ -194,3 +194,58 @@ def test_no_best_is_marked_where_the_verdict_is_held_back() -> None:
         assert "Against vanilla, after 4 epochs of the whole training split:" in text
         assert ("| still learning |" in text) == bool(undecided)
         assert "still learning" in " ".join(blocks.terminal(tables.screen(records)).split())
+
+
+def test_one_look_at_one_of_two_rows_tells_of_no_drift() -> None:
+    once, often = trained(AHEAD, loss=5.0), trained(LEVEL, *FLAT)
+    comparison = intervals.paired(once.values("elbo_nats"), often.values("elbo_nats"), higher_better=True)
+    assert learning.reach(once, often, comparison, "elbo_nats") == math.inf
+    assert verdict(once, often) == verdict(often, once) == "still learning"
+    falls = trained(LEVEL, -1.0, -0.5)
+    assert verdict(once, falls) == "still learning"
+
+
+@pytest.mark.parametrize("without", ["vanilla", "conv"])
+def test_the_reconstruction_speaks_where_either_row_has_no_bound(without: str) -> None:
+    records = moving(*FLAT[:3])
+    for record in records:
+        if record.cell["variant"] == without:
+            record.metrics = {name: value for name, value in record.metrics.items() if name != "elbo_nats"}
+    assert of(differences.differences(records, "vanilla"), "conv")["mse_per_pixel"] == "worse"
+
+
+@pytest.mark.parametrize("ahead", ["a", "b"])
+def test_in_another_unit_the_one_that_is_behind_may_catch_up(ahead: str) -> None:
+    """Behind in ELBO and gaining: at its pace it overtakes, whichever of the two rows it is."""
+    first, second = trained(AHEAD, *FLAT), trained(LEVEL, 4.0, 2.0, 0.0)
+    first.elbo = {seed: value + 2 for seed, value in first.elbo.items()}
+    first, second = (first, second) if ahead == "a" else (second, first)
+    entry = metrics.metric("mse_per_pixel")
+    assert not learning._settled(first, second, entry)
+    # As far behind and at rest it is settled, and so it is where the one that is ahead gains.
+    at_rest, gaining = trained(LEVEL, *FLAT), trained(AHEAD, 4.0, 2.0, 0.0)
+    assert learning._settled(*((gaining, at_rest) if ahead == "a" else (at_rest, gaining)), entry)
+
+
+def test_of_the_accuracies_of_a_code_one_look_at_either_row_says_nothing() -> None:
+    once, often = trained(AHEAD, loss=5.0), trained(LEVEL, 1.0, 0.5)
+    squared, probe = metrics.metric("mse_per_pixel"), metrics.metric("probe_accuracy")
+    for pair in ((once, often), (often, once)):
+        assert learning._settled(*pair, squared)
+        assert not learning._settled(*pair, probe)
+    assert learning._settled(trained(AHEAD, *FLAT), often, probe)
+
+
+def test_the_reach_is_no_less_than_a_share_of_what_either_row_still_gains() -> None:
+    """Gains of 2 nats a doubling ahead and of 0.5 behind: the difference widens, and may yet differ by 0.3 times 2."""
+    gaining, slow = trained(AHEAD, 4.0, 2.0, 0.0), trained(LEVEL, 1.0, 0.5, 0.0)
+    for a, b in ((gaining, slow), (slow, gaining)):
+        comparison = intervals.paired(a.values("elbo_nats"), b.values("elbo_nats"), higher_better=True)
+        assert learning.reach(a, b, comparison, "elbo_nats") == pytest.approx(0.6)
+
+
+def test_an_interval_and_a_reach_are_independent_errors() -> None:
+    """3 and 4 make 5, on either side of zero."""
+    for difference, outlasts in ((5.01, True), (4.99, False), (-5.01, True), (-4.99, False)):
+        comparison = intervals.Comparison(3, difference, difference - 3, difference + 3, "better")
+        assert learning._outlasts(comparison, 4.0) == outlasts

@@ -86,3 +86,23 @@ def test_a_range_of_a_variant_needs_a_search() -> None:
     assert made.variants[0].search == {"beta": Range(log=(0.5, 8))}
     assert made.search == Search()
     assert convert(Search, made.search.plain()) == made.search
+
+
+@pytest.mark.parametrize("given", [Range(linear=(0.12345, 0.98765)), Range(log=(0.0012345, 0.0098765))])
+def test_no_value_is_rounded_beyond_the_ends(given: Range) -> None:
+    low, high = given.extremes
+    assert given.at(0.0) == low
+    assert given.at(1 - 1e-12) == high
+
+
+def test_whole_numbers_below_zero_are_as_likely_as_others() -> None:
+    values = [Range(linear=(-3, 2)).at((share + 0.5) / 60) for share in range(60)]
+    assert [values.count(number) for number in range(-3, 3)] == [10] * 6
+
+
+def test_every_choice_is_as_likely_and_both_ends_are_asked_about() -> None:
+    given = Range(choice=("a", "b", "c"))
+    assert [given.at((share + 0.5) / 6) for share in range(6)] == list("aabbcc")
+    assert given.extremes == ("a", "b", "c")
+    assert Search().trials == 8
+    assert (Search().metric, Search().stream) == ("elbo_nats", 0)

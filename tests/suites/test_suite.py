@@ -316,3 +316,20 @@ def test_names_with_settings_are_one_word_each() -> None:
     words = ["vanilla (latent=1, hidden=[8, 4]), beta", "iwae,linear low_rank(rank=2)", "/a b/c.py:mine"]
     wanted = ("vanilla (latent=1, hidden=[8, 4])", "beta", "iwae", "linear", "low_rank(rank=2)", "/a b/c.py:mine")
     assert split_names(words) == wanted
+
+
+def test_what_a_suite_does_not_say() -> None:
+    made = suite.parse("mine", {"variants": ["vanilla"], "datasets": ["digits"]})
+    assert (made.seeds, made.timeout_min, made.precision, made.compile, made.search) == (3, 240, "fp32", False, None)
+    assert (made.budget, made.measure, made.throughput) == (settings.Budget(), settings.Measure(), settings.Clock())
+    assert [cell["seed"] for cell in made.cells("cpu")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "used"), [(60, 59, 59), (60, 60, 60), (60, 61, None), (60, None, None), (None, 10**6, 10**6)]
+)
+def test_more_training_examples_than_a_user_s_data_have_are_all_of_them(
+    size: int | None, asked: int | None, used: int | None
+) -> None:
+    choice = suite.DataChoice("mine", "none", size=size)
+    assert choice.fits(settings.Budget(train_size=asked)).train_size == used

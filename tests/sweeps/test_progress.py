@@ -83,3 +83,60 @@ def test_a_page_is_up_to_date_until_a_record_is_newer(tmp_path: Path) -> None:
     assert plan.up_to_date(tmp_path)
     os.utime(made, (3, 3))
     assert not plan.up_to_date(tmp_path)
+
+
+def test_runs_of_which_nothing_is_known_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    records = [fake.quality(name, 0) for name in ("vanilla", "conv", "beta")]
+    shown = Progress([record.cell for record in records])
+    shown.tell(Done(records[0]))
+    assert shown.left() is None  # the clock has not moved
+    now[0] = 30.0
+    assert shown.left() == pytest.approx(60)
+    for record in records[1:]:
+        shown.tell(Done(record))
+    assert shown.left() is None
+    shown.close()
+
+
+def test_how_long_the_rest_takes_is_said_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    records = [fake.quality("vanilla", seed) for seed in range(12)]
+    shown = Progress([record.cell for record in records])
+    for record in records:
+        now[0] += 6.0
+        shown.tell(Done(record))
+    lines = capsys.readouterr().err.splitlines()
+    assert [" left" in line for line in lines] == [False, True] * 5 + [False, False]
+    assert lines[1].endswith("; about 60 s left")
+    assert [line.split("]")[0] for line in lines[:2]] == ["[ 1/12", "[ 2/12"]
+    shown.close()
+
+
+def test_a_run_is_expected_to_take_what_runs_of_its_own_settings_took() -> None:
+    def took(record: fake.Record, train: float, rest: float) -> fake.Record:
+        return replace(record, timing={"train_s": train, "measure_s": rest})
+
+    earlier = [
+        *(took(fake.quality("vanilla", seed), 10.0 + seed, 1.0) for seed in range(3)),
+        took(fake.quality("conv", 0), 101.0, 5.0),
+        took(fake.quality("vanilla", 0, epochs=99), 1e6, 1e6),
+        took(fake.quality("vanilla", 0, device="cuda"), 1e6, 1e6),
+        took(fake.quality("vanilla", 0, dataset="digits"), 1e6, 1e6),
+        took(fake.quality("vanilla", 0, overrides={"latent": 50}), 1e6, 1e6),
+        took(fake.quality("vanilla", 0, precision="bf16"), 1e6, 1e6),
+    ]
+    wanted = {"quality": [fake.quality(name, 7).cell for name in ("vanilla", "conv", "beta")]}
+    found = list(plan.expected(wanted, earlier, None).values())
+    assert found == [plan.Work(11.0, 1.0), plan.Work(101.0, 5.0), plan.Work(56.0, 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "1 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+)
+def test_seconds_are_said_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
+    assert plan.duration(seconds) == words

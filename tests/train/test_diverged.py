@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from bench import data
@@ -129,6 +130,16 @@ def test_a_first_step_that_breaks_is_no_matter_of_the_step_size(digits: Data) ->
         "training loss is nan in epoch 1: log p(x|z) is nan in step 1 of 4; "
         "no update came before it, so look at the data and the variant's parts"
     )
+
+
+def test_a_first_step_that_leaves_the_numbers_is_a_matter_of_the_step_size(digits: Data) -> None:
+    """The loss of that step is still a number: what overflows is the update."""
+    found = reason(model_of(), digits, replace(BUDGET, lr=1e39))
+    assert re.fullmatch(
+        r"training loss is (nan|inf) in epoch 1: the parameter \S+ is (nan|inf) in step 1 of 4; "
+        r"try a smaller step size, for example --set lr=3e\+38",
+        found,
+    ), found
 
 
 def test_before_the_first_step_of_a_later_pass_there_were_updates(digits: Data) -> None:

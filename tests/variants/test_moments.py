@@ -51,6 +51,14 @@ def test_moments_and_entropy_are_those_of_the_draws(name: str) -> None:
         near(-d.log_prob(draws), d.entropy())  # type: ignore[no-untyped-call]
 
 
+def test_a_rotated_gaussian_has_the_covariance_of_its_draws() -> None:
+    d = made("rotated")
+    away = d.sample(torch.Size([DRAWS])) - d.mean
+    covariance = d.covariance_matrix  # type: ignore[attr-defined]
+    near(away.unsqueeze(-1) * away.unsqueeze(-2), covariance)
+    torch.testing.assert_close(covariance.diagonal(dim1=-2, dim2=-1), d.variance)
+
+
 @pytest.mark.parametrize("kind", [Diagonal, Full, LowRank])
 def test_sigma_scales_its_axis_and_turns_nothing(kind: type[Posterior]) -> None:
     """Cov = diag(sigma) M diag(sigma), with an M that knows no sigma: correlated noise shrinks with the posterior."""
