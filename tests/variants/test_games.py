@@ -130,6 +130,19 @@ def test_the_loss_shows_the_models_side_alone(name: str) -> None:
     torch.testing.assert_close(loss, vae.objective.alone(terms, 0.0) + vae.objective.weight * side)
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("name", GAMES)
+def test_a_critic_that_knows_nothing_loses_log_two_however_many_draws_there_are(name: str, samples: int) -> None:
+    vae, size = model(name), 5
+    for parameter in vae.objective.critic.logit.parameters():
+        nn.init.zeros_(parameter)
+    side, critic = vae.objective.players(vae.terms(batch(size), samples))
+    torch.testing.assert_close(critic, torch.full((size,), math.log(2)).double())
+    # And what the model is to lower does not grow with them either.
+    of_side = {"factor": 0.0, "vae_gan": -0.5 * math.log(2)}.get(name, math.log(2))
+    torch.testing.assert_close(side, torch.full((size,), of_side).double())
+
+
 @pytest.mark.parametrize("name", ["adversarial", "wae_gan"])
 def test_the_critic_calls_draws_of_the_prior_true(name: str) -> None:
     """Its own step raises the logit of prior draws and lowers that of codes; the encoder's raises that of codes."""
@@ -204,8 +217,9 @@ def test_a_critic_is_no_part_of_the_model_and_has_its_own_betas() -> None:
     assert [id(p) for p in group["params"]] == [id(p) for p in without.parameters()]
 
 
-def test_a_role_may_have_a_step_size_and_a_decay_of_its_own() -> None:
-    vae = seeded("rae_l2", REAL, 0, latent=3, hidden=(8,), decay=0.25)
+@pytest.mark.parametrize(("name", "options"), [("rae_l2", {"decay": 0.25}), ("rae_gp", {})])
+def test_a_role_may_have_a_step_size_and_a_decay_of_its_own(name: str, options: dict[str, float]) -> None:
+    vae = seeded(name, REAL, 0, latent=3, hidden=(8,), **options)
     stepper = stepper_for(vae, Budget(lr=0.01, epochs=4))
     by_role = {
         role: group
@@ -215,10 +229,12 @@ def test_a_role_may_have_a_step_size_and_a_decay_of_its_own() -> None:
         and any(p is next(part.parameters()) for p in group["params"])
     }
     # Adam adds weight_decay theta, the gradient of decay |theta|^2.
-    assert by_role["decoder"]["weight_decay"] == 2 * 0.25
+    assert by_role["decoder"]["weight_decay"] == 2 * options.get("decay", 0.0)
     assert by_role["encoder"]["weight_decay"] == 0
-    stepper.follow_schedule(2.0)
-    assert by_role["prior"]["lr"] == pytest.approx(10 * by_role["encoder"]["lr"])
+    for epoch in (0.0, 2.0):
+        stepper.follow_schedule(epoch)
+        assert by_role["prior"]["lr"] == pytest.approx(10 * by_role["encoder"]["lr"])
+        assert by_role["decoder"]["lr"] == by_role["encoder"]["lr"]
 
 
 def broken(which: str) -> Callable[..., VAE]:
