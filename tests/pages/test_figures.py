@@ -818,3 +818,24 @@ def test_a_picture_says_of_how_many_rows_it_shows_the_best() -> None:
     (group,) = map(bars_of.shown, groups.groups(records))
     assert View("mnist-dynamic", (group,)).where == "mnist-dynamic, binary likelihood (the best 30 of 35 rows)"
     assert view(records[:3]).where == "mnist-dynamic, binary likelihood"
+
+
+def test_pictures_stand_in_the_order_in_which_they_are_read() -> None:
+    assert [plot.name for plot in figures.plots() if plot.order < 10] == [
+        *("elbo_by_variant", "paired_differences", "quality_and_speed", "rate_distortion", "inference_gaps"),
+        *("elbo_surgery", "kl_per_dimension", "learning_curves", "elbo_against_seconds", "evidence"),
+    ]
+
+
+def test_a_prior_is_drawn_where_codes_were_held_to_one() -> None:
+    records = [fake.quality(variant, 0, support="binary") for variant in ("vanilla", "autoencoder", "full_covariance")]
+    records[2].model.prior = "vamp"
+    figure: Any = latent.latent_plane(view(records, kept(records)))
+    dashed = {
+        axis.get_title(loc="left").split("\n")[0]: sum(
+            type(item).__name__ == "EllipseCollection" and item.get_linestyle()[0][1] is not None
+            for item in axis.collections
+        )
+        for axis in figure.axes
+    }
+    assert dashed == {"autoencoder": 0, "vanilla": 1, "full_covariance": 0}

@@ -233,3 +233,24 @@ def test_a_csv_has_means_and_halves_of_intervals_and_typst_its_best_in_bold() ->
     assert f"[*{paper._typst_text(grids.spread(summary, 2))}*]" in text
     assert f"[{median:,.0f}]" in text
     assert text.count("[*") == 3 + 1
+
+
+def test_an_entry_has_all_authors_the_title_and_where_it_is_to_be_found() -> None:
+    sources = [
+        "Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519; Kingma et al. 2016, arXiv:1606.04934",
+        "Takahashi et al. 2018, IJCAI, doi:10.24963/ijcai.2018/374",
+        "Hinton and Salakhutdinov 2006, Science 313:504",
+    ]
+    found = {text.split("{")[1].split(",")[0]: text for text in citations.bibtex(sources).split("\n\n")}
+    assert list(found) == sorted(found)
+    burda = found["burda2016importance"]
+    for line in (
+        "author = {Burda and Grosse and Salakhutdinov},",
+        "title = {{Importance Weighted Autoencoders}},",
+        "year = {2016},",
+        "eprint = {1509.00519},",
+    ):
+        assert f"  {line}\n" in burda
+    assert "author = {Kingma and others}," in found["kingma2016improving"]
+    assert "doi = {10.24963/ijcai.2018/374}," in found["takahashi2018student"]
+    assert "howpublished = {Science 313:504}," in found["hinton2006reducing"]

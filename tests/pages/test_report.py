@@ -130,3 +130,10 @@ def test_the_origin_has_the_first_and_the_last_day_and_all_seeds() -> None:
     assert "seeds: 0, 2, 10" in lines
     assert "devices: cpu (Example CPU, threads 1, fp32)" in lines
     assert "data (SHA-256): mnist-dynamic `abababababab`" in lines
+
+
+def test_a_page_says_that_the_best_epoch_was_chosen_where_any_run_had_a_patience() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(2)]
+    assert report._selection(records).startswith("Nothing was selected: a model is judged with its last weights")
+    records[1].cell["budget"]["patience"] = 7
+    assert "the best epoch's weights are judged; else the last weights are" in report._selection(records)
