@@ -182,6 +182,24 @@ def test_a_problem_has_a_line_with_its_truth_and_what_was_measured() -> None:
     assert [cell.text for cell in oracle.summary([made])[1][0][1:4]] == [DASH] * 3
 
 
+def test_a_table_of_checks_names_a_part_once_and_states_errors_in_standard_errors() -> None:
+    made = record.new("oracle", TINY_CELL, {}, status="ok")
+    made.checks = [
+        checked("closed form", "KL", 1.0, 1.0, None, "1e-9"),
+        checked("estimate", "ELBO", 1.0, 1.25, 0.125, "4 SE"),
+        checked("estimate", "AIS", 1.0, 0.5, 0.125, "at most"),
+    ]
+    made.checks[-1].passed = False
+    headers, lines = oracle._grid(made)
+    assert headers[2:8] == ["truth", "estimate", "error", "SE", "error / SE", "allowed"]
+    assert [[cell.text for cell in line] for line in lines] == [
+        ["closed form", "KL", "1.0000", "1.0000", "+0", DASH, DASH, "1e-9", "ok"],
+        ["estimate", "ELBO", "1.0000", "1.2500", "+0.25", "0.12", "+2.0", "4 SE", "ok"],
+        ["", "AIS", "1.0000", "0.5000", "-0.5", "0.12", "-4.0", "at most", "FAILED"],
+    ]
+    assert [{cell.best for cell in line} for line in lines] == [{False}, {False}, {True}]
+
+
 def test_errors_are_drawn_in_standard_errors_hollow_where_a_side_is_free_and_kept_in_sight() -> None:
     made = record.new("oracle", TINY_CELL, {}, status="ok")
     made.checks = [

@@ -14,7 +14,7 @@ from bench.train.steps import stepper_for
 from variants import DataSpec, build
 from variants.core import VAE, Terms
 from variants.parts.objectives import Adversarial, Elbo, Factor, Objective, VaeGan
-from variants.parts.objectives.games import frozen, permuted, telling_apart
+from variants.parts.objectives.games import Critic, frozen, permuted, telling_apart
 from variants.registry import seeded
 from variants.testing import ConformanceError, check_variant
 
@@ -61,6 +61,17 @@ def test_the_critics_loss_at_the_best_critic() -> None:
     a, b = torch.randn(2, 400_000, dtype=torch.float64)
     loss = telling_apart(0.5 * m**2 - m * a, 0.5 * m**2 - m * (m + b))
     assert abs(loss.mean().item() - (math.log(2) - js)) < 4 * loss.std().item() / math.sqrt(len(loss))
+
+
+def test_a_critic_has_leaky_layers_and_one_logit_of_their_features() -> None:
+    critic, x = Critic(3, (5, 4)).double(), torch.randn(2, 6, 3, dtype=torch.float64)
+    h = x
+    for weight, bias in zip(*[iter(critic.features.parameters())] * 2, strict=True):
+        h = h @ weight.T + bias
+        h = torch.where(h > 0, h, 0.2 * h)
+    assert (critic.features(x) < 0).any()
+    torch.testing.assert_close(critic.features(x), h)
+    torch.testing.assert_close(critic(x), h @ critic.logit.weight[0] + critic.logit.bias)
 
 
 class LogRatio(nn.Module):
