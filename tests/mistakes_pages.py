@@ -79,7 +79,7 @@ OF_PAGES = [
          '((1e6, "M"), (1e3, "k")):\n', '((1e3, "k"), (1e6, "M")):\n'),
     ]),
     *made("bench/pages/figures/tradeoff.py", ("tests/pages/test_figures.py",), [
-        (10, "speed_of_another_device", "a row trained on a GPU stands at its speed on the CPU",
+        (10, "speed_of_a_row_on_another_device", "a row trained on a GPU stands at its speed on the CPU",
          'if label.split(",")[0] == row.device and isinstance(speed', "if isinstance(speed"),
         (4, "nll_of_the_fewest_samples", "the loosest bound takes the place of the tightest",
          "metric = nll[-1] if nll else", "metric = nll[0] if nll else"),
