@@ -4,6 +4,7 @@ from tests.mutants import made
 
 AUTOENCODERS = ("tests/variants/test_autoencoders.py",)
 CODES = ("tests/variants/test_codes.py",)
+DEFAULTS = ("tests/variants/test_defaults.py",)
 OBJECTIVES = ("tests/variants/test_objectives.py",)
 
 # fmt: off
@@ -140,6 +141,194 @@ OF_VARIANTS = [
     *made("variants/parts/student_t.py", ("tests/variants/test_likelihoods.py",), [
         (3, "medians_outside_of_the_data", "a median of values in [0, 1] may be any number",
          'self.squash = data.kind != "real"', 'self.squash = data.kind == "unit"'),
+    ]),
+    # A default that changes without a word: runs of before and after go by one name.
+    *made("variants/parts/objectives/elbo.py", DEFAULTS, [
+        (25, "beta_of_one_by_default", "the variant that is called beta is the vanilla one",
+         "beta: float = 4.0", "beta: float = 1.0"),
+        (25, "weight_of_a_capacity_tenfold_less", "the rate is not held where it is said to be",
+         "gamma: float = 1000.0", "gamma: float = 100.0"),
+        (25, "capacity_of_five_nats", "a capacity that is not the paper's",
+         "capacity: float = 25.0", "capacity: float = 5.0"),
+        (2, "capacity_reached_in_one_pass", "a schedule that is over before training has begun",
+         "capacity_epochs: float = 10", "capacity_epochs: float = 1"),
+        (2, "one_cycle_by_default", "cyclical annealing is a warm-up",
+         "cycles: int = 4", "cycles: int = 1"),
+        (2, "cycles_twice_as_long", "a training of twenty passes ends within its second cycle",
+         "cycle_epochs: float = 5", "cycle_epochs: float = 10"),
+    ]),
+    *made("variants/parts/objectives/aggregate.py", DEFAULTS, [
+        (25, "beta_of_tc_that_is_the_elbo_s", "total correlation costs no more than in the ELBO",
+         "beta: float = 6.0", "beta: float = 1.0"),
+        (25, "mmd_with_the_weight_of_another_paper", "the weight is that of WAE",
+         "mmd: float = 1000.0", "mmd: float = 10.0"),
+        (25, "dip_i_with_the_diagonal_of_dip_ii", "the weights of the paper's two kinds are exchanged",
+         "diagonal: float = 100.0", "diagonal: float = 10.0"),
+    ]),
+    *made("variants/parts/objectives/rates.py", DEFAULTS, [
+        (25, "free_bits_of_two_nats", "more is free than most latents hold",
+         "free_nats: float = 0.25", "free_nats: float = 2.0"),
+        (25, "two_capacities_with_the_weight_of_one", "the weight of Burgess et al. for that of Dupont",
+         "gamma: float = 30.0", "gamma: float = 1000.0"),
+    ]),
+    *made("variants/parts/objectives/importance.py", DEFAULTS, [
+        (25, "renyi_of_zero_by_default", "the variant is IWAE",
+         "alpha: float = 0.5", "alpha: float = 0.0"),
+        (25, "half_an_elbo_by_default", "ten times the weight that is said",
+         "elbo_weight: float = 0.05", "elbo_weight: float = 0.5"),
+        (6, "groups_that_draw_one_by_default", "what is asked for does not reach the part that keeps it",
+         "        super().__init__(samples=samples, warmup_epochs=warmup_epochs)\n        self.estimates",
+         "        super().__init__(warmup_epochs=warmup_epochs)\n        self.estimates"),
+    ]),
+    *made("variants/parts/objectives/games.py", DEFAULTS, [
+        (25, "factor_of_one_by_default", "total correlation costs what the papers found too little",
+         "gamma: float = 10.0", "gamma: float = 1.0"),
+    ]),
+    *made("variants/parts/objectives/labelled.py", DEFAULTS, [
+        (25, "classifier_of_tenfold_weight_by_default", "labels count ten times as much as is said",
+         "alpha: float = 0.1", "alpha: float = 1.0"),
+    ]),
+    *made("variants/parts/objectives/regularised.py", DEFAULTS, [
+        (20, "decay_of_a_thousandth_by_default", "a weight decay that is no more than a trace becomes one that rules",
+         "decay: float = 1e-7", "decay: float = 1e-3"),
+    ]),
+    *made("variants/parts/objectives/lagging.py", DEFAULTS, [
+        (24, "one_lagging_pass_by_default", "the encoder's own steps end before they have begun to help",
+         "lagging_epochs: float = 3", "lagging_epochs: float = 1"),
+    ]),
+    *made("variants/parts/posteriors.py", DEFAULTS, [
+        (25, "rank_of_one_by_default", "between diagonal and full stands less than is said",
+         "min(2, latent) if rank is None", "min(1, latent) if rank is None"),
+        (25, "means_of_unit_spread_by_default", "the guaranteed rate is not what the variant is known for",
+         "bn_scale: float = 0.6", "bn_scale: float = 1.0"),
+    ]),
+    *made("variants/parts/discrete.py", DEFAULTS, [
+        (16, "concrete_of_another_temperature", "a relaxation of a temperature that its paper does not give",
+         "temperature: float = 2 / 3", "temperature: float = 0.5"),
+        (25, "fewest_classes_by_default", "a variable of ten classes becomes five bits",
+         "classes = max((k for k in range(2, 11)", "classes = min((k for k in range(2, 11)"),
+    ]),
+    *made("variants/parts/networks.py", DEFAULTS, [
+        (25, "convolutions_with_relu_by_default", "the posterior of some seeds collapses",
+         'activation: str = "elu"', 'activation: str = "relu"'),
+    ]),
+    *made("variants/parts/__init__.py", DEFAULTS, [
+        (25, "ten_latents_by_default", "every recorded figure is of twenty",
+         "latent: int = 20", "latent: int = 10"),
+    ]),
+    *made("variants/zoo/gumbel_softmax.py", DEFAULTS, [
+        (25, "two_variables_by_default", "twenty variables of ten classes are said",
+         "latent: int = 200", "latent: int = 20"),
+    ]),
+    *made("variants/zoo/discretised_logistic.py", DEFAULTS, [
+        (25, "five_logistics_by_default", "bits/dim of half the mixture that is said",
+         "mixtures=10", "mixtures=5"),
+    ]),
+    *made("variants/zoo/vq_spatial.py", DEFAULTS, [
+        (25, "codes_of_four_numbers_a_place", "a map of half the latents that are said",
+         "latent = 8 * math.prod", "latent = 4 * math.prod"),
+    ]),
+    *made("variants/zoo/hamiltonian.py", DEFAULTS, [
+        (22, "dynamics_on_a_slope_that_jumps", "leapfrog steps follow a decoder of ReLUs",
+         'activation="silu"', 'activation="relu"'),
+    ]),
+    # Laws of parts that nothing asked for.
+    *made("variants/parts/posteriors.py", ("tests/variants/test_against_collapse.py",), [
+        (25, "running_moments_that_stand_still",
+         "the newest batch counts for less and less, so that the judge sees an old mean",
+         "self.batches.reciprocal().clamp(min=self.MOMENTUM)", "self.batches.reciprocal()"),
+        (25, "running_moments_of_the_last_few", "the judge's mean is that of two batches",
+         "MOMENTUM = 0.05", "MOMENTUM = 0.5"),
+    ]),
+    *made("variants/parts/staged.py", ("tests/variants/test_against_collapse.py",), [
+        (2, "first_stage_from_the_first_step_on", "a warm-up that is asked for and not made",
+         "linear_warmup(epoch, self.warmup_epochs) * first", "first"),
+        (1, "second_stage_added_up_over_draws", "the more draws, the more the second stage counts",
+         "second.mean(0) - terms.log_px_z.mean(0)", "second.sum(0) - terms.log_px_z.mean(0)"),
+    ]),
+    *made("variants/parts/priors.py", ("tests/variants/test_layers.py",), [
+        (26, "pictures_below_black", "pseudo-inputs are no pictures that data could be",
+         "hardtanh(self.weight, 0.0, 1.0)", "hardtanh(self.weight, -1.0, 1.0)"),
+    ]),
+    *made("variants/parts/likelihoods.py", ("tests/variants/test_likelihoods.py",), [
+        (3, "means_of_two_numbers_outside_of_the_data", "squash is kept as a word and does nothing",
+         "mean = torch.sigmoid(mean) if self.squash else mean", "mean = mean + 0"),
+    ]),
+    *made("variants/parts/student_t.py", ("tests/variants/test_likelihoods.py",), [
+        (3, "medians_that_are_not_squashed", "squash is kept as a word and does nothing",
+         "return torch.sigmoid(h) if self.squash else h", "return h"),
+    ]),
+    *made("variants/parts/levels.py", ("tests/variants/test_countable.py",), [
+        (8, "scales_of_levels_with_a_floor_of_another_place", "log s is far from the number that the decoder gives",
+         "functional.softplus(log_scale - LEAST_LOG_SCALE)", "functional.softplus(log_scale)"),
+        (25, "means_taken_for_log_scales", "the two numbers of a level are exchanged",
+         "loc, log_scale, *logits = torch.split", "log_scale, loc, *logits = torch.split"),
+        (15, "ends_of_a_spread_at_the_ends_of_the_range",
+         "components start where no level is nearer to them than to their neighbours",
+         "self.mixtures + 2, dtype=h.dtype, device=h.device)[1:-1]", "self.mixtures, dtype=h.dtype, device=h.device)"),
+    ]),
+    *made("variants/parts/counts.py", ("tests/variants/test_countable.py",), [
+        (25, "rates_taken_for_odds", "the two numbers of a count are exchanged",
+         "rate, log_odds = h.unbind", "log_odds, rate = h.unbind"),
+        (8, "rates_that_are_never_small", "a clamp that small rates feel",
+         "LEAST_LOG_RATE = -60.0", "LEAST_LOG_RATE = -6.0"),
+    ]),
+    *made("variants/parts/code_books.py", CODES, [
+        (16, "encoder_kept_near_the_first_code_alone", "what the later books add is held against it",
+         "(sums[..., -1, :].detach() - h)", "(sums[..., 0, :].detach() - h)"),
+    ]),
+    *made("variants/parts/top_down.py", ("tests/variants/test_ladder.py",), [
+        (25, "features_before_they_bend", "the way up is linear from one layer to the next",
+         "            h = self.act(up(h))\n            seen.append", "            h = up(h)\n            seen.append"),
+    ]),
+    *made("variants/parts/objectives/games.py", ("tests/variants/test_games.py",), [
+        (19, "critic_of_factors_that_adds_up_draws", "the more draws, the faster the critic moves",
+         "return frozen(self.critic)(terms.z).mean(0), telling.mean(0)",
+         "return frozen(self.critic)(terms.z).mean(0), telling.sum(0)"),
+        (19, "critic_of_codes_that_adds_up_draws", "the more draws, the faster the critic moves",
+         "softplus(-frozen(self.critic)(terms.z)).mean(0), telling.mean(0)",
+         "softplus(-frozen(self.critic)(terms.z)).mean(0), telling.sum(0)"),
+        (19, "critic_of_pictures_that_adds_up_draws", "the more draws, the faster the critic moves",
+         "telling_apart(true, self.critic(false.detach())).mean(0)",
+         "telling_apart(true, self.critic(false.detach())).sum(0)"),
+        (19, "decoder_fooled_once_a_draw", "the more draws, the more the game counts",
+         "softplus(frozen(self.critic)(false)).mean(0)", "softplus(frozen(self.critic)(false)).sum(0)"),
+    ]),
+    *made("variants/parts/objectives/regularised.py", ("tests/variants/test_games.py",), [
+        (24, "fitted_prior_at_the_pace_of_all", "codes run away from a prior that is to follow them",
+         'adam: Mapping[str, Mapping[str, Any]] = {"prior": {"pace": 10.0}}',
+         'adam: Mapping[str, Mapping[str, Any]] = {"prior": {"pace": 1.0}}'),
+        (24, "fitted_prior_with_decay_at_the_pace_of_all", "codes run away from a prior that is to follow them",
+         'return {"prior": {"pace": 10.0}, "decoder"', 'return {"prior": {"pace": 1.0}, "decoder"'),
+    ]),
+    *made("variants/parts/hamiltonian.py", ("tests/variants/test_refined.py",), [
+        (22, "temperature_that_falls_in_a_line", "the schedule of cooling is not the one that is said",
+         "(k / max(1, self.leapfrogs)).square()", "(k / max(1, self.leapfrogs))"),
+    ]),
+    *made("variants/parts/refined.py", ("tests/variants/test_refined.py",), [
+        (22, "search_by_the_plain_gradient", "a step along log sigma is twice what it should be",
+         "rate * 0.5 * slopes[1]]", "rate * slopes[1]]"),
+        (22, "search_always_one_sigma_long", "a step is as long however near the end is",
+         "length.clamp(min=1).rsqrt()", "length.rsqrt()"),
+        (22, "search_as_long_as_the_slope_is_steep", "a step may lead anywhere",
+         "move * length.clamp(min=1).rsqrt() for", "move * length.clamp(min=1, max=1).rsqrt() for"),
+        (22, "search_of_a_network_in_no_units", "a step is as long however narrow q is",
+         "loc, log_scale = loc + scale * a, log_scale + b", "loc, log_scale = loc + a, log_scale + b"),
+    ]),
+    *made("variants/parts/residual_conv.py", ("tests/variants/test_parts.py",), [
+        (8, "logits_that_are_bent", "a decoder ends with an activation, so that half of all numbers cannot be said",
+         "up = [*(Block(b, activation) for _ in range(count)), act(), *doubled, cut, *up]",
+         "up = [*(Block(b, activation) for _ in range(count)), act(), *doubled, cut, act(), *up]"),
+    ]),
+    *made("variants/parts/networks.py", ("tests/variants/test_parts.py",), [
+        (8, "logits_of_a_skip_that_are_bent",
+         "a decoder ends with an activation, so that half of all numbers cannot be said",
+         "            h = layer(self.act(h)) + skip(z)\n        return h",
+         "            h = layer(self.act(h)) + skip(z)\n        return self.act(h)"),
+    ]),
+    *made("variants/parts/objectives/games.py", ("tests/variants/test_games.py",), [
+        (19, "critic_whose_units_die", "a leak of a hundredth, torch's own, where a fifth is said",
+         "layer.negative_slope = 0.2", "layer.negative_slope = 0.01"),
     ]),
 ]
 # fmt: on

@@ -772,3 +772,70 @@ def test_two_sweeps_are_two_lines_and_one_beta_is_none() -> None:
     assert shown.count("β = 4") == 2
     assert "beta (beta=2.0, network=conv)" in shown
     drawn(figure)
+
+
+def test_speeds_name_the_conditions_that_all_share_and_begin_with_the_fastest_on_any_device() -> None:
+    medians = {"cpu": {"vanilla": 100.0, "conv": 2_000.0}, "cuda:0": {"vanilla": 50_000.0, "conv": 3_000.0}}
+    records = [fake.throughput(name, device=device) for device, each in medians.items() for name in each]
+    for record in records:
+        median = medians[record.cell["device"]][record.cell["variant"]]
+        record.metrics = {**record.metrics, "train_samples_per_s": Timed(median)}
+    figure: Any = speed.throughput(view(records))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["vanilla", "conv"]
+    assert bars(figure.axes[0]) == [(0, 100), (0, 2_000)]
+    columns = view(records).timed.columns
+    assert speed._conditions(columns) == "batch 128, 1 threads."
+    assert speed._conditions({"cpu": columns["cpu"]}) == "batch 128, 1 threads, Example CPU."
+    records[0].cell["threads"] = 8
+    assert speed._conditions({"cpu": columns["cpu"]}) == "batch 128, Example CPU."
+    ticks = {0: "0", 950: "950", 1_000: "1k", 12_000: "12k", 1_500_000: "1.5M"}
+    assert [speed._tick(value) for value in ticks] == list(ticks.values())
+
+
+def test_a_row_stands_at_the_speed_of_its_own_device_and_at_the_nll_of_most_samples() -> None:
+    names = ("vanilla", "conv")
+    records = [fake.quality(name, seed, device="cuda:0") for name in names for seed in range(3)]
+    for record in records:
+        record.metrics["nll_is50_nats"] = 200.0
+    timed = {name: fake.throughput(name, device="cuda:0") for name in names}
+    seen = view([*records, *timed.values(), *map(fake.throughput, names)])
+    figure: Any = tradeoff.quality_and_speed(seen)
+    found = [tuple(cloud.get_offsets()[0]) for cloud in figure.axes[0].collections]
+    of_speed = [timed[row.variant].metrics["train_samples_per_s"].median for row in seen.rows]  # type: ignore[union-attr]
+    np.testing.assert_allclose(found, list(zip(of_speed, means(seen, "nll_is500_nats"), strict=True)))
+
+
+def test_without_a_baseline_all_are_held_against_the_best() -> None:
+    records = [fake.quality(v, s, elbo=at) for v, at in (("conv", -97.0), ("iwae", -100.0)) for s in range(3)]
+    figure: Any = elbo.paired_differences(view(records))
+    assert "Difference from conv" in texts(figure)
+    assert [cloud.get_offsets()[0][0] for cloud in figure.axes[0].collections] == [pytest.approx(-3)]
+
+
+def test_a_picture_says_of_how_many_rows_it_shows_the_best() -> None:
+    count = bars_of.MOST_ROWS + 5
+    records = [fake.quality("beta", 0, elbo=-100.0 - i, overrides={"beta": i}) for i in range(count)]
+    (group,) = map(bars_of.shown, groups.groups(records))
+    assert View("mnist-dynamic", (group,)).where == "mnist-dynamic, binary likelihood (the best 30 of 35 rows)"
+    assert view(records[:3]).where == "mnist-dynamic, binary likelihood"
+
+
+def test_pictures_stand_in_the_order_in_which_they_are_read() -> None:
+    assert [plot.name for plot in figures.plots() if plot.order < 10] == [
+        *("elbo_by_variant", "paired_differences", "quality_and_speed", "rate_distortion", "inference_gaps"),
+        *("elbo_surgery", "kl_per_dimension", "learning_curves", "elbo_against_seconds", "evidence"),
+    ]
+
+
+def test_a_prior_is_drawn_where_codes_were_held_to_one() -> None:
+    records = [fake.quality(variant, 0, support="binary") for variant in ("vanilla", "autoencoder", "full_covariance")]
+    records[2].model.prior = "vamp"
+    figure: Any = latent.latent_plane(view(records, kept(records)))
+    dashed = {
+        axis.get_title(loc="left").split("\n")[0]: sum(
+            type(item).__name__ == "EllipseCollection" and item.get_linestyle()[0][1] is not None
+            for item in axis.collections
+        )
+        for axis in figure.axes
+    }
+    assert dashed == {"autoencoder": 0, "vanilla": 1, "full_covariance": 0}

@@ -1,5 +1,6 @@
 """The report of a folder of runs: what it says is what the program says, and a browser shows all of it."""
 
+import base64
 import csv
 import io
 import json
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from bench.pages.html import again, document, facts, pictures, report
 from bench.pages.html.document import LARGEST
 from bench.records.record import Record
 from bench.stats import frame, metrics
+from bench.stats.answer import Answer
 from bench.stats.differences import sentence
 from bench.stats.groups import after, groups
 from bench.stats.learning import compare
@@ -445,3 +448,137 @@ def test_the_suite_that_runs_it_again_has_the_same_cells(tmp_path: Path) -> None
     path.write_text(text)
     cells = {json.dumps(cell, sort_keys=True) for cell in suite.load(str(path)).cells("cpu")}
     assert cells == {json.dumps(cell, sort_keys=True) for cell in wanted.cells("cpu")}
+
+
+def test_a_suite_that_runs_it_again_says_what_is_not_usual_alone() -> None:
+    records = [fake.quality("vanilla", seed, precision="bf16+compile") for seed in range(3)]
+    records.append(fake.quality("beta", 0, precision="bf16+compile", overrides={"beta": 2.0}))
+    (text,) = again.suites(records)
+    told = tomllib.loads(text)
+    assert (told["seeds"], told["precision"], told["compile"]) == (3, "bf16", True)
+    assert told["variants"] == [{"name": "vanilla"}, {"name": "beta", "set": {"beta": 2.0}, "seeds": 1}]
+    assert told["datasets"] == [{"name": "mnist", "binarise": "dynamic"}]
+    assert told["budget"] == {key: value for key, value in records[0].cell["budget"].items() if value is not None}
+    assert told["measure"] == records[0].cell["measure"]
+    plain = [tomllib.loads(each) for each in again.suites([fake.quality("vanilla", 4, epochs=e) for e in (2, 4)])]
+    assert [each["budget"]["epochs"] for each in plain] == [2, 4]
+    assert not any({"precision", "compile"} & each.keys() for each in plain)
+    assert [each["seeds"] for each in plain] == [5, 5]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the page says without its script
+
+
+def shown_texts(html: str) -> list[str]:
+    return re.findall(r">([^<>]+)<", html)
+
+
+def test_ranks_are_of_the_largest_group_of_each_data_set_and_their_table_says_them() -> None:
+    levels = {
+        "mnist": {"vanilla": -100.0, "conv": -90.0, "iwae": -95.0},
+        "fashion_mnist": {"vanilla": -210.0, "conv": -200.0, "iwae": -190.0},
+    }
+    records = [fake.quality(v, 0, elbo=elbo, dataset=d) for d, rows in levels.items() for v, elbo in rows.items()]
+    # A second budget on the same data, of fewer rows and in another order.
+    records += [fake.quality(v, 0, elbo=elbo, epochs=20) for v, elbo in (("vanilla", -80.0), ("conv", -95.0))]
+    found = report._ranks(report.in_order(groups(records)))
+    assert [each.metric for each in found] == ["elbo_nats", "nll_is500_nats"]
+    for each in found:
+        places = {g.dataset: [each.ranks[v][i] for v in levels["mnist"]] for i, g in enumerate(each.groups)}
+        assert places == {"mnist-dynamic": [3, 1, 2], "fashion_mnist-dynamic": [3, 2, 1]}
+        html = report._rank_table(each, 0)
+        told = shown_texts(html)
+        assert told[told.index("variant") :] == [
+            *("variant", *places, "mean rank \u2193", "rows beaten \u2191"),
+            *("conv", *(f"{of[1]:g}" for of in places.values()), "1.50", "3"),
+            *("iwae", *(f"{of[2]:g}" for of in places.values()), "1.50", "3"),
+            *("vanilla", "3", "3", "3.00", "0"),
+        ]
+        assert f"if they are {each.critical:.2f} or more apart" in html
+        assert "2 data sets are too few to generalise from: 6 is a start." in html
+        assert "too few" not in report._rank_table(replace(each, groups=each.groups * 3), 0)
+
+
+@pytest.mark.parametrize(
+    ("take", "learning", "words"),
+    [
+        ((), False, ["no answer yet"]),
+        (("a",), False, ["a"]),
+        (("a", "b", "c"), False, ["a", "tied: b and c"]),
+        (("a", "b"), True, ["a or b"]),
+    ],
+)
+def test_what_to_take_is_the_best_with_those_tied_or_all_that_still_learn(
+    take: tuple[str, ...], learning: bool, words: list[str]
+) -> None:
+    html = report._take(Answer("the best ELBO", "elbo_nats", take, "", learning=learning))
+    assert shown_texts(html) == words
+    assert ("<strong>" in html) == bool(take)
+
+
+def test_the_head_counts_runs_rows_and_data_sets_and_a_group_its_seeds() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(3)] + [fake.quality("conv", 0)]
+    records += [fake.quality("vanilla", 0, dataset="fashion_mnist"), fake.throughput("vanilla")]
+    page = report.report(records, {}, []).decode()
+    assert "5 runs, 2 variants, 2 data sets, judged by one evaluator." in page
+    assert {group.dataset: report._seeds(group) for group in groups(records)} == {
+        "mnist-dynamic": "1 to 3 seeds",
+        "fashion_mnist-dynamic": "1 seed",
+    }
+
+
+def test_cells_are_means_with_their_marks_and_speeds_medians_with_their_quartiles() -> None:
+    levels = {"conv": -97.0, "vanilla": -100.0}
+    records = [fake.quality(v, seed, elbo=at + seed / 10) for v, at in levels.items() for seed in range(3)]
+    records.append(fake.throughput("vanilla"))
+    (group,) = groups(records)
+    (made,) = facts_of(report.report(records, {}, []))["groups"]
+    place = {column["key"]: at for at, column in enumerate(made["columns"])}
+    for row, of, mark in zip(made["rows"], group.rows, ("best", ""), strict=True):
+        of_elbo: Any = of.summary("elbo_nats")
+        assert row["cells"][place["elbo_nats"]] == [
+            *(of_elbo.mean, grids.spread(of_elbo, 2), mark, of_elbo.half_width, 3)
+        ]
+        of_time: Any = of.summary("train_s")
+        assert row["cells"][place["train_s"]][0] == of_time.mean == pytest.approx(62.2)
+        assert "\u00b1" not in row["cells"][place["train_s"]][1]
+        assert [run["values"]["elbo_nats"] for run in row["runs"]] == list(of.values("elbo_nats").values())
+    speed: Any = records[-1].metrics["train_samples_per_s"]
+    conv, vanilla = (row["cells"][place["train_samples_per_s@cpu"]] for row in made["rows"])
+    assert conv is None
+    assert vanilla == [speed.median, tables.block_text(speed, 0), "", None, 5, speed.q1, speed.q3]
+
+
+def test_a_plane_has_points_with_classes_covariances_and_a_prior_where_there_is_one() -> None:
+    records = [fake.quality("full_covariance", 0), fake.quality("autoencoder", 0, support="binary")]
+    arrays = {record.id: fake.artefact(record, points=300) for record in records}
+    (group,) = groups(records)
+    full, point = (facts._plane(row, arrays) for row in group.rows)
+    kept_arrays = arrays[records[0].id]
+    assert full is not None
+    assert point is not None
+    assert full["axes"] == [3, 11]
+    np.testing.assert_allclose(full["points"], kept_arrays["latent_mean"][:200], atol=0.0051)
+    assert full["labels"] == kept_arrays["labels"][:200].tolist()
+    first, between, second = (kept_arrays["latent_cov"][:24, a, b] for a, b in ((0, 0), (0, 1), (1, 1)))
+    np.testing.assert_allclose(full["ellipses"], np.stack([first, between, second], 1), rtol=6e-3)
+    assert (full["prior"], point["prior"]) == (True, False)
+
+
+def test_a_sheet_has_every_image_at_its_place_and_of_large_ones_every_third_pixel() -> None:
+    from PIL import Image
+
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None] * 20 + np.zeros((1, 1, 130, 100), np.uint8)
+    images[:, :, ::3, ::3] += 5
+    shown = pictures._grey_or_rgb(images)
+    assert shown is not None
+    sheet = pictures._sheet("samples", "", "", [*pictures._lines(shown)])
+    assert sheet.size == (8 * (34 + 1) - 1, 2 * (44 + 1) - 1)
+    canvas = np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet.uri.partition(",")[2]))))
+    for place in range(10):
+        down, across = divmod(place, 8)
+        part = canvas[down * 45 : down * 45 + 44, across * 35 : across * 35 + 34]
+        assert (part == 20 * place + 5).all()
+    assert (canvas[44] == pictures.BETWEEN).all()
+    assert (canvas[45:, 70:] == pictures.BETWEEN).all()

@@ -177,3 +177,80 @@ def test_the_tables_compile_and_are_no_wider_than_a_page(tmp_path: Path) -> None
 def test_the_five_usual_metrics_fit_in_one_table() -> None:
     text = paper.write(paper.made(records(), BIG, dataset="mnist"), "latex")
     assert text.count(r"\begin{tabular}") == 2  # one for each comparison group
+
+
+def levels(seeds: int = 3) -> list[fake.Record]:
+    """Two rows, of which one is better in every seed."""
+    of_rows = {"conv": -97.0, "vanilla": -100.0}
+    return [fake.quality(name, s, elbo=at + s / 10) for name, at in of_rows.items() for s in range(seeds)]
+
+
+def test_notes_say_over_how_many_seeds_and_what_is_bold() -> None:
+    (table,) = paper.made(levels())
+    assert table.caption == (
+        "Test scores on mnist-dynamic (binary likelihoods) after 10 epochs of the whole training split."
+    )
+    mean, bold, settings = table.notes("±")
+    assert mean == "Mean over 3 seeds; ± half of the 95 % interval."
+    assert bold.startswith("Bold: the best")
+    assert settings == f"Settings: {table.group.title}."
+    headers, lines = table.grid()
+    assert headers[:2] == ["Variant", "ELBO ↑ (nats)"]
+    assert [line[1].best for line in lines] == [True, False]
+    assert [line[1].text for line in lines] == [grids.spread(row.summary("elbo_nats"), 2) for row in table.group.rows]
+    # Of two seeds there is no interval, and nothing is bold.
+    (few,) = paper.made(levels(seeds=2))
+    assert few.notes("±")[0] == "Mean over 2 seeds."
+    assert few.grid()[1][0][1].text == "-96.95"
+    assert len(few.notes("±")) == 2
+
+
+def test_a_failed_run_has_a_column_of_counts() -> None:
+    records = [*levels(), fake.quality("conv", 3, status="diverged", reason="nan")]
+    (table,) = paper.made(records)
+    assert table.notes("±")[0].startswith("Mean over 3 seeds;")
+    headers, lines = table.grid()
+    assert headers[:2] == ["Variant", "Runs"]
+    assert [line[1].text for line in lines] == ["3/4", "3/3"]
+    (table,) = paper.made([*levels(), fake.quality("conv", 3)])
+    assert table.notes("±")[0].startswith("Mean over the seeds that finished;")
+
+
+def test_a_csv_has_means_and_halves_of_intervals_and_typst_its_best_in_bold() -> None:
+    timed = fake.throughput("conv")
+    tables = paper.made([*levels(), timed], ["elbo", "train_samples_per_s"])
+    conv, vanilla = csv.DictReader(io.StringIO(paper.write(tables, "csv")))
+    summary = tables[0].group.rows[0].summary("elbo_nats")
+    assert summary is not None
+    assert summary.half_width is not None
+    assert float(conv["elbo_nats_mean"]) == summary.mean
+    assert float(conv["elbo_nats_half_width"]) == summary.half_width
+    assert (conv["ok"], conv["total"], conv["name"]) == ("3", "3", "Conv")
+    median = timed.metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    assert float(conv["train_samples_per_s_mean"]) == median
+    assert vanilla["train_samples_per_s_mean"] == ""
+    text = paper.write(tables, "typst")
+    assert f"[*{paper._typst_text(grids.spread(summary, 2))}*]" in text
+    assert f"[{median:,.0f}]" in text
+    assert text.count("[*") == 3 + 1
+
+
+def test_an_entry_has_all_authors_the_title_and_where_it_is_to_be_found() -> None:
+    sources = [
+        "Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519; Kingma et al. 2016, arXiv:1606.04934",
+        "Takahashi et al. 2018, IJCAI, doi:10.24963/ijcai.2018/374",
+        "Hinton and Salakhutdinov 2006, Science 313:504",
+    ]
+    found = {text.split("{")[1].split(",")[0]: text for text in citations.bibtex(sources).split("\n\n")}
+    assert list(found) == sorted(found)
+    burda = found["burda2016importance"]
+    for line in (
+        "author = {Burda and Grosse and Salakhutdinov},",
+        "title = {{Importance Weighted Autoencoders}},",
+        "year = {2016},",
+        "eprint = {1509.00519},",
+    ):
+        assert f"  {line}\n" in burda
+    assert "author = {Kingma and others}," in found["kingma2016improving"]
+    assert "doi = {10.24963/ijcai.2018/374}," in found["takahashi2018student"]
+    assert "howpublished = {Science 313:504}," in found["hinton2006reducing"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.pages import reference_comparison, report
+from bench.pages import origins, reference_comparison, report
 from bench.records.record import Origin, plain
 from tests import fake_records as fake
 
@@ -109,3 +109,31 @@ def test_a_reference_without_records_is_a_warning(tmp_path: Path) -> None:
     made = report.write(out, reference=tmp_path / "ref")
     assert made.warnings == ("the reference ref holds no records, so nothing is shown beside it",)
     assert report.write(out, reference=tmp_path / "missing").warnings == ()
+
+
+def test_of_other_settings_those_that_differ_least_are_named() -> None:
+    ours = [fake.quality("vanilla", 0)]
+    far = fake.quality("vanilla", 0, epochs=3, precision="bf16")
+    near = fake.quality("vanilla", 0, epochs=5)
+    for theirs in ([far, near], [near, far]):
+        _, (note,) = reference_comparison.against_reference(ours, theirs)
+        assert note.endswith("which differs in budget.epochs (10 here, 5 there).")
+
+
+def test_the_origin_has_the_first_and_the_last_day_and_all_seeds() -> None:
+    records = [fake.quality("vanilla", seed) for seed in (10, 0, 2)]
+    assert "run: 2026-01-02" in origins.provenance_lines(records)
+    for record, day in zip(records, ("05", "03", "04"), strict=True):
+        record.provenance.started = f"2026-01-{day}T03:04:05Z"
+    lines = origins.provenance_lines(records)
+    assert "run: 2026-01-03 to 2026-01-05" in lines
+    assert "seeds: 0, 2, 10" in lines
+    assert "devices: cpu (Example CPU, threads 1, fp32)" in lines
+    assert "data (SHA-256): mnist-dynamic `abababababab`" in lines
+
+
+def test_a_page_says_that_the_best_epoch_was_chosen_where_any_run_had_a_patience() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(2)]
+    assert report._selection(records).startswith("Nothing was selected: a model is judged with its last weights")
+    records[1].cell["budget"]["patience"] = 7
+    assert "the best epoch's weights are judged; else the last weights are" in report._selection(records)

@@ -402,3 +402,37 @@ def test_the_units_of_densities_are_said_with_the_group() -> None:
     assert f"; ELBO and NLL: {words}.**" in markdown(records, "mnist-dynamic")
     assert "ELBO and NLL:" not in plain
     assert f"ELBO and NLL: {words}." in html_report(records, {}, ()).decode()
+
+
+def test_a_terminal_says_how_many_rows_it_leaves_out_and_how_fast_a_row_trains() -> None:
+    timed = fake.throughput("vanilla")
+    text = blocks.terminal(tables.screen([*three("vanilla", (-100, -101, -102)), fake.quality("conv"), timed]), 300)
+    median = timed.metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    vanilla, conv = (next(line for line in text.splitlines() if line.startswith(v)) for v in ("vanilla", "conv"))
+    assert "3/3 ok" in vanilla
+    assert vanilla.endswith(f" {median:,.0f}")
+    assert conv.endswith(DASH)
+    many = [fake.quality("beta", 0, elbo=-100.0 - i, overrides={"beta": float(i)}) for i in range(52)]
+    text = terminal(many)
+    assert sum(line.startswith("beta (") for line in text.splitlines()) == 50
+    assert "... and 2 more rows, in the files" in text
+    assert "beta (beta=50" not in text
+    assert "more rows" not in terminal(many[:50])
+
+
+def test_mixed_protocols_and_feature_spaces_are_named() -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(2)]
+    records[1].protocol = "1.1"
+    for record, letters in zip(records, ("ab", "cd"), strict=True):
+        record.provenance.features_sha256 = 32 * letters
+    lines = doubts.problems(records)
+    assert "the records are of 2 protocols: 1.0, 1.1; no table holds two of them" in lines
+    assert "mnist-dynamic: generated examples were compared in 2 different feature spaces; do not compare them" in lines
+    records[1].protocol, records[1].provenance.features_sha256 = "1.0", 32 * "ab"
+    assert doubts.problems(records) == []
+
+
+def test_failures_are_in_the_order_of_their_names_whatever_order_they_come_in() -> None:
+    records = [fake.quality(name, 0, status="error", reason="x") for name in ("vanilla", "beta", "conv")]
+    for order in (records, records[::-1]):
+        assert [line.split()[1] for line in doubts.failures(order)] == ["beta", "conv", "vanilla"]

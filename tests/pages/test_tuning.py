@@ -108,3 +108,39 @@ def test_a_report_without_a_search_says_nothing_of_it(tmp_path: Path) -> None:
     report.write(tmp_path)
     assert "uned" not in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert 'id="tuned"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_line_of_a_file_is_one_trial_and_the_places_that_change_are_marked() -> None:
+    lines = tuning.rows(TRIALS[::-1])
+    assert [line["id"] for line in lines] == sorted(each.id for each in TRIALS)
+    by_id = {each.id: each for each in TRIALS}
+    for line in lines:
+        of = by_id[str(line["id"])]
+        failed = of.status != "ok"
+        assert line["value"] == (None if failed else of.metrics["valid_elbo_nats"])
+        assert (line["trial"], line["split"], line["status"]) == (of.cell["tuning"]["trial"], "valid", of.status)
+        assert line["variant"] == of.cell["variant"] == str(line["row"]).partition(" (")[0]
+    (found,) = tuned(groups(both()), TRIALS)
+    headers, cells = tuning.tuned_grid(found)
+    assert [line[4].best for line in cells] == [True, True, False]
+    assert (headers[4], headers[-1]) == ("place, tuned", "trials that count")
+    expected, _ = tuning.expected_grid(found) or ([], [])
+    assert expected == ["variant", "1 trial", "2 trials", "4 trials"]
+    # Of two values one is always the lowest: that says nothing of the range.
+    (found,) = tuned(groups(both()), [trial(-98.0 - n, n, variant) for variant in LEVELS for n in range(2)])
+    assert tuning.edges(found) == []
+
+
+def test_where_less_is_better_the_least_is_named_first() -> None:
+    squared = {"metric": "mse_per_pixel"}
+    records = both()
+    for record in records:
+        if "tuning" in record.cell:
+            record.cell["tuning"]["search"] = {**record.cell["tuning"]["search"], **squared}
+    levels = {"beta": 0.03, "conv": 0.01, "vanilla": 0.02}
+    trials = tuple(trial(level + n / 1000, n, v, **squared) for v, level in levels.items() for n in range(3))
+    figure: Any = of_trials.expected_best(View("mnist-dynamic", tuple(groups(records)), trials=trials))
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == ["conv", "vanilla", "beta"]
+    assert axis.get_ylabel().endswith("lower is better ←")
+    assert list(axis.lines[0].get_ydata()) == expected_best([0.01, 0.011, 0.012], higher=False)

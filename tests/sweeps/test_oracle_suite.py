@@ -19,6 +19,7 @@ from bench.records import record, schema, store
 from bench.suites import suite as suites
 from bench.suites.oracle import parse
 from bench.sweeps import execute
+from bench.text import DASH
 from tests.helpers import call, refused
 from tests.oracle.tiny import TINY
 
@@ -145,6 +146,81 @@ def test_conclusions_name_the_largest_errors() -> None:
         "Trained linear VAEs: at most 0.0300 nats below the PPCA optimum (allowed 0.05).",
     ]
     assert [line.startswith("FAILED: d ") for line in found[4:]] == [True]
+
+
+def checked(part: str, quantity: str, truth: float, estimate: float, se: float | None, rule: str) -> record.Check:
+    of: dict[str, Any] = {"part": part, "quantity": quantity, "truth": truth, "estimate": estimate, "rule": rule}
+    return record.Check(error=estimate - truth, standard_error=se, low=None, high=None, passed=True, **of)
+
+
+def test_a_problem_has_a_line_with_its_truth_and_what_was_measured() -> None:
+    made = record.new("oracle", TINY_CELL, {}, status="ok")
+    made.checks = [
+        checked("closed form", "ELBO, full posterior", -10.0, -10.0, None, "1e-9"),
+        checked("estimate", "ELBO, full posterior", -10.0, -10.5, 0.1, "4 SE"),
+        checked("estimate", "ELBO, diagonal posterior", -10.2, -10.6, 0.2, "4 SE"),
+        checked("estimate", "IWAE-10, widened posterior", -10.1, -10.3, 0.3, "4 SE"),
+        checked("estimate", "importance sampling, widened posterior", -10.0, -10.1, 0.4, "at most"),
+        checked("estimate", "AIS", -10.0, -10.02, 0.5, "at most"),
+        checked("estimate", "approximation gap, diagonal posterior", 0.25, 0.26, None, "0.02 above"),
+        checked("trained", "ELBO, diagonal posterior", -9.5, -9.6, None, "0.05 below, 1e-4 above"),
+    ]
+    made.checks[-1].passed = False
+    headers, (line,) = oracle.summary([made])
+    assert dict(zip(headers, (cell.text for cell in line), strict=True)) == {
+        **{"problem": "d 4, k 2, noise 0.5, not orthogonal", "log p(x)": "-10.000"},
+        **{"ELBO full": "-10.500 ± 0.100", "ELBO diagonal": "-10.600 ± 0.200", "IWAE-10": "-10.300 ± 0.300"},
+        **{"IS": "-10.100 ± 0.400", "AIS": "-10.020 ± 0.500", "gap exact": "0.250", "measured": "0.260"},
+        **{"PPCA": "-9.500", "trained": "-9.600", "checks passed": "7/8"},
+    }
+    assert oracle.verdict(made) == "7 of 8 checks passed"
+    assert oracle.failures([made])[0].endswith(
+        "trained, ELBO, diagonal posterior: error -0.1, allowed 0.05 below, 1e-4 above"
+    )
+    # Of nothing there is a dash.
+    made.checks = made.checks[:1]
+    assert [cell.text for cell in oracle.summary([made])[1][0][1:4]] == [DASH] * 3
+
+
+def test_a_table_of_checks_names_a_part_once_and_states_errors_in_standard_errors() -> None:
+    made = record.new("oracle", TINY_CELL, {}, status="ok")
+    made.checks = [
+        checked("closed form", "KL", 1.0, 1.0, None, "1e-9"),
+        checked("estimate", "ELBO", 1.0, 1.25, 0.125, "4 SE"),
+        checked("estimate", "AIS", 1.0, 0.5, 0.125, "at most"),
+    ]
+    made.checks[-1].passed = False
+    headers, lines = oracle._grid(made)
+    assert headers[2:8] == ["truth", "estimate", "error", "SE", "error / SE", "allowed"]
+    assert [[cell.text for cell in line] for line in lines] == [
+        ["closed form", "KL", "1.0000", "1.0000", "+0", DASH, DASH, "1e-9", "ok"],
+        ["estimate", "ELBO", "1.0000", "1.2500", "+0.25", "0.12", "+2.0", "4 SE", "ok"],
+        ["", "AIS", "1.0000", "0.5000", "-0.5", "0.12", "-4.0", "at most", "FAILED"],
+    ]
+    assert [{cell.best for cell in line} for line in lines] == [{False}, {False}, {True}]
+
+
+def test_errors_are_drawn_in_standard_errors_hollow_where_a_side_is_free_and_kept_in_sight() -> None:
+    made = record.new("oracle", TINY_CELL, {}, status="ok")
+    made.checks = [
+        checked("estimate", "both sides", 1.0, 1.2, 0.1, "4 SE"),
+        checked("estimate", "from below", 1.0, 0.5, 0.01, "at most 4 SE above"),
+        checked("estimate", "from above", 1.0, 9.0, 0.1, "at least -4 SE"),
+        checked("estimate", "without noise", 1.0, 1.0, None, "1e-9"),
+        checked("trained", "no estimate", 1.0, 2.0, 0.1, "4 SE"),
+    ]
+    made.rate_distortion = {"exact": [[0.1, 5.0, 9.0], [1.0, 7.0, 3.0]], "measured": [[1.0, 7.1, 3.1]]}
+    figure: Any = oracle.figure([made])
+    left, right = figure.axes
+    points = [line for line in left.lines if line.get_marker() not in ("", "None", None)]
+    assert [float(point.get_xdata()[0]) for point in points] == pytest.approx([2.0, -5.8, 5.8])
+    assert [point.get_marker() for point in points][1:] == ["<", ">"]
+    assert [point.get_markerfacecolor() == "white" for point in points] == [False, True, True]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["both sides", "from below ←", "from above →"]
+    curve, measured = right.lines
+    assert (list(curve.get_xdata()), list(curve.get_ydata())) == ([5, 7], [9, 3])
+    assert (list(measured.get_xdata()), list(measured.get_ydata())) == ([7.1], [3.1])
+    assert right.get_xlabel().startswith("distortion")
 
 
 def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(

@@ -77,6 +77,17 @@ def test_the_judge_sees_running_moments_that_follow_the_batches() -> None:
     assert all(torch.equal(value, kept[name]) for name, value in posterior.named_buffers())
 
 
+def test_a_batch_counts_for_a_twentieth_at_least_in_the_running_moments() -> None:
+    posterior, kept = normed(), [torch.zeros(D).double(), torch.ones(D).double()]
+    for n in range(1, 61):
+        h = double(8, 8, seed=n)
+        posterior(h)
+        loc = posterior.loc(h).detach()
+        for each, here in zip(kept, (loc.mean(0), loc.var(0, correction=0)), strict=True):
+            each += (here - each) * max(1 / n, 0.05)
+    torch.testing.assert_close([posterior.running_mean, posterior.running_variance], kept)
+
+
 def test_a_batch_of_one_is_normalised_by_the_running_moments() -> None:
     posterior = normed()
     posterior(double(16, 8))
@@ -183,6 +194,21 @@ def test_the_second_stage_is_a_density_of_codes() -> None:
     assert slopes[0] < -0.01
     assert abs(slopes[1]) < 1e-10
     assert slopes[2] > 0.01
+
+
+def test_the_kl_of_the_first_stage_alone_is_phased_in_and_all_else_is_a_mean_over_draws() -> None:
+    model = seeded("two_stage", REAL, 0, latent=6, top=2, samples=3, warmup_epochs=4).double()
+    with torch.no_grad():
+        for parameter in model.prior.first.parameters():
+            parameter.zero_()  # p(z1|z2) = N(0, I) whatever z2 is, so that its draw does not matter
+    terms = model.terms(double(4, 6), 3)
+    z1 = terms.z[..., :4]
+    first, second = closed_form_kl(terms.q.root, _standard(4)), closed_form_kl(terms.q.conditional(z1), _standard(2))
+    assert first is not None
+    assert second is not None
+    rest = (second - _standard(4).log_prob(z1) - terms.log_px_z).mean(0)
+    for epoch, weight in ((0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)):
+        torch.testing.assert_close(model.objective(terms, epoch), weight * first + rest)
 
 
 def test_two_stages_need_a_decoder_that_sees_the_first_alone() -> None:

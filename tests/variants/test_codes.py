@@ -136,6 +136,17 @@ def test_more_books_leave_less() -> None:
     assert before.shape == sums.shape
 
 
+def test_the_encoder_is_kept_near_the_sum_of_all_codes() -> None:
+    torch.manual_seed(0)
+    book, h = Residuals(2, 2, 5, 3).double(), torch.randn(7, 4, dtype=torch.float64, requires_grad=True)
+    indices = book.quantise(h)
+    whole = book.write(indices)[:, :4].detach()
+    _, encoder = book.misfit(h, indices)
+    torch.testing.assert_close(encoder, (whole - h).square().sum(-1))
+    assert torch.autograd.grad(encoder.sum(), book.weight, retain_graph=True, allow_unused=True) == (None,)
+    torch.testing.assert_close(torch.autograd.grad(encoder.sum(), h)[0], 2 * (h - whole).detach())
+
+
 def test_running_means_are_those_of_what_was_seen_and_unused_codes_stay() -> None:
     torch.manual_seed(0)
     book = Averages(1, 2, 3, 0.9).double()

@@ -20,6 +20,7 @@ from variants.parts.counts import (
     log_softplus,
 )
 from variants.parts.levels import (
+    BetaBinomial,
     BetaBinomialLevels,
     CategoricalPixels,
     DiscretisedLogistic,
@@ -139,6 +140,21 @@ def test_a_mixture_starts_with_components_that_differ() -> None:
     assert DiscretisedLogistic(spec, mixtures=1).value(torch.zeros(2, 2)).loc.eq(0).all()
 
 
+def test_numbers_of_the_decoder_are_means_then_log_scales_then_weights() -> None:
+    """s = e^h + e^-7, which is never below the least and else about e^h; means start spread over the range."""
+    spec, h = DataSpec((2,), "levels", 40, levels=256), torch.randn(9, 2, dtype=torch.float64)
+    h[3:6] *= 6
+    d = DiscretisedLogistic(spec, mixtures=3).value(h)
+    torch.testing.assert_close(d.loc, h[:3] + double(-0.5, 0.0, 0.5).unsqueeze(1))
+    torch.testing.assert_close(1 / d.inverse, h[3:6].exp() + math.exp(-7))
+    torch.testing.assert_close(d.log_pi, h[6:].log_softmax(0))
+    one = DiscretisedLogistic(spec).value(h[:2])
+    torch.testing.assert_close(one.loc[0], h[0])
+    torch.testing.assert_close(1 / one.inverse[0], h[1].exp() + math.exp(-7))
+    beta = BetaBinomial(spec).value(h[:2])
+    torch.testing.assert_close([beta.a, beta.b], [h[0].exp().log1p() + 1e-3, h[1].exp().log1p() + 1e-3])
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Counts
 
@@ -193,6 +209,19 @@ def test_rates_start_at_the_mean_of_the_data_and_are_never_negative() -> None:
     for likelihood in (NegativeBinomial(spec), ZeroInflatedNegativeBinomial(spec), Poisson(spec)):
         numbers = (2, 3) if likelihood.numbers == 2 else (3,)
         assert likelihood.log_prob(torch.full((1, 1, *numbers), -300.0), large[0]).isfinite().all()
+
+
+def test_a_small_rate_is_what_the_decoder_says_and_the_second_number_is_the_odds_of_a_zero() -> None:
+    """softplus(h) / log 2 is e^h / log 2 far below zero, and no floor is near."""
+    mean = torch.tensor([0.5, 2.0, 30.0])
+    spec = DataSpec((3,), "counts", 40, mean=lambda: mean)
+    for likelihood in (Poisson(spec), NegativeBinomial(spec)):
+        small = likelihood(torch.full((3,), -40.0)).mean
+        torch.testing.assert_close(small, mean * math.exp(-40) / math.log(2), rtol=1e-4, atol=0)
+    odds = torch.tensor([-1.0, 0.0, 2.0])
+    torch.testing.assert_close(
+        ZeroInflatedNegativeBinomial(spec)(torch.stack([torch.zeros(3), odds])).mean, mean * (-odds).sigmoid()
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from bench.train.steps import stepper_for
 from variants import DataSpec, build
 from variants.core import VAE, Terms
 from variants.parts.objectives import Adversarial, Elbo, Factor, Objective, VaeGan
-from variants.parts.objectives.games import frozen, permuted, telling_apart
+from variants.parts.objectives.games import Critic, frozen, permuted, telling_apart
 from variants.registry import seeded
 from variants.testing import ConformanceError, check_variant
 
@@ -61,6 +61,17 @@ def test_the_critics_loss_at_the_best_critic() -> None:
     a, b = torch.randn(2, 400_000, dtype=torch.float64)
     loss = telling_apart(0.5 * m**2 - m * a, 0.5 * m**2 - m * (m + b))
     assert abs(loss.mean().item() - (math.log(2) - js)) < 4 * loss.std().item() / math.sqrt(len(loss))
+
+
+def test_a_critic_has_leaky_layers_and_one_logit_of_their_features() -> None:
+    critic, x = Critic(3, (5, 4)).double(), torch.randn(2, 6, 3, dtype=torch.float64)
+    h = x
+    for weight, bias in zip(*[iter(critic.features.parameters())] * 2, strict=True):
+        h = h @ weight.T + bias
+        h = torch.where(h > 0, h, 0.2 * h)
+    assert (critic.features(x) < 0).any()
+    torch.testing.assert_close(critic.features(x), h)
+    torch.testing.assert_close(critic(x), h @ critic.logit.weight[0] + critic.logit.bias)
 
 
 class LogRatio(nn.Module):
@@ -128,6 +139,19 @@ def test_the_loss_shows_the_models_side_alone(name: str) -> None:
     torch.manual_seed(2)
     side, _ = vae.objective.players(terms)
     torch.testing.assert_close(loss, vae.objective.alone(terms, 0.0) + vae.objective.weight * side)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("name", GAMES)
+def test_a_critic_that_knows_nothing_loses_log_two_however_many_draws_there_are(name: str, samples: int) -> None:
+    vae, size = model(name), 5
+    for parameter in vae.objective.critic.logit.parameters():
+        nn.init.zeros_(parameter)
+    side, critic = vae.objective.players(vae.terms(batch(size), samples))
+    torch.testing.assert_close(critic, torch.full((size,), math.log(2)).double())
+    # And what the model is to lower does not grow with them either.
+    of_side = {"factor": 0.0, "vae_gan": -0.5 * math.log(2)}.get(name, math.log(2))
+    torch.testing.assert_close(side, torch.full((size,), of_side).double())
 
 
 @pytest.mark.parametrize("name", ["adversarial", "wae_gan"])
@@ -204,8 +228,9 @@ def test_a_critic_is_no_part_of_the_model_and_has_its_own_betas() -> None:
     assert [id(p) for p in group["params"]] == [id(p) for p in without.parameters()]
 
 
-def test_a_role_may_have_a_step_size_and_a_decay_of_its_own() -> None:
-    vae = seeded("rae_l2", REAL, 0, latent=3, hidden=(8,), decay=0.25)
+@pytest.mark.parametrize(("name", "options"), [("rae_l2", {"decay": 0.25}), ("rae_gp", {})])
+def test_a_role_may_have_a_step_size_and_a_decay_of_its_own(name: str, options: dict[str, float]) -> None:
+    vae = seeded(name, REAL, 0, latent=3, hidden=(8,), **options)
     stepper = stepper_for(vae, Budget(lr=0.01, epochs=4))
     by_role = {
         role: group
@@ -215,10 +240,12 @@ def test_a_role_may_have_a_step_size_and_a_decay_of_its_own() -> None:
         and any(p is next(part.parameters()) for p in group["params"])
     }
     # Adam adds weight_decay theta, the gradient of decay |theta|^2.
-    assert by_role["decoder"]["weight_decay"] == 2 * 0.25
+    assert by_role["decoder"]["weight_decay"] == 2 * options.get("decay", 0.0)
     assert by_role["encoder"]["weight_decay"] == 0
-    stepper.follow_schedule(2.0)
-    assert by_role["prior"]["lr"] == pytest.approx(10 * by_role["encoder"]["lr"])
+    for epoch in (0.0, 2.0):
+        stepper.follow_schedule(epoch)
+        assert by_role["prior"]["lr"] == pytest.approx(10 * by_role["encoder"]["lr"])
+        assert by_role["decoder"]["lr"] == by_role["encoder"]["lr"]
 
 
 def broken(which: str) -> Callable[..., VAE]:

@@ -159,6 +159,25 @@ def test_an_encoder_that_knows_nothing_leaves_the_prior_below_the_top() -> None:
     assert (parts[:, 2] > 1e-3).all()
 
 
+def test_the_bottom_up_gaussians_are_of_features_one_above_the_other() -> None:
+    """d_i = act(V_i d_(i-1)): the top layer's is made of all of them, and is alone there."""
+    made = model("ladder")
+    with torch.no_grad():
+        terms, features = made.terms(X.double(), 2), [made.encoder(X.double())]
+        for up in made.posterior.up:
+            features.append(up(features[-1]).relu())
+        state: Tensor | None = None
+        points = torch.split(terms.z, [3, 2, 2], dim=-1)
+        for i in (2, 1, 0):
+            loc, log_scale = (head[i](features[i + 1]) for head in (made.posterior.loc, made.posterior.log_scale))
+            bottom = normal(loc, log_scale.exp())
+            expected = bottom if state is None else product((loc, log_scale), made.prior.heads[i](state))
+            q = terms.q.at(terms.z)[i]
+            torch.testing.assert_close(q.mean, expected.mean)
+            torch.testing.assert_close(q.stddev, expected.stddev)
+            state = made.prior.trunk.advance(i, state, points[i])
+
+
 def test_the_residual_posterior_is_the_prior_and_what_x_adds() -> None:
     made = model("deep_top_down")
     with torch.no_grad():

@@ -283,14 +283,15 @@ def test_pseudo_inputs_start_as_published_and_keep_to_the_range_of_the_data() ->
     assert weight.shape == (500, 1, 28, 28)
     assert weight.mean().item() == pytest.approx(0.05, abs=1e-4)
     assert weight.std().item() == pytest.approx(0.01, abs=1e-4)
-    for data in (REAL, GREY):
-        model = assemble(data, prior="vamp", pseudo_inputs=2)
-        nn.init.constant_(model.prior.inputs.weight, 3.0)
-        assert model.prior.inputs().max().item() == (3.0 if data is REAL else 1.0)
-    model = assemble(DataSpec((6,), "counts", 40), prior="vamp", pseudo_inputs=2)
-    for start, kept in ((3.0, 3.0), (-3.0, 0.0)):
-        nn.init.constant_(model.prior.inputs.weight, start)
-        assert model.prior.inputs().unique().tolist() == [kept]
+    for data, kept in (
+        (REAL, [-3.0, 0.25, 3.0]),
+        (GREY, [0.0, 0.25, 1.0]),
+        (DataSpec((6,), "counts", 40), [0.0, 0.25, 3.0]),
+    ):
+        inputs = assemble(data, prior="vamp", pseudo_inputs=2).prior.inputs
+        for start, expected in zip((-3.0, 0.25, 3.0), kept, strict=True):
+            nn.init.constant_(inputs.weight, start)
+            assert inputs().unique().tolist() == [expected]
 
 
 @pytest.mark.parametrize("name", ["vamp_prior", "hierarchical_vamp"])

@@ -252,6 +252,17 @@ def test_gaussian_squashes_by_default_where_data_lie_in_the_unit_interval() -> N
         assert squashed == {"binary": True, "unit": True, "real": False}
 
 
+@pytest.mark.parametrize("kind", ["binary", "unit", "real"])
+@pytest.mark.parametrize("likelihood", [Gaussian, Heteroscedastic, StudentT])
+def test_the_mean_of_values_in_the_unit_interval_lies_in_it(likelihood: type, kind: str) -> None:
+    """By a sigmoid of the decoder's number; of real values it is the number itself."""
+    p, raw = likelihood(DataSpec((3,), kind)), torch.tensor([-3.0, 0.2, 4.0])
+    h = torch.stack([raw, 0.5 - raw]) if p.numbers == 2 else raw
+    torch.testing.assert_close(p(h).mean, raw if kind == "real" else raw.sigmoid())
+    x = torch.tensor([[0.1, 0.5, 0.9]])
+    torch.testing.assert_close(p.log_prob(h.expand(1, 1, *h.shape), x)[0], p(h).log_prob(x))
+
+
 def test_a_scale_of_each_value_is_above_its_floor_and_moves_from_anywhere() -> None:
     """It rises with the decoder's number everywhere: where it did not, training could not leave the floor."""
     likelihood = Heteroscedastic(DataSpec((3,), "real"), floor=0.1)

@@ -158,6 +158,18 @@ def test_decoders_end_without_an_activation(activation: str) -> None:
         assert out.min() < 0 < out.max()
 
 
+@pytest.mark.parametrize("network", PARTS["network"])
+def test_what_is_added_to_the_last_bias_is_added_to_all_that_a_decoder_gives(network: str) -> None:
+    """Nothing bends what a likelihood is given. (The state of `conv_ladder` has 32 numbers at 3 x 4 places.)"""
+    latent = 3 * 4 * 32 if network == "conv_ladder" else 3
+    _, decoder = PARTS["network"][network](GREY, latent)
+    last, z = [m for m in decoder.modules() if getattr(m, "bias", None) is not None][-1], torch.randn(2, latent)
+    before = decoder(z)
+    with torch.no_grad():
+        last.bias -= 100
+    torch.testing.assert_close(decoder(z), before - 100, rtol=0, atol=1e-4)
+
+
 def test_mlp_mirrors_its_widths() -> None:
     encoder, decoder = mlp(GREY, 3, hidden=(30, 20))
     widths = [[m.out_features for m in part.modules() if isinstance(m, nn.Linear)] for part in (encoder, decoder)]

@@ -88,6 +88,41 @@ def test_on_a_linear_model_the_search_reaches_the_best_diagonal_posterior() -> N
     assert gap > 0.01
 
 
+@pytest.mark.parametrize("rate", [1e-3, 20.0])
+def test_a_step_of_the_search_is_a_natural_gradient_of_at_most_one_sigma(rate: float) -> None:
+    """Of mu sigma^2 dL/dmu, of log sigma 1/2 dL/dlog sigma, whose Fisher information is 2; from a sigma of 0.05."""
+    vae, x = small("semi_amortised", refinements=1, refine_rate=rate), batch()
+    assert isinstance(vae.posterior, Refined)
+    torch.nn.init.constant_(vae.posterior.log_scale.bias, math.log(0.05) / vae.posterior.log_scale.gain)
+    start = vae.posterior(vae.encoder(x))
+    loc, log_scale = (each.detach().requires_grad_() for each in (start.mean, start.stddev.log()))
+    before = vae.posterior.elbo(loc, log_scale, x)
+    of_loc, of_scale = torch.autograd.grad(before.sum(), (loc, log_scale))
+    far, wider = rate * log_scale.exp() * of_loc, rate * 0.5 * of_scale
+    length = torch.cat([far, wider], -1).square().mean(-1, keepdim=True).sqrt()
+    assert (length > 1).any() == (rate > 1)
+    moved = loc + log_scale.exp() * far / length.clamp(min=1), log_scale + wider / length.clamp(min=1)
+    kept = (vae.posterior.elbo(*moved, x) >= before).unsqueeze(-1)
+    assert kept.any()
+    q = vae.infer(x)
+    torch.testing.assert_close(q.mean, torch.where(kept, moved[0], loc))
+    torch.testing.assert_close(q.stddev.log(), torch.where(kept, moved[1], log_scale))
+
+
+def test_the_network_of_a_search_moves_mu_in_units_of_sigma_and_log_sigma_by_numbers() -> None:
+    """With a network that says the same whatever it is shown, twice in a row."""
+    vae, x = small("iterative", refinements=2), batch()
+    move, said = vae.posterior.move, 0.1 * torch.arange(1, 9, dtype=torch.float64)
+    with torch.no_grad():
+        torch.nn.init.normal_(vae.posterior.log_scale.bias, std=0.02)
+        move.weight.zero_()
+        move.bias.copy_(said / move.gain)
+    start, (a, b) = vae.posterior(vae.encoder(x)), said.chunk(2)
+    q = vae.infer(x)
+    torch.testing.assert_close(q.mean, start.mean + start.stddev * (a + b.exp() * a))
+    torch.testing.assert_close(q.stddev, start.stddev * (2 * b).exp())
+
+
 def truth_mean(truth: LinearGaussian) -> Tensor:
     return torch.as_tensor(truth.mean, dtype=torch.float64)
 
@@ -156,6 +191,14 @@ def test_leapfrogs_are_undone_and_keep_volume_but_for_the_cooling() -> None:
     assert torch.linalg.slogdet(jacobian).logabsdet.item() == pytest.approx(log_det[0, 0].item(), abs=1e-9)
     # Two of the four latents are momenta, each cooled from the variance 2.5 to 1.
     assert log_det[0, 0].item() == pytest.approx(-0.5 * 2 * math.log(2.5), abs=1e-6)
+
+
+def test_the_root_of_the_temperature_falls_with_the_square_of_the_steps_made() -> None:
+    """From sqrt(2.25) = 1.5 over four steps: 1 + 0.5 (1 - (k / 4)^2)."""
+    vae = small("hamiltonian", leapfrogs=4, heat=2.25)
+    assert isinstance(vae.posterior, Hamiltonian)
+    roots = 1.5 * vae.posterior.cooling().cumprod(0)
+    torch.testing.assert_close(roots, torch.tensor([1.46875, 1.375, 1.21875, 1.0], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("leapfrogs", [1, 2, 5])
