@@ -101,13 +101,14 @@ def set_help() -> str:
     keys = {name: [key.name for key in fields] for name, fields in settings().items()}
     measure = []
     for name in keys["measure"]:
-        names = ", ".join(row.name for row in metrics.asked_by(name))
-        measure.append(f"{name} for {names}" if names else name)
+        names = [row.name for row in metrics.asked_by(name)]
+        few = [*names[:3], f"{len(names) - 3} more"] if len(names) > 4 else names
+        measure.append(f"{name} for {', '.join(few)}" if names else name)
     return (
         f"key=value ...: of the budget ({', '.join(keys['budget'])}), of the measurement ({'; '.join(measure)}), of "
         f"the clock ({', '.join(keys['throughput'])}), or a keyword of the variants (latent, posterior, network, "
-        "hidden, beta ...). For the oracle suite: its own (n, points, elbo_samples, importance_samples, chains, "
-        "steps, gap_steps, epochs)."
+        "hidden, beta ...); docs/running.md names all that is measured. For the oracle suite: its own (n, points, "
+        "elbo_samples, importance_samples, chains, steps, gap_steps, epochs)."
     )
 
 

@@ -28,7 +28,8 @@ def which_variant() -> str:
     """A line for each goal: what to take on each data set of the suite, and how sure that is."""
     records, _ = read_all(REFERENCE / suite())
     found: dict[str, dict[str, Answer]] = {}
-    heads, budgets = [], {}
+    heads: list[str] = []
+    budgets: dict[str, None] = {}
     for dataset, members in by_dataset([record for record in records if record.kind == "quality"]).items():
         group = newest(members)
         found[dataset] = {each.goal: each for each in answers(group, throughput(records, dataset))}
@@ -62,12 +63,13 @@ def newest(records: Sequence[Record]) -> Group:
 
 def _told(answer: Answer) -> str:
     """What to take, its figure, and how much faster the fastest trains: the report has the comparisons."""
-    figure = answer.sure.split(". ")[0].rstrip(".")
+    figure, *more = answer.sure.rstrip(".").split(". ")
+    so_far = f". {markdown_text(more[-1])}" if more else ""
     if not answer.take:
-        return f"no answer yet: {markdown_text(figure.split(':')[0].lower())}"
+        return f"no answer yet: {markdown_text(figure.split(':')[0].lower())}{so_far}"
     names = [f"`{label}`" for label in answer.take]
     if answer.learning:
-        return f"{' or '.join(names)}, still learning: longer training may reverse their order"
+        return f"{' or '.join(names)}, still learning: longer training may reverse their order{so_far}"
     take = f"**{names[0]}**" + (f" (tied: {', '.join(names[1:])})" if names[1:] else "")
     if answer.goal == SPEED:
         return f"{take}. {markdown_text(answer.cost.split('. ')[0] or figure)}"
