@@ -123,6 +123,8 @@ OF_BENCH = [
          "test = None if n < 2 else max(", "test = None if n < 1 else max("),
     ]),
     *made("bench/judge/evidence.py", ("tests/judge/test_evidence.py",), [
+        (4, "last_turn_of_draws_counts_as_a_whole_one", "an ELBO whose draws do not divide into turns is too large",
+         "lower += precise(elbo(terms)) * len(terms.z)", "lower += precise(elbo(terms)) * turn"),
         (6, "acceptance_of_turns", "a turn of one chain weighs as much as one of many",
          "accepted += acceptance * count", "accepted += acceptance"),
         (6, "starts_of_other_examples", "a part of the examples begins where the first ones were drawn",
@@ -133,6 +135,10 @@ OF_BENCH = [
          'columns["log_px_var"] = relative.var(0) / k', 'columns["log_px_var"] = relative.var(0, correction=0) / k'),
         (11, "gap_variance_by_the_number_of_draws", "the same for the difference of two estimates",
          "(relative - draws).var(0) / len(draws)", "(relative - draws).var(0, correction=0) / len(draws)"),
+    ]),
+    *made("bench/judge/factors.py", ("tests/judge/test_factors.py",), [
+        (21, "differences_that_cancel", "differences of pairs cancel before their absolute value is taken",
+         "return np.abs(first - second).mean(1), factors", "return np.abs((first - second).mean(1)), factors"),
     ]),
     *made("bench/judge/factors.py", ("tests/judge/test_factors.py", "tests/judge/test_put_together.py"), [
         (21, "every_factor_in_an_order", "a line is asked for values that have no order",
@@ -274,6 +280,9 @@ OF_BENCH = [
          "np.array([[1.0, 0.0], [shear, 1.0]])", "np.array([[1.0, shear], [0.0, 1.0]])"),
     ]),
     *made("bench/judge/representation.py", ("tests/judge/test_representation.py",), [
+        (21, "neighbours_in_standardised_codes", "neighbours are near in the code as it is",
+         "nearest = KNeighborsClassifier(NEIGHBOURS)",
+         "nearest = make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBOURS))"),
         (21, "nearest_neighbour_alone", "the five nearest vote",
          "NEIGHBOURS = 5", "NEIGHBOURS = 1"),
         (21, "probe_hardly_regularised", "the probe is the one with C = 1",

@@ -122,7 +122,7 @@ class Written(nn.Module):
         )
 
 
-@pytest.mark.parametrize("numbers", [1, 2, 30, 77, 10_000])
+@pytest.mark.parametrize("numbers", [1, 2, 7, 30, 77, 10_000])
 @pytest.mark.parametrize("offset", [0.0, -1e3, 1e3, -1e6])
 def test_weights_neither_underflow_nor_overflow_however_they_are_chunked(
     monkeypatch: pytest.MonkeyPatch, numbers: int, offset: float

@@ -348,3 +348,23 @@ def test_the_judge_asks_for_them_and_they_are_the_same_every_time() -> None:
     assert [told[name] for name in factors.NAMES] == [None] * len(factors.NAMES)
     assert told["gaussian_tc_nats"] is not None
     assert "mig" not in evaluate(model, loaded, Measure(1, 0)).metrics
+
+
+def test_the_beta_vae_score_classifies_mean_absolute_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of standard normal codes, which know no factor, E |a - b| is 2 / sqrt(pi), with a variance of 2 - 4 / pi."""
+    seen: list[Any] = []
+
+    class Seen(factors.LogisticRegression):
+        def fit(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+            seen.append(x)
+            return super().fit(x, y)
+
+    monkeypatch.setattr(factors, "LogisticRegression", Seen)
+    monkeypatch.setattr(factors, "StandardScaler", lambda: "passthrough")
+    v = rows(0, n=4000)
+    coded = Coded(np.random.default_rng(3).standard_normal((len(v), 2)), v, ORDERED)
+    factors.beta_vae(coded, coded, np.random.default_rng(0))
+    (differences,) = seen
+    assert differences.shape == (factors.VOTES, 2)
+    assert differences.mean() == pytest.approx(2 / math.sqrt(math.pi), abs=0.05)
+    assert differences.std() == pytest.approx(math.sqrt((2 - 4 / math.pi) / factors.GROUP), rel=0.15)

@@ -98,6 +98,20 @@ def test_five_neighbours_vote() -> None:
     assert representation.accuracies(coder(code), learnt, 100)["knn_accuracy"] == 1.0
 
 
+def test_neighbours_are_near_in_the_code_as_it_is() -> None:
+    random = torch.Generator().manual_seed(2)
+    code, y = torch.randn(200, 2, generator=random) * torch.tensor([9.0, 1.0]), torch.arange(200) % 2
+    code[:, 1] += y
+
+    def voted(points: Tensor) -> float:
+        nearest = torch.cdist(points, points).topk(5, largest=False).indices
+        return ((y[nearest].float().mean(1) > 0.5).long() == y).float().mean().item()
+
+    found = representation.accuracies(coder(code), Labelled(torch.arange(200.0)[:, None], y), 200)  # type: ignore[arg-type]
+    assert found["knn_accuracy"] == pytest.approx(voted(code))
+    assert abs(voted(code) - voted(code / code.std(0))) > 0.02
+
+
 def test_the_probe_is_a_regression_of_standardised_codes_that_nobody_has_tuned() -> None:
     random = torch.Generator().manual_seed(1)
     code, y = torch.randn(200, 12, generator=random) * 5 + 3, torch.arange(200) % 3
