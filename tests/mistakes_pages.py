@@ -46,6 +46,8 @@ OF_PAGES = [
          'quality = sum(record.kind == "quality" for record in records)', "quality = len(records)"),
     ]),
     *made("bench/pages/html/facts.py", ("tests/pages/test_html_report.py",), [
+        (11, "axes_averaged_by_their_number", "axes of different seeds are averaged by number, not by rank",
+         "sorted_ones = [sorted(each, reverse=True) for each", "sorted_ones = [list(each) for each"),
         (11, "whole_interval_for_its_half", "what is drawn as an interval is twice as wide",
          "mark, summary.half_width, summary.n]", "mark, 2 * (summary.half_width or 0), summary.n]"),
         (10, "quartiles_of_a_speed_exchanged", "a whisker ends where it should begin",
@@ -79,6 +81,8 @@ OF_PAGES = [
          '((1e6, "M"), (1e3, "k")):\n', '((1e3, "k"), (1e6, "M")):\n'),
     ]),
     *made("bench/pages/figures/tradeoff.py", ("tests/pages/test_figures.py",), [
+        (10, "front_by_median_speed", "a row is beaten only by one whose median is as fast, not its third quartile",
+         "third >= first for other, _, _, third in", "middle >= first for other, _, middle, _ in"),
         (10, "speed_of_a_row_on_another_device", "a row trained on a GPU stands at its speed on the CPU",
          'if label.split(",")[0] == row.device and isinstance(speed', "if isinstance(speed"),
         (4, "nll_of_the_fewest_samples", "the loosest bound takes the place of the tightest",

@@ -96,6 +96,9 @@ OF_TURNS = [
          "if self.training and self.learns(epoch) is not None:", "if self.learns(epoch) is not None:"),
     ]),
     *made("variants/core/vae.py", ("tests/variants/test_lagging.py",), [
+        (24, "frozen_weight_thawed", "a parameter that its owner froze is trainable after a step of another role",
+         "for part in parts for p in part.parameters() if p.requires_grad]",
+         "for part in parts for p in part.parameters()]"),
         (24, "all_learn_in_every_turn", "what the objective says of turns is not heeded",
          "for role, part in self.named_children() if role not in roles)",
          "for role, part in self.named_children() if role not in (*roles, role))"),

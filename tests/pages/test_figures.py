@@ -658,6 +658,9 @@ def test_speeds_are_drawn_by_training_speed_and_written_with_three_digits() -> N
 def test_the_front_is_of_rows_that_no_better_one_is_as_fast_as() -> None:
     rows: Any = {"best": (3, 9, 10, 11), "fast": (1, 90, 100, 110), "tied": (0.5, 91, 101, 111), "slow": (2, 4, 5, 6)}
     assert tradeoff.front_of(rows) == ["best", "fast"]
+    # As fast: the better row's third quartile reaches the other's first, though its median does not.
+    near: Any = {"better": (3, 8, 9, 12), "worse": (2, 11, 13, 14)}
+    assert tradeoff.front_of(near) == ["better"]
     names = ("vanilla", "conv", "iwae")
     records = [fake.quality(name, s) for name in names for s in range(3)]
     figure: Any = tradeoff.quality_and_speed(view([*records, *map(fake.throughput, names)]))

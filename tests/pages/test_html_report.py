@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -582,3 +583,9 @@ def test_a_sheet_has_every_image_at_its_place_and_of_large_ones_every_third_pixe
         assert (part == 20 * place + 5).all()
     assert (canvas[44] == pictures.BETWEEN).all()
     assert (canvas[45:, 70:] == pictures.BETWEEN).all()
+
+
+def test_the_spectrum_is_the_mean_of_sorted_seeds() -> None:
+    """Axes have no order that seeds share, so they are averaged by rank."""
+    row: Any = SimpleNamespace(ok=[SimpleNamespace(latent={"kl_per_dim": each}) for each in ([3, 1, 2], [0, 1, 5])])
+    assert facts._spectrum(row) == [4, 1.5, 0.5]

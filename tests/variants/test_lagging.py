@@ -60,6 +60,14 @@ def test_the_encoder_moves_alone_and_the_decoder_once() -> None:
     assert {*INFERENCE, *MODEL} == {role for role, _ in vae.named_children()}
 
 
+def test_what_its_owner_froze_stays_frozen() -> None:
+    vae = lagging(inner=1, window=10).train()
+    frozen = next(vae.decoder.parameters()).requires_grad_(False)
+    for step in range(4):
+        vae.loss(batch(step), 0.0)
+        assert [p for p in vae.parameters() if not p.requires_grad] == [frozen]
+
+
 def test_the_encoder_goes_on_for_as_long_as_its_windows_fall() -> None:
     vae = lagging(window=2)
     assert turns(vae, [9, 7, 6, 6, 5, 5, 5, 6]) == [False] * 7 + [True]
