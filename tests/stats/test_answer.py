@@ -90,13 +90,18 @@ def test_why_there_is_no_answer(records: list[Record], words: str) -> None:
     assert found["the best ELBO"].sure.startswith(words)
 
 
+def at_speed(variant: str, speed: float, spread: float = 0.0) -> Record:
+    """A timing whose quartiles lie this share of the speed beside it."""
+    made = fake.throughput(variant)
+    made.metrics = {"train_samples_per_s": Timed(speed, (1 - spread) * speed, (1 + spread) * speed, [speed] * 5)}
+    return made
+
+
 def test_the_fastest_is_the_best_of_those_whose_quartiles_overlap() -> None:
     speeds = {"vanilla": 1000.0, "beta": 1010.0, "conv": 250.0}
     records = [fake.quality(name, seed) for name in speeds for seed in range(3)]
     for name, speed in speeds.items():
-        timed = fake.throughput(name)
-        timed.metrics = {"train_samples_per_s": Timed(speed, 0.95 * speed, 1.05 * speed, [speed] * 5)}
-        records.append(timed)
+        records.append(at_speed(name, speed, spread=0.05))
     _, found = answered(records)
     fastest = found[answer.SPEED]
     assert fastest.take == ("vanilla", "beta")  # beta is 6 nats worse
@@ -124,10 +129,8 @@ def test_of_several_conditions_the_first_tells_how_fast_a_row_is() -> None:
     """Rows that it times are compared under one condition, whatever others there are."""
     records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
     for name, batch, speed in (("vanilla", 128, 1000.0), ("beta", 128, 2000.0), ("vanilla", 512, 9000.0)):
-        timed = fake.throughput(name)
-        timed.cell["batch_size"] = batch
-        timed.metrics = {"train_samples_per_s": Timed(speed, speed, speed, [speed] * 5)}
-        records.append(timed)
+        records.append(at_speed(name, speed))
+        records[-1].cell["batch_size"] = batch
     assert answered(records)[1][answer.SPEED].take == ("beta",)
 
 
@@ -235,9 +238,7 @@ def test_many_that_lead_while_still_learning_are_no_answer(ahead: int, learning:
 def test_the_fastest_says_what_it_loses_to_a_row_that_was_not_timed() -> None:
     records = [fake.quality(name, seed) for name in ("vanilla", "beta", "conv") for seed in range(3)]
     for name, speed in (("vanilla", 1000.0), ("beta", 100.0)):
-        timed = fake.throughput(name)
-        timed.metrics = {"train_samples_per_s": Timed(speed, speed, speed, [speed] * 5)}
-        records.append(timed)
+        records.append(at_speed(name, speed))
     _, found = answered(records)
     assert found[answer.SPEED].cost.startswith("vanilla against conv: NLL (IS-500) +")
     assert found["the best ELBO"].cost == ""
@@ -340,9 +341,7 @@ def test_the_price_of_the_best_is_that_of_its_speed_beside_the_fastest() -> None
     def cost(**speeds: float) -> str:
         records = [fake.quality(name, seed) for name in ("vanilla", "beta", "conv") for seed in range(3)]
         for name, speed in speeds.items():
-            timed = fake.throughput(name)
-            timed.metrics = {"train_samples_per_s": Timed(speed, 0.95 * speed, 1.05 * speed, [speed] * 5)}
-            records.append(timed)
+            records.append(at_speed(name, speed, spread=0.05))
         best = answered(records)[1]["the best ELBO"]
         assert best.take == ("conv",)
         return best.cost

@@ -25,6 +25,8 @@ __all__ = [
 METRICS: dict[str, Metric] = {
     row.name: row for theme in (quality, gaps, codes, factors, samples, evidence, costs) for row in theme.METRICS
 }
+# Of names with a number, what such a name looks like.
+_NUMBERED = {name: re.compile(re.escape(name).replace(r"\*", r"(\d+)")) for name in METRICS if "*" in name}
 
 
 def asked_by(setting: str) -> list[Metric]:
@@ -39,18 +41,15 @@ def metric(name: str) -> Metric:
     """
     if name in METRICS and "*" not in name:
         return METRICS[name]
-    for pattern, entry in METRICS.items():
-        if number := _number(pattern, name):
-            return _numbered(entry, number)
-    return unlisted(name)
+    pattern, number = _pattern(name)
+    return _numbered(METRICS[pattern], number) if number else unlisted(name)
 
 
 def legend(names: Iterable[str]) -> list[Metric]:
     """The entries of metric names, in order; of several that differ in their number alone one, with K in its place."""
     found: dict[str, list[str]] = {}
     for name in ordered(names):
-        pattern = next((pattern for pattern in METRICS if _number(pattern, name)), name)
-        found.setdefault(pattern, []).append(name)
+        found.setdefault(_pattern(name)[0], []).append(name)
     return [metric(same[0]) if len(same) == 1 else _numbered(METRICS[pattern], "K") for pattern, same in found.items()]
 
 
@@ -63,19 +62,16 @@ def ordered(names: Iterable[str]) -> list[str]:
     patterns = list(METRICS)
 
     def position(name: str) -> tuple[int, int, str]:
-        if name in METRICS:
-            return patterns.index(name), 0, name
-        for index, pattern in enumerate(patterns):
-            if number := _number(pattern, name):
-                return index, int(number), name
-        return len(patterns), 0, name
+        pattern, number = _pattern(name)
+        return patterns.index(pattern) if pattern in METRICS else len(patterns), int(number or 0), name
 
     return sorted(set(names), key=position)
 
 
-def _number(pattern: str, name: str) -> str | None:
-    """The digits that stand for `*` when the name has the pattern's form, else None."""
-    if "*" not in pattern:
-        return None
-    match = re.fullmatch(re.escape(pattern).replace(r"\*", r"(\d+)"), name)
-    return match.group(1) if match else None
+def _pattern(name: str) -> tuple[str, str]:
+    """The key of `METRICS` whose form a name has, and the digits in place of its `*`; else the name, and none."""
+    if name not in METRICS:
+        for pattern, form in _NUMBERED.items():
+            if match := form.fullmatch(name):
+                return pattern, match[1]
+    return name, ""
