@@ -140,7 +140,7 @@ OF_LAWS = [
         (14, "held_against_a_row_of_two_seeds", "a verdict of a row that is not judged stands behind the best",
          "row not in best and len(row.values(metric)) >= MIN_SEEDS", "row not in best"),
         (14, "highest_where_lower_is_better", "the least NLL is called the highest",
-         'if metrics.metric(metric).better == "lower":', "if metrics.metric(metric).better is None:"),
+         'most = "lowest" if metrics.metric(metric).better == "lower" else "highest"', 'most = "highest"'),
         (14, "per_cent_with_the_digits_of_a_share", "an accuracy has two digits too many",
          'entry.digits - 2, 100, " %"', 'entry.digits, 100, " %"'),
         (10, "speeds_of_two_conditions", "a row that was timed twice is as fast as at the larger batch",

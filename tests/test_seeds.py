@@ -46,6 +46,7 @@ def test_a_stream_repeats_and_gives_back_the_surrounding_one() -> None:
         assert torch.equal(torch.rand(1), after)
     with seeds.stream(0, "importance", "cpu"):
         assert torch.equal(torch.rand(5), nested)
+    assert not torch.equal(inside[:5], nested)
 
 
 def test_a_stream_is_given_back_after_an_error_too() -> None:

@@ -8,7 +8,7 @@ from bench.pages.grids import markdown_text
 from bench.pages.page import REFERENCE
 from bench.records.record import Record
 from bench.records.store import read_all
-from bench.stats.answer import SPEED, Answer, answers, compared
+from bench.stats.answer import Answer, answers, compared
 from bench.stats.groups import BASELINE, Group, after, by_dataset, groups
 from bench.stats.speeds import throughput
 from bench.text import DASH
@@ -63,18 +63,14 @@ def newest(records: Sequence[Record]) -> Group:
 
 def _told(answer: Answer) -> str:
     """What to take, its figure, and how much faster the fastest trains: the report has the comparisons."""
-    figure, *more = answer.sure.rstrip(".").split(". ")
-    so_far = f". {markdown_text(more[-1])}" if more else ""
-    if not answer.take:
-        return f"no answer yet: {markdown_text(figure.split(':')[0].lower())}{so_far}"
+    short = markdown_text(answer.short)
     names = [f"`{label}`" for label in answer.take]
+    if not names:
+        return f"no answer yet: {short[:1].lower()}{short[1:]}"
     if answer.learning:
-        return f"{' or '.join(names)}, still learning: longer training may reverse their order{so_far}"
-    take = f"**{names[0]}**" + (f" (tied: {', '.join(names[1:])})" if names[1:] else "")
-    if answer.goal == SPEED:
-        return f"{take}. {markdown_text(answer.cost.split('. ')[0] or figure)}"
-    price = answer.cost.partition("; ")[2].rstrip(".")
-    return f"{take}. {markdown_text('; '.join(filter(None, (figure, price))))}"
+        return f"{' or '.join(names)}, {short}"
+    tied = f" (tied: {', '.join(names[1:])})" if names[1:] else ""
+    return f"**{names[0]}**{tied}. {short}"
 
 
 def example() -> str:

@@ -35,6 +35,7 @@ class Answer:
         metric: that tells; empty where the group has none.
         take: labels of the rows to choose from, the best mean first; empty where there is no answer yet.
         learning: whether training has yet to say which of them it is.
+        short: the figure of the first, or why there is no answer, in a few words.
         sure: how sure that is, in sentences.
         cost: what the first of them costs, or what the fastest loses; empty where nothing was timed.
     """
@@ -42,6 +43,7 @@ class Answer:
     goal: str
     metric: str
     take: tuple[str, ...]
+    short: str
     sure: str
     cost: str = ""
     learning: bool = False
@@ -142,33 +144,37 @@ def _quality(group: Group, goal: str, metric: str, speeds: dict[Row, Timed]) -> 
     if best:
         first = best[0]
         behind = next((row for row in rows if row not in best and len(row.values(metric)) >= MIN_SEEDS), None)
-        sure = f"{figure(first, metric)}. " + (_told(group, first, behind, metric) if behind else "")
-        return Answer(goal, metric, tuple(row.label for row in best), sure.strip(), _price(group, first, speeds))
+        take, reached = tuple(row.label for row in best), figure(first, metric)
+        price, ratio = _price(group, first, speeds)
+        sure = f"{reached}. " + (_told(group, first, behind, metric) if behind else "")
+        return Answer(goal, metric, take, "; ".join(filter(None, (reached, ratio))), sure.strip(), price)
     learning = [row for row in rows if row.label in marks.learning]
     if 0 < len(learning) < min(len(rows), MOST_NAMED):
-        sure = (
-            f"Ahead of all others, but still learning: longer training may reverse the order of "
-            f"{listed([row.label for row in learning])}. So far {figure(learning[0], metric, named=True)}."
-        )
         take = tuple(row.label for row in learning)
-        return Answer(goal, metric, take, sure, _price(group, learning[0], speeds), learning=True)
-    return Answer(goal, metric, (), _no_answer(rows, marks, metric))
+        why, so_far = "still learning: longer training may reverse", figure(learning[0], metric, named=True)
+        short = f"{why} their order. So far {so_far}"
+        sure = f"Ahead of all others, but {why} the order of {listed(take)}. So far {so_far}."
+        price, _ = _price(group, learning[0], speeds)
+        return Answer(goal, metric, take, short, sure, price, learning=True)
+    return Answer(goal, metric, (), *_no_answer(rows, marks, metric))
 
 
-def _no_answer(rows: Sequence[Row], marks: Marks, metric: str) -> str:
-    """Why there is none."""
+def _no_answer(rows: Sequence[Row], marks: Marks, metric: str) -> tuple[str, str]:
+    """Why there is none, in a few words and in sentences."""
     judged = [row for row in rows if len(row.values(metric)) >= MIN_SEEDS]
-    ahead = f"The highest mean so far: {figure(rows[0], metric, named=True)}."
-    if metrics.metric(metric).better == "lower":
-        ahead = ahead.replace("highest", "lowest")
+    most = "lowest" if metrics.metric(metric).better == "lower" else "highest"
+    ahead = f"The {most} mean so far: {figure(rows[0], metric, named=True)}"
     if marks.learning:
-        names = [row.label for row in rows if row.label in marks.learning]
-        return f"Still learning, no ranking: longer training may reverse the order of {listed(names)}. {ahead}"
-    if len(rows) == 1:
-        return f"Only {figure(rows[0], metric, named=True)} was measured: nothing to compare it with."
-    if len(judged) < 2:
-        return f"Too few seeds: a verdict needs {MIN_SEEDS} of two rows. {ahead}"
-    return f"No row can be told from the best. {ahead}"
+        names = listed([row.label for row in rows if row.label in marks.learning])
+        why, more = "Still learning, no ranking", f": longer training may reverse the order of {names}"
+    elif len(rows) == 1:
+        why = f"Only {figure(rows[0], metric, named=True)} was measured"
+        return why, f"{why}: nothing to compare it with."
+    elif len(judged) < 2:
+        why, more = "Too few seeds", f": a verdict needs {MIN_SEEDS} of two rows"
+    else:
+        why, more = "No row can be told from the best", ""
+    return f"{why}. {ahead}", f"{why}{more}. {ahead}."
 
 
 def figure(row: Row, metric: str, *, named: bool = False) -> str:
@@ -193,16 +199,17 @@ def listed(labels: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]])) if shown else ""
 
 
-def _price(group: Group, row: Row, speeds: dict[Row, Timed]) -> str:
-    """How fast a row trains, beside the fastest."""
+def _price(group: Group, row: Row, speeds: dict[Row, Timed]) -> tuple[str, str]:
+    """How fast a row trains, beside the fastest; and how much faster that is, where it is another."""
     if row not in speeds:
-        return ""
+        return "", ""
     mine = speeds[row].median or 1.0
     fastest = _fast(group, speeds)
     text = f"Trains {mine:,.0f} examples/s"
     if row in fastest:
-        return f"{text}, {'the' if len(fastest) == 1 else 'among the'} fastest."
-    return f"{text}; {fastest[0].label} is {times(speeds[fastest[0]].median or 1.0, mine)} as fast."
+        return f"{text}, {'the' if len(fastest) == 1 else 'among the'} fastest.", ""
+    ratio = f"{fastest[0].label} is {times(speeds[fastest[0]].median or 1.0, mine)} as fast"
+    return f"{text}; {ratio}.", ratio
 
 
 def times(fast: float, slow: float) -> str:
@@ -226,17 +233,19 @@ def _quality_of(group: Group) -> str | None:
 def _fastest(group: Group, speeds: dict[Row, Timed]) -> Answer:
     take, metric = _fast(group, speeds), _quality_of(group)
     speed = speeds[take[0]]
-    sure = f"{speed.median:,.0f} examples/s, median of {len(speed.blocks)} timed blocks."
+    short = f"{speed.median:,.0f} examples/s, median of {len(speed.blocks)} timed blocks"
+    sure = f"{short}."
     if len(take) > 1:
         sure += f" Quartiles overlap: {listed([row.label for row in take])}."
     cost = ""
     if metric and take[0].values(metric):
         best = _by_mean(group, metric)[0]
         if best is not take[0]:
-            slow = speeds[best].median if best in speeds else None
-            ratio = f"{times(speed.median or 1.0, slow)} as fast as {best.label}. " if slow else ""
-            cost = ratio + _told(group, take[0], best, metric)
-    return Answer(SPEED, "train_samples_per_s", tuple(row.label for row in take), sure, cost)
+            cost = _told(group, take[0], best, metric)
+            if best in speeds:
+                short = f"{times(speed.median or 1.0, speeds[best].median or 1.0)} as fast as {best.label}"
+                cost = f"{short}. {cost}"
+    return Answer(SPEED, "train_samples_per_s", tuple(row.label for row in take), short, sure, cost)
 
 
 def _quartiles(speed: Timed) -> tuple[float, float]:

@@ -226,6 +226,9 @@ class Recorder:
         self.config = SimpleNamespace(update=lambda values: self.calls.append(("update", (values,), {})))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # torch asks all modules for their files
+
         def note(*words: Any, **options: Any) -> Any:
             self.calls.append((name, words, options))
             return None if name == "active_run" else self
@@ -266,6 +269,10 @@ def test_callbacks_send_every_figure(make: Any, method: str, step: str | None, r
         assert about == [{"variant": "vanilla", "hidden": [8], "latent": 2, "data": "digits"}]
     if method == "log":
         assert recorder.calls[0] == ("init", (), {"project": "mine", "mode": "offline"})
+    recorder.calls.clear()
+    make()(3, {"epoch": 3, "kl": 0.0, "valid_elbo": None}, model)  # a figure may be zero, and one may be missing
+    sent = [words for name, words, _ in recorder.calls if name == method]
+    assert sent == ([("kl", 0.0, 3)] if step is None else [({"kl": 0.0},)])
 
 
 @pytest.mark.parametrize(

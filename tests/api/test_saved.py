@@ -78,6 +78,14 @@ def test_a_training_that_is_finished_is_read_and_another_refused(folder: Path, c
             vb.fit("vanilla", "digits", out=copied, **HOW | changed)
 
 
+def test_a_finished_training_on_other_data_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    few, more = (vb.data("linear_gaussian", n=n) for n in (500, 600))
+    assert few.name == more.name
+    vb.fit("vanilla", few, out=tmp_path, **HOW)
+    with pytest.raises(UsageError, match="other settings or data"):
+        vb.fit("vanilla", more, out=tmp_path, **HOW)
+
+
 def test_a_training_that_was_stopped_goes_on(
     tmp_path: Path, folder: Path, x: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

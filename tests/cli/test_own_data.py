@@ -11,6 +11,7 @@ from PIL import Image
 
 import bench as vb
 from bench.suites import suite
+from bench.sweeps import fitting
 from tests.helpers import call, refused
 
 RNG = np.random.default_rng(0)
@@ -117,6 +118,8 @@ def test_variants_that_cannot_model_the_data_are_left_out_with_a_line(
     assert set(rows["row"]) == plain - {"conv", "conv_full_covariance"}
     line = refused(capsys, 2, "run", *common, "--variants", "conv")
     assert "no variant is left to run: conv: left out on cells-" in line
+    wrong = suite.parse("mine", {"datasets": ["digits"], "variants": [{"name": "vanilla", "set": {"latnt": 3}}]})
+    assert fitting.unfit(wrong) == {}, "settings that are wrong are no matter of the data"
     line = refused(capsys, 2, "compare", "conv", "vanilla", *common)
     assert "conv cannot be the baseline on cells-" in line
     line = refused(capsys, 2, "compare", "vanilla", "conv", *common)

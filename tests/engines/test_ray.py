@@ -139,6 +139,11 @@ def read(notes: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in notes.iterdir()]
 
 
+@pytest.mark.parametrize(("gpus", "cells"), [(1.0, 2), (0.5, 4), (0.6, 2), (2.0, 1)])
+def test_fractions_that_are_left_of_two_gpus_are_not_put_together(gpus: float, cells: int) -> None:
+    assert Ray(None, gpus)._fits(simulated("noted"), {"CPU": 9.0, "GPU": 2.0}) == cells
+
+
 def test_both_engines_give_the_same_numbers(
     cluster: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -513,7 +513,7 @@ def test_ranks_are_of_the_largest_group_of_each_data_set_and_their_table_says_th
 def test_what_to_take_is_the_best_with_those_tied_or_all_that_still_learn(
     take: tuple[str, ...], learning: bool, words: list[str]
 ) -> None:
-    html = report._take(Answer("the best ELBO", "elbo_nats", take, "", learning=learning))
+    html = report._take(Answer("the best ELBO", "elbo_nats", take, "", "", learning=learning))
     assert shown_texts(html) == words
     assert ("<strong>" in html) == bool(take)
 

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import variants
-from bench import settings
+from bench import data, settings
 from bench.cli.app import split_names
 from bench.disk import files
 from bench.errors import UsageError
 from bench.records import record
 from bench.records.names import row_name
 from bench.suites import suite
+from bench.sweeps import configure
 
 GOOD: dict[str, Any] = {"variants": ["vanilla"], "datasets": ["digits"]}
 # beta_tc joined the zoo after the two suites had their nine.
@@ -333,3 +334,10 @@ def test_more_training_examples_than_a_user_s_data_have_are_all_of_them(
 ) -> None:
     choice = suite.DataChoice("mine", "none", size=size)
     assert choice.fits(settings.Budget(train_size=asked)).train_size == used
+
+
+def test_a_train_size_is_at_most_that_of_the_data() -> None:
+    (size,) = (row["splits"]["train"] for row in data.describe() if row["name"] == "digits")
+    configure.check_train_size(suite.parse("mine", GOOD | {"budget": {"train_size": size}}))
+    with pytest.raises(UsageError, match=f"train_size {size + 1} is more than the {size} training examples of digits"):
+        configure.check_train_size(suite.parse("mine", GOOD | {"budget": {"train_size": size + 1}}))

@@ -121,7 +121,7 @@ def _iso_elbo(axis: "Axes") -> None:
         at_top = level - start >= top - 1e-9
         where: Any = {"ha": "center", "va": "bottom"} if at_top else {"ha": "left", "va": "top"}
         where |= {"xytext": (0, 3) if at_top else (4, -2), "textcoords": "offset points", "annotation_clip": False}
-        axis.annotate(f"{-level:g}".replace("-", "\N{MINUS SIGN}"), (start, level - start), **where, **_FAINT)
+        axis.annotate(f"{0.0 - level:g}".replace("-", "\N{MINUS SIGN}"), (start, level - start), **where, **_FAINT)
     where = {"xycoords": "axes fraction", "xytext": (-4, -4), "textcoords": "offset points", "ha": "right", "va": "top"}
     axis.annotate("lines of equal ELBO (nats)", (1, 1), bbox=WHITE, zorder=2, **where, **_FAINT)
 
