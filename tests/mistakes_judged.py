@@ -46,6 +46,8 @@ OF_JUDGED = [
          'data.factors.values["train"][data.places("train", points)]', 'data.factors.values["train"][: len(train_mu)]'),
         (21, "factors_of_the_first_to_judge_by", "codes of evenly spaced examples beside factors of the first ones",
          'data.factors.values["test"][data.places("test", points)]', 'data.factors.values["test"][: len(test_mu)]'),
+        (21, "bins_as_wide_as_values_are_apart", "values that lie unevenly share a bin",
+         "binned(axis, max(BINS, 2 * values))", "binned(axis, max(BINS, values))"),
     ]),
     *made("bench/judge/__init__.py", ("tests/judge/test_put_together.py",), [
         (11, "error_of_an_estimated_kl_left_out", "a marginal KL looks surer than the KL that it is taken from",
@@ -95,6 +97,8 @@ OF_JUDGED = [
          "(deviation >= 0.25) & (deviation <= 4)", "(deviation >= 0.25)"),
         (26, "standardised_however_narrow", "columns about zero are left as narrow as they are",
          "(deviation >= 0.25) & (deviation <= 4)", "(deviation <= 4)"),
+        (26, "constant_column_not_standardised", "one column that says nothing has all the others standardised again",
+         "(deviation <= 4))[varies].all()", "(deviation <= 4)).all()"),
     ]),
     *made("bench/data/given/pictures.py", ("tests/data/test_given.py",), [
         (26, "top_of_a_standing_picture", "the middle is cut out across and not down",
@@ -105,6 +109,51 @@ OF_JUDGED = [
          "stepper(batch, epoch + i / len(batches))", "stepper(batch, epoch)"),
         (12, "rows_in_their_order", "each pass goes through the rows as the table has them",
          "rows[torch.randperm(len(rows))]", "rows"),
+    ]),
+    *made("bench/judge/gaps.py", ("tests/judge/test_gaps.py",), [
+        (22, "start_or_end_for_all_together", "one search that is lost takes the others with it",
+         "better = bounds[1] > bounds[0]", "better = (bounds[1].mean() > bounds[0].mean()).expand(len(x))"),
+    ]),
+    *made("bench/judge/counted.py", ("tests/data/test_tiny_sbn.py",), [
+        (17, "last_turn_of_the_states", "a sum over all latents is one over those of the last turn",
+         "total = torch.logaddexp(total, joint)", "total = joint"),
+    ]),
+    *made("bench/oracle/belief.py", ("tests/oracle/test_checks.py",), [
+        (25, "pixels_beside_twice_their_middle", "q(z|x) of the bits is about another point than it is said to be",
+         "truth.prior - V @ (none + every) / 2", "truth.prior - V @ (none + every)"),
+    ]),
+    *made("bench/oracle/checks.py", ("tests/oracle/test_checks.py",), [
+        (25, "curve_that_ends_at_the_elbo", "no exact rate stands beside what is measured above a beta of one",
+         "beta = 10 ** (-1.5 + step / 20)", "beta = 10 ** (-1.5 + step / 40)"),
+    ]),
+    *made("bench/data/plane.py", ("tests/data/test_factors.py",), [
+        (21, "noise_by_the_transposed_scale", "examples do not have the covariance of their density",
+         '"nij,nj->ni"', '"nji,nj->ni"'),
+        (21, "rings_of_another_width", "the radius is in units of its variance",
+         "self.radii, dtype=torch.float64)) / self.width", "self.radii, dtype=torch.float64)) / self.width**2"),
+    ]),
+    *made("bench/data/given/tables.py", ("tests/data/test_given.py",), [
+        (26, "names_that_may_be_no_numbers", "a first line in which one name is a number is read as an example",
+         "named = not all(map(_is_number", "named = not any(map(_is_number"),
+    ]),
+    *made("bench/data/binarise.py", ("tests/data/test_countable_data.py",), [
+        (10, "noise_of_one_level_less", "dequantised values lie above 1, and levels are cut at other places",
+         "return (images.float() + u) / (levels + 1)", "return (images.float() + u) / levels"),
+        (10, "kept_noise_of_one_level_less", "the same of noise that is drawn once",
+         "x[i] = (image + uniform) / (levels + 1)", "x[i] = (image + uniform) / levels"),
+    ]),
+    *made("bench/train/steps.py", ("tests/variants/test_games.py",), [
+        (19, "schedule_without_the_pace_of_a_part", "from the first step on all parts go at the budget's step size",
+         'group["lr"] = group["initial_lr"] * factor', 'group["lr"] = self.budget.lr * factor'),
+    ]),
+    *made("variants/core/chain.py", ("tests/variants/test_rates.py",), [
+        (5, "layers_in_the_order_of_the_prior", "the KL of the upper layer goes by the prior's way, and not by q's",
+         "[first, second] if self.upward else [second, first]", "[first, second] if p.upward else [second, first]"),
+    ]),
+    *made("variants/parts/likelihoods.py", ("tests/variants/test_likelihoods.py",), [
+        (3, "batch_scored_at_the_kept_sigma", "in training the sigma is that of the batches before",
+         "return self._density(mean, variance.sqrt()).log_prob(x)",
+         "return self._density(mean, self.sigma).log_prob(x)"),
     ]),
 ]
 # fmt: on

@@ -199,6 +199,16 @@ def test_a_mixture_is_the_sum_of_its_gaussians() -> None:
     np.testing.assert_allclose(truth.log_prob(torch.from_numpy(x)), np.log(np.mean(each, axis=0)), atol=1e-10)
 
 
+def test_examples_of_a_gaussian_have_its_mean_and_its_covariance() -> None:
+    raw, truth = plane.mixture(3, 2, 20_000)
+    assert isinstance(truth, plane.Mixture)
+    for which, (mean, scale) in enumerate(zip(truth.means, truth.scales, strict=True)):
+        white = np.linalg.solve(scale, (raw.images["train"][raw.labels["train"] == which] - mean).T)
+        far = 5 / math.sqrt(white.shape[1])
+        assert np.abs(white.mean(1)).max() < far
+        np.testing.assert_allclose(np.cov(white), np.eye(3), rtol=0, atol=1.5 * far)
+
+
 def test_the_teacher_s_integral() -> None:
     """A finer rule gives the same, and so do draws of z."""
     raw, truth = teacher.make(3, 0.3, 50)

@@ -423,6 +423,13 @@ def test_a_constant_column_is_told_and_gives_no_infinity() -> None:
     assert rows(loaded, "test")[:, 1].tolist() == [0.0] * 6
 
 
+@pytest.mark.parametrize("value", [0.0, 7.5])
+def test_a_constant_column_does_not_tell_whether_the_others_are_standardised(value: float) -> None:
+    others = VECTORS[:, :2] - VECTORS[:, :2].mean(0)
+    for factor, options in ((1, {}), (9, {"scale": "standard"})):
+        assert data.own(np.insert(factor * others, 1, value, axis=1)).options == options
+
+
 # --- tables
 
 TABLE = pd.DataFrame({"height": VECTORS[:, 0], "weight": VECTORS[:, 1], "city": ["Ulm", "Bonn", "Kiel"] * 20})
@@ -459,6 +466,13 @@ def test_a_table_without_names_has_numbers_for_them(tmp_path: Path) -> None:
     assert data.own(path).raw.facts.columns == ("1", "2")
     assert data.own(path, drop=[2]).spec.shape == (1,)
     assert data.own(path).splits == {"train": 48, "valid": 6, "test": 6}
+
+
+@pytest.mark.parametrize("names", [("height", "2020"), ("2020", "height")])
+def test_a_first_line_that_is_not_all_numbers_is_one_of_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    path = tmp_path / "mine.csv"
+    TABLE[["height", "weight"]].to_csv(path, index=False, header=names)
+    assert data.own(path).raw.facts.columns == names
 
 
 @pytest.mark.parametrize(

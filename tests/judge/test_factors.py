@@ -133,6 +133,14 @@ def test_bins_are_of_equal_width_and_there_are_as_many_as_asked_for() -> None:
     assert abs(inner - 500).max() < 60
 
 
+def test_bins_are_half_as_wide_as_the_values_of_a_factor_are_apart_on_average() -> None:
+    """Values of which every second one is nearer to the next are still told apart."""
+    v = np.arange(6400)[:, None] % 32
+    codes = v - 0.4 * (v % 2) + 1e-3 * np.random.default_rng(0).standard_normal(v.shape)
+    information, most, _ = factors.informations(Coded(codes, v, (True,)))
+    assert (information / most).item() == pytest.approx(1, abs=1e-9)
+
+
 def test_an_outlier_does_not_stretch_the_bins() -> None:
     v = rows(0)[:, 2:]
     codes = v + 0.05 * np.random.default_rng(0).standard_normal(v.shape)

@@ -236,6 +236,17 @@ def test_a_failed_optimisation_gives_back_the_start(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(scale_tril(q), TRUTH.posterior.scale_tril)
 
 
+def test_each_example_has_the_better_of_its_own_start_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second search finds the best diagonal Gaussian, and the others are lost far away."""
+    found = (torch.arange(N) % 2 == 0).unsqueeze(1)
+    mean, scale = TRUTH.posterior.mean, TRUTH.precision.diagonal().rsqrt()
+    ends = [torch.where(found, mean / WRONG, 100.0), torch.where(found, (scale / WRONG).log(), 0.0)]
+    monkeypatch.setattr(module, "_maximise", lambda *_: ends)
+    q = local_posterior(decoding(), TRUTH.x, "diagonal")
+    torch.testing.assert_close(q.mean, torch.where(found, mean, 0.0))
+    torch.testing.assert_close(q.stddev, torch.where(found, scale, WRONG))
+
+
 def test_one_broken_example_does_not_touch_the_others() -> None:
     x = TRUTH.x.clone()
     x[3] = math.nan

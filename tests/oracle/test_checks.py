@@ -2,12 +2,15 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from msgspec import structs
 
+from bench import data
+from bench.data.belief import BeliefNetwork
 from bench.judge import bounds, counted, evidence
 from bench.oracle import belief, checks, objectives
 from bench.oracle import problem as problems
@@ -131,6 +134,16 @@ def test_discrete_latents_meet_what_is_counted() -> None:
     assert [row.part for row in found.rows].count("estimate") == 5
 
 
+def test_independent_bits_hear_what_lies_beside_the_middle_of_no_bit_and_all_bits() -> None:
+    """There q(z|x) is the prior."""
+    truth = data.load("tiny_sbn", d=5, bits=3, n=20).truth
+    assert isinstance(truth, BeliefNetwork)
+    V, v = belief.mean_field(truth)
+    middle = (truth.bias.sigmoid() + (truth.bias + truth.W.sum(1)).sigmoid()) / 2
+    torch.testing.assert_close(V @ middle + v, truth.prior)
+    torch.testing.assert_close(4 * V, truth.W.T)
+
+
 def test_a_score_that_is_credited_wrongly_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -221,6 +234,17 @@ def test_a_stated_error_is_held_against_the_spread_of_the_errors() -> None:
         found.stated(f"{share}", (share * errors.std()).square().expand(100), errors)
     assert [row.estimate for row in found.rows] == pytest.approx([1.0, 0.5, 0.7, 1.4, 1.6])
     assert [row.passed for row in found.rows] == [True, False, True, True, False]
+
+
+def test_the_exact_curve_goes_as_far_above_a_beta_of_one_as_below_and_beyond_all_that_are_measured(
+    problem: checks.Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = checks.BETAS
+    monkeypatch.setattr(checks, "BETAS", ())
+    betas = [beta for beta, _, _ in checks.rate_distortion(problem, checks.Checks())["exact"]]
+    assert [a * b for a, b in zip(betas, betas[::-1], strict=True)] == pytest.approx([1.0] * len(betas))
+    assert [b / a for a, b in pairwise(betas)] == pytest.approx([betas[1] / betas[0]] * (len(betas) - 1))
+    assert betas[0] < min(measured) < max(measured) < betas[-1]
 
 
 def test_trained_and_optimised_models_reach_their_optimum(problem: checks.Problem) -> None:

@@ -295,6 +295,14 @@ def test_optimal_sigma() -> None:
         assert trained.mean() >= fixed.mean()
 
 
+def test_a_training_batch_is_scored_at_its_own_optimal_sigma_whatever_came_before_it() -> None:
+    d, likelihood = 5, Gaussian(DataSpec((5,), "real"), sigma="optimal").double().train()
+    for size in (1.0, 10.0, 0.1):
+        x = size * torch.randn(4, d, dtype=torch.float64)
+        scored = likelihood.log_prob(torch.zeros(1, 4, d, dtype=torch.float64), x).mean().item()
+        assert scored == pytest.approx(-0.5 * d * (math.log(2 * math.pi * x.square().mean()) + 1), abs=1e-9)
+
+
 @pytest.mark.parametrize("steps", [1, 10, 100, 300])
 def test_the_kept_variance_is_unbiased_from_the_first_batch(steps: int) -> None:
     likelihood = Gaussian(DataSpec((2,), "real"), sigma="optimal").double().train()
