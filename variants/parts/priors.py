@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,13 @@ class Standard(Prior):
         self.register_buffer("scale", torch.ones(latent), persistent=False)
 
 
+class _Unit(Normal):
+    """N(0, 1): `torch.randn` draws the numbers of `torch.normal` in half of its time, for it has nothing to scale."""
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return torch.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
+
+
 class StandardNormal(Standard):
     """p(z) = N(0, I). Source: Kingma and Welling 2014, arXiv:1312.6114.
 
@@ -62,7 +70,7 @@ class StandardNormal(Standard):
 
     def forward(self) -> Independent[Normal]:
         """p(z), batch shape `[]`, event shape `[D]`."""
-        return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)
+        return Independent(_Unit(self.loc, self.scale, validate_args=False), 1, validate_args=False)
 
 
 class Laplace(Standard):
