@@ -58,7 +58,7 @@ class _Unit(Normal):
     """N(0, 1): `torch.randn` draws the numbers of `torch.normal` in half of its time, for it has nothing to scale."""
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return torch.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
+        return torch.randn(self._extended_shape(torch.Size(sample_shape)), dtype=self.loc.dtype, device=self.loc.device)
 
 
 class StandardNormal(Standard):
