@@ -408,7 +408,7 @@ OF_LAWS = [
     ]),
     *made("bench/pages/figures/rate_distortion.py", ("tests/pages/test_figures.py",), [
         (20, "lines_of_minus_the_elbo", "the best line has the highest name",
-         'f"{-level:g}".replace', 'f"{level:g}".replace'),
+         'f"{0.0 - level:g}".replace', 'f"{level:g}".replace'),
     ]),
     *made("bench/pages/figures/elbo.py", ("tests/pages/test_figures.py",), [
         (20, "best_at_the_beginning_first", "a legend that says the end goes by the first epoch",
