@@ -42,6 +42,8 @@ OF_BENCH = [
          "for record in row.records) for _, row in pairs))", "for record in row.ok) for _, row in pairs))"),
     ]),
     *made("bench/stats/speeds.py", ("tests/stats/test_answer.py",), [
+        (10, "speeds_of_any_number_of_threads", "a run of eight threads stands in the column of one",
+         "        \"threads\": f\"{cell.get('threads')} threads\",\n", ""),
         (10, "conditions_of_another_device", "a speed says what differs on another device alone",
          "if len(seen[device, key]) > 1 or", "if max(len(seen[each]) for each in seen if each[1] == key) > 1 or"),
     ]),

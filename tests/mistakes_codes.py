@@ -57,6 +57,14 @@ OF_CODES = [
         (16, "book_that_nothing_moves", "the ELBO of codes trains all but the codes",
          'if getattr(prior, "codes_to_move", False) and not any(', 'if False and not any('),
     ]),
+    *made("variants/core/vae.py", ("tests/variants/test_discrete.py",), [
+        (2, "annealed_by_whole_passes", "a temperature stands still within a pass and jumps at its end",
+         "            anneal(epoch)\n", "            anneal(int(epoch))\n"),
+    ]),
+    *made("variants/parts/discrete_priors.py", ("tests/variants/test_discrete.py",), [
+        (16, "relaxed_prior_always_learnt", "learned_prior=false of concrete bits is taken and not heeded",
+         "super().__init__(latent, learned_prior=learned_prior)", "super().__init__(latent)"),
+    ]),
     *made("bench/pages/figures/pictures.py", ("tests/pages/test_figures.py",), [
         (17, "colours_of_a_picture", "one colour is another code in each picture",
          "hues = [(i * 0.618034) % 1 for i in used.tolist()]", "hues = [(i * 0.618034) % 1 for i in range(len(used))]"),

@@ -43,6 +43,8 @@ OF_FACTORS = [
          "-0.5 * np.linalg.slogdet", "-1.0 * np.linalg.slogdet"),
     ]),
     *made("bench/judge/udr.py", ("tests/judge/test_udr.py",), [
+        (21, "mean_agreement_of_many_seeds", "one odd seed lowers the score of all others",
+         "[statistics.median(agreement(a, b)", "[statistics.fmean(agreement(a, b)"),
         (21, "mean_of_two_means", "axes of the smaller code count for more (disentanglement_lib)",
          "np.concatenate(sides).mean()", "np.mean([side.mean() for side in sides])"),
         (21, "strength_without_its_square", "an axis that has a faint likeness to one alone passes for it",

@@ -104,7 +104,17 @@ OF_JUDGED = [
         (26, "top_of_a_standing_picture", "the middle is cut out across and not down",
          "(picture.height - down) / 2", "0"),
     ]),
+    *made("bench/api/export.py", ("tests/api/test_attached.py",), [
+        (26, "exported_encoder_of_scaled_values", "in other programs the embeddings of a user's values are others",
+         "self.vae.infer(x if self.scaling is None else self.scaling.apply(x)).mean", "self.vae.infer(x).mean"),
+    ]),
+    *made("bench/engines/local.py", ("tests/engines/test_local.py",), [
+        (1, "timeout_of_minutes_taken_for_seconds", "a cell that hangs is ended after sixty times its limit",
+         "r.seconds > job.timeout_s", "r.seconds > 60 * job.timeout_s"),
+    ]),
     *made("bench/api/estimator.py", ("tests/api/test_attached.py",), [
+        (20, "step_size_of_a_transformer_not_heeded", "lr is taken, and the default is trained with",
+         "batch_size=self.batch_size, lr=self.lr)", "batch_size=self.batch_size)"),
         (25, "step_size_by_whole_epochs", "a schedule stands still within a pass",
          "stepper(batch, epoch + i / len(batches))", "stepper(batch, epoch)"),
         (12, "rows_in_their_order", "each pass goes through the rows as the table has them",

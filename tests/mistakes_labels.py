@@ -22,6 +22,8 @@ OF_LABELS = [
          "torch.where(terms.y >= 0, known, unknown)", "torch.where(terms.y >= -1, known, unknown)"),
     ]),
     *made("variants/parts/labelled.py", IN_LABELS, [
+        (27, "variance_within_classes_alone", "u spreads no further than within one class, however far apart they lie",
+         "self._mean_of(self.each.variance + (self.each.mean - mean).square())", "self._mean_of(self.each.variance)"),
         (27, "u_of_the_mean_class", "the KL of u is averaged over classes unweighted",
          "torch.stack([self._mean_of(within), classes], dim=-1)", "torch.stack([within.mean(0), classes], dim=-1)"),
         (27, "given_class_that_costs", "p(x, c) in place of p(x|c)",
@@ -32,6 +34,8 @@ OF_LABELS = [
          "Blocks([self.within.given(h)(y), Given(", "Blocks([self.within.given(h)(0 * y), Given("),
     ]),
     *made("variants/parts/paired.py", IN_LABELS, [
+        (27, "shared_variance_as_deviation", "latents that a pair shares have the square of their scale",
+         "torch.where(same, variance.sqrt(), sigma)", "torch.where(same, variance, sigma)"),
         (27, "average_of_precisions", "a product whose variance is twice what it is",
          "total = 1 / (1 / variance).sum(0, keepdim=True)", "total = 1 / (1 / variance).mean(0, keepdim=True)"),
         (27, "different_axes_shared", "what differs is taken for what is common",

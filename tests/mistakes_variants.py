@@ -95,6 +95,8 @@ OF_VARIANTS = [
          "scale = 0.5 ** torch.arange(depth)", "scale = 2.0 ** torch.arange(depth)"),
     ]),
     *made("variants/parts/code_priors.py", CODES, [
+        (25, "decoder_of_partial_sums", "with residual codes x depends on the first codes apart from the whole sum",
+         "self.seen = sites * size", "self.seen = latent"),
         (25, "sites_of_one_number", "a code stands for as few numbers as can be",
          "size = max(d for d in range(1, 9)", "size = min(d for d in range(1, 9)"),
     ]),
@@ -120,6 +122,8 @@ OF_VARIANTS = [
          "annealed(self.start,", "annealed(self.temperature,"),
     ]),
     *made("variants/parts/code_points.py", CODES, [
+        (16, "least_likely_code_told", "perplexity, dead codes and maps are of codes that q does not choose",
+         "self.logits.argmax(-1)", "self.logits.argmin(-1)"),
         (16, "codes_of_upturned_noise", "a relaxed draw is near a code less often than it is likely",
          "gumbel = -torch.empty(", "gumbel = torch.empty("),
         (25, "second_moment_of_codes_for_their_variance", "the square of the mean is not taken off",
@@ -306,6 +310,8 @@ OF_VARIANTS = [
          "(k / max(1, self.leapfrogs)).square()", "(k / max(1, self.leapfrogs))"),
     ]),
     *made("variants/parts/refined.py", ("tests/variants/test_refined.py",), [
+        (22, "refused_step_tried_again_as_long", "a step that would lower the bound is tried once more",
+         "torch.where(better, rate, 0.5 * rate)", "rate"),
         (22, "search_by_the_plain_gradient", "a step along log sigma is twice what it should be",
          "rate * 0.5 * slopes[1]]", "rate * slopes[1]]"),
         (22, "search_always_one_sigma_long", "a step is as long however near the end is",

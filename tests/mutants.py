@@ -1,7 +1,8 @@
 """Proof that the tests notice: each mistake in `tests.mistakes` is made in a copy of the code, and a test must fail.
 
 `make mutants` runs all of them, and after it was stopped those that are left; `python -m tests.mutants clamp nanmean`
-those whose names hold one of the words; `--part 3/10` the third tenth. The working tree is never changed.
+those whose names hold one of the words; `--part 3/10` the third tenth. The code of the working tree is never changed;
+which test noticed is written to `tests/noticed_by.json`, and that test is tried first the next time.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 # What the tests read. Results are no part of it: they are large, and no number is tested against them.
 COPIED = ("bench", "variants", "tests", "examples", "docs", "pyproject.toml", "README.md", "Makefile")
+LEFT_OUT = ("__pycache__", ".*", "*.egg-info", "noticed_by.json")
 # Which mistakes were noticed, and in which state of the code.
 KEPT = "build/mutants.jsonl"
+# Which test noticed each mistake when it was last made.
+NOTICED_BY = "tests/noticed_by.json"
 
 CANARY = """
 import importlib, pathlib, subprocess, sys
@@ -130,7 +134,7 @@ def copy(root: Path, to: Path) -> Path:
     for name in COPIED:
         source = root / name
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", ".*", "*.egg-info"))
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
         elif source.exists():
             shutil.copy2(source, to / name)
     return to
@@ -233,19 +237,23 @@ def run_tests(tree: Path, tests: Sequence[str], timeout_s: float) -> Outcome:
     return Outcome("broken", (output.strip().splitlines() or ["no output"])[-1], seconds)
 
 
-def judge(mistake: Mistake, snapshot: Path, *, timeout_s: float, named_only: bool) -> Outcome:
-    """Make a mistake in a copy of `snapshot` and run its tests there, then all tests if those did not notice."""
+def judge(mistake: Mistake, first: str | None, *, snapshot: Path, timeout_s: float, named_only: bool) -> Outcome:
+    """Make a mistake in a copy of `snapshot` and run there the test to try `first`, then those that it names, then all
+    tests, until one notices."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         # Files that are not changed are not copied either: that took a second of six.
         tree = shutil.copytree(snapshot, Path(folder) / "tree", copy_function=os.link)
         mutated = _mutated(tree / mistake.file, mistake)
         (tree / mistake.file).unlink()
         (tree / mistake.file).write_text(mutated, encoding="utf-8")
-        outcome = run_tests(tree, mistake.tests, timeout_s)
-        if outcome.verdict == "survived" and not named_only:
-            whole = run_tests(tree, (), timeout_s)
-            outcome = Outcome(whole.verdict, whole.by, outcome.seconds + whole.seconds)
-        return outcome
+        seconds = 0.0
+        for tests in ([(first,)] if first else []) + [mistake.tests] + ([] if named_only else [()]):
+            outcome = run_tests(tree, tests, timeout_s)
+            seconds += outcome.seconds
+            # A test to try first may have another name by now: others judge then.
+            if outcome.verdict == "killed" or (outcome.verdict != "survived" and tests != (first,)):
+                break
+        return replace(outcome, seconds=seconds)
 
 
 def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: float, *, tested: bool = False) -> Outcome:
@@ -286,6 +294,11 @@ def _noticed(kept: Path, digest: str) -> set[str]:
     return {row["name"] for row in map(json.loads, lines) if row["code"] == digest}
 
 
+def _noticed_by(root: Path) -> dict[str, str]:
+    file = root / NOTICED_BY
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
 def prove(
     mistakes: Sequence[Mistake],
     root: Path,
@@ -321,11 +334,14 @@ def prove(
         width = max(len(mistake.name) for mistake in mistakes)
         print(f"{'mistake':{width}}  {'item':>4}  {'verdict':8}  {'seconds':>7}  first failing test")
         killed = 0
+        by = _noticed_by(root)
+        first = [by.get(mistake.name) for mistake in mistakes]
         with ThreadPoolExecutor(jobs) as pool:
             each = partial(judge, snapshot=snapshot, timeout_s=timeout_s, named_only=named_only)
-            for mistake, outcome in zip(mistakes, pool.map(each, mistakes), strict=True):
+            for mistake, outcome in zip(mistakes, pool.map(each, mistakes, first), strict=True):
                 if outcome.verdict == "killed":
                     killed += 1
+                    by[mistake.name] = outcome.by
                     kept.parent.mkdir(exist_ok=True)
                     with kept.open("a", encoding="utf-8") as file:
                         file.write(json.dumps({"name": mistake.name, "code": digest}) + "\n")
@@ -334,6 +350,7 @@ def prove(
                     f"{outcome.by}",
                     flush=True,
                 )
+    (root / NOTICED_BY).write_text(json.dumps(by, indent=0, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{killed} of {len(mistakes)} killed")
     return int(killed < len(mistakes))
 

@@ -1,5 +1,7 @@
 """The harness that makes mistakes on purpose: it applies every one, and calls each outcome by its name."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -82,7 +84,8 @@ def test_outcomes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == "3 of 5 killed"
     assert (project / "thing/__init__.py").read_text() == CODE
     assert sorted(path.name for path in project.rglob("*")) == [
-        "__init__.py", "build", "mutants.jsonl", "pyproject.toml", "test_named.py", "test_other.py", "tests", "thing",
+        "__init__.py", "build", "mutants.jsonl", "noticed_by.json", "pyproject.toml", "test_named.py", "test_other.py",
+        "tests", "thing",
     ]  # fmt: skip
 
 
@@ -101,6 +104,43 @@ def test_what_was_killed_is_not_run_again_before_the_code_changes(
     capsys.readouterr()
     assert mutants.prove(made[:1], project) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 of 1 killed"
+
+
+def test_who_noticed_is_tried_first_and_need_not_be_there_any_more(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, by, run = project / mutants.KEPT, project / mutants.NOTICED_BY, mutants.run_tests
+    asked: list[tuple[str, ...]] = []
+
+    def recorded(tree: Path, tests: Sequence[str], timeout_s: float) -> mutants.Outcome:
+        asked.append(tuple(tests))
+        return run(tree, tests, timeout_s)
+
+    monkeypatch.setattr(mutants, "run_tests", recorded)
+    named: tuple[str, ...] = ("tests/test_named.py",)
+    for first, expected in [
+        (None, [named, ()]),
+        ("tests/test_other.py::test_zero", []),
+        ("tests/test_other.py::test_gone", [named, ()]),
+        ("tests/test_named.py::test_double", [named, ()]),
+    ]:
+        if first:
+            by.write_text(json.dumps({"one": first}))
+        kept.unlink(missing_ok=True)
+        asked.clear()
+        assert mutants.prove([mistake("2 * x + (x == 0)")], project, tested=True) == 0
+        # The first is the proof that the copy is what is tested.
+        assert asked[1:] == ([(first,)] if first else []) + expected
+        assert json.loads(by.read_text()) == {"one": "tests/test_other.py::test_zero"}
+
+
+def test_what_is_tried_first_is_a_test_of_a_mistake_that_is_made() -> None:
+    by = json.loads((ROOT / mutants.NOTICED_BY).read_text())
+    assert set(by) <= {mistake.name for mistake in MISTAKES}
+    files = {file: (ROOT / file).read_text() for file in {test.split("::")[0] for test in by.values()}}
+    for test in by.values():
+        file, name = test.split("[")[0].split("::")[0], test.split("[")[0].split("::")[-1]
+        assert f"def {name}(" in files[file]
 
 
 def test_parts_are_fixed_and_together_all() -> None:

@@ -318,6 +318,16 @@ def test_an_exported_model_gives_the_same(variant: str, spec: DataSpec, keywords
         model.export(tmp_path, "word")
 
 
+def test_an_exported_model_takes_and_gives_values_as_the_user_has_them(tmp_path: Path) -> None:
+    table = np.random.default_rng(0).normal([10, -5, 0], [3, 0.1, 1], size=(60, 3)).astype(np.float32)
+    model = vb.build("vanilla", vb.data(table), latent=2, hidden=[8], device="cpu")
+    assert model.scaling is not None
+    encoder, decoder = (torch.export.load(path).module() for path in model.export(tmp_path))
+    z = encoder(torch.from_numpy(table)).detach().numpy()
+    assert np.allclose(z, model.embed(table), atol=1e-5)
+    assert np.allclose(decoder(torch.from_numpy(z)).detach().numpy(), model.decode(z), atol=1e-5)
+
+
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
@@ -361,6 +371,15 @@ def test_the_transformer_finds_what_columns_have_in_common() -> None:
     assert np.abs(vae.inverse_transform(z) - table).mean() < 0.5
     assert np.array_equal(z, vae.fit(table).transform(table))
     assert vae.get_feature_names_out().tolist() == ["vae0"]
+
+
+def test_the_transformer_trains_by_the_step_size_that_it_is_given() -> None:
+    table = np.random.default_rng(0).normal(size=(49, 3))
+    fast, slow = (
+        vb.VAETransformer(epochs=2, lr=lr, keywords={"hidden": [4]}, random_state=0).fit_transform(table)
+        for lr in (3e-2, 1e-3)
+    )
+    assert np.abs(fast - slow).max() > 1e-2
 
 
 def test_the_transformer_sees_each_row_once_a_pass_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,8 +74,15 @@ def test_throughput_cells(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_hangs_is_ended(tmp_path: Path) -> None:
-    told = run_cells([simulated("hangs")], tmp_path, timeout_s=0.6)
+    done: list[Done] = []
+    told = run_cells(
+        [simulated("hangs")],
+        tmp_path,
+        timeout_s=0.6,
+        on_event=lambda event: done.append(event) if isinstance(event, Done) else None,
+    )
     assert [(made.status, made.reason) for made in told] == [("timeout", "not finished after 0.01 minutes")]
+    assert 0.6 < done[0].seconds < 30
     assert json.loads(next((tmp_path / "runs").glob("*.json")).read_text()) == plain(told[0])
 
 

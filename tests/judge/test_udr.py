@@ -43,15 +43,16 @@ def test_each_axis_counts_alike_where_one_code_has_more() -> None:
 
 def test_a_score_is_the_median_over_the_other_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     a = RANDOM.normal(size=(5_000, 2))
-    held = {"one": a, "two": a[:, ::-1], "three": -a, "noise": RANDOM.normal(size=(5_000, 2)), "dead": 0.01 * a}
+    noise = RANDOM.normal(size=(5_000, 2))
+    held = {"one": a, "two": a[:, ::-1], "three": -a, "four": 2 * a, "noise": noise, "dead": 0.01 * a}
     asked: list[Any] = []
     monkeypatch.setattr(udr, "codes", lambda model, *how: (held[model], asked.append(how)))
     models: Any = list(held)
     none: Any = None
     scores = dict(zip(models, udr.scores(models, none, 10), strict=True))
-    assert asked == [(none, "test", 10)] * 5
-    # Of the four others two agree wholly, one hardly, and one has no axis that is alive.
-    assert scores["one"] == pytest.approx((1 + udr.agreement(a, held["noise"])) / 2, abs=0.02)
+    assert asked == [(none, "test", 10)] * 6
+    # Of the five others three agree wholly, one hardly, and one has no axis that is alive.
+    assert scores["one"] == pytest.approx(udr.agreement(a, -a))
     assert scores["dead"] == 0
     assert scores["noise"] < 0.05
 

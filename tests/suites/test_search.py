@@ -17,7 +17,7 @@ RANGES = {
     "beta": Range(linear=(0.5, 4)),
     "latent": Range(linear=(2, 5)),
     "samples": Range(log=(1, 64)),
-    "hidden": Range(choice=([400], [200, 200])),
+    "hidden": Range(choice=([400], [200, 200], [200, 100])),
 }
 
 
@@ -52,7 +52,8 @@ def test_the_ends_and_the_choices_are_as_likely_as_the_rest() -> None:
     values = [Search().drawn(RANGES, trial) for trial in range(4000)]
     shares = [sum(each["latent"] == n for each in values) / 4000 for n in range(2, 6)]
     assert shares == pytest.approx([0.25] * 4, abs=0.03)
-    assert sum(each["hidden"] == [400] for each in values) / 4000 == pytest.approx(0.5, abs=0.03)
+    shares = [sum(each["hidden"] == choice for each in values) / 4000 for choice in RANGES["hidden"].extremes]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,7 @@ def test_all_shipped_suites_load_and_their_variants_take_their_settings() -> Non
     from bench.sweeps.configure import configure
 
     assert suite.names() == [
+        "converged",
         "covariance",
         "evidence",
         "factors",

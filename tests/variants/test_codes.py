@@ -136,6 +136,17 @@ def test_more_books_leave_less() -> None:
     assert before.shape == sums.shape
 
 
+def test_the_decoder_sees_the_sum_of_all_codes_alone() -> None:
+    made = model("residual_vq")
+    z = made.prior().sample(torch.Size([5]))
+    apart = z.clone()
+    apart[:, 4:] = z[:, 4:].roll(1, 0)
+    assert not torch.equal(apart, z)
+    torch.testing.assert_close(made.decode(apart).mean, made.decode(z).mean, rtol=0, atol=0)
+    apart[:, :4] += 1
+    assert (made.decode(apart).mean != made.decode(z).mean).all()
+
+
 def test_the_encoder_is_kept_near_the_sum_of_all_codes() -> None:
     torch.manual_seed(0)
     book, h = Residuals(2, 2, 5, 3).double(), torch.randn(7, 4, dtype=torch.float64, requires_grad=True)
@@ -256,6 +267,7 @@ def test_stochastic_codes_of_no_variance_are_the_nearest() -> None:
     distance = (h.reshape(4, 3, 1, 2) - book.weight).square().sum(-1)
     soft = Softly(h, book, torch.tensor(0.7))
     torch.testing.assert_close(soft.logits, (-0.35 * distance).log_softmax(-1))
+    assert torch.equal(soft.indices, distance.argmin(-1))
     draws = soft.sample(torch.Size([20_000]))
     assert ((draws.mean(0) - soft.mean).abs() < 5 * (soft.variance / 20_000).sqrt()).all()
     torch.testing.assert_close(draws.var(0), soft.variance, rtol=0.1, atol=0)

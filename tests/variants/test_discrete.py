@@ -192,6 +192,7 @@ def test_the_temperature_is_that_of_the_passes_so_far_and_no_call_moves_it() -> 
         (0.0, 0.9),
         (2.0, 0.9 * math.exp(-0.2)),
         (2.0, 0.9 * math.exp(-0.2)),
+        (2.5, 0.9 * math.exp(-0.25)),
         (50.0, 0.6),
         (0, 0.9),
     ):
@@ -273,3 +274,11 @@ def test_concrete_is_one_bound_in_training_and_bits_when_judged() -> None:
     assert ((judged.z == 0) | (judged.z == 1)).all()
     assert isinstance(judged.q, Independent)
     assert isinstance(judged.q.base_dist, Bernoulli)
+
+
+@pytest.mark.parametrize("name", ["concrete", "bernoulli_disarm"])
+def test_a_prior_of_fair_coins_is_learnt_only_where_that_is_asked_for(name: str) -> None:
+    assert [each.shape for each in build(name, SPEC, latent=4).prior.parameters()] == [(4,)]
+    fair = build(name, SPEC, latent=4, learned_prior=False).prior
+    assert list(fair.parameters()) == []
+    assert fair.logits.tolist() == [0] * 4

@@ -75,6 +75,8 @@ def test_pairs_are_of_neighbours_and_a_last_one_is_alone() -> None:
     q = normal([[0.0, 0.0], [1.0, 9.0], [4.0, 0.0], [6.0, 9.0], [7.0, 7.0]], [[1.0, 1.0]] * 5)
     assert shared(q, average).base_dist.loc[:, 0].tolist() == [0.5, 0.5, 5, 5, 7]
     assert shared(normal([[7.0, 7.0]], [[1.0, 1.0]]), average).base_dist.loc.tolist() == [[7, 7]]
+    alike = normal([[0.0, 0.0], [0.0, 9.0]], [[3.0, 1.0], [3.0, 2.0]])
+    assert shared(alike, average).base_dist.scale.tolist() == [[3, 1], [3, 2]]
 
 
 def test_a_pair_shares_in_training_alone() -> None:
@@ -214,7 +216,13 @@ def test_draws_have_any_class_with_equal_chances() -> None:
 
 
 def test_draws_have_the_mean_and_variance_that_q_says() -> None:
-    q = made("semi_supervised", LABELLED).infer(images())
+    model = made("semi_supervised", LABELLED)
+    with torch.no_grad():
+        for parameter in model.posterior.within.parameters():
+            parameter.mul_(3)
+    q = model.infer(images())
+    # Classes lie far enough apart for their means to spread u.
+    assert (q.each.mean.var(0) > 0.3 * q.each.variance.mean(0)).any()
     torch.manual_seed(0)
     z = q.sample(torch.Size([20_000]))
     assert ((z.mean(0) - q.mean).abs() < 5 * (q.variance / 20_000).sqrt()).all()

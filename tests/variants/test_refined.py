@@ -109,6 +109,15 @@ def test_a_step_of_the_search_is_a_natural_gradient_of_at_most_one_sigma(rate: f
     torch.testing.assert_close(q.stddev.log(), torch.where(kept, moved[1], log_scale))
 
 
+def test_after_a_step_that_would_lower_the_bound_the_next_is_half_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    posterior = small("semi_amortised", refinements=2, refine_rate=1.0).posterior
+    assert isinstance(posterior, Refined)
+    # From 0.2 a step of -3 x 0.2 ends at -0.4, which is further from the top; half of it at -0.1.
+    monkeypatch.setattr(posterior, "elbo", lambda loc, log_scale, _x: (-1.5 * loc.square() + 0 * log_scale).sum(-1))
+    start = torch.full((1, 1), 0.2).requires_grad_(), torch.zeros(1, 1).requires_grad_()
+    assert posterior.search(*start, torch.zeros(1, 6), learning=False)[0].item() == pytest.approx(-0.1)
+
+
 def test_the_network_of_a_search_moves_mu_in_units_of_sigma_and_log_sigma_by_numbers() -> None:
     """With a network that says the same whatever it is shown, twice in a row."""
     vae, x = small("iterative", refinements=2), batch()
