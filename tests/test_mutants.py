@@ -139,7 +139,7 @@ def test_what_is_tried_first_is_a_test_of_a_mistake_that_is_made() -> None:
     assert set(by) <= {mistake.name for mistake in MISTAKES}
     files = {file: (ROOT / file).read_text() for file in {test.split("::")[0] for test in by.values()}}
     for test in by.values():
-        file, name = test.split("[")[0].split("::")[0], test.split("[")[0].split("::")[-1]
+        file, *_, name = test.split("[")[0].split("::")
         assert f"def {name}(" in files[file]
 
 
