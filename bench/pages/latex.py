@@ -35,14 +35,14 @@ def latex_table(grid: Grid, caption: str, notes: Sequence[str] = (), label: str 
 
 
 def _table(grid: Grid, caption: str, notes: Sequence[str], label: str) -> str:
-    headers, lines = grid
-    kinds = [_kind(grid, place) for place in range(len(headers))]
-    heads = [_header_lines(grid, place) for place in range(len(headers))]
+    columns = _columns(grid)
+    kinds = [_kind(place, width) for place, (_, width) in enumerate(columns)]
+    heads = [head for head, _ in columns]
     most = max(map(len, heads))
     heads = [[""] * (most - len(head)) + head for head in heads]
     body = [
         " & ".join(rf"\textbf{{{latex_text(c.text)}}}" if c.best else latex_text(c.text) for c in line) + r" \\"
-        for line in lines
+        for line in grid[1]
     ]
     below = [
         r"\begin{tablenotes}[flushleft]\footnotesize",
@@ -73,7 +73,7 @@ def _table(grid: Grid, caption: str, notes: Sequence[str], label: str) -> str:
 def _fitted(grid: Grid) -> Sequence[Grid]:
     """The grid, or where it is too wide its first column with as many others as fit, again and again."""
     headers, lines = grid
-    widths = [min(WIDEST_PT, _width(grid, place)) for place in range(len(headers))]
+    widths = [min(WIDEST_PT, width) for _, width in _columns(grid)]
     parts: list[list[int]] = []
     used = math.inf
     for place, width in enumerate(widths[1:], start=1):
@@ -86,25 +86,27 @@ def _fitted(grid: Grid) -> Sequence[Grid]:
     return [([headers[i] for i in part], [[line[i] for i in part] for line in lines]) for part in parts]
 
 
-def _kind(grid: Grid, place: int) -> str:
-    if _width(grid, place) > WIDEST_PT:
+def _kind(place: int, width: float) -> str:
+    if width > WIDEST_PT:
         return rf"p{{{WIDEST_PT:g}pt}}"
     return "r" if place else "l"
 
 
-def _width(grid: Grid, place: int) -> float:
-    return max(_body_width(grid, place), *map(width_pt, _header_lines(grid, place)))
+def _columns(grid: Grid) -> list[tuple[list[str], float]]:
+    """Of each column its header in lines, and its width."""
+    columns = []
+    for place, header in enumerate(grid[0]):
+        cells = [line[place] for line in grid[1]]
+        body = max((width_pt(cell.text) * (1.17 if cell.best else 1.0) for cell in cells), default=0.0)
+        head = _header_lines(header, body)
+        columns.append((head, max(body, *map(width_pt, head))))
+    return columns
 
 
-def _body_width(grid: Grid, place: int) -> float:
-    cells = [line[place] for line in grid[1]]
-    return max((width_pt(cell.text) * (1.17 if cell.best else 1.0) for cell in cells), default=0.0)
-
-
-def _header_lines(grid: Grid, place: int) -> list[str]:
-    """A header in lines that are no wider than what stands below it, or than its longest word."""
-    words = grid[0][place].split() or [""]
-    room = max(min(WIDEST_PT, _body_width(grid, place)), *map(width_pt, words))
+def _header_lines(header: str, body: float) -> list[str]:
+    """A header in lines that are no wider than what stands below it, `body`, or than its longest word."""
+    words = header.split() or [""]
+    room = max(min(WIDEST_PT, body), *map(width_pt, words))
     lines = [words[0]]
     for word in words[1:]:
         if width_pt(f"{lines[-1]} {word}") <= room or word in "↑↓":

@@ -31,8 +31,9 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
         UsageError: if OUT holds no records.
         MachineError: if a file cannot be written.
     """
-    records, warnings = read_all(out)
-    trials, _ = read_all(out, (TRIAL,))
+    found, warnings = read_all(out, ("quality", "throughput", TRIAL))
+    records = [record for record in found if record.kind != TRIAL]
+    trials = [record for record in found if record.kind == TRIAL]
     if not records:
         raise UsageError(f"no records in {out}; run `vaebench run --out {out}` first")
     artefacts, unreadable = load_artefacts(out / "runs", records)

@@ -18,7 +18,7 @@ from bench.records.names import canonical, dataset_slug, device_type, digest, ro
 from bench.records.record import Model, Record, machine
 from bench.records.settle import one_of_each, passed_over
 from bench.stats import intervals, learning, metrics
-from bench.stats.once import of_records
+from bench.stats.once import of_one, of_records
 
 UNKNOWN = "unknown"
 # The variant whose row the columns of differences hold the others against, where a group has one.
@@ -69,36 +69,24 @@ class Row:
         statuses = Counter(record.status for record in self.failed) if len(self.ok) < len(self.records) else {}
         return text + (f" ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))})" if statuses else "")
 
+    @of_one
     def values(self, metric: str) -> dict[int, float]:
         """Seed -> value over the ok runs; null and non-finite values are left out (`problems` names the latter).
 
         Empty for a time where the runs are of several machines: the mean of two machines' times is nobody's.
         """
-        if metric not in self._values:
-            values = {record.cell["seed"]: value_of(record, metric) for record in self.ok}
-            if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
-                values = {}
-            kept = {seed: value for seed, value in values.items() if value is not None and math.isfinite(value)}
-            self._values[metric] = kept
-        return self._values[metric]
+        values = {record.cell["seed"]: value_of(record, metric) for record in self.ok}
+        if metric == "train_s" and len({machine(record) for record in self.ok}) > 1:
+            return {}
+        return {seed: value for seed, value in values.items() if value is not None and math.isfinite(value)}
 
-    @cached_property
-    def _values(self) -> dict[str, dict[int, float]]:
-        """Metric -> the answer of `values`: every table asks again, and a row may have thousands of seeds."""
-        return {}
-
+    @of_one
     def gains(self, quantity: str) -> dict[int, learning.Gain]:
         """Seed -> what training still gained in `elbo_nats` or `recon_nats`, for the ok runs whose curve says."""
-        if quantity not in self._gains:
-            gains = {r.cell["seed"]: learning.gain(r.curve, quantity) for r in self.ok}
-            self._gains[quantity] = {seed: gain for seed, gain in gains.items() if gain}
-        return self._gains[quantity]
+        gains = {r.cell["seed"]: learning.gain(r.curve, quantity) for r in self.ok}
+        return {seed: gain for seed, gain in gains.items() if gain}
 
-    @cached_property
-    def _gains(self) -> dict[str, dict[int, learning.Gain]]:
-        """Quantity -> the answer of `gains`."""
-        return {}
-
+    @of_one
     def summary(self, metric: str) -> intervals.Summary | None:
         """Mean and interval over the ok seeds, None where the metric does not apply."""
         values = self.values(metric)

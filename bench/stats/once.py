@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bench.records.record import Record
 
 Answer = TypeVar("Answer")
+Asked = TypeVar("Asked")
 # Question and records -> the answer, and the records, so that no other ones get their place in memory.
 _KNOWN: ContextVar[dict[Any, tuple[Any, list[Record]]] | None] = ContextVar("known", default=None)
 
@@ -37,5 +38,18 @@ def of_records(question: Callable[..., Answer]) -> Callable[..., Answer]:
             known[key] = question(records, *words), records
         answer: Answer = known[key][0]
         return answer
+
+    return asked
+
+
+def of_one(question: Callable[[Asked, str], Answer]) -> Callable[[Asked, str], Answer]:
+    """A method of what never changes, with one text, whose answer nobody changes: worked out once for each text."""
+
+    @wraps(question)
+    def asked(one: Asked, word: str) -> Answer:
+        answers: dict[str, Answer] = one.__dict__.setdefault(f"_{question.__name__}", {})
+        if word not in answers:
+            answers[word] = question(one, word)
+        return answers[word]
 
     return asked
