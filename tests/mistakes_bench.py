@@ -43,7 +43,7 @@ OF_BENCH = [
     ]),
     *made("bench/stats/speeds.py", ("tests/stats/test_answer.py",), [
         (10, "speeds_of_any_number_of_threads", "a run of eight threads stands in the column of one",
-         "        \"threads\": f\"{cell.get('threads')} threads\",\n", ""),
+         '        "threads": threads(cell),\n', ""),
         (10, "conditions_of_another_device", "a speed says what differs on another device alone",
          "if len(seen[device, key]) > 1 or", "if max(len(seen[each]) for each in seen if each[1] == key) > 1 or"),
     ]),

@@ -336,21 +336,23 @@ def prove(
         killed = 0
         by = _noticed_by(root)
         first = [by.get(mistake.name) for mistake in mistakes]
-        with ThreadPoolExecutor(jobs) as pool:
-            each = partial(judge, snapshot=snapshot, timeout_s=timeout_s, named_only=named_only)
-            for mistake, outcome in zip(mistakes, pool.map(each, mistakes, first), strict=True):
-                if outcome.verdict == "killed":
-                    killed += 1
-                    by[mistake.name] = outcome.by
-                    kept.parent.mkdir(exist_ok=True)
-                    with kept.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps({"name": mistake.name, "code": digest}) + "\n")
-                print(
-                    f"{mistake.name:{width}}  {mistake.item:>4}  {outcome.verdict:8}  {outcome.seconds:>7.1f}  "
-                    f"{outcome.by}",
-                    flush=True,
-                )
-    (root / NOTICED_BY).write_text(json.dumps(by, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+        try:
+            with ThreadPoolExecutor(jobs) as pool:
+                each = partial(judge, snapshot=snapshot, timeout_s=timeout_s, named_only=named_only)
+                for mistake, outcome in zip(mistakes, pool.map(each, mistakes, first), strict=True):
+                    if outcome.verdict == "killed":
+                        killed += 1
+                        by[mistake.name] = outcome.by
+                        kept.parent.mkdir(exist_ok=True)
+                        with kept.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps({"name": mistake.name, "code": digest}) + "\n")
+                    print(
+                        f"{mistake.name:{width}}  {mistake.item:>4}  {outcome.verdict:8}  {outcome.seconds:>7.1f}  "
+                        f"{outcome.by}",
+                        flush=True,
+                    )
+        finally:
+            (root / NOTICED_BY).write_text(json.dumps(by, indent=0, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{killed} of {len(mistakes)} killed")
     return int(killed < len(mistakes))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.records.names import canonical, dataset_slug, device_type, row_name
-from bench.records.record import Record, machine
+from bench.records.record import Cell, Record, machine
 from bench.records.settle import one_of_each, passed_over
 from bench.stats.once import of_records
 
@@ -62,13 +62,19 @@ def _measurement_key(record: Record) -> str:
     return canonical([dataset_slug(cell), row, device_type(record), conditions(record)])
 
 
+def threads(cell: Cell) -> str:
+    """`"1 thread"`: on how many a speed was measured."""
+    count = cell.get("threads")
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def conditions(record: Record) -> dict[str, str]:
     """What a speed depends on beside the variant and the device type, in words."""
     cell = record.cell
     return {
         "batch_size": f"batch {cell.get('batch_size')}",
         "precision": str(cell.get("precision")),
-        "threads": f"{cell.get('threads')} threads",
+        "threads": threads(cell),
         "machine": machine(record),
         "protocol": f"protocol {record.protocol}",
     }

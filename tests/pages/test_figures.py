@@ -787,8 +787,8 @@ def test_speeds_name_the_conditions_that_all_share_and_begin_with_the_fastest_on
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["vanilla", "conv"]
     assert bars(figure.axes[0]) == [(0, 100), (0, 2_000)]
     columns = view(records).timed.columns
-    assert speed._conditions(columns) == "batch 128, 1 threads."
-    assert speed._conditions({"cpu": columns["cpu"]}) == "batch 128, 1 threads, Example CPU."
+    assert speed._conditions(columns) == "batch 128, 1 thread."
+    assert speed._conditions({"cpu": columns["cpu"]}) == "batch 128, 1 thread, Example CPU."
     records[0].cell["threads"] = 8
     assert speed._conditions({"cpu": columns["cpu"]}) == "batch 128, Example CPU."
     ticks = {0: "0", 950: "950", 1_000: "1k", 12_000: "12k", 1_500_000: "1.5M"}

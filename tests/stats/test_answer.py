@@ -304,7 +304,7 @@ def test_a_speed_says_of_its_conditions_what_differs_on_its_device() -> None:
         "cuda, batch 512": ["beta"],
     }
     threads = throughput([*same, timed("vanilla", threads=8)], "mnist-dynamic").columns
-    assert list(threads) == ["cpu, 1 threads", "cpu, 8 threads", "cuda"]
+    assert list(threads) == ["cpu, 1 thread", "cpu, 8 threads", "cuda"]
     # A precision other than fp32 is named though nothing else stands beside it.
     assert list(throughput([timed("vanilla", precision="bf16")], "mnist-dynamic").columns) == ["cpu, bf16"]
 

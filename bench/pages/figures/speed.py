@@ -9,6 +9,7 @@ from bench.pages.figures.style import LONGEST_LABEL, add_title, look, panels
 from bench.records.names import canonical
 from bench.records.record import Record, Timed
 from bench.stats import metrics as known
+from bench.stats.speeds import threads
 from bench.text import clip
 
 # Quartiles that are further apart than this share of the median speak of a disturbed machine.
@@ -63,7 +64,7 @@ def _conditions(columns: Mapping[str, Mapping[str, Record]]) -> str:
     records = [record for column in columns.values() for record in column.values()]
     facts = [
         {f"batch {r.cell.get('batch_size')}" for r in records},
-        {f"{r.cell.get('threads')} threads" for r in records},
+        {threads(r.cell) for r in records},
     ]
     facts.append({str(r.provenance.device_name) for r in records if r.provenance.device_name})
     common = [next(iter(each)) for each in facts if len(each) == 1]

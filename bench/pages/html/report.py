@@ -186,7 +186,7 @@ def _answer(group: Group, title: str, answered: Sequence[Answer]) -> str:
     if not any(answer.goal == "the best samples" for answer in answered) and lines:
         lines.append(
             '<tr><th scope="row">the best samples</th><td><span class="muted">no answer</span></td><td>These runs have '
-            'no measure of samples. A higher likelihood need not look better: see the <a href="#pictures">pictures</a>.'
+            "no measure of samples. A higher likelihood need not look better."
             f"</td>{f'<td>{DASH}</td>' if priced else ''}</tr>"
         )
     titles = ("If you want", "take", "how sure", *(["what it costs"] if priced else []))
