@@ -89,7 +89,7 @@ def content(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "runs").iterdir()}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=3, max_size=3))
 def test_merging_in_any_order_at_once_or_one_by_one_and_again_gives_the_same_files(parts: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -1,5 +1,6 @@
 """Which code made a number: everything that numbers depend on counts, and nothing else."""
 
+import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,9 @@ NO_NUMBERS = {
     "variants",
 }
 
+# Of each text once: a second for all sources.
+MEANING = functools.cache(sources._meaning)
+
 
 def test_all_that_a_cell_reaches_counts() -> None:
     reached, queue = set[str](), ["bench.cells.run", "bench.oracle.checks"]
@@ -56,6 +60,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "mnist"))
     monkeypatch.setattr(sources, "HERE", tmp_path)
     monkeypatch.setattr(registry, "ZOO", tmp_path / "variants" / "zoo")
+    monkeypatch.setattr(sources, "_meaning", MEANING)
     yield tmp_path
     monkeypatch.undo()
     sums_now("vanilla")
