@@ -151,3 +151,13 @@ def test_too_many_latents_are_not_counted(loaded: Any) -> None:
     bound = evidence.importance_weights(few, held.x, 20_000)["log_px"]
     torch.testing.assert_close(found, bound, rtol=0, atol=0.1)
     assert math.isfinite(found.sum().item())
+
+
+def test_as_many_states_are_counted_as_may_be(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = at_truth(loaded.truth), rows(loaded).double()[:3]
+    count = 2 ** len(loaded.truth.prior)
+    monkeypatch.setattr(counted, "MOST_STATES", count)
+    assert counted.enumerated(model, x)["log_px"].isfinite().all()
+    monkeypatch.setattr(counted, "MOST_STATES", count - 1)
+    with pytest.raises(ValueError, match=f"at most {count - 1} points, and here are {count}"):
+        counted.enumerated(model, x)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.judge import codes, evaluate
+from bench.judge import bounds, codes, evaluate
 from bench.settings import Measure
 from tests.helpers import Held
 from variants import DataSpec, build
@@ -79,3 +79,16 @@ def test_of_several_books_the_map_is_of_the_first() -> None:
     maps = codes.code_maps(model, torch.zeros(2, 1, 4, 6))
     assert maps is not None
     assert maps.tolist() == [[[0, 1, 2], [3, 4, 5]], [[12, 13, 14], [15, 16, 17]]]
+
+
+def test_a_model_with_several_books_tells_of_them_one_by_one() -> None:
+    torch.manual_seed(0)
+    model = build("residual_vq", SPEC, hidden=(8,), latent=4, code_size=2, codes=4)
+    x = held().x
+    q: Any = model.infer(x)
+    assert q.books > 1
+    found = bounds.point_metrics(model, held(), "test")  # type: ignore[arg-type]
+    each = [codes.usage(part, q.codes) for part in q.indices.chunk(q.books, dim=-1)]
+    for name in ("code_perplexity", "dead_codes"):
+        assert found[name] == pytest.approx(sum(one[name] for one in each) / q.books)
+        assert found[name] != pytest.approx(codes.usage(q.indices, q.codes)[name])

@@ -544,3 +544,22 @@ def test_turns_of_unequal_size_weigh_by_their_chains_and_start_at_their_own_exam
         assert (betas, sizes) == (evidence.schedule(4)[::way], [1.0, 2.0, 3.0][::way])
         if back:
             assert torch.equal(start, (z[:4] if start.shape[1] == 4 else z[4:]).expand(len(start), -1, -1))
+
+
+def test_a_transition_makes_as_many_steps_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, x = linear_model()
+    made: list[Tensor] = []
+
+    def at(z: Tensor) -> evidence.State:
+        made.append(z)
+        return evidence.State.at(model, model.prior(), x, z)
+
+    state = at(torch.zeros(2, 12, K, dtype=DOUBLE))
+    evidence.hmc(at, state, 1.0, torch.full((12,), 0.1, dtype=DOUBLE), 3)
+    assert len(made) == 1 + 3
+    asked: list[int] = []
+    hmc = evidence.hmc
+    monkeypatch.setattr(evidence, "hmc", lambda *words: (asked.append(words[-1]), hmc(*words))[1])
+    evidence.annealed(model, x, chains=1, steps=3, leapfrog=2)
+    evidence.reverse(model, x, torch.zeros(12, K, dtype=DOUBLE), chains=1, steps=3, leapfrog=2)
+    assert set(asked) == {2}

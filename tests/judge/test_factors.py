@@ -376,3 +376,73 @@ def test_the_beta_vae_score_classifies_mean_absolute_differences(monkeypatch: py
     assert differences.shape == (factors.VOTES, 2)
     assert differences.mean() == pytest.approx(2 / math.sqrt(math.pi), abs=0.05)
     assert differences.std() == pytest.approx(math.sqrt((2 - 4 / math.pi) / factors.GROUP), rel=0.15)
+
+
+def test_what_is_learnt_on_one_split_is_judged_on_the_other_and_the_rest_is_of_the_latter(
+    perfect: dict[str, Any],
+) -> None:
+    first, second = rows(0), rows(1)
+    good = (
+        Coded(own_axes(first, np.random.default_rng(10)), first, ORDERED),
+        Coded(own_axes(second, np.random.default_rng(11)), second, ORDERED),
+    )
+    noise = [
+        replace(each, mu=np.random.default_rng(20 + i).standard_normal(each.mu.shape)) for i, each in enumerate(good)
+    ]
+    unlearnt = factors.of_codes(noise[0], good[1], np.random.default_rng(0))
+    unfounded = factors.of_codes(good[0], noise[1], np.random.default_rng(0))
+    alone = ("mig", "mig_dlib", "sap", "modularity", "irs")
+    assert {name: unlearnt[name] for name in alone} == {name: perfect[name] for name in alone}
+    for found in (unlearnt, unfounded):
+        for name, value in found.items():
+            if name in VOTED:
+                assert value < 0.6, name
+            elif name not in alone or found is unfounded:
+                assert value < 0.35, name
+
+
+def test_a_value_that_no_example_to_judge_by_has_is_left_out() -> None:
+    v = rows(0)
+    train = Coded(own_axes(v, np.random.default_rng(0)), v, ORDERED)
+    few = v[:, 2] < 7
+    test = Coded(train.mu[few], v[few], ORDERED)
+    assert 0.85 < factors.explicitness(train, test) <= 1
+
+
+def test_codes_that_are_one_number_but_for_a_few_have_bins_of_equal_width() -> None:
+    """Neither tail reaches beyond that number."""
+    found = factors.binned(np.concatenate([np.zeros(10_000), np.arange(1.0, 26.0)]), 20)
+    assert found.tolist() == [0] * 10_000 + [min(19, i * 20 // 25) for i in range(1, 26)]
+
+
+def test_of_one_factor_there_is_nothing_to_find() -> None:
+    coded = Coded(own_axes(rows(0), np.random.default_rng(0)), rows(0)[:, :1], ORDERED[:1])
+    found = factors.of_codes(coded, coded, np.random.default_rng(0))
+    assert [found[name] for name in VOTED] == [1, 1]
+
+
+def test_a_total_correlation_without_end_is_a_dash_and_orders_stay_with_their_factors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    v = np.concatenate([np.full((240, 1), 4), rows(0, n=240)], axis=1)
+    held: Any = Split(torch.from_numpy(own_axes(v[:, 1:], np.random.default_rng(0))).float())
+    table = tuple(Factor(str(i), 9, ordered=ordered) for i, ordered in enumerate((True, *ORDERED)))
+    held.factors = Factors(table, {"train": v, "test": v})
+    seen: list[Coded] = []
+    monkeypatch.setattr(factors, "of_codes", lambda train, test, _: seen.extend((train, test)) or {})
+    monkeypatch.setattr(factors, "gaussian_tc", lambda _: math.inf)
+    assert factors.scores(identity(3), held, 240)["gaussian_tc_nats"] is None
+    assert [coded.ordered for coded in seen] == [ORDERED, ORDERED]
+
+
+def test_votes_are_of_all_factors_and_of_all_their_values_alike() -> None:
+    """However rare a value is."""
+    v = np.stack([np.arange(1000) < 50, np.arange(1000) % 4], axis=1).astype(np.int64)
+    k, chosen = factors._alike(Coded(np.zeros((1000, 1)), v, (True, True)), 4000, 20, np.random.default_rng(0))
+    held = v[chosen, k[:, None]]
+    assert held.shape == (4000, 20)
+    assert (held == held[:, :1]).all()
+    assert np.bincount(k) / 4000 == pytest.approx([0.5, 0.5], abs=0.05)
+    for factor, values in enumerate((2, 4)):
+        shares = np.bincount(held[k == factor, 0]) / (k == factor).sum()
+        assert shares == pytest.approx([1 / values] * values, abs=0.05)

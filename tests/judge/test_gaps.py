@@ -310,3 +310,12 @@ def test_asked_without_numbers_gaps_are_searched_for_as_finely_as_a_suite_does()
         500,
         10,
     )
+
+
+def test_a_search_takes_as_many_steps_and_draws_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    terms = module._terms
+    monkeypatch.setattr(module, "_terms", lambda *words: (asked.append(words[-1]), terms(*words))[1])
+    local_posterior(decoding(), TRUTH.x, "diagonal", steps=3, samples=5)
+    assert asked[:3] == [5, 5, 5]
+    assert 5 not in asked[3:]  # what decides between start and end has draws of its own

@@ -296,3 +296,10 @@ def test_of_one_test_example_the_active_units_are_not_known(recwarn: pytest.Warn
     assert bounds.point_metrics(model, one, "test")["active_units"] is None
     assert bounds.point_metrics(model, one, "valid")["active_units"] is not None
     assert not recwarn.list
+
+
+def test_numbers_that_are_not_trained_are_no_parameters() -> None:
+    model = build("vanilla", data.spec("digits"), latent=2, hidden=[8])
+    whole, fixed = bounds.parameter_count(model), next(model.encoder.parameters())
+    fixed.requires_grad_(False)
+    assert bounds.parameter_count(model) == whole - fixed.numel()

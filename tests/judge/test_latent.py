@@ -14,6 +14,7 @@ from bench.judge.bounds import EVAL_BATCH, scores
 from bench.judge.screen import Screen
 from tests.helpers import Held
 from variants import build
+from variants.core import Batch
 
 T = len(latent.VALUES)
 
@@ -199,3 +200,21 @@ def test_reliability_of_probabilities_that_are_right_and_of_one_that_is_not() ->
     assert sure["reliability_count"].tolist()[1:-1] == [0] * 18
     assert sure["reliability_share"][0] == pytest.approx(0.25, abs=0.02)
     assert np.isnan(sure["reliability_mean"][5])
+
+
+def test_values_between_black_and_white_are_no_outcomes_of_a_probability() -> None:
+    grey = data.load("digits", binarise="none")
+    assert not [name for name in seen("vanilla", grey, latent=2) if name.startswith("reliability")]
+
+
+def test_the_best_and_the_worst_of_given_classes_are_shown_with_their_own(loaded: Any) -> None:
+    torch.manual_seed(0)
+    model = build("conditional", loaded.spec, latent=12, hidden=(8,), class_hidden=(5,))
+    found = latent.by_example(model, loaded, lambda shown: shown.detach().numpy())
+    batches = list(loaded.eval_batches("test", EVAL_BATCH, limit=latent.POINTS))
+    scored = scores(model, batches, samples=1, seed=seeds.JUDGE).elbo
+    assert scored is not None
+    x, y = (torch.cat(part) for part in zip(*batches, strict=True))
+    places = scored.argsort(descending=True)[: latent.EXTREMES]
+    shown = model.reconstruct(Batch(x[places], c=y[places])).detach().numpy()
+    np.testing.assert_allclose(found["best_reconstructions"], shown, atol=1e-6)

@@ -18,12 +18,14 @@ from bench.judge import (
     evidence,
     factors,
     features,
+    gaps,
     latent,
     representation,
     samples,
     surgery,
 )
 from bench.reproduce import committed, effects
+from bench.resume.notebook import Notebook
 from bench.settings import Measure
 from bench.stats import intervals, learning
 from tests.helpers import Held
@@ -58,14 +60,19 @@ def test_the_sandwich_is_of_test_examples_from_below_and_of_simulated_ones_from_
     def weights(_: VAE, x: Tensor, __: int) -> Any:
         return {"elbo": x[:, 0].double() - 2, "elbo_var": torch.full((len(x),), 0.25, dtype=torch.float64)}
 
-    def reverse(_: VAE, x: Tensor, z: Tensor, **__: Any) -> Any:
+    def annealed(_: VAE, x: Tensor, **how: Any) -> Any:
+        assert how == {"chains": 2, "steps": 3}
+        return columns(x[:, 0], 0.04)
+
+    def reverse(_: VAE, x: Tensor, z: Tensor, **how: Any) -> Any:
+        assert how == {"chains": 2, "steps": 3}
         assert torch.equal(x, drawn[0][: len(x)])
         assert torch.equal(z, drawn[1][: len(x)])
         return columns(x[:, 0] + 2, 0.09)
 
     monkeypatch.setattr(evidence, "importance_weights", weights)
     monkeypatch.setattr(evidence, "simulate", lambda _, n: tuple(each[:n] for each in drawn))
-    monkeypatch.setattr(evidence, "annealed", lambda _, x, **__: columns(x[:, 0], 0.04))
+    monkeypatch.setattr(evidence, "annealed", annealed)
     monkeypatch.setattr(evidence, "reverse", reverse)
     judged = evaluate(model, held, Measure(3, 0, ais_points=points, ais_chains=2, ais_steps=3))  # type: ignore[arg-type]
     found, errors = judged.metrics, judged.errors
@@ -80,6 +87,111 @@ def test_the_sandwich_is_of_test_examples_from_below_and_of_simulated_ones_from_
     assert mc["bdmc_lower_nats"] == pytest.approx(math.sqrt(0.04 / points))
     assert mc["bdmc_upper_nats"] == pytest.approx(math.sqrt(0.09 / points))
     assert mc["bdmc_gap_nats"] == pytest.approx(math.sqrt((0.04 + 0.09) / points))
+
+
+def test_one_chain_says_nothing_of_its_own_error(held: Held, model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(_: VAE, x: Tensor, *__: Any, **___: Any) -> dict[str, Tensor]:
+        return {name: column for name, column in columns(x[:, 0], 0.0).items() if name != "log_px_var"}
+
+    def weights(_: VAE, x: Tensor, __: int) -> dict[str, Tensor]:
+        return {"elbo": x[:, 0].double(), "elbo_var": torch.full((len(x),), 0.25, dtype=torch.float64)}
+
+    monkeypatch.setattr(evidence, "importance_weights", weights)
+    monkeypatch.setattr(evidence, "simulate", lambda _, n: (torch.ones(n, 5), torch.ones(n, 2)))
+    monkeypatch.setattr(evidence, "annealed", one)
+    monkeypatch.setattr(evidence, "reverse", one)
+    judged = evaluate(model, held, Measure(2, 0, ais_points=3, ais_chains=1, ais_steps=2))  # type: ignore[arg-type]
+    for name in ("nll_ais_nats", "bdmc_lower_nats", "bdmc_upper_nats", "bdmc_gap_nats"):
+        assert judged.metrics[name] is not None
+        assert judged.errors[name]["mc"] is None
+
+
+@pytest.mark.parametrize("points", [4, N])
+def test_each_gap_is_that_of_its_own_name_with_its_own_error(
+    held: Held, model: VAE, monkeypatch: pytest.MonkeyPatch, points: int
+) -> None:
+    told = {
+        "inference_gap_optimised_nats": "inference",
+        "approximation_gap_nats": "approximation",
+        "amortisation_gap_nats": "amortisation",
+        "approximation_gap_diagonal_nats": "approximation_diagonal",
+        "approximation_gap_full_nats": "approximation_full",
+    }
+    asked: list[tuple[int, dict[str, Any]]] = []
+
+    def found(_: VAE, x: Tensor, **how: Any) -> dict[str, Tensor]:
+        asked.append((len(x), how))
+        one = torch.ones(len(x), dtype=torch.float64)
+        made = {name: i * one for i, name in enumerate(told.values(), start=1)}
+        return made | {f"{name}_var": column / 100 for name, column in made.items()} | {"log_px": x[:, 0].double()}
+
+    monkeypatch.setattr(gaps, "gaps", found)
+    judged = evaluate(model, held, Measure(2, 0, gap_points=points, gap_steps=7))  # type: ignore[arg-type]
+    assert asked == [(points, {"steps": 7, "samples": 8, "evidence_samples": 500})]
+    assert [judged.metrics[name] for name in told] == [1, 2, 3, 4, 5]
+    errors = [judged.errors[name]["mc"] for name in told]
+    assert errors == pytest.approx([math.sqrt(i / 100 / points) for i in range(1, 6)])
+
+
+def test_bounds_in_training_are_of_as_many_examples_as_there_are(
+    held: Held, model: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, dict[str, Any]]] = []
+    progress: list[tuple[int, int]] = []
+
+    def found(_: VAE, x: Tensor, **how: Any) -> dict[str, Tensor]:
+        asked.append((len(x), how))
+        one = torch.ones(len(x), dtype=torch.float64)
+        made = {name: i * one for i, name in enumerate(("elbo", "elbo_own", "log_px"), start=1)}
+        return made | {f"{name}_var": column / 100 for name, column in made.items()}
+
+    inner = held.eval_batches
+    held.splits["train"] = N
+    held.eval_batches = lambda _, size, limit=None: inner("test", size, limit)  # type: ignore[method-assign]
+    monkeypatch.setattr(gaps, "gaps", found)
+    how = Measure(2, 0, gap_points=100, gap_steps=7, gap_split="train")
+    notebook = Notebook(None, lambda _, done, total: progress.append((done, total)))
+    judged = evaluate(model, held, how, notebook)  # type: ignore[arg-type]
+    assert asked == [(N, {"steps": 7, "samples": 8, "evidence_samples": 500})]
+    assert progress == [(1, 1)]
+    names = ("train_elbo_nats", "train_elbo_optimised_nats", "train_nll_optimised_nats")
+    assert [judged.metrics[name] for name in names] == [1, 2, -3]
+    errors = [judged.errors[name]["mc"] for name in names]
+    assert errors == pytest.approx([math.sqrt(i / 100 / N) for i in (1, 2, 3)])
+
+
+@pytest.mark.parametrize("points", [4, N])
+def test_an_exact_nll_has_no_error_but_that_of_the_elbo_of_examples_that_were_not_asked(
+    monkeypatch: pytest.MonkeyPatch, points: int
+) -> None:
+    x = torch.rand(N, 5, generator=torch.Generator().manual_seed(0)).round()
+    model = build("bernoulli_vimco", DataSpec((5,), "binary"), latent=3, hidden=(4,))
+    one = torch.ones(points, dtype=torch.float64)
+
+    def weights(_: VAE, x: Tensor, samples: int) -> dict[str, Tensor]:  # noqa: ARG001
+        variances = {"log_px_var": 0.09 * one, "elbo_var": 0.25 * one, "gap_var": 0.49 * one}
+        return {"log_px": x[:, 0].double() + 5, "elbo": x[:, 0].double()} | variances
+
+    monkeypatch.setattr(evidence, "importance_weights", weights)
+    monkeypatch.setattr(counted, "enumerated", lambda _, x: {"log_px": x[:, 0].double() + 2})
+    # As many states as may be counted.
+    monkeypatch.setattr(counted, "MOST_STATES", 8)
+    judged = evaluate(model, Held(x, kind="binary"), Measure(2, 5, points))  # type: ignore[arg-type]
+    elbo = judged.errors["elbo_nats"]["mc"]
+    assert elbo is not None
+    if points == N:
+        assert judged.metrics["nll_exact_nats"] == pytest.approx(-(x[:, 0].mean().item() + 2))
+        assert judged.errors["nll_exact_nats"]["mc"] == 0
+    else:
+        assert judged.metrics["nll_exact_nats"] == pytest.approx(-(judged.metrics["elbo_nats"] + 2))  # type: ignore[operator]
+        assert judged.errors["nll_exact_nats"]["mc"] == pytest.approx(math.sqrt(elbo**2 + 0.25 / points))
+
+
+@pytest.mark.parametrize("n", [1, 2, N])
+def test_the_axes_are_told_of_all_examples_and_of_one_there_are_none(held: Held, model: VAE, n: int) -> None:
+    found = evaluate(model, Held(held.x[:n]), Measure(2, 0, mi_points=1)).latent  # type: ignore[arg-type]
+    assert found.get("points") == (n if n > 1 else None)
+    assert len(found.get("mean_variance", [])) == (2 if n > 1 else 0)
 
 
 @pytest.mark.parametrize("points", [4, N])

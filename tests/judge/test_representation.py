@@ -178,3 +178,21 @@ def test_similarity_by_the_formula() -> None:
 def test_similarity_is_for_images_as_large_as_the_window() -> None:
     loaded = data.load("digits")
     assert representation.similarity(build("vanilla", loaded.spec, latent=2, hidden=[4]), loaded, 5) is None
+
+
+@pytest.mark.parametrize(("points", "told"), [(4, False), (5, True)])
+def test_with_fewer_examples_than_neighbours_nothing_is_learnt(points: int, told: bool) -> None:
+    held: Any = Labelled(torch.arange(20.0)[:, None], torch.arange(20) // 4 % 2)
+    found = representation.accuracies(coder(torch.randn(20, 2)), held, points)
+    assert {value is not None for value in found.values()} == {told}
+
+
+@pytest.mark.parametrize(("shape", "told"), [((1, 11, 11), True), ((1, 10, 30), False), ((1, 30, 10), False)])
+def test_the_window_fits_into_an_image_of_its_own_size(shape: tuple[int, ...], told: bool) -> None:
+    held: Any = Labelled(torch.rand(6, *shape), torch.zeros(6))
+    asked: list[int | None] = []
+    inner = held.eval_batches
+    held.eval_batches = lambda split, batch, limit=None: (asked.append(limit), inner(split, batch, limit))[1]
+    model = build("vanilla", DataSpec(shape, "unit"), latent=2, hidden=[4])
+    assert (representation.similarity(model, held, 3) is not None) == told
+    assert asked == [3] * told

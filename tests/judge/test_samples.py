@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from torch.nn.functional import cross_entropy
 
 import bench as vb
 import bench.data as data
+from bench import seeds
 from bench.errors import DataError, UsageError
 from bench.judge import evaluate, features, samples
 from bench.pages import doubts
@@ -389,3 +391,65 @@ def test_a_page_warns_of_two_feature_spaces() -> None:
     for i, record in enumerate(records):
         record.provenance.features_sha256 = str(i)
     assert any("2 different feature spaces" in line for line in doubts.problems(records))
+
+
+def test_features_of_one_s_own_are_finite_numbers_a_row_for_each_whatever_their_shape() -> None:
+    x = torch.from_numpy(normal(0, 6)).float()
+    assert samples._of_one_s_own(lambda x: x.reshape(-1, 2, 2), x).shape == (6, 4)
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(DataError, match="finite numbers"):
+            samples._of_one_s_own(lambda x, wrong=wrong: torch.where(x > 0, x, wrong), x)
+
+
+def test_a_feature_space_that_cannot_be_kept_is_used_all_the_same(
+    loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "STEPS", 2)
+    (tmp_path / "features").write_text("no folder")
+    assert features.space(loaded) is not None
+
+
+def test_every_fitted_draw_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also beyond the first batch of them."""
+    monkeypatch.setitem(samples.SAMPLERS, "fitted", lambda _model, _data, n: torch.arange(float(n)).view(-1, 1))
+    held: Any = Held(torch.zeros(4, 3))
+    model: Any = build("linear", held.spec, latent=1)
+    seen: list[float] = []
+    decode = model.decode
+    model.decode = lambda z: (seen.extend(z.flatten().tolist()), decode(z))[1]
+    made = torch.cat(list(samples.generated(model, held, "fitted", 600)))
+    assert made.shape == (600, 3)
+    assert seen == list(range(600))
+
+
+def test_a_feature_space_is_what_plain_training_gives(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """Three steps, of which a pass over a hundred examples has two."""
+    monkeypatch.setattr(features, "STEPS", 3)
+    few = data.load("digits", train_size=100)
+    found = features.space(few)
+    assert found is not None
+    with seeds.stream(seeds.JUDGE, "features", "cpu"):
+        plain = features.Classifier(few.spec.shape, 10)
+    optimiser = torch.optim.Adam(plain.parameters(), 1e-3)
+    for x, y in (2 * list(few.eval_batches("train", 64)))[:3]:
+        gradients = torch.autograd.grad(cross_entropy(plain.head(plain.body(x)), y), list(plain.parameters()))
+        for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+    with torch.no_grad():
+        plain.scale.copy_(plain.body(next(few.eval_batches("train", 100))[0]).square().mean().sqrt())
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(found.network.state_dict()[name], tensor, msg=name)
+
+
+@pytest.mark.parametrize("kind", ["fitted", "fitted_flow", "independent"])
+def test_what_is_fitted_or_mixed_is_of_training_examples(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(samples, "FLOW_STEPS", 1)
+    asked: list[tuple[str, int | None]] = []
+    inner = loaded.eval_batches
+    loaded.eval_batches = lambda split, size, limit=None: (asked.append((split, limit)), inner(split, size, limit))[1]
+    model = build("vanilla", loaded.spec, latent=2, hidden=(8,))
+    list(samples.generated(model, loaded, kind, 60))
+    assert asked == [("train", 60 if kind == "independent" else samples.CODES)]

@@ -91,3 +91,12 @@ def test_densities_say_in_which_units_they_are(given: Any, options: dict[str, An
     units = data.own(given, **options).units
     assert units is None if words is None else units is not None and units.startswith(words)
     assert data.load("digits").units is None
+
+
+def test_levels_are_shown_by_all_that_there_might_be() -> None:
+    """Also where those that are there are few."""
+    held = data.own(RNG.integers(40, 60, (60, 6, 5), dtype=np.uint8), kind="levels", layout="NHW")
+    assert held.spec.kind == "levels"
+    x = next(held.eval_batches("test", 6))[0]
+    assert (screen_of(held, 2000)(x) == Screen()(x)).all()
+    assert screen_of(held, 2000)(x).max() < 70

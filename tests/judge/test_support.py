@@ -73,6 +73,17 @@ def test_gaps_and_annealing_are_left_out_where_latents_are_no_points_of_r_d() ->
     assert metrics["train_elbo_nats"] is metrics["train_nll_optimised_nats"] is None
 
 
+def test_where_the_prior_alone_is_a_density_on_r_d_there_is_annealing_and_there_are_no_gaps() -> None:
+    torch.manual_seed(0)
+    model = assemble(SPEC, latent=3, posterior=Bits, hidden=(8,))
+    how = Measure(2, 0, None, gap_points=4, gap_steps=2, ais_points=4, ais_steps=3, ais_chains=2)
+    metrics = evaluate(model, held(), how).metrics
+    assert metrics["approximation_gap_full_nats"] is None
+    assert metrics["bdmc_gap_nats"] is not None
+    with pytest.raises(ValueError, match=r"q\(z\|x\) lives on .*not on R\^D"):
+        gaps(model, held().x[:4], steps=2)
+
+
 @pytest.mark.parametrize(
     "measurement",
     [partial(gaps, steps=2), partial(evidence.annealed, chains=2, steps=3)],
