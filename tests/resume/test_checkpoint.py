@@ -1,5 +1,6 @@
 """A training that was stopped anywhere goes on and ends with the same bytes, or starts anew and says so."""
 
+import copy
 import json
 import math
 import os
@@ -34,7 +35,8 @@ from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget
 from bench.suites import suite
 from bench.sweeps import execute
-from bench.train.steps import loss_function
+from bench.train.state import Training
+from bench.train.steps import loss_function, stepper_for
 from tests.helpers import BUDGET, MEASURE, ROOT, cell, fit, install, simulated, telling
 from variants import registry
 from variants.core import VAE
@@ -500,6 +502,18 @@ def test_a_cell_of_changed_code_or_libraries_is_trained_anew(
 
 
 @pytest.mark.usefixtures("every_step")
+def test_half_a_training_goes_on_where_it_was_begun_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other hardware would come to other bytes, and says so."""
+    with pytest.raises(Stopped):
+        run_cell("quality", LONGER, PROVENANCE, tell=telling(epochs=stopping_after(2)), out=tmp_path)
+    monkeypatch.setattr(prepare.devices, "describe", lambda _: "another")
+    notes: list[str] = []
+    result, _ = run_cell("quality", LONGER, PROVENANCE, tell=telling(note=notes.append), out=tmp_path)
+    assert notes == ["training starts anew, for its checkpoint was written with other hardware"]
+    assert result.provenance.trained.device_name == "another"
+
+
+@pytest.mark.usefixtures("every_step")
 def test_a_checkpoint_of_data_that_were_replaced_is_refused(tmp_path: Path) -> None:
     file, notes = tmp_path / "mine.npz", list[str]()
     made = cell("linear", dataset=str(file), binarise="none", overrides={"latent": 2}, budget={"train_size": None})
@@ -647,3 +661,20 @@ def test_training_keeps_no_state_outside_of_what_is_kept(digits: Data) -> None:
     before = list(model.state_dict())
     loss_function(model, precision="bf16+compile")
     assert list(model.state_dict()) == before
+
+
+def test_a_training_goes_on_from_its_state_after_any_step_of_a_pass(digits: Data) -> None:
+    """Also from that after the last, when the look at the validation split is yet to come."""
+
+    def begun() -> Training:
+        model = registry.seeded("vanilla", digits.spec, 0, **SMALL)
+        return Training(stepper_for(model, THREE), steps=4, seed=5, device="cpu")
+
+    now = begun()
+    for _ in now.finish_pass(digits):
+        state, again = copy.deepcopy(now.state()), begun()
+        again.restore(*state)
+        assert len(again.losses) == len(now.losses)
+        found = again.state()[0]
+        assert all(torch.equal(found[name], tensor) for name, tensor in state[0].items())
+    assert len(now.losses) == 4

@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,3 +186,32 @@ def test_without_a_replay_the_losses_tell(digits: Data, monkeypatch: pytest.Monk
     size = re.escape(f"{losses[4]:.3g}")
     pattern = rf"training loss is nan in epoch 2: the loss is nan in step 2 of 4 \(at most {size} in size the step"
     assert re.match(pattern, found)
+
+
+def test_each_quantity_has_its_own_name_and_they_come_as_they_are_computed() -> None:
+    first, last = (nn.Parameter(torch.tensor([value])) for value in (7.0, -8.0))
+    first.grad, last.grad = torch.tensor([-9.0]), torch.tensor([10.0])
+    model = SimpleNamespace(has_bound=True, named_parameters=lambda: [("a", first), ("b", last)])
+    terms: Any = SimpleNamespace(
+        log_qz_x=torch.tensor([1.0, -2.0]), log_pz=torch.tensor([-3.0]), kl=torch.tensor([4.0]), log_px_z=-torch.ones(1)
+    )
+    now: Any = SimpleNamespace(model=model, losses=[torch.tensor(60.0)])
+    assert list(diverged._quantities(now, [terms], 10)) == [
+        ("log q(z|x)", 2),
+        ("log p(z)", 3),
+        ("the KL", 4),
+        ("log p(x|z)", 1),
+        ("the loss", 6),
+        ("the gradient of b", 10),
+        ("the gradient of a", 9),
+        ("the parameter a", 7),
+        ("the parameter b", 8),
+    ]
+
+
+def test_before_a_first_loss_there_was_none(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diverged, "_replay", lambda *_: None)
+    assert reason(model_of(encoder=(1, False)), digits) == (
+        "training loss is nan in epoch 1: the loss is nan in step 1 of 4; "
+        "no update came before it, so look at the data and the variant's parts"
+    )

@@ -21,6 +21,7 @@ from bench.judge import bounds, evidence
 from bench.settings import Budget
 from bench.train import schedules, steps
 from bench.train.diverged import Diverged
+from bench.train.loop import train
 from bench.train.state import _Best
 from tests.helpers import cell, fit
 from variants import registry
@@ -403,8 +404,9 @@ def test_bf16_is_in_the_networks_alone_and_only_while_training() -> None:
     exact = gradients(model, x, "fp32")
     assert seen == {"inside": torch.float32, "posterior": torch.float32}
     seen.clear()
+    model.decoder.body[2].register_forward_hook(spy("inside the decoder"))
     close, again = gradients(model, x, "bf16"), gradients(model, x, "bf16")
-    assert seen == {"inside": torch.bfloat16, "posterior": torch.float32}
+    assert seen == dict.fromkeys(("inside", "inside the decoder"), torch.bfloat16) | {"posterior": torch.float32}
     assert "forward" not in vars(model.encoder)
     assert model.encoder(x).dtype == model.decoder(torch.zeros(3, 2)).dtype == torch.float32
     for name, gradient in exact.items():
@@ -491,3 +493,37 @@ def test_bf16_networks_are_compiled_in_one_graph(monkeypatch: pytest.MonkeyPatch
     assert torch.equal(first, second)
     assert torch.equal(first, third)
     assert not torch.equal(first, model.loss(x))
+
+
+@pytest.mark.parametrize("schedule", sorted(schedules.SCHEDULES))
+def test_a_step_is_as_long_as_the_schedule_of_its_budget_says(schedule: Any) -> None:
+    stepper = steps.stepper_for(model_of(), Budget(epochs=10, lr=0.1, schedule=schedule))
+    stepper.follow_schedule(3.0)
+    assert stepper.optimisers["adam"].param_groups[0]["lr"] == pytest.approx(0.1 * schedules.SCHEDULES[schedule](0.3))
+
+
+def test_gradients_are_normalised_and_then_clipped_as_a_whole() -> None:
+    model, x = model_of(), torch.rand(16, 1, 8, 8).round()
+    norms = []
+    for clip in (None, 0.5):
+        each = copy.deepcopy(model)
+        torch.manual_seed(0)
+        steps.stepper_for(each, Budget(normalise_gradients=True, grad_clip=clip))(x, 0.0)
+        norms.append([p.grad.norm().item() for p in each.parameters() if p.grad is not None])
+    assert norms[0] == pytest.approx([1.0] * len(norms[0]), rel=1e-3)
+    assert norms[1] == pytest.approx([0.5 / math.sqrt(len(norms[0]))] * len(norms[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("role", ["posterior", "prior", "likelihood", "objective"])
+def test_any_part_that_compiling_would_change_is_refused(role: str) -> None:
+    model = model_of()
+    getattr(model, role).eager = True
+    with pytest.raises(ValueError, match=f"the {role} .* cannot be compiled"):
+        steps.loss_function(model, precision="fp32+compile")
+
+
+@pytest.mark.parametrize("broken", ["valid_elbo_nats", "valid_recon_nats", "valid_kl_nats"])
+def test_any_figure_of_a_look_that_is_not_finite_ends_training(digits: Any, broken: str) -> None:
+    look = {"valid_elbo_nats": None, "valid_recon_nats": -1.0, "valid_kl_nats": None} | {broken: math.inf}
+    with pytest.raises(Diverged, match=f"^{broken} is inf after epoch 1; "):
+        train(model_of(), digits, BUDGET, look=lambda _: look, seed=0, device="cpu")
