@@ -169,3 +169,17 @@ def test_a_speed_is_that_of_training_with_the_labels_that_a_model_uses(monkeypat
         model = build(variant, loaded.spec, latent=12, hidden=[8])
         clock.throughput(model, loaded, Clock(3, 0.001, 100), seed=0, device="cpu")
     assert asked == [False, True]
+
+
+def test_a_speed_is_that_of_training_in_the_precision_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    one = clock._summary([1.0, 1.0])
+    monkeypatch.setattr(clock, "time_blocks", lambda _call, how, _device: [1.0] * how.blocks)
+    monkeypatch.setattr(clock, "stepper_for", lambda *_, precision, **__: asked.append(precision))
+    monkeypatch.setattr(clock, "training_flops", lambda *_: 1)
+    monkeypatch.setattr(clock, "matrix_peak", lambda *_: one)
+    loaded = data.load("digits", train_size=200)
+    for precision in ("fp32", "bf16"):
+        model = build("vanilla", loaded.spec, latent=2, hidden=[8])
+        clock.throughput(model, loaded, SHORT, seed=0, device="cpu", precision=precision)
+    assert asked == ["fp32", "bf16"]

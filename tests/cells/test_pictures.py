@@ -1,6 +1,7 @@
 """What a run keeps to be looked at: the axes that vary most, and the covariance of draws."""
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,8 +10,10 @@ from torch.distributions import Distribution, Independent, Normal
 
 from bench import data
 from bench.cells import pictures
+from bench.judge.codes import code_maps
 from bench.judge.screen import Screen
 from variants import registry
+from variants.core import Batch
 
 
 def test_the_latent_plane_is_that_of_the_two_axes_that_vary_most() -> None:
@@ -69,3 +72,27 @@ def test_what_is_shown_is_of_the_test_split() -> None:
         assert (len(arrays["inputs"]), len(arrays["samples"]), len(arrays["latent_mean"])) == (8, 32, 250)
     assert {split for split, _ in asked} == {"test"}
     assert {limit for _, limit in asked} == {8, 250, 2000}
+
+
+def test_pictures_of_a_given_class_are_of_the_class_of_each() -> None:
+    loaded = data.load("digits", train_size=200)
+    model = registry.seeded("conditional", loaded.spec, 0, latent=12, hidden=[8], class_hidden=[5])
+    with torch.no_grad(), np.load(io.BytesIO(pictures.artefacts_of(model, loaded))) as arrays:
+        x, y = next(loaded.eval_batches("test", 500, limit=250))
+        means = model.infer(Batch(x, c=y)).mean.numpy()
+        np.testing.assert_allclose(arrays["latent_mean"], means[:, arrays["latent_axes"]], atol=1e-6)
+        x, y = next(loaded.eval_batches("test", pictures.SHOWN, limit=pictures.SHOWN))
+        np.testing.assert_array_equal(arrays["reconstructions"], Screen()(model.reconstruct(Batch(x, c=y))))
+
+
+def test_maps_of_codes_are_of_what_is_shown_beside_them() -> None:
+    loaded = data.load("digits", train_size=200)
+    options = {"code_size": 4, "latent": 16, "codes": 8, "channels": [4, 6], "order_width": 8}
+    model: Any = registry.seeded("vq_spatial", loaded.spec, 0, **options)
+    with torch.no_grad():
+        model.prior.book.weight.mul_(1e-3)  # of short vectors the nearest is one of the same direction: all are used
+    with torch.no_grad(), np.load(io.BytesIO(pictures.artefacts_of(model, loaded))) as arrays:
+        x, _ = next(loaded.eval_batches("test", pictures.SHOWN, limit=pictures.SHOWN))
+        maps = arrays["code_maps"]
+        assert len(np.unique(maps, axis=0)) > 1
+        np.testing.assert_array_equal(maps, code_maps(model.eval(), x))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ from bench import data
 from bench.cells import prepare, weights
 from bench.cells import run as run_module
 from bench.cells.run import run_cell
+from bench.errors import UsageError
 from bench.records import record, schema
-from tests.helpers import cell, telling, throughput_cell
+from bench.settings import Clock
+from tests.helpers import cell, simulated, telling, throughput_cell
 from variants import registry
 
 PROVENANCE = {"commit": None, "versions": {}}
@@ -306,3 +309,97 @@ def test_a_last_batch_of_one_is_refused_where_layers_need_two(size: int) -> None
             prepare.check_batches(model, size, 128)
     else:
         prepare.check_batches(model, size, 128)
+
+
+SHAPES = {
+    "the mean of q(z|x)": (2, 4),
+    "z": (3, 2, 4),
+    "log p(x|z)": (3, 2),
+    "the mean of p(x|z)": (3, 2, 5),
+    "the loss": (2,),
+    "log p(z)": (3, 2),
+    "log q(z|x)": (3, 2),
+    "the KL": (2,),
+}
+
+
+@pytest.mark.parametrize("wrong", [None, *SHAPES])
+def test_every_shape_is_looked_at(wrong: str | None) -> None:
+    made = {name: torch.zeros(*shape, *([1] if name == wrong else [])) for name, shape in SHAPES.items()}
+    terms = SimpleNamespace(
+        q=SimpleNamespace(event_shape=torch.Size([4]), mean=made["the mean of q(z|x)"]),
+        z=made["z"],
+        log_px_z=made["log p(x|z)"],
+        log_pz=made["log p(z)"],
+        log_qz_x=made["log q(z|x)"],
+        kl=made["the KL"],
+    )
+    model: Any = SimpleNamespace(
+        conditional=False,
+        has_bound=True,
+        terms=lambda *_: terms,
+        decode=lambda _: SimpleNamespace(mean=made["the mean of p(x|z)"]),
+        loss=lambda _: made["the loss"],
+    )
+    x, y = torch.zeros(2, 5), torch.zeros(2)
+    if wrong is None:
+        prepare.check_shapes(model, x, y)
+    else:
+        with pytest.raises(ValueError, match=re.escape(f"{wrong} has shape {(*SHAPES[wrong], 1)} where")):
+            prepare.check_shapes(model, x, y)
+
+
+@pytest.mark.parametrize(("elbo", "status"), [(-1e99, "ok"), (-1e101, "diverged")])
+def test_a_record_has_the_feature_space_and_the_weights_and_no_number_that_it_cannot_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elbo: float, status: str
+) -> None:
+    judgement = run_module.judge.Judgement({"elbo_nats": elbo, "kl_nats": None}, features_sha256="abc")
+    monkeypatch.setattr(run_module.judge, "evaluate", lambda *_: judgement)
+    made = simulated("vanilla", overrides=SMALL)
+    result, _ = run_cell("quality", made, PROVENANCE, out=tmp_path)
+    assert (result.status, result.weights) == (status, weights.path(tmp_path, made).name)
+    assert result.provenance.features_sha256 == "abc"
+    if status == "diverged":
+        assert result.reason == "not finite at evaluation: elbo_nats"
+
+
+def test_pictures_that_cannot_be_made_cost_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: Any) -> bytes:
+        raise NotImplementedError("no variance")
+
+    monkeypatch.setattr(run_module, "artefacts_of", refuses)
+    result, artefacts = run_cell("quality", simulated("vanilla", overrides=SMALL), PROVENANCE)
+    assert (result.status, artefacts, result.no_pictures) == ("ok", None, "NotImplementedError: no variance")
+
+
+def test_a_speed_is_measured_as_its_cell_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(run_module.clock, "throughput", lambda *a, **how: asked.append((a[2], how)) or {})
+    made = simulated("vanilla", "throughput", overrides=SMALL, blocks=4, block_s=0.002, batch_size=50, precision="bf16")
+    result, _ = run_cell("throughput", made, PROVENANCE)
+    assert result.status == "ok", result.reason
+    assert asked == [(Clock(blocks=4, block_s=0.002, batch_size=50), {"seed": 0, "device": "cpu", "precision": "bf16"})]
+
+
+def test_a_cell_is_of_the_data_that_it_names_in_their_units(tmp_path: Path) -> None:
+    made = cell(overrides=SMALL, binarise="fixed")
+    _, loaded = prepare.build(made, record.new("quality", made, PROVENANCE), 0, 200)
+    assert (loaded.name, loaded.binarise) == ("digits", "fixed")
+    file = tmp_path / "mine.npz"
+    np.savez(file, train=np.random.default_rng(0).random((120, 3, 2), dtype=np.float32))
+    made = cell("linear", dataset=str(file), binarise="none", overrides={"latent": 2})
+    result = record.new("quality", made, PROVENANCE)
+    _, loaded = prepare.build(made, result, 0, None)
+    assert result.model.units == loaded.units is not None
+
+
+@pytest.mark.parametrize("kind", ["quality", "throughput", "oracle"])
+def test_no_cell_runs_on_sources_that_have_changed(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    def changed(variant: str, provenance: dict[str, Any]) -> None:
+        assert provenance["code_sha256"] == "before"
+        raise UsageError(f"{variant}: its sources changed")
+
+    monkeypatch.setattr(run_module.sources, "check", changed)
+    made = simulated("vanilla", kind, overrides=SMALL)
+    result, _ = run_cell(kind, made, PROVENANCE | {"code_sha256": "before"})
+    assert (result.status, result.reason) == ("error", "vanilla: its sources changed")

@@ -155,6 +155,7 @@ def test_weights_without_a_digest_are_refused(tmp_path: Path) -> None:
     [
         *({key: value} for key in TRAINING for value in (None, "1", -1, [[]])),
         {"train_s": float("inf")},
+        {"curve": []},
         {"curve": [{"epoch": 2}]},
         {"curve": [{"epoch": 1, "train_loss": "1"}]},
         {"curve": [{"epoch": 1, "train_loss": float("nan")}]},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cells import anatomy as module
 from bench.cells.anatomy import anatomy
 from tests.helpers import ROOT, call, forget_plugins, install_misbehaving
 from variants import DataSpec, RegistryError, build, get, names, registry
@@ -150,3 +151,30 @@ def test_a_critic_is_told_beside_the_parameters_of_the_model(capsys: pytest.Capt
     total = plain.split("parameters ")[-1].split(":")[0]
     assert f"parameters {total}: encoder" in told
     assert "of the objective's critic" in told
+
+
+def test_what_is_told_of_a_variant_is_its_own() -> None:
+    iwae = anatomy("iwae")
+    assert iwae["samples"] == build("iwae", DataSpec((1, 28, 28), "binary", 50_000)).objective.samples > 1
+    assert iwae["data"] == "binary 1 x 28 x 28"
+    assert anatomy("conditional")["data"] == "binary 1 x 28 x 28, labels, pairs"
+    # The formula of a part, without where it is from.
+    assert all(says and "Source:" not in says for _, says in iwae["parts"].values())
+
+
+def test_sampling_and_counting_are_possible_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampled = "NLL by importance sampling"
+    assert anatomy("vanilla")["evidence"][sampled] == "yes"
+    assert anatomy("vq")["evidence"][sampled].startswith("no: q(z|x) is one point")
+    monkeypatch.setattr(module, "MOST_STATES", 2**20)
+    assert anatomy("bernoulli_vimco")["evidence"]["NLL, exact"] == "yes"
+
+
+def test_a_variant_that_no_data_suit_says_what_each_of_them_lacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_name: str, spec: DataSpec, _seed: int) -> None:
+        raise ValueError(f"no {spec.kind}")
+
+    monkeypatch.setattr(registry, "seeded", refuses)
+    said = "no binary; no unit; no real; no levels; no counts; no binary"
+    with pytest.raises(ValueError, match=f"vanilla accepts none of the data that it was tried on: {said}"):
+        anatomy("vanilla")

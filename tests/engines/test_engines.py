@@ -11,11 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from bench import engines
-from bench.cells.events import Done, Epochs, Event, Measured, Note, decode, encode
+from bench.cells.events import Done, Epochs, Event, Measured, Note, decode, encode, failed
 from bench.engines import GROUP, Engine
 from bench.engines.debug import Debug
 from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
+from bench.records import sources
 from tests import fake_records as fake
 from tests.helpers import ROOT, call, forget_plugins, install, refused, simulated, work_off
 
@@ -181,3 +182,13 @@ def test_debug_runs_in_this_process_and_gives_the_numbers_of_local(tmp_path: Pat
 def test_a_worker_of_a_cluster_imports_no_torch_to_supervise() -> None:
     code = "import sys, bench.engines.ray, bench.engines.debug; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_what_could_not_make_its_record_has_one_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "sums", lambda variant: {"code_sha256": "now", "training_sha256": variant})
+    known = {"commit": "abc", "code_sha256": "known"}
+    done = failed("quality", simulated("vanilla"), known, "it hung", status="timeout", seconds=3.5)
+    assert (done.record.status, done.record.reason, done.seconds) == ("timeout", "it hung", 3.5)
+    made = done.record.provenance
+    assert (made.commit, made.code_sha256, made.training_sha256) == ("abc", "known", "vanilla")
+    assert done.record.cell == simulated("vanilla")
