@@ -14,6 +14,7 @@ from bench.data.belief import BeliefNetwork
 from bench.judge import bounds, counted, evidence
 from bench.oracle import belief, checks, objectives
 from bench.oracle import problem as problems
+from bench.oracle import truth as exact
 from bench.pages import oracle
 from bench.records import record
 from bench.suites.oracle import parse
@@ -257,3 +258,47 @@ def test_trained_and_optimised_models_reach_their_optimum(problem: checks.Proble
     rates = [rate for _, _, rate in curves["exact"]]
     assert rates == sorted(rates, reverse=True)
     assert {beta for beta, _, _ in curves["measured"]} == set(checks.BETAS)
+
+
+def test_a_record_counts_the_checks_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_in_three(_cell: Any, _result: Any, found: checks.Checks) -> None:
+        for error in (0.0, 1.0, 2.0):
+            found.equal("a", 0.0, error)
+
+    monkeypatch.setattr(checks, "linear_gaussian", one_in_three)
+    cell = parse("tiny", TINY).cells("cpu")[0]
+    made = record.new(record.ORACLE, cell, {}, "ok")
+    checks.run(cell, made)
+    assert made.metrics == {"checks": 3, "failed": 2}
+    assert len(made.checks) == 3
+
+
+def test_orders_whose_estimates_have_no_variance_are_left_out(problem: checks.Problem) -> None:
+    """Of the tiny problem that is the order -1, whose own power is finite."""
+    assert math.isfinite(exact.log_power(problem.truth, 2.0))
+    orders = [row.quantity.split()[-1] for row in of_objectives(problem).rows if "order" in row.quantity]
+    assert orders == ["0.5", "2"]
+
+
+def test_each_problem_has_draws_of_its_own() -> None:
+    def seed(**changes: Any) -> int:
+        return checks.Problem(parse("tiny", TINY | {"problem": [TINY["problem"][0] | changes]}).cells("cpu")[0]).seed
+
+    assert seed() == seed()
+    assert len({seed(), seed(noise=0.7), seed(k=1)}) == 3
+
+
+def test_what_the_data_may_be_off_is_of_their_number(problem: checks.Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One log p(x) of d numbers has the variance d / 2."""
+
+    def estimated(_: Any, x: torch.Tensor, *__: Any, **___: Any) -> dict[str, torch.Tensor]:
+        return dict.fromkeys(("log_px", "log_px_var"), torch.ones(len(x), dtype=torch.float64))
+
+    for name in ("importance_weights", "annealed", "reverse"):
+        monkeypatch.setattr(evidence, name, estimated)
+    found = look(problem, checks.estimates, checks.annealing)
+    of_data, of_simulated = (row for row in found.rows if "beside its expectation" in row.quantity)
+    for row, n in ((of_data, len(problem.test)), (of_simulated, 60)):
+        error = math.sqrt(4 / 2 / n)
+        assert row.standard_error == pytest.approx(error)
+        assert (row.low, row.high) == (pytest.approx(-4 * error), pytest.approx(4 * error))
