@@ -258,6 +258,8 @@ def broken(which: str) -> Callable[..., VAE]:
         def forward(self, terms: Terms, epoch: float) -> Tensor:
             if which == "coupled":
                 return super().forward(terms, epoch) + 0.5 * (terms.z - terms.z.detach()).sum(-1).mean(0)
+            if which == "meddled with":
+                return super().forward(terms, epoch) + self.critic(terms.z.detach()).mean(0)
             return super().forward(terms, epoch)
 
     return lambda spec, **options: build("factor", spec, objective=Attached, critic_hidden=(5,), **options)
@@ -269,6 +271,7 @@ def broken(which: str) -> Callable[..., VAE]:
         ("attached", "what the critic is to lower has a gradient in the model's parameters"),
         ("not frozen", "what the model is to lower has a gradient in the critic's parameters"),
         ("coupled", "with a game of weight 0 the model's gradients are not those"),
+        ("meddled with", "the critic is not moved by its own loss alone"),
     ],
 )
 def test_conformance_sees_a_game_whose_sides_are_mixed(which: str, words: str) -> None:
