@@ -237,7 +237,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def grouped(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Answers of `describe` by what they change: each role, then more than one, then what has no base."""
+    """Answers of `describe` by what they change: first what has no base, then each role, then more than one."""
     groups: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
     for row in rows:
         changes = row["changes"]

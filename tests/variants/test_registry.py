@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from variants import DataSpec, RegistryError, build, get, names
+from variants import DataSpec, RegistryError, build, get, names, registry
 from variants.registry import BUILT_IN, GROUP, ZOO, recipes, seeded
 
 ROOT = Path(__file__).parents[2]
@@ -168,3 +168,55 @@ def test_a_seed_gives_the_weights_that_the_protocol_began_with(name: str, total:
     """The order in which layers are drawn is part of every figure: whoever changes it raises the protocol."""
     made = seeded(name, DataSpec((1, 28, 28), "binary", 1000), 5)
     assert sum(p.double().abs().sum().item() for p in made.parameters()) == pytest.approx(total, rel=1e-9)
+
+
+@pytest.fixture
+def _nothing_marked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(registry, "_marked", {})
+    recipes.cache_clear()
+    yield
+    recipes.cache_clear()
+
+
+@pytest.mark.usefixtures("_nothing_marked")
+def test_a_function_that_is_written_anew_takes_the_place_of_the_first() -> None:
+    """As a cell of a notebook that is run again: the same name in the same module, and another function."""
+
+    def mine(_: DataSpec) -> None:
+        """The first."""
+
+    first = mine
+
+    def mine(_: DataSpec) -> None:
+        """The second."""
+
+    assert registry.known(first) == "mine"
+    assert get("mine").load() is first
+    assert registry.known(mine) == "mine"
+    assert get("mine").load() is mine
+    # No other process knows it, so that it is asked in this one.
+    assert (get("mine").here, get("mine").built_in) == (True, False)
+    # One that is known by its file goes by that name, and is not marked as another.
+    assert registry.known(get("beta").load()) == "beta"
+    assert (get("beta").here, get("beta").built_in) == (True, True)
+
+
+def test_a_file_is_meant_whatever_folder_a_process_works_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("def mine(data):\n    'Of a file.'\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for path in ("~/mine.py", "mine.py"):
+        recipe = get(f"{path}:mine")
+        assert (recipe.name, recipe.sources) == (f"{path}:mine", (path,))
+        assert recipe.target == f"{(tmp_path / 'mine.py').resolve()}:mine"
+        assert (recipe.describe()["source"], recipe.describe()["summary"]) == (path, "Of a file.")
+
+
+def test_a_file_that_failed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def mine(data):\n    'Half of it.'\nraise RuntimeError('the rest is missing')\n")
+    for _ in range(2):
+        with pytest.raises(RegistryError, match="cannot be loaded: RuntimeError: the rest is missing"):
+            get(f"{file}:mine").load()
+    file.write_text("def mine(data):\n    'All of it.'\n")
+    assert get(f"{file}:mine").describe()["summary"] == "All of it."
