@@ -267,7 +267,7 @@ def test_any_variant_has_a_likelihood_for_them(data: DataSpec) -> None:
     assert model.loss(torch.full((2, *data.shape), big)).isfinite().all()
 
 
-@pytest.mark.parametrize(("kind", "levels"), [("levels", None), ("levels", 1), ("real", 4), ("binary", 2)])
+@pytest.mark.parametrize(("kind", "levels"), [("levels", None), ("levels", 1), ("unit", 1), ("real", 4), ("binary", 2)])
 def test_levels_belong_to_their_kind(kind: Any, levels: int | None) -> None:
     with pytest.raises(ValueError, match="levels are 2 or more of the kind 'levels'"):
         DataSpec((2,), kind, levels=levels)

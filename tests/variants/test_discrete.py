@@ -127,7 +127,8 @@ def test_one_hots_are_categorical_variables() -> None:
     points = states(one)
     assert points.unique(dim=0).shape == (9, 6)
     assert d.support.check(points).all()
-    assert not d.support.check(torch.tensor([[1.0, 0, 0, 0.5, 0.5, 0], [1, 1, 0, 0, 0, 1]])).any()
+    others = [[1.0, 0, 0, 0.5, 0.5, 0], [1, 1, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1]]
+    assert not d.support.check(torch.tensor(others)).any()
     mass = one.log_prob(points).exp()
     assert mass.sum().item() == pytest.approx(1)
     torch.testing.assert_close(mass @ points, one.mean)

@@ -110,6 +110,18 @@ def test_what_cannot_be_is_refused_in_one_line(name: str, data: DataSpec, option
 # ---- labels for an objective
 
 
+def test_examples_of_a_batch_keep_their_own_labels_and_classes() -> None:
+    batch = Batch(torch.arange(12.0).reshape(6, 2), torch.arange(6), 10 + torch.arange(6))
+    some = batch[2:4]
+    assert [each.tolist() for each in (some.x, some.y, some.c) if each is not None] == [
+        [[4, 5], [6, 7]],
+        [2, 3],
+        [12, 13],
+    ]
+    assert (len(batch), len(some)) == (6, 2)
+    assert (Batch(batch.x)[:1].y, Batch(batch.x)[:1].c) == (None, None)
+
+
 def test_the_unlabelled_bound_is_the_elbo_with_every_class_summed_over() -> None:
     model, x = blind_to_u(made("semi_supervised", LABELLED)), images()
     loss, terms = model.loss(x), model.terms(x, 1)

@@ -68,6 +68,15 @@ def test_what_its_owner_froze_stays_frozen() -> None:
         assert [p for p in vae.parameters() if not p.requires_grad] == [frozen]
 
 
+def test_a_step_that_fails_freezes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step too large for the memory is tried again in smaller ones."""
+    vae = lagging().train()
+    monkeypatch.setattr(vae.objective, "forward", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        vae.loss(batch(), 0.0)
+    assert all(p.requires_grad for p in vae.parameters())
+
+
 def test_the_encoder_goes_on_for_as_long_as_its_windows_fall() -> None:
     vae = lagging(window=2)
     assert turns(vae, [9, 7, 6, 6, 5, 5, 5, 6]) == [False] * 7 + [True]

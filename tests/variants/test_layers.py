@@ -17,6 +17,7 @@ from torch.distributions import (
 
 from variants import DataSpec, build
 from variants.core import VAE, Chain, Mixture, elbo, iwae
+from variants.core.chain import layer_kl
 from variants.parts import assemble
 from variants.parts.layers import Conditional, split
 from variants.parts.networks import Bottom, dense
@@ -108,6 +109,22 @@ def test_a_draw_passes_the_conditional_once() -> None:
     z = chain.sample(torch.Size([6]))
     assert chain.log_prob(z).requires_grad
     assert len(calls) == 4
+
+
+def test_layers_of_other_sizes_have_no_kl_by_layer() -> None:
+    (q, _), z = linear_chain(True, (4,)), double(7, 4, D)
+    other = Chain(normal(double(D2), torch.ones(D2).double()), lambda a: normal(a, a.exp()), (D2, D1), upward=True)
+    assert q.kl_parts(q, z) is not None
+    assert q.kl_parts(other, z) is None
+
+
+def test_the_kl_of_a_layer_is_the_mean_over_what_it_is_given() -> None:
+    """In closed form where that is known, and by the draws where not."""
+    q, p, z = normal(double(7, 4, 3), double(7, 4, 3).exp()), normal(double(3), double(3).exp()), double(7, 4, 3)
+    torch.testing.assert_close(layer_kl(q, p, z), torch.distributions.kl_divergence(q, p).mean(0))
+    torch.testing.assert_close(layer_kl(q, Mixture(p.expand((2,))), z), (q.log_prob(z) - p.log_prob(z)).mean(0))
+    root = normal(double(4, 3), double(4, 3).exp())
+    torch.testing.assert_close(layer_kl(root, p, z), torch.distributions.kl_divergence(root, p))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

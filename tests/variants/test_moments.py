@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from variants.core import Blocks, Mixture, OneHots
+from variants.core import Blocks, Mixture, OneHots, RelaxedOneHots, closed_form_kl
 from variants.core.rotated import RotatedNormal
 from variants.parts.posteriors import Diagonal, Full, LowRank, Posterior
 
@@ -49,6 +49,25 @@ def test_moments_and_entropy_are_those_of_the_draws(name: str) -> None:
     near((draws - d.mean).square(), d.variance)
     if not isinstance(d, Mixture):  # whose entropy nobody knows
         near(-d.log_prob(draws), d.entropy())  # type: ignore[no-untyped-call]
+
+
+def test_blocks_have_what_all_of_them_have() -> None:
+    gaussian, points, relaxed = normal(3), OneHots(torch.randn(1, 2)), RelaxedOneHots(torch.randn(1, 2), 0.7)
+    for blocks, has_path, has_density in (
+        ([gaussian, gaussian], True, True),
+        ([gaussian, points], False, True),
+        ([gaussian, relaxed], True, False),
+    ):
+        assert (Blocks(blocks).has_rsample, Blocks(blocks).has_density) == (has_path, has_density)
+    both = Blocks([gaussian, points])
+    drawn = both.rsample([6])
+    assert both.support.check(drawn).all()
+    assert not both.support.check(drawn.flip(-1)).all()
+    # A KL by blocks is one of equal blocks, each of which has a closed form.
+    mixture = Mixture(normal(2, 3))
+    assert closed_form_kl(both, Blocks([normal(4), points])) is None
+    assert closed_form_kl(both, Blocks([mixture, points])) is None
+    assert closed_form_kl(both, both).abs() < 1e-6  # type: ignore[union-attr]
 
 
 def test_a_rotated_gaussian_has_the_covariance_of_its_draws() -> None:

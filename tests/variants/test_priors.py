@@ -110,6 +110,22 @@ def test_a_mixture_is_sampled_by_its_weights() -> None:
         assert ((share - weights).abs() < 4 * (weights * (1 - weights) / 10_000).sqrt()).all()
 
 
+@pytest.mark.parametrize("numbers", [1, 7, 64])
+def test_draws_of_any_family_follow_their_component_however_few_are_made_at_once(
+    monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    monkeypatch.setattr("variants.core.mixture.CHUNK_NUMBERS", numbers)
+    loc = torch.tensor([[-10.0, 0.0], [0.0, 10.0], [10.0, 20.0]])
+    torch.manual_seed(0)
+    drawn = Mixture(Independent(Laplace(loc, 0.1), 1)).sample(torch.Size([5, 60]))
+    assert drawn.shape == (5, 60, 2)
+    torch.testing.assert_close(drawn[..., 1] - drawn[..., 0], torch.full((5, 60), 10.0), rtol=0, atol=2)
+    share = (drawn[..., :1].round(decimals=-1) == loc[:, 0]).float().mean((0, 1))
+    assert ((share - 1 / 3).abs() < 4 * (2 / 9 / 300) ** 0.5).all()
+    # No two draws share their noise.
+    assert len(drawn[..., 0].unique()) == 300
+
+
 def test_one_component_at_zero_is_the_standard_normal() -> None:
     prior = priors.GaussianMixture(3, components=1).double()
     with torch.no_grad():

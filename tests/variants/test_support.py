@@ -5,12 +5,21 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.distributions import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Dirichlet,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+)
 
 from tests.judge.test_support import Bits, FairBits
 from variants import DataSpec
-from variants.core import VAE, OneHots
-from variants.core.support import state_count, states
+from variants.core import VAE, Blocks, OneHots, is_discrete, is_real
+from variants.core.support import state_count, states, where
 from variants.parts import assemble
 from variants.parts.discrete import RelaxedBits, bits
 from variants.parts.likelihoods import Likelihood
@@ -127,8 +136,40 @@ class NoSupport(Prior):
         return Independent(Undeclared(self.loc, torch.ones_like(self.loc), validate_args=False), 1, validate_args=False)
 
 
+NORMAL = Independent(Normal(torch.zeros(2), 1.0), 1)
+UNDECLARED = Independent(Undeclared(torch.zeros(2), torch.ones(2), validate_args=False), 1, validate_args=False)
+
+
 @pytest.mark.parametrize(
-    "d", [bits(torch.randn(3)), bits(torch.randn(5)), OneHots(torch.randn(3, 2)), OneHots(torch.randn(2, 5))]
+    ("d", "real", "discrete", "words"),
+    [
+        (NORMAL, True, False, "Real()"),
+        (MixtureSameFamily(Categorical(torch.ones(2)), NORMAL.expand((2,))), True, False, "Real()"),
+        (Dirichlet(torch.ones(2)), False, False, "Simplex()"),
+        (bits(torch.randn(2)), False, True, "Boolean()"),
+        (Blocks([NORMAL, bits(torch.randn(2))]), False, True, "Cat()"),
+        (UNDECLARED, False, False, "an undeclared support"),
+    ],
+)
+def test_where_a_distribution_lives_is_what_its_innermost_support_says(
+    d: Distribution, real: bool, discrete: bool, words: str
+) -> None:
+    assert (is_real(d), is_discrete(d), where(d)) == (real, discrete, words)
+
+
+def test_a_density_has_no_points_to_count() -> None:
+    assert state_count(NORMAL) is None
+
+
+@pytest.mark.parametrize(
+    "d",
+    [
+        bits(torch.randn(3)),
+        bits(torch.randn(5)),
+        Independent(Binomial(2, torch.rand(3)), 1),
+        OneHots(torch.randn(3, 2)),
+        OneHots(torch.randn(2, 5)),
+    ],
 )
 def test_points_that_can_be_counted_are_as_many_as_are_said_and_have_all_of_the_mass(d: Distribution) -> None:
     points = states(d)
