@@ -79,7 +79,7 @@ def register(*, base: str | None = None, changes: str | tuple[str, ...] = (), pa
 
 def add(recipe: Callable[..., "VAE"]) -> str:
     """Make a recipe function known in this process by its name, which is returned; one marked before is replaced."""
-    name = recipe.__name__
+    name = getattr(recipe, "__name__", "")
     if not name.isidentifier():
         raise RegistryError("a recipe needs a name: write it as a function with def")
     _marked[name] = recipe
@@ -164,7 +164,8 @@ def _first_line(docstring: str | None) -> str:
 
 
 def _read_plugin(recipe: Callable[..., "VAE"]) -> tuple[Claim, str]:
-    return getattr(recipe, "claim", Claim()), _first_line(inspect.getdoc(recipe))
+    claim = getattr(recipe, "claim", None)
+    return claim if isinstance(claim, Claim) else Claim(), _first_line(inspect.getdoc(recipe))
 
 
 def _read_built_in(name: str) -> tuple[Claim, str]:

@@ -1,5 +1,6 @@
 """The registry: lazy, complete, and not to be upset by a plugin. Plugins here are real distributions on sys.path."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -147,8 +148,15 @@ def test_broken_plugin_disturbs_nothing(plugins, source: str, reason: str) -> No
     assert build("halfbeta", REAL, latent=2).objective.beta == 0.5
 
 
-def test_plugin_without_a_claim_is_listed(plugins) -> None:
-    plugins("vae-plain", "def plain(data):\n    '''Plain.'''", plain="vae_plain:plain")
+def test_a_recipe_without_a_name_is_one_line() -> None:
+    for recipe in (lambda _: None, functools.partial(build, "vanilla")):
+        with pytest.raises(RegistryError, match="a recipe needs a name"):
+            registry.known(recipe)
+
+
+@pytest.mark.parametrize("claim", ["", "plain.claim = 'of another program'"])
+def test_plugin_without_a_claim_is_listed(plugins, claim: str) -> None:
+    plugins("vae-plain", f"def plain(data):\n    '''Plain.'''\n{claim}", plain="vae_plain:plain")
     row = get("plain").describe()
     assert (row["available"], row["base"], row["changes"], row["summary"]) == (True, None, (), "Plain.")
 
