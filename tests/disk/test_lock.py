@@ -69,6 +69,16 @@ def test_a_lock_whose_holder_was_killed_is_no_obstacle_and_its_unfinished_files_
     assert {path.name for path in out.rglob("*")} == {"runs", "a.json"}
 
 
+def test_what_a_killed_holder_said_of_itself_is_not_what_the_next_one_says(tmp_path: Path) -> None:
+    """However long it was."""
+    (tmp_path / ".lock").write_text('{"pid": 1, "host": "' + "x" * 5000 + '"}')
+    with (
+        lock.lock(tmp_path),
+        pytest.raises(MachineError, match=f"in use by another run .process {os.getpid()} on "),
+    ):
+        lock.lock(tmp_path).__enter__()
+
+
 def test_it_is_let_go_after_an_error_and_held_anew(tmp_path: Path) -> None:
     def refused_and_broken() -> None:
         with lock.lock(tmp_path / "out"):

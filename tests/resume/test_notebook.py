@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.disk import files
 from bench.resume.notebook import Columns, Notebook
 
 X = torch.arange(7.0)[:, None]
@@ -95,6 +96,14 @@ def test_what_was_kept_under_another_name_is_not_used(tmp_path: Path) -> None:
     Notebook(tmp_path / "notes").each("a 10 draws", batches(), noisy, TOTAL)
     found = Notebook(tmp_path / "notes").each("a 20 draws", batches(), lambda x: {"x": -x[:, 0]}, TOTAL)
     torch.testing.assert_close(found["x"], -X[:, 0].double())
+
+
+def test_notes_are_read_however_long_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Notebook(tmp_path / "notes").each("a", batches(), noisy, TOTAL)
+    monkeypatch.setattr(files, "LARGEST", 10)
+    seen, counts = stopping_after(TOTAL)
+    assert same(Notebook(tmp_path / "notes").each("a", batches(), counts, TOTAL), whole)
+    assert seen == []
 
 
 def test_progress_is_told_also_of_what_was_kept(tmp_path: Path) -> None:
