@@ -318,6 +318,34 @@ def test_names_with_settings_are_one_word_each() -> None:
     words = ["vanilla (latent=1, hidden=[8, 4]), beta", "iwae,linear low_rank(rank=2)", "/a b/c.py:mine"]
     wanted = ("vanilla (latent=1, hidden=[8, 4])", "beta", "iwae", "linear", "low_rank(rank=2)", "/a b/c.py:mine")
     assert split_names(words) == wanted
+    # A comma may be in the name of a file, and beside it.
+    assert split_names(["my, own.npz", "mnist,mine.npz", "digits"]) == ("my, own.npz", "mnist", "mine.npz", "digits")
+
+
+def test_a_setting_has_twenty_levels_at_the_most() -> None:
+    def nest(levels: int, table: bool) -> Any:
+        return ({"a": nest(levels - 1, table)} if table else [nest(levels - 1, table)]) if levels else 3
+
+    for table in (True, False):
+        settings.check_depth(nest(20, table))
+        with pytest.raises(ValueError, match="more than 20 levels"):
+            settings.check_depth(nest(21, table))
+
+
+@pytest.mark.parametrize(
+    ("table", "most"),
+    [
+        ({"measure": {"nll_samples": 5000}}, "from 0 to 5000"),
+        ({"measure": {"elbo_samples": 100}}, "from 1 to 100"),
+        ({"budget": {"weight_decay": 1}}, "from 0 to 1"),
+        ({"throughput": {"block_s": 60}}, "above 0 and at most 60"),
+    ],
+)
+def test_the_largest_value_of_a_setting_is_one(table: dict[str, dict[str, int]], most: str) -> None:
+    suite.parse("mine", GOOD | table)
+    ((section, ((key, value),)),) = ((name, tuple(keys.items())) for name, keys in table.items())
+    with pytest.raises(UsageError, match=f"{section}.{key} must be .* {most}, got {value + 1}"):
+        suite.parse("mine", GOOD | {section: {key: value + 1}})
 
 
 def test_what_a_suite_does_not_say() -> None:

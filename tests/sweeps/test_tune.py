@@ -103,6 +103,29 @@ def test_tuned_runs_have_the_seeds_of_their_variant_and_the_settings_of_its_best
     assert all(cell["budget"]["lr"] == of[cell["variant"], cell["tuning"]["trial"]] for cell in cells)
 
 
+def test_a_variant_is_tuned_on_each_data_set_by_its_trials_there() -> None:
+    """Also where these differ in their options or their binarisation alone."""
+    options = [{"n": 1000}, {"n": 900}]
+    datasets: list[Any] = [SIMULATED | {"options": each} for each in options]
+    datasets += ["moons", {"name": "digits", "binarise": "none"}, {"name": "digits", "binarise": "threshold"}]
+    made = make("vanilla", datasets=datasets, seeds=1)
+    trials = tune.trials(made, "cpu")
+    place = {canonical([c.name, c.options, c.binarise]): i for i, c in enumerate(made.datasets)}
+
+    def of(cell: dict[str, Any]) -> int:
+        return place[canonical([cell["dataset"], cell["data_options"], cell["binarise"]])]
+
+    found = []
+    for cell in trials:
+        # The best is one trial here and the other there, and better by far on some.
+        here, trial = of(cell), cell["tuning"]["trial"]
+        metrics = {"valid_elbo_nats": 100.0 * here + (trial == here % 2)}
+        found.append(structs.replace(record.new(TRIAL, cell, {}, status="ok"), metrics=metrics))
+    cells, lines = tune.tuned(made, "cpu", found)
+    assert lines == []
+    assert {of(cell): cell["tuning"]["trial"] for cell in cells} == {0: 0, 1: 1, 2: 0, 3: 1, 4: 0}
+
+
 def test_a_seed_that_judges_is_no_trial_s() -> None:
     with pytest.raises(UsageError, match=f"seed {FIRST_SEED} is a trial's"):
         tune.trials(make("vanilla", seeds=[0, FIRST_SEED]), "cpu")
