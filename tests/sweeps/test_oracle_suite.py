@@ -100,6 +100,23 @@ def test_double_precision_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         execute.execute(parse("tiny", TINY), tmp_path, device="mps")
 
 
+def test_it_runs_on_the_processor_unless_another_device_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def enough(device: str) -> None:
+        asked.append(device)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("bench.device.accelerator", lambda: "cuda")
+    monkeypatch.setattr("bench.device.require_float64", enough)
+    for device in ("auto", "cuda"):
+        with pytest.raises(UsageError, match="enough"):
+            execute.execute(parse("tiny", TINY), tmp_path, device=device)
+    assert asked == ["cpu", "cuda"]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
     """A folder with results, what was printed, and standard error."""
