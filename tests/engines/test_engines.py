@@ -24,6 +24,7 @@ from tests.helpers import ROOT, call, forget_plugins, install, refused, simulate
 PLUGIN = """
 from bench.cells.events import failed
 from bench.engines import Engine
+from bench.errors import DataError
 
 
 class Refuses(Engine):
@@ -58,8 +59,20 @@ class Quits:
 
 class Lacks:
     measures_speed = True
+
+
+class Picky:
+    def __init__(self):
+        raise DataError("it wants other data")
+
+
+class Stops(Refuses):
+    def events(self, job):
+        yield from ()
+        raise DataError("its data are gone")
 """
-TARGETS = {name: f"vae_engines:{name.title()}" for name in ("refuses", "breaks", "forgets", "quits", "lacks")}
+NAMES = ("refuses", "breaks", "forgets", "quits", "lacks", "picky", "stops")
+TARGETS = {name: f"vae_engines:{name.title()}" for name in NAMES}
 BROKEN = {"absent": "vae_engines:Absent", "torn": "vae_torn:Torn"}
 
 
@@ -100,6 +113,8 @@ def test_options_are_those_of_the_engine_and_have_its_types() -> None:
         ("--engine lacks", 4, "engine lacks (vae_engines:Lacks) cannot be had: TypeError: Lacks lacks"),
         ("--engine absent", 4, "engine absent (vae_engines:Absent) cannot be had: AttributeError"),
         ("--engine torn", 4, "engine torn (vae_torn:Torn) cannot be had: ModuleNotFoundError: No module named"),
+        ("--engine picky", 3, "it wants other data"),
+        ("--engine stops", 3, "its data are gone"),
         ("--engine breaks", 4, "engine Breaks failed: ValueError: the queue is gone"),
         ("--engine forgets", 4, "the engine ended with 0 of 1 runs done"),
     ],
@@ -170,6 +185,7 @@ def test_debug_runs_in_this_process_and_gives_the_numbers_of_local(tmp_path: Pat
     records = work_off(Debug(), cells, tmp_path / "here", on_event=seen.append)
     assert [event.done for event in seen if isinstance(event, Epochs)] == [1, 2, 1, 2]
     assert [type(event) for event in seen if event.__class__ is not Measured][2::3] == [Done, Done]
+    assert min(event.seconds for event in seen if isinstance(event, Done)) > 0
     others = work_off(Local(), cells, tmp_path / "there", side_by_side=1)
     keys = ("id", "status", "metrics", "errors", "latent", "curve", "model")
     assert [[getattr(made, key) for key in keys] for made in records] == [

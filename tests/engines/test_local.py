@@ -53,6 +53,7 @@ def test_cells_that_die_leave_a_record_and_their_neighbours_alone(tmp_path: Path
     broke.reason = reason
     # The first epoch of what diverged is not done, and the cells that died had none.
     assert [event.done for event in events if isinstance(event, Epochs)].count(2) == 3
+    assert min(event.seconds for event in events if isinstance(event, Done)) > 0
     written, warnings = store.read_all(tmp_path)
     assert warnings == []
     for made in (*written, *told):

@@ -1,13 +1,16 @@
 """Questions in a process of its own: an answer for each, or why there is none."""
 
+import contextlib
 import os
 import signal
+import sys
 import time
 
 import pytest
 
 from bench.engines import plugins
 from bench.engines.plugins import NoAnswer
+from bench.engines.processes import without_main
 from bench.errors import UsageError
 from bench.suites import suite
 
@@ -41,3 +44,11 @@ def test_what_it_prints_is_no_result(capfd: pytest.CaptureFixture[str]) -> None:
 def test_an_expected_error_is_raised_here() -> None:
     with pytest.raises(UsageError, match="unknown suite 'quik'"):
         plugins.ask(suite.load, [("quik",)])
+
+
+def test_the_script_that_asks_is_there_again_afterwards_whatever_happens() -> None:
+    main = sys.modules["__main__"]
+    with contextlib.suppress(RuntimeError), without_main():
+        assert sys.modules["__main__"] is not main
+        raise RuntimeError
+    assert sys.modules["__main__"] is main

@@ -19,7 +19,7 @@ from bench.disk.files import write_bytes
 from bench.engines import Job
 from bench.engines.local import Local
 from bench.engines.ray import Ray, _scratch, _stems, _unlike, connect, sources
-from bench.errors import MachineError
+from bench.errors import MachineError, UsageError
 from bench.pages import page, report
 from bench.records import provenance, record, store
 from bench.suites import suite
@@ -356,6 +356,34 @@ def test_a_cell_whose_worker_is_lost_is_begun_anew_three_times_at_the_most(
     ]
     assert (begun.count(0), begun.count(1)) == (4, 1)
     assert told == ["its worker was lost, and it is begun anew"] * 3
+
+
+def test_a_worker_that_fails_is_an_error_of_its_cell_and_of_no_other(tmp_path: Path, supervised: Supervised) -> None:
+    def act(cell: Any, _: Path) -> None:
+        if cell["seed"] == 0:
+            raise ray.exceptions.RayTaskError("work", "", ValueError("where it was\n\n  what it was \n"), ip="here")
+
+    supervised(act)
+    found = run_cells(Ray(Stub(1)), [simulated("noted", seed=seed) for seed in range(2)], tmp_path)
+    assert [(found["noted", seed].status, found["noted", seed].reason) for seed in range(2)] == [
+        ("error", "its worker failed: what it was"),
+        ("ok", None),
+    ]
+
+
+def test_cells_on_an_accelerator_ask_for_one_and_others_for_none() -> None:
+    few, many = Ray(Stub(2)), Ray(Stub(2), 0.25)
+    here, there = simulated("noted"), simulated("noted", device="cuda")
+    assert [few._share(here), few._share(there), many._share(here), many._share(there)] == [0.0, 1.0, 0.25, 0.25]
+    few._require([here])
+    words = r"needs 1 CPU and 1 GPU \(the most that a node has: 2 CPU, 0 GPU\): use --device cpu"
+    with pytest.raises(MachineError, match=words):
+        few._require([here, there])
+    with pytest.raises(MachineError, match=r"needs 3 CPU \(the most that a node has: 2 CPU, 0 GPU\): ask for less"):
+        few._require([here, simulated("noted", threads=3)])
+    assert (few.device("auto"), few.device("cuda")) == ("cpu", "cuda")
+    with pytest.raises(UsageError, match="unknown device 'tpu': choose one of auto, cpu"):
+        few.device("tpu")
 
 
 @pytest.mark.parametrize("what", ["a commit", "a library", "code"])
