@@ -1,5 +1,7 @@
 """What `vaebench compare` says, and what it refuses to."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -84,6 +86,19 @@ def test_supports_are_compared_before_anything_is_run() -> None:
         "quantities; leave autoencoder (hidden=[8], latent=2) out, or give all variants one likelihood: --set "
         "likelihood=bernoulli"
     )
+
+
+def test_rows_are_held_against_the_row_that_is_named_on_every_data_set() -> None:
+    rows = (suite.Variant("vanilla"), suite.Variant("vanilla", {"likelihood": "gaussian"}), suite.Variant("beta"))
+    both = (suite.dataset("moons"), suite.dataset("digits"))  # on the first all are Gaussian
+    made = msgspec.structs.replace(chosen("vanilla"), variants=rows, datasets=both)
+    for baseline, other in (
+        ("vanilla (likelihood=gaussian)", "vanilla"),
+        ("vanilla", r"vanilla \(likelihood=gaussian\)"),
+    ):
+        with pytest.raises(UsageError, match=rf"^{other} cannot be compared with {re.escape(baseline)} on digits"):
+            check(made, baseline)
+    check(msgspec.structs.replace(made, datasets=both[:1]), "vanilla (likelihood=gaussian)")
 
 
 def test_what_the_refusal_advises_is_accepted() -> None:

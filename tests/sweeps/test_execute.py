@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 
 from bench import data
+from bench.cells.events import failed
+from bench.disk.files import write_bytes
+from bench.engines import Job
 from bench.engines.debug import Debug
 from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
 from bench.pages import page, report
-from bench.records import schema, store
-from bench.settings import parse_settings
+from bench.records import record, schema, store
+from bench.settings import Budget, parse_settings
 from bench.suites import suite
-from bench.sweeps import configure, execute
+from bench.sweeps import configure, execute, fitting
+from tests import fake_records as fake
 from tests.helpers import BUDGET, MEASURE, SIMULATED, sums_now
 
 pytestmark = pytest.mark.usefixtures("misbehaving")
@@ -313,3 +317,136 @@ def test_a_run_tells_what_it_cost_beside_training_and_measuring(
     # A run whose weights were kept was not trained now.
     run(make("good", "vanilla", seeds=4, measure=MEASURE | {"elbo_samples": 3}), tmp_path)
     assert "their training and measuring" not in capfd.readouterr().err
+
+
+class Told(Local):
+    """An engine that runs nothing, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def events(self, job: Job) -> Any:
+        self.jobs.append(job)
+        for cell in job.cells:
+            yield failed(job.kind, cell, job.provenance, "not today")
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_an_engine_is_told_what_the_suite_and_the_user_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speed is measured by one at a time, with all cores; runs go side by side, by default one a core."""
+    monkeypatch.setattr(execute, "cores", lambda: 3)
+    monkeypatch.setattr(execute, "default_jobs", lambda device: {"cpu": 3}[device])
+    made = make("vanilla", seeds=2, timeout_min=5, throughput={"blocks": 3, "block_s": 0.001})
+    for jobs, again in ((None, False), (2, True)):
+        engine = Told()
+        run(made, tmp_path, engine=engine, jobs=jobs, again=again)
+        assert [
+            (job.kind, job.side_by_side, job.timeout_s, job.again, len(job.cells), job.out) for job in engine.jobs
+        ] == [("quality", jobs or 3, 300, again, 2, tmp_path), ("throughput", 1, 300, again, 1, tmp_path)]
+        assert [cell["threads"] for job in engine.jobs for cell in job.cells] == [1, 1, 3]
+        assert all(job.provenance["versions"] for job in engine.jobs)
+
+
+def test_speed_is_measured_on_the_processor_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make("vanilla", search={"trials": 2, "ranges": {"lr": {"log": [1e-4, 1e-1]}}}, throughput={"blocks": 3})
+    wanted = execute._wanted(made, Told(), "cuda", True)
+    assert [(kind, {cell["device"] for cell in cells}) for kind, cells in wanted.items()] == [
+        ("trial", {"cuda"}),
+        ("quality", {"cuda"}),
+        ("throughput", {"cpu", "cuda"}),
+    ]
+    alone = execute._wanted(made, Told(), "cpu", False)
+    assert {kind: len(cells) for kind, cells in alone.items()} == {"quality": 0, "throughput": 1}
+    # What one of the devices cannot do is refused, whichever it is.
+    asked: list[str] = []
+    monkeypatch.setattr(execute.devices, "require_bf16", asked.append)
+    execute._wanted(make("vanilla", precision="bf16", throughput={"blocks": 3}), Told(), "cuda", True)
+    assert sorted(asked) == ["cpu", "cuda"]
+
+
+def test_a_page_of_another_s_is_written_also_where_nothing_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, pages = make("vanilla"), list[Path]()
+    store.write(tmp_path, record.new("quality", made.cells("cpu")[0], {}, "ok"))
+    monkeypatch.setattr(execute.plan, "up_to_date", lambda _: True)
+    monkeypatch.setattr(report, "write", lambda *_, **__: 1 / 0)
+    assert run(made, tmp_path).report.terminal == ""  # the usual page stands
+
+    def write(out: Path) -> page.Report:
+        pages.append(out)
+        return page.Report(out, (), (), "a page")
+
+    done = run(made, tmp_path, page=write)
+    assert (done.ran, done.skipped, done.report.terminal, pages) == (0, 1, "a page", [tmp_path])
+
+
+def test_as_many_training_examples_as_there_are_are_not_too_many() -> None:
+    choice = suite.DataChoice("mine", "none", size=48, says=("48 rows",))
+    for size, words in ((47, []), (48, []), (49, ["mine has fewer than 49 training examples: all 48 are used"])):
+        made = suite.Suite(
+            name="s", variants=(suite.Variant("vanilla"),), datasets=(choice,), budget=Budget(train_size=size)
+        )
+        assert execute._of_data(made) == ["48 rows", *words]
+
+
+def test_times_are_known_from_this_folder_and_from_ours_unless_they_are_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, ours = (fake.write(tmp_path / name, [fake.quality(name)], images=False) for name in ("vanilla", "beta"))
+    fake.write(mine, [fake.quality("conv")], images=False)
+
+    def known(*folders: Path | None) -> list[str]:
+        return sorted(record.cell["variant"] for record in execute._earlier(*folders))  # type: ignore[arg-type]
+
+    assert known(mine, ours) == ["beta", "conv", "vanilla"]
+    assert known(mine, None) == ["conv", "vanilla"]
+    assert known(tmp_path / "new", ours) == ["beta"]
+    monkeypatch.setattr(execute, "MOST_READ", 2)
+    assert known(mine, ours) == ["beta"]
+
+
+def test_what_is_half_done_goes_and_weights_wait_for_others_as_good(tmp_path: Path) -> None:
+    first, second = make("vanilla", seeds=2).cells("cpu")
+    folder = tmp_path / "weights"
+    names = [record.record_id("quality", cell) for cell in (first, second)]
+    kept, other = (execute.weights.path(tmp_path, cell) for cell in (first, second))
+    for path in (kept, execute.checkpoint.path(kept), folder / f"{names[0]}_elbo.notes.json", other):
+        write_bytes(path, b"old")
+    write_bytes(folder / f"{names[1]}_elbo.notes.json", b"of the other seed")
+    execute._set_aside(tmp_path, {"quality": [first]})
+    aside = f"{execute.ASIDE}{kept.name}"
+    assert {path.name for path in folder.iterdir()} == {aside, other.name, f"{names[1]}_elbo.notes.json"}
+    execute._put_back(tmp_path)
+    assert kept.read_bytes() == b"old"
+    execute._set_aside(tmp_path, {"quality": [first]})
+    write_bytes(kept, b"new")
+    execute._put_back(tmp_path)
+    assert (kept.read_bytes(), (folder / aside).exists()) == (b"new", False)
+
+
+def test_a_setting_of_the_data_is_no_setting_of_a_model() -> None:
+    for key, value, words in (("label", 3, "--data-option label=3"), ("binarise", "none", "--binarise none")):
+        with pytest.raises(
+            UsageError, match=f"^{key} is a matter of the data, and no setting of a model: say {words}$"
+        ):
+            configure.configure(make("vanilla"), {key: value})
+
+
+def test_more_examples_than_usual_are_not_too_many_where_an_option_says_how_many_there_are(tmp_path: Path) -> None:
+    budget = BUDGET | {"train_size": 9000}
+    configure.check_train_size(make("vanilla", budget=budget, datasets=[{**SIMULATED, "options": {"n": 20_000}}]))
+    with pytest.raises(UsageError, match="train_size 9000 is more than the 8000 training examples of linear_gaussian"):
+        run(make("vanilla", budget=budget, datasets=["linear_gaussian"]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_is_left_out_is_named_with_each_data_set_and_reason() -> None:
+    made = make("vanilla", "conv", "conv_full_covariance", datasets=("linear_gaussian", "moons", "digits"))
+    refused = fitting.unfit(made)
+    reason = "a conv network needs images (C, H, W), not data of shape"
+    assert fitting.lines(made, refused) == [
+        f"conv, conv_full_covariance: left out on linear_gaussian, for {reason} (16,)",
+        f"conv, conv_full_covariance: left out on moons, for {reason} (2,)",
+    ]
+    assert fitting.lines(made, {}) == []

@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from bench.cells.events import Done, Epochs, Measured, Note
+from bench.records.record import TRIAL, Timed
+from bench.suites.search import FIRST_SEED
 from bench.sweeps import plan, progress
 from bench.sweeps.progress import Progress
 from tests import fake_records as fake
@@ -38,6 +41,31 @@ def test_lines_tell_of_notes_and_of_a_measurement_that_is_long(
     shown.tell(Note(throughput_cell(), "an odd\nline"))
     name = "linear_gaussian vanilla seed 0"
     assert capsys.readouterr().err == f"{name}: nll 2/7\ndigits vanilla throughput on cpu: an odd line\n"
+
+
+def test_a_measurement_is_told_of_after_quiet_seconds_and_on_a_terminal_at_the_end_of_its_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    cells = [simulated("vanilla", seed=seed) for seed in range(2)]
+    for terminal in (False, True):
+        monkeypatch.setattr(progress.sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        now[0] = 0.0
+        shown, said = Progress(cells), list[int]()
+        for second in (10, 31, 50, 60, 70):
+            capsys.readouterr()
+            now[0] = second
+            shown.tell(Measured(cells[0], "nll", second, 99))
+            said += [second] if f"linear_gaussian vanilla seed 0: nll {second}/99\n" in capsys.readouterr().err else []
+        assert said == ([] if terminal else [31, 70])
+        shown.tell(Done(replace(fake.quality(), cell=cells[0])))
+        err = capsys.readouterr().err
+        assert ("; about 70 s left" in err) is not terminal
+        if terminal:
+            assert shown.bar.postfix == "linear_gaussian vanilla seed 0: nll 70/99"
+            assert shown.bar.desc.startswith("about 70 s left")
+        shown.close()
 
 
 def test_a_plan_says_how_long_by_what_such_runs_have_taken(tmp_path: Path) -> None:
@@ -81,8 +109,9 @@ def test_a_page_is_up_to_date_until_a_record_is_newer(tmp_path: Path) -> None:
         path.touch()
         os.utime(path, (second, second))
     assert plan.up_to_date(tmp_path)
-    os.utime(made, (3, 3))
-    assert not plan.up_to_date(tmp_path)
+    for second in (2, 3):  # of the same moment nobody knows which was first
+        os.utime(made, (second, second))
+        assert not plan.up_to_date(tmp_path)
 
 
 def test_runs_of_which_nothing_is_known_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +158,11 @@ def test_a_run_is_expected_to_take_what_runs_of_its_own_settings_took() -> None:
         took(fake.quality("vanilla", 0, dataset="digits"), 1e6, 1e6),
         took(fake.quality("vanilla", 0, overrides={"latent": 50}), 1e6, 1e6),
         took(fake.quality("vanilla", 0, precision="bf16"), 1e6, 1e6),
+        took(fake.quality("vanilla", 0, binarise="fixed"), 1e6, 1e6),
     ]
+    plain = fake.quality("vanilla", 0)
+    for key, value in (("measure", {"elbo_samples": 99}), ("data_options", {"n": 9})):
+        earlier.append(took(replace(plain, cell=plain.cell | {key: value}), 1e6, 1e6))
     wanted = {"quality": [fake.quality(name, 7).cell for name in ("vanilla", "conv", "beta")]}
     found = list(plan.expected(wanted, earlier, None).values())
     assert found == [plan.Work(11.0, 1.0), plan.Work(101.0, 5.0), plan.Work(56.0, 3.0)]
@@ -140,3 +173,51 @@ def test_a_run_is_expected_to_take_what_runs_of_its_own_settings_took() -> None:
 )
 def test_seconds_are_said_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
     assert plan.duration(seconds) == words
+
+
+def test_a_plan_names_what_there_is_to_do_and_where() -> None:
+    quality, timed = fake.quality().cell, throughput_cell(device="cuda")
+
+    def line(side: int | None = None, **wanted: list[Any]) -> str:
+        return plan.line(wanted, Path("out"), side=side, works={})
+
+    assert line(quality=[quality], throughput=[]) == "Plan: 1 run to train and score, on cpu, into out"
+    assert line(side=1, quality=[], throughput=[timed] * 2) == "Plan: 2 runs to time, on cuda, into out"
+    assert line(quality=[quality] * 3, throughput=[timed]) == (
+        "Plan: 3 runs to train and score, 1 to time, on cpu and cuda, into out"
+    )
+    assert line(trial=[quality] * 4, quality=[quality]) == (
+        "Plan: 4 runs to choose settings by, 1 to train and score, on cpu, into out"
+    )
+    assert line(oracle=[quality]) == "Plan: 1 run to check, on cpu, into out"
+
+
+def test_a_finished_run_is_told_by_what_was_measured_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    plain, timed = fake.quality("vanilla", elbo=-98.765), fake.throughput()
+    blind = fake.quality("autoencoder")
+    tuning = {"trial": 3, "settings": {"lr": 0.01, "beta": 4.0}, "overrides": {}, "search": {"metric": "elbo_nats"}}
+    trial = replace(
+        plain,
+        kind=TRIAL,
+        cell=plain.cell | {"tuning": tuning, "seed": FIRST_SEED + 3, "overrides": {"beta": 4.0}},
+        metrics={"valid_elbo_nats": -97.126},
+    )
+    tuned = replace(plain, cell=trial.cell | {"seed": 1})
+    failed = fake.quality("conv", 2, status="error", reason="it broke")
+    records = [plain, timed, blind, trial, tuned, failed]
+    shown = Progress([record.cell for record in records])
+    for record in records:
+        shown.tell(Done(record, None, 1.25))
+    shown.close()
+    said = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
+    speed = timed.metrics["train_samples_per_s"]
+    assert isinstance(speed, Timed)
+    assert said == [
+        "mnist vanilla seed 0: ELBO -98.77 nats (1.2 s)",
+        f"mnist vanilla throughput on cpu: trains {speed.median:,.0f} samples/s (1.2 s)",
+        f"mnist autoencoder seed 0: reconstruction only, squared error {blind.metrics['mse_per_pixel']:.4f} per pixel "
+        "(1.2 s)",
+        "mnist vanilla beta=4.0 lr=0.01 trial 3: validation ELBO -97.13 nats (1.2 s)",
+        "mnist vanilla beta=4.0 lr=0.01 seed 1: ELBO -98.77 nats (1.2 s)",
+        "mnist conv seed 2: ERROR, it broke (1.2 s)",
+    ]
