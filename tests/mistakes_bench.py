@@ -419,8 +419,8 @@ OF_BENCH = [
          'if trial and cell["seed"] >= FIRST_SEED:', "if trial:"),
         (12, "trial_without_its_settings", "what a trial changes of the budget is not told",
          '{**cell["overrides"], **trial.get("settings", {})}', 'cell["overrides"]'),
-        (25, "fastest_block_told", "a speed is the median of its blocks",
-         "speed.median if isinstance(speed, Timed)", "speed.high if isinstance(speed, Timed)"),
+        (25, "fast_blocks_told", "a speed is the median of its blocks",
+         "speed.median if isinstance(speed, Timed)", "speed.q3 if isinstance(speed, Timed)"),
     ]),
     *made("bench/sweeps/tune.py", ("tests/sweeps/test_tune.py",), [
         (12, "tuned_on_any_data", "the best trial of one data set has the settings of all",
