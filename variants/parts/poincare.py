@@ -145,7 +145,7 @@ class Poincare(Posterior):
         super().__init__()
         self.curvature = positive("curvature", curvature)
         self.loc = nn.Linear(features, latent)
-        self.log_scale = Head(features, latent, pace=pace)
+        self.log_scale = Head(features, latent, pace=positive("pace", pace))
 
     def forward(self, h: Tensor) -> Wrapped:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""

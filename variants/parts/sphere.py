@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import Beta, Distribution, constraints, register_kl
 from torch.nn import functional
 
-from variants.parts.checks import at_least
+from variants.parts.checks import at_least, positive
 from variants.parts.heads import PACE, Head
 from variants.parts.posteriors import Posterior
 from variants.parts.priors import Prior
@@ -284,7 +284,7 @@ class Hyperspherical(Posterior):
         super().__init__()
         self.latent = at_least("latent, on a sphere,", latent, 2)
         self.loc = nn.Linear(features, latent)
-        self.log_concentration = Head(features, 1, pace=pace)
+        self.log_concentration = Head(features, 1, pace=positive("pace", pace))
 
     def forward(self, h: Tensor) -> VonMisesFisher:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
