@@ -88,12 +88,31 @@ def test_a_pair_that_takes_batch_statistics_is_left_as_it_was() -> None:
     assemble(IMAGES, latent=2, encoder=encoder, decoder=nn.Linear(2, 16))
     assert encoder.training
     assert encoder[1].num_batches_tracked == 0
+    assemble(IMAGES, latent=2, encoder=encoder.eval(), decoder=nn.Linear(2, 16))
+    assert not encoder.training
+
+
+def test_a_pair_gives_as_many_numbers_for_each_value_as_the_likelihood_takes() -> None:
+    parts = {"latent": 2, "encoder": Flat(), "likelihood": "heteroscedastic"}
+    assert assemble(IMAGES, decoder=nn.Linear(2, 32), **parts).sample(3).shape == (3, 1, 4, 4)
+    with pytest.raises(
+        ValueError, match=r"the decoder gives \(2, 16\) for latents \(2, 2\), should be \(2, 2, 1, 4, 4\)"
+    ):
+        assemble(IMAGES, decoder=nn.Linear(2, 16), **parts)
 
 
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
         ({"encoder": nn.Identity()}, "the encoder gives (2, 1, 4, 4) for examples (2, 1, 4, 4), should be (2, H)"),
+        (
+            {"encoder": nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (1, 32)))},
+            "the encoder gives (1, 32) for examples (2, 1, 4, 4), should be (2, H)",
+        ),
+        (
+            {"decoder": nn.Sequential(nn.Flatten(0), nn.Linear(4, 16), nn.Unflatten(0, (1, 16)))},
+            "the decoder gives (1, 16) for latents (2, 2), should be (2, 1, 4, 4)",
+        ),
         ({"encoder": nn.Linear(3, 3)}, "the encoder cannot take (2, 1, 4, 4): RuntimeError"),
         ({"decoder": nn.Linear(2, 15)}, "the decoder gives (2, 15) for latents (2, 2), should be (2, 1, 4, 4)"),
         ({"decoder": nn.LSTM(2, 16)}, "the decoder gives a tuple, should be a tensor"),

@@ -211,6 +211,27 @@ def test_the_kl_of_the_first_stage_alone_is_phased_in_and_all_else_is_a_mean_ove
         torch.testing.assert_close(model.objective(terms, epoch), weight * first + rest)
 
 
+def test_the_second_stage_learns_from_its_reconstruction_of_codes_too() -> None:
+    """Through the draw of z2, whose encoder its KL alone would leave without a word to say."""
+    model = seeded("two_stage", REAL, 0, latent=6, top=2, samples=2).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    terms = model.terms(double(4, 6), 2)
+    torch.manual_seed(3)
+    loss = model.objective(terms, 0.0).sum()
+    torch.manual_seed(3)
+    z1 = terms.z[..., :4].detach()
+    given = terms.q.conditional(z1)
+    z2 = given.rsample()
+    kl = closed_form_kl(given, _standard(2))
+    assert kl is not None
+    second = (kl - terms.p.conditional(z2).log_prob(z1)).mean(0).sum()
+    weights = [*model.posterior.second.parameters(), *model.prior.first.parameters()]
+    found, expected = (torch.autograd.grad(value, weights, retain_graph=True) for value in (loss, second))
+    torch.testing.assert_close(found, expected)
+
+
 def test_two_stages_need_a_decoder_that_sees_the_first_alone() -> None:
     with pytest.raises(ValueError, match="needs posterior=bottom_up and prior=hierarchical with skip=false"):
         seeded("two_stage", REAL, 0, skip=True)

@@ -1,6 +1,7 @@
 """Autoencoders whose codes are matched to a prior, or the prior to the codes, against closed forms."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -148,6 +149,18 @@ def test_the_slope_moves_the_decoder() -> None:
     torch.testing.assert_close(slope, vae.decoder.body.weight.detach(), rtol=0, atol=0.25)
 
 
+def test_the_slope_moves_codes_to_where_the_decoder_is_flatter() -> None:
+    """Of E[x|z] = z^2 / 2 the slope is z."""
+    z = torch.randn(1, 6, 3, requires_grad=True)
+    ways = SimpleNamespace(decode=lambda z: torch.distributions.Normal(z.square() / 2, 1.0))
+    torch.manual_seed(1)
+    v = torch.randn(1, 6, 3)
+    torch.manual_seed(1)
+    found = squared_slope(SimpleNamespace(z=z, ways=ways))  # type: ignore[arg-type]
+    torch.testing.assert_close(found, (v * z).square().sum(-1))
+    torch.testing.assert_close(torch.autograd.grad(found.sum(), z)[0], 2 * v.square() * z)
+
+
 @pytest.mark.parametrize("name", ["rae_l2", "rae_gp"])
 def test_codes_are_held_small_and_the_prior_follows_them(name: str) -> None:
     """b/2 |z|^2 moves the encoder; -log p(z) moves the prior and nothing else."""
@@ -193,3 +206,10 @@ def test_the_judge_gives_no_bound_of_a_deterministic_code() -> None:
     for name in ("wae_mmd", "sliced_wasserstein", "wae_gan", "rae_l2", "rae_gp"):
         assert not build(name, REAL, latent=3).has_bound
     assert build("adversarial", REAL, latent=3).has_bound
+
+
+def test_a_deterministic_code_is_its_own_mean_whatever_is_drawn() -> None:
+    q = model("autoencoder").infer(batch())
+    assert torch.equal(q.sample(torch.Size([2])), q.mean.expand(2, 6, 3))
+    assert not q.variance.any()
+    assert q.variance.shape == (6, 3)

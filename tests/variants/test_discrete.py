@@ -105,6 +105,21 @@ def test_antithetic_bits_are_those_of_u_and_of_one_minus_u(monkeypatch: pytest.M
         assert of_zero == pytest.approx((p - max(0.0, 2 * p - 1)) / (1 - p), abs=1e-12)
 
 
+def test_disarm_moves_the_logits_by_its_pairs_alone() -> None:
+    """The score of q, whose mean is zero, is in neither of the two log-weights: it would be noise."""
+    made = model("bernoulli_disarm", **BITS)
+    terms = made.terms(X, 5)
+    logits = terms.q.base_dist.logits
+    torch.manual_seed(2)
+    (found,) = torch.autograd.grad(made.objective(terms, LATE).sum(), logits, retain_graph=True)
+    torch.manual_seed(2)
+    b, other = terms.z, antithetic(terms.z, logits.detach())
+    f, f_other = (made.log_px(z, X) + terms.p.log_prob(z) - terms.q.log_prob(z) for z in (b, other))
+    slope = 0.5 * (f - f_other).unsqueeze(-1) * (1 - 2 * other) * (b != other) * logits.abs().sigmoid()
+    assert slope.any()
+    torch.testing.assert_close(found, -slope.mean(0))
+
+
 def test_an_objective_without_a_path_is_given_draws_that_carry_none() -> None:
     """Else a Gaussian posterior would be given its gradient twice."""
     made = build("vanilla", DataSpec((4,), "real", 40), latent=2, hidden=(5,), objective="vimco")

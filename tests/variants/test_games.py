@@ -216,6 +216,14 @@ def test_the_encoder_of_a_vae_gan_does_not_see_gamma(gamma: float) -> None:
     torch.testing.assert_close(gamma * distances[0], distances[1])
 
 
+def test_the_distance_of_features_is_half_the_sum_of_squares() -> None:
+    vae = model("vae_gan", gamma=3.0)
+    terms, features = vae.terms(batch(), 2), vae.objective.critic.features
+    off = features(vae.decode(terms.z).mean) - features(terms.x)
+    expected = terms.kl + 3 * 0.5 * off.square().sum(-1).mean(0)
+    torch.testing.assert_close(vae.objective.alone(terms, 0.0), expected)
+
+
 def test_a_critic_is_no_part_of_the_model_and_has_its_own_betas() -> None:
     vae, without = model("factor"), seeded("vanilla", REAL, 0, latent=3, hidden=(8,))
     assert parameter_count(vae) == parameter_count(without)
@@ -246,6 +254,20 @@ def test_a_role_may_have_a_step_size_and_a_decay_of_its_own(name: str, options: 
         stepper.follow_schedule(epoch)
         assert by_role["prior"]["lr"] == pytest.approx(10 * by_role["encoder"]["lr"])
         assert by_role["decoder"]["lr"] == by_role["encoder"]["lr"]
+
+
+def test_the_decay_of_a_decoder_is_part_of_its_gradient_whatever_the_budget_decays() -> None:
+    vae = seeded("rae_l2", REAL, 0, latent=3, hidden=(8,), decay=0.25)
+    groups = stepper_for(vae, Budget(lr=0.01, weight_decay=0.1)).optimisers["adam"].param_groups
+    first = {role: id(next(part.parameters())) for role, part in vae.named_children() if [*part.parameters()]}
+    found = {
+        role: (group["weight_decay"], group["decoupled_weight_decay"])
+        for role, one in first.items()
+        for group in groups
+        if one in map(id, group["params"])
+    }
+    assert found["decoder"] == (0.5, False)
+    assert found["encoder"] == found["prior"] == (0.1, True)
 
 
 def broken(which: str) -> Callable[..., VAE]:

@@ -14,7 +14,7 @@ from variants.core import draw
 from variants.parts import PARTS, assemble
 from variants.parts.heads import PACE, Head, squash
 from variants.parts.networks import Centre
-from variants.parts.posteriors import Diagonal, Full
+from variants.parts.posteriors import Diagonal, Full, LowRank
 
 LR = 3e-3
 
@@ -70,6 +70,12 @@ def test_a_row_of_correlations_moves_z_no_further_than_its_log_sigma(latent: int
     posterior, h = Full(60, latent), 10 * torch.rand(4, 60)
     row = moved(posterior.off_diagonal, h).max().item() * (latent - 1)
     assert 0.4 * PACE * LR * (1 - 1 / latent) < row <= moved(posterior.log_scale, h).max().item() * 1.001
+
+
+def test_the_pace_of_low_rank_is_that_of_its_columns_too() -> None:
+    slow, fast = (LowRank(40, 3, rank=2, pace=pace) for pace in (1.0, 10.0))
+    for one, other in ((slow.log_scale, fast.log_scale), (slow.factor, fast.factor)):
+        assert other.gain == pytest.approx(10 * one.gain)
 
 
 def test_a_pace_can_be_chosen() -> None:

@@ -71,6 +71,12 @@ def test_axes_below_the_middle_of_the_least_and_the_greatest_kl_are_shared() -> 
     assert new.base_dist.loc.tolist() == [[0, 0.5, 0.6875, 0], [0, 0.5, 0.6875, 2]]
 
 
+def test_what_a_pair_has_in_common_is_told_from_its_first_to_its_second() -> None:
+    """KL(N(0, 1) || N(0, 16)) is 0.9 nats, and the other way round 6.1."""
+    scale = torch.tensor([[1.0, 4.0, 1.0], [4.0, 1.0, 1.0]])
+    assert common(torch.zeros(2, 3), scale).tolist() == [True, False, True]
+
+
 def test_pairs_are_of_neighbours_and_a_last_one_is_alone() -> None:
     q = normal([[0.0, 0.0], [1.0, 9.0], [4.0, 0.0], [6.0, 9.0], [7.0, 7.0]], [[1.0, 1.0]] * 5)
     assert shared(q, average).base_dist.loc[:, 0].tolist() == [0.5, 0.5, 5, 5, 7]
@@ -152,6 +158,28 @@ def test_a_known_class_has_its_own_bound_with_log_p_of_y_and_its_classifier() ->
         kl = torch.distributions.kl_divergence(within, Independent(Normal(torch.zeros(2).double(), 1.0), 1))
         bound = model.log_px(z, x[i : i + 1]).item() - kl.item() - math.log(3)
         assert -loss[i].item() == pytest.approx(bound + weight * terms.q.classes.logits[i, 0, label].item(), abs=1e-9)
+
+
+def test_every_class_is_asked_with_a_u_of_its_own_which_moves_q_of_u() -> None:
+    model, x = made("semi_supervised", LABELLED, samples=2), images()
+    terms = model.terms(x, 1)
+    q, eye = terms.q, torch.eye(3, dtype=torch.float64)
+    torch.manual_seed(2)
+    loss = model.objective(terms, 0.0)
+    torch.manual_seed(2)
+    u, bounds = q.each.rsample(torch.Size([2])), []
+    for c in range(3):
+        within = Independent(Normal(q.each.mean[c], q.each.stddev[c]), 1)
+        kl = torch.distributions.kl_divergence(within, Independent(Normal(torch.zeros(2).double(), 1.0), 1))
+        z = torch.cat([u[:, c], eye[c].expand(2, 6, 3)], -1)
+        bounds.append(model.log_px(z, x).mean(0) - kl - math.log(3))
+    log_q = q.classes.logits[:, 0]
+    expected = -(log_q.exp() * (torch.stack(bounds, 1) - log_q)).sum(1)
+    torch.testing.assert_close(loss, expected)
+    weights = [*model.encoder.parameters(), *model.posterior.parameters(), *model.decoder.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad(loss.sum(), weights, retain_graph=True), torch.autograd.grad(expected.sum(), weights)
+    )
 
 
 def test_the_weight_of_the_classifier_is_alpha_n_over_the_labelled() -> None:

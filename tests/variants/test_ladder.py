@@ -1,5 +1,7 @@
 """Ladders: two layers are `hierarchical_top_down` to the bit, and each posterior's limits."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,8 +10,9 @@ from torch.distributions import kl_divergence
 from bench.judge.bounds import scores
 from variants import DataSpec, build
 from variants.core import VAE, Chain, elbo
+from variants.parts import assemble
 from variants.parts.ladder import Ladder
-from variants.parts.top_down import Trunk, layer_sizes, normal, product
+from variants.parts.top_down import LadderPrior, PrecisionWeighted, Trunk, layer_sizes, normal, product
 
 SPEC = DataSpec((6,), "binary", 40)
 X = torch.rand(5, 6, generator=torch.Generator().manual_seed(0)).round()
@@ -221,5 +224,8 @@ def test_layers_share_the_latents_and_the_lower_ones_have_what_is_left() -> None
         build("ladder", SPEC, latent=3, layers=4)
     with pytest.raises(ValueError, match="needs the prior that owns it: choose prior=ladder_prior"):
         build("ladder", SPEC, prior="standard_normal")
+    two = partial(PrecisionWeighted, layers=2, trunk_width=6)
+    with pytest.raises(ValueError, match="layers of other sizes than the posterior: choose prior=ladder_prior"):
+        assemble(SPEC, latent=7, posterior=two, prior=partial(LadderPrior, layers=3, trunk_width=6))
     with pytest.raises(ValueError, match="activation of a trunk must be one of"):
         build("ladder", SPEC, activation="gated")

@@ -86,6 +86,12 @@ def test_the_encoder_goes_on_for_as_long_as_its_windows_fall() -> None:
     assert turns(lagging(window=1), [4, 4]) == [False, True]  # an equal mean is no help
 
 
+def test_a_window_that_the_decoder_breaks_off_is_forgotten() -> None:
+    vae = lagging(window=2, inner=5)
+    assert turns(vae, [4, 4, 3, 3, 9]) == [False] * 4 + [True]
+    assert turns(vae, [0, 1, 1, 2, 2]) == [False] * 4 + [True]
+
+
 def test_weights_that_are_held_are_not_moved_by_adam() -> None:
     """Not by momentum either: a step without a gradient leaves weight and moments alone."""
     vae = lagging(inner=2, window=10)

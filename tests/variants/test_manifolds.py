@@ -214,6 +214,15 @@ def test_own_draws_and_equal_points_have_one_density() -> None:
     torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()))
 
 
+def test_a_draw_without_gradients_is_scored_with_them() -> None:
+    loc, scale = torch.full((4, 3), 0.2).double().requires_grad_(), torch.full((4, 3), 0.8).double().requires_grad_()
+    q = Wrapped(loc, scale, 0.7)
+    with torch.no_grad():
+        z = q.sample(torch.Size([5]))
+    found, expected = (torch.autograd.grad(q.log_prob(at).sum(), (loc, scale)) for at in (z, z.clone()))
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("latent", [2, 20])
 def test_a_concentration_starts_at_the_size_of_the_space(latent: int) -> None:
     q = Hyperspherical(5, latent)(torch.randn(7, 5))
@@ -226,6 +235,21 @@ def test_means_lie_in_the_ball_whatever_the_features(size: float) -> None:
     q = posterior(size * torch.randn(50, 5))
     assert q.support.check(q.mean).all()
     assert q.support.check(q.sample(torch.Size([20]))).all()
+
+
+@pytest.mark.parametrize("c", [0.3, 2.0])
+def test_the_prior_fills_the_ball_of_its_curvature(c: float) -> None:
+    p = poincare.WrappedNormal(3, curvature=c)()
+    torch.manual_seed(0)
+    z = p.sample(torch.Size([2000]))
+    assert p.support.check(z).all()
+    assert c * z.square().sum(-1).max() > 0.6
+    assert not p.support.check(torch.tensor([1.01 / math.sqrt(c), 0, 0]))
+
+
+def test_what_lies_off_the_sphere_is_no_point_of_it() -> None:
+    z = torch.tensor([[0.6, 0.8], [0.6, 0.81], [0.5, 0.5], [0.0, -1.0]])
+    assert uniform(2).support.check(z).tolist() == [True, False, False, True]
 
 
 # Both

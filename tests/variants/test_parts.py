@@ -225,6 +225,7 @@ def test_linear_recipe_is_affine_with_one_covariance() -> None:
         ({"posterior": "sylvester", "latent": 1}, "needs a latent size of at least 2, got 1: choose posterior=planar"),
         ({"posterior": "spline", "latent": 1}, "a coupling flow needs a latent size of at least 2, got 1"),
         ({"posterior": "spline", "spline_bins": 1}, "spline_bins must be a whole number of at least 2, got 1"),
+        ({"posterior": "spline", "spline_bins": 100}, "spline_bins must be below 100, got 100"),
         ({"objective": "beta", "beta": -1}, "beta must be a number of at least 0, got -1"),
         ({"objective": "iwae", "samples": 0}, "samples must be a whole number of at least 1, got 0"),
         ({"warmup_epochs": -1}, "warmup_epochs must be a number of at least 0, got -1"),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from variants import DataSpec, build
 from variants.core import elbo
+from variants.parts import pixel_decoder
 from variants.parts.pixel_decoder import PixelDecoder, Pixels, fixed_noise
 
 MAPS = 3
@@ -80,6 +81,28 @@ def test_the_mean_of_many_pixels_is_one_of_draws_and_the_same_for_every_batch() 
 def test_the_noise_of_a_mean_is_a_half_on_average_at_every_pixel() -> None:
     """So a mean in which no pixel depends on another is exact."""
     torch.testing.assert_close(fixed_noise(4, 5).mean(0), torch.full((1, 4, 5), 0.5, dtype=torch.float64))
+
+
+def test_the_noise_of_a_mean_is_always_the_same_and_takes_none_from_others() -> None:
+    first = fixed_noise(4, 5)
+    fixed_noise.cache_clear()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert torch.equal(fixed_noise(4, 5), first)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_images_are_the_same_however_many_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, h = likelihood(4, 5), context(3, 2, MAPS, 1, 4, 5)
+    found = []
+    for at_once in (512, 3):
+        monkeypatch.setattr(pixel_decoder, "AT_ONCE", at_once)
+        torch.manual_seed(0)
+        found.append((p(h).sample([4]), p(h).mean))
+    assert found[0][0].shape == (4, 3, 2, 1, 4, 5)
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1])
+    torch.testing.assert_close(p(h[2, 1]).mean, found[0][1][2, 1])
 
 
 def test_a_gradient_of_the_mean_is_refused_and_not_zero() -> None:

@@ -13,6 +13,7 @@ from tests.variants.linear_models import K, points, true_model, untrained
 from variants import DataSpec, build
 from variants.core import VAE, closed_form_kl, elbo, iwae
 from variants.parts.hamiltonian import Hamiltonian
+from variants.parts.heads import squash
 from variants.parts.refined import Refined, orthogonal_noise
 from variants.registry import seeded
 
@@ -36,6 +37,15 @@ def test_the_noise_of_a_search_is_antithetic_and_orthogonal(pairs: int, latent: 
     torch.testing.assert_close(eps.square().sum(-1), torch.full((2 * pairs, 1), latent, dtype=torch.float64))
     if pairs % latent == 0:
         torch.testing.assert_close(eps[:, 0].T @ eps[:, 0] / (2 * pairs), torch.eye(latent, dtype=torch.float64))
+
+
+def test_the_noise_of_a_search_is_always_the_same_and_takes_none_from_others() -> None:
+    first = orthogonal_noise(3, 4)
+    orthogonal_noise.cache_clear()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert torch.equal(orthogonal_noise(3, 4), first)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -130,6 +140,34 @@ def test_the_network_of_a_search_moves_mu_in_units_of_sigma_and_log_sigma_by_num
     q = vae.infer(x)
     torch.testing.assert_close(q.mean, start.mean + start.stddev * (a + b.exp() * a))
     torch.testing.assert_close(q.stddev, start.stddev * (2 * b).exp())
+
+
+def test_the_network_of_a_search_is_shown_where_it_is_and_the_slopes_there() -> None:
+    vae, x, shown = small("iterative", refinements=2), batch(), []
+    posterior = vae.posterior
+    with torch.no_grad():
+        for parameter in posterior.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, dtype=torch.float64))
+    hook = posterior.seen.register_forward_pre_hook(lambda _, given: shown.append(given[0].detach()))
+    q, start = vae.infer(x), posterior(vae.encoder(x))
+    hook.remove()
+    loc, log_scale = start.mean, start.stddev.log()
+    for given in shown:
+        loc, log_scale = (each.detach().requires_grad_() for each in (loc, log_scale))
+        slopes = torch.autograd.grad(posterior.elbo(loc, log_scale, x).sum(), (loc, log_scale))
+        expected = (loc, log_scale, log_scale.exp() * slopes[0], slopes[1])
+        torch.testing.assert_close(given, torch.cat([squash(each) for each in expected], -1))
+        a, b = posterior.move(posterior.seen(given).tanh()).chunk(2, -1)
+        loc, log_scale = loc + log_scale.exp() * a, log_scale + b
+    torch.testing.assert_close(q.mean, loc)
+
+
+def test_a_search_under_a_prior_without_a_closed_form_takes_the_kl_of_its_draws() -> None:
+    vae, x = small("semi_amortised", prior="gaussian_mixture", components=3, refine_pairs=3), batch()
+    start = vae.posterior(vae.encoder(x))
+    z = start.mean + start.stddev * orthogonal_noise(3, 4)
+    expected = (vae.log_px(z, x) + vae.prior().log_prob(z) - start.log_prob(z)).mean(0)
+    torch.testing.assert_close(vae.posterior.elbo(start.mean, start.stddev.log(), x), expected)
 
 
 def truth_mean(truth: LinearGaussian) -> Tensor:

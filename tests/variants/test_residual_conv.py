@@ -1,5 +1,8 @@
 """Residual convolutions, and latents that are a map of sites."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +26,28 @@ def test_a_block_adds_to_what_it_is_given() -> None:
     torch.nn.init.zeros_(block.body[-1].weight)
     torch.nn.init.zeros_(block.body[-1].bias)
     assert torch.equal(block(h), h)
+
+
+def test_a_block_bends_before_each_of_its_two_convolutions() -> None:
+    torch.manual_seed(0)
+    block, h = Block(4, "tanh"), torch.randn(2, 4, 5, 5)
+    first, second = (layer for layer in block.body if isinstance(layer, torch.nn.Conv2d))
+    torch.testing.assert_close(block(h), h + second(first(h.tanh()).tanh()))
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_both_sides_have_as_many_blocks_at_each_size(count: int) -> None:
+    encoder, decoder = residual_conv(IMAGE, 3, channels=(4, 5), blocks=count, width=6)
+    found = [[m.body[1].in_channels for m in part.modules() if isinstance(m, Block)] for part in (encoder, decoder)]
+    assert found == [[4] * count + [5] * count, [5] * count + [4] * count]
+
+
+def test_the_encoder_sees_x_less_the_mean_of_each_channel() -> None:
+    mean = np.random.default_rng(0).random(IMAGE.shape)
+    encoder, _ = residual_conv(replace(IMAGE, mean=lambda: mean), 3, channels=(4,), width=6)
+    first = encoder.body[0](torch.zeros(1, *IMAGE.shape))
+    expected = -torch.from_numpy(mean).float().mean((1, 2))
+    torch.testing.assert_close(first, expected[:, None, None].expand(1, *IMAGE.shape))
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (2, 7, 5), (3, 6, 9)])
