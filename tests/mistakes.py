@@ -57,7 +57,7 @@ from tests.mistakes_laws import OF_LAWS
 from tests.mistakes_objectives import OF_OBJECTIVES
 from tests.mistakes_pages import OF_PAGES
 from tests.mistakes_parts import OF_PARTS
-from tests.mistakes_posteriors import OF_MANIFOLDS, OF_SEARCHES, OF_TURNS
+from tests.mistakes_posteriors import OF_MANIFOLDS, OF_OPTIONS, OF_SEARCHES, OF_TURNS
 from tests.mistakes_tuning import OF_TUNING
 from tests.mistakes_variants import OF_VARIANTS
 from tests.mutants import made
@@ -596,6 +596,7 @@ MISTAKES = [
     *OF_MANIFOLDS,
     *OF_SEARCHES,
     *OF_TURNS,
+    *OF_OPTIONS,
     *OF_TUNING,
     *OF_PAGES,
     *OF_LABELS,
