@@ -152,8 +152,6 @@ OF_OPTIONS = [
          'self.estimates = at_least("estimates", estimates, 1)', "self.estimates = estimates"),
     ]),
     *made("variants/parts/objectives/labelled.py", ("tests/variants/test_labels.py",), [
-        (27, "u_without_a_path", "q(u|x, y) learns from its KL alone",
-         "q.each.rsample(torch.Size", "q.each.sample(torch.Size"),
         (27, "one_u_for_every_class", "the classes are told apart by u of the first",
          "z = torch.cat([u, y.expand", "z = torch.cat([u[:, :1].expand_as(u), y.expand"),
     ]),
@@ -169,8 +167,6 @@ OF_OPTIONS = [
         (13, "window_forgotten_by_a_checkpoint", "a resumed training counts the losses of a window anew",
          'self.register_buffer("total", torch.tensor(0.0))',
          'self.register_buffer("total", torch.tensor(0.0), persistent=False)'),
-        (24, "lagging_passes_of_any_number", "lagging_epochs is taken and not heeded",
-         "epoch >= self.lagging_epochs", "epoch >= 3"),
     ]),
     *made("variants/parts/objectives/matching.py", IN_OPTIONS, [
         (7, "fifty_directions_whatever_is_asked", "the option is taken and not heeded",
@@ -271,9 +267,6 @@ OF_OPTIONS = [
     *made("variants/parts/priors.py", IN_OPTIONS, [
         (25, "correlation_of_one", "a degenerate prior is taken, and every density is nan",
          'a = share("correlation", correlation)', "a = correlation"),
-        (25, "hierarchy_of_relus", "the activation is taken and not heeded",
-         'tuple(reversed(sizes("top_hidden", top_hidden))), activation',
-         'tuple(reversed(sizes("top_hidden", top_hidden))), "relu"'),
         (25, "full_mixture_of_no_component", "none is taken, and no density is finite",
          "def __init__(self, latent: int, *, components: int = 10) -> None:\n        super().__init__()\n  "
          '      at_least("components", components, 1)',
@@ -336,10 +329,6 @@ OF_OPTIONS = [
         (15, "pace_of_splines_not_passed_on", "the option is taken and not heeded",
          'Head(features, latent, pace=positive("pace", pace))', "Head(features, latent)"),
     ]),
-    *made("variants/parts/staged.py", ("tests/variants/test_against_collapse.py",), [
-        (24, "second_stage_by_its_kl_alone", "q(z2|z1) learns nothing of the codes that it encodes",
-         "p.conditional(given.rsample())", "p.conditional(given.sample())"),
-    ]),
     *made("variants/parts/staged.py", IN_OPTIONS, [
         (25, "stages_of_no_draw", "K = 0 draws are taken, and the loss is a mean of nothing",
          'self.samples = at_least("samples", samples, 1)', "self.samples = samples"),
@@ -349,8 +338,6 @@ OF_OPTIONS = [
          'data.kind != "real" if squash is None else flag("squash", squash)', 'data.kind != "real"'),
     ]),
     *made("variants/parts/sylvester.py", IN_OPTIONS, [
-        (25, "eight_columns_whatever_is_asked", "the option is taken and not heeded",
-         'else at_least("columns", columns, 1)', 'else min(8, at_least("columns", columns, 1) * 8, latent)'),
         (15, "pace_of_sylvester_not_passed_on", "the option is taken and not heeded",
          'Head(features, latent, pace=positive("pace", pace))', "Head(features, latent)"),
     ]),
