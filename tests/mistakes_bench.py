@@ -622,9 +622,9 @@ OF_BENCH = [
         (10, "supports_on_the_first_data", "nats of different quantities are compared on a second data set",
          "    for choice in suite.datasets:\n        why", "    for choice in suite.datasets[:1]:\n        why"),
     ]),
-    *made("bench/sweeps/execute.py", ("tests/sweeps/test_execute.py",), [
+    *made("bench/suites/suite.py", ("tests/suites/test_suite.py",), [
         (26, "any_number_of_examples", "a run of more examples than there are is named after all it asked for",
-         "    check_train_size(suite)\n", ""),
+         ", size=data.spec(name, chosen, **options).size)", ")"),
     ]),
     *made("bench/sweeps/progress.py", ("tests/sweeps/test_progress.py",), [
         (25, "quiet_seconds_since_the_start", "a measurement fills the page with lines",

@@ -45,8 +45,8 @@ class Variant:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """A data set of a suite: its name, binarisation and options. Of a user's own data also the path that they were
-    named by, the options that were asked for, what was decided, a line each, and how many there are to train on."""
+    """A data set of a suite: its name, binarisation and options, and how many there are to train on. Of a user's own
+    data also the path that they were named by, the options that were asked for, and what was decided, a line each."""
 
     name: str
     binarise: str
@@ -57,7 +57,7 @@ class DataChoice:
     size: int | None = None
 
     def fits(self, budget: Budget) -> Budget:
-        """The budget; where it asks for more training examples than a user's own data have, with all of them."""
+        """The budget; where it asks for more training examples than there are, with all of them."""
         if self.size and budget.train_size and budget.train_size > self.size:
             return structs.replace(budget, train_size=None)
         return budget
@@ -281,5 +281,4 @@ def dataset(name: str, binarise: str | None = None, options: Mapping[str, Any] |
         own = data.choose(name, binarise, options)
         return DataChoice(own.name, own.binarise, own.options, name, options, own.says, own.size)
     chosen = binarise or data.default_binarise(name)
-    data.spec(name, chosen, **options)
-    return DataChoice(name, chosen, options)
+    return DataChoice(name, chosen, options, size=data.spec(name, chosen, **options).size)

@@ -135,16 +135,3 @@ def _builds(recipe: Any, spec: Any) -> bool:
     except (Exception, SystemExit):
         return False
     return True
-
-
-def check_train_size(suite: Suite) -> None:
-    """UsageError for a `train_size` of more examples than a data set has."""
-    sizes = {row["name"]: row["splits"]["train"] for row in data.describe()}
-    for wanted in {(variant.budget or suite.budget).train_size for variant in suite.variants}:
-        for choice in suite.datasets:
-            size = sizes.get(choice.name)
-            if wanted and size and wanted > size and not choice.options:
-                raise UsageError(
-                    f"train_size {wanted} is more than the {size} training examples of {choice.name}: "
-                    f"--set train_size={size} or less"
-                )

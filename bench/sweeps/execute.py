@@ -28,7 +28,6 @@ from bench.resume import checkpoint
 from bench.suites.oracle import OracleSuite
 from bench.suites.suite import Suite
 from bench.sweeps import conformance, fitting, plan, tune
-from bench.sweeps.configure import check_train_size
 from bench.sweeps.progress import Progress
 from bench.text import printable
 
@@ -131,7 +130,7 @@ def execute(
 
 
 def _of_data(suite: Suite) -> list[str]:
-    """What was decided about a user's own data, before anything is trained on them."""
+    """What was decided about the data, before anything is trained on them."""
     lines: list[str] = []
     for choice in suite.datasets:
         lines += choice.says
@@ -163,7 +162,6 @@ def _wanted(suite: Suite, engine: Engine, device: str, quality: bool) -> dict[st
         print(f"vaebench: {line}; `vaebench throughput` measures it here", file=sys.stderr)
     if not quality and not timed:
         raise UsageError(f"suite {suite.name} measures no throughput: set throughput.blocks to at least 3")
-    check_train_size(suite)
     for each in {device, *(cell["device"] for cell in timed)} if engine.measures_speed else ():
         if suite.compile:
             devices.require_compiler(each)

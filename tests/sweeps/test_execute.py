@@ -433,14 +433,6 @@ def test_a_setting_of_the_data_is_no_setting_of_a_model() -> None:
             configure.configure(make("vanilla"), {key: value})
 
 
-def test_more_examples_than_usual_are_not_too_many_where_an_option_says_how_many_there_are(tmp_path: Path) -> None:
-    budget = BUDGET | {"train_size": 9000}
-    configure.check_train_size(make("vanilla", budget=budget, datasets=[{**SIMULATED, "options": {"n": 20_000}}]))
-    with pytest.raises(UsageError, match="train_size 9000 is more than the 8000 training examples of linear_gaussian"):
-        run(make("vanilla", budget=budget, datasets=["linear_gaussian"]), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 def test_who_is_left_out_is_named_with_each_data_set_and_reason() -> None:
     made = make("vanilla", "conv", "conv_full_covariance", datasets=("linear_gaussian", "moons", "digits"))
     refused = fitting.unfit(made)
