@@ -74,8 +74,11 @@ Block = Heading | Text | Items | Warnings | Table | Picture
 
 def plain(text: str) -> str:
     """Markdown of a line without its marks."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"(?<!\\)(\*\*|`)", "", text))
-    return re.sub(r"\\([\\|*_<>`\[\]])", r"\1", text)
+    return _MARK.sub(lambda found: found[1] or plain(found[2] or ""), text)
+
+
+# From left to right: an escaped letter (1), what makes words bold or code, a link by its words (2).
+_MARK = re.compile(r"\\([\\|*_<>`\[\]])|\*\*|`|\[((?:\\.|[^\]\\])*)\]\([^)]*\)")
 
 
 def shortened(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.pages import blocks, grids
+from bench.pages import page as pages
 from bench.pages.blocks import Heading, Items, Picture, Table, Text, Warnings
 from bench.pages.figures import style
 from bench.pages.page import Page, csv_text
@@ -137,3 +139,48 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one_whole(tmp_path: Path, mon
 def test_the_columns_of_a_csv_are_those_asked_for() -> None:
     text = csv_text([{"a": 1, "b": 0.1, "c": 2}, {"b": None}], ["b", "a"])
     assert list(csv.reader(io.StringIO(text))) == [["b", "a"], ["0.1", "1"], ["", ""]]
+
+
+def test_what_others_wrote_is_told_to_a_terminal_as_it_was_written() -> None:
+    draw = random.Random(0)
+    for _ in range(2000):
+        text = "".join(draw.choices("\\\\|*_<>`[]()[](a ", k=draw.randint(0, 9)))
+        escaped = grids.markdown_text(text)
+        assert blocks.plain(escaped) == text
+        assert blocks.plain(f"**{escaped}** of [`{escaped}`](b)") == f"{text} of {text}"
+
+
+def test_a_table_that_just_fits_is_whole_and_of_one_too_wide_the_last_column_goes_first() -> None:
+    grid = grids.grid(["row", *"abcde"], [["x", *"12345"], ["y" * 40, *"12345"], ["z" * 41, *"12345"]])
+    head, rule, *lines = grids.text_grid(grid).splitlines()
+    assert (head.split(), lines[1].split()[0], lines[2].split()[0]) == (["row", *"abcde"], "y" * 40, "z" * 39 + "…")
+    for width, columns in (
+        (len(rule), "abcde"),
+        (len(rule) - 1, "abcd"),
+        (len(rule) - 4, "abcd"),
+        (len(rule) - 5, "abc"),
+    ):
+        assert grids.text_grid(grid, width).split("\n")[0].split() == ["row", *columns]
+
+
+def test_a_page_cuts_what_its_files_have_whole_and_says_where_it_is(tmp_path: Path) -> None:
+    page = Page(tmp_path, "Mine", by="a command")
+    page.section("mnist")
+    page.tables("tables/t", [Table(grids.grid(["n"], [[str(place)] for place in range(60)]))], csv="")
+    assert page.write().address == (tmp_path.resolve() / "report.html").as_uri()
+    text = (tmp_path / "README.md").read_text()
+    assert "\n## mnist\n" in text
+    assert "| 59 |" not in text
+    assert "... and 10 more" in text
+    for end in ("md", "tex"):
+        assert "59" in (tmp_path / "tables" / f"t.{end}").read_text()
+
+
+def test_committed_results_are_shown_beside_others_and_not_beside_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "REFERENCE", tmp_path)
+    (tmp_path / "standard").mkdir()
+    assert pages.reference_of(tmp_path / "mine", "standard") == tmp_path / "standard"
+    assert pages.reference_of(tmp_path / "mine" / ".." / "standard", "standard") is None
+    assert pages.reference_of(tmp_path / "mine", "quick") is None
