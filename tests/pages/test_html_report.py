@@ -18,19 +18,22 @@ import numpy as np
 import pandas
 import pytest
 
+from bench.data.sets import classes
 from bench.pages import grids, tables
 from bench.pages.figures import style
+from bench.pages.figures.tradeoff import front_of
 from bench.pages.html import again, document, facts, pictures, report
 from bench.pages.html.document import LARGEST
 from bench.records.record import Record
-from bench.stats import frame, metrics
-from bench.stats.answer import Answer
+from bench.stats import frame, learning, metrics, speeds
+from bench.stats.answer import Answer, answers
 from bench.stats.differences import sentence
 from bench.stats.groups import after, groups
 from bench.stats.learning import compare
 from bench.suites import suite
 from tests import fake_records as fake
 from tests.helpers import wait_for
+from tests.stats.test_tuning import SEARCH, tuned
 
 HOSTILE = '</script><img src=x onerror="alert(1)">\'"&=`**_[a](javascript:b)<!--'
 Open = Callable[..., Any]
@@ -279,6 +282,70 @@ def test_few_and_many_rows(opened: Open, count: int) -> None:
     assert len(headings(shown)) == count
     assert shown.locator("#compare li").count() == (0 if count == 1 else 4)
     assert shown.locator("#seeds .name").count() == min(count, 30)
+
+
+def test_a_mean_is_of_all_runs_where_the_first_alone_are_drawn(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "ROWS_AND_RUNS", ((9, 2),))
+    records = [fake.quality("vanilla", seed, elbo=elbo) for seed, elbo in enumerate((-100.0, -100.0, -130.0))]
+    shown = opened(report.report(records, {}, []))
+    assert shown.locator("#seeds [data-tip]").count() == 2
+    assert "\u2190 \u2212110.00" in shown.locator("#seeds").text_content()
+
+
+def test_what_a_point_says_and_who_leads_are_the_figures_of_the_rows(opened: Open) -> None:
+    curves = {"conv": (-10.0, -5.0, -4.0, -3.0), "vanilla": (-8.0, -6.0, -5.0, -4.5)}
+    records = [fake.thorough(name, seed, epochs=4) for name in curves for seed in range(2)]
+    for record in records:
+        record.latent = {"kl_per_dim": [2.0, 0.005, 1.0]}
+        for point, elbo in zip(record.curve, curves[record.cell["variant"]], strict=True):
+            point["valid_elbo_nats"] = elbo
+    shown = opened(report.report(records, {}, []))
+    (group,) = groups(records)
+
+    def told(value: float) -> str:
+        return f"{value:,.2f}".replace("-", "\N{MINUS SIGN}")
+
+    def mean(row: Any, metric: str) -> float:
+        return float(row.summary(metric).mean)
+
+    wanted = []
+    for row in group.rows:
+        recon, kl = mean(row, "recon_nats"), mean(row, "kl_nats")
+        wanted.append(f"{row.label}: distortion {told(-recon)}, rate {told(kl)}, ELBO {told(recon - kl)} nats")
+        wanted += [f"{row.label}, dimension {n} of 3 by KL: {kl} nats" for n, kl in ((1, 2), (2, 1), (3, 0.005))]
+        for metric, words in (
+            ("approximation_gap_nats", "approximation (posterior family)"),
+            ("amortisation_gap_nats", "amortisation (encoder)"),
+        ):
+            text = grids.spread(row.summary(metric), metrics.metric(metric).digits)
+            wanted.append(f"{row.label}, {words}: {text} nats")
+    tips = shown.locator("#latent [data-tip]").evaluate_all("all => all.map(each => each.dataset.tip)")
+    assert sorted(tips) == sorted(wanted)
+    ends = shown.locator("#latent svg[aria-label='Inference gaps'] g, #latent svg[aria-label='Inference gaps'] text")
+    for row in group.rows:
+        sum_of_both = mean(row, "approximation_gap_nats") + mean(row, "amortisation_gap_nats")
+        assert told(sum_of_both) in ends.all_text_contents()
+    learning_text = shown.locator("#learning").inner_text()
+    assert "Highest mean: vanilla in epoch 1, then conv in epochs 2 to 4." in learning_text
+    most, least = (facts._gain(next(row for row in group.rows if row.label == label)) for label in ("conv", "vanilla"))
+    assert most == 2
+    assert f"training still gained 2.00 nats a doubling for conv, and {told(least or 0)} for vanilla." in learning_text
+    # The front is that of the picture, whichever direction is better.
+    draw = np.random.default_rng(0)
+    for sign, better in ((1, "higher"), (-1, "lower")):
+        for pace, cheaper in ((1, "higher"), (-1, "lower")):
+            rows: Any = {str(n): (float(draw.normal()), *sorted(draw.normal(size=3).tolist())) for n in range(9)}
+            points = [
+                {
+                    "name": name,
+                    "y": sign * quality,
+                    "xLow": min(pace * low, pace * high),
+                    "xHigh": max(pace * low, pace * high),
+                }
+                for name, (quality, low, _, high) in rows.items()
+            ]
+            found = shown.evaluate("all => onFront(...all).map(point => point.name)", [points, better, cheaper])
+            assert found == front_of(rows)
 
 
 def test_failed_runs_are_counted_and_named(opened: Open) -> None:
@@ -589,3 +656,151 @@ def test_the_spectrum_is_the_mean_of_sorted_seeds() -> None:
     """Axes have no order that seeds share, so they are averaged by rank."""
     row: Any = SimpleNamespace(ok=[SimpleNamespace(latent={"kl_per_dim": each}) for each in ([3, 1, 2], [0, 1, 5])])
     assert facts._spectrum(row) == [4, 1.5, 0.5]
+
+
+def test_the_page_answers_for_each_group_and_says_where_it_has_no_answer(page: bytes) -> None:
+    html = page.decode()
+    shown = report.in_order(groups(RECORDS))
+    options = re.findall(r'<option value="(\w+)">([^<]*)</option>', html)
+    assert options == [(group.id, facts.name(group)) for group in shown]
+    assert html.count("These runs have no measure of samples.") == len(shown)
+    answered = [answers(group, speeds.throughput(RECORDS, group.dataset)) for group in shown]
+    priced = [any(answer.cost for answer in each) for each in answered]
+    assert html.count('<th scope="col">what it costs</th>') == sum(priced)
+    assert any(not answer.cost for each, of in zip(answered, priced, strict=True) for answer in each if of)
+    for group in shown:
+        for theme in tables.certainty_grids(group):
+            assert f"<h3>{facts.name(group)}: Errors, {theme}</h3>" in html
+    assert html.count(": Errors, Main</h3>") == 2
+    assert re.findall(r"Save as <code>(\w+)\.toml</code>", html) == [
+        f"again{n + 1}" for n in range(len(again.suites(RECORDS)))
+    ]
+    glossary = re.findall(r"<dt>([^<]*)</dt>", html)
+    assert {metrics.metric(name).header for name in ("elbo_nats", "train_samples_per_s")} <= set(glossary)
+    assert '<section id="ranks"' in html
+    alone = report.report([fake.quality("vanilla", 0)], {}, []).decode()
+    assert 'id="ranks"' not in alone
+    assert 'href="#ranks"' not in alone
+
+
+def test_the_overview_has_the_answers_of_each_group() -> None:
+    levels = {"mnist": {"vanilla": -100.0, "conv": -90.0}, "fashion_mnist": {"vanilla": -200.0, "conv": -210.0}}
+    records = [
+        fake.quality(name, seed, elbo=at + seed / 10, dataset=dataset)
+        for dataset, rows in levels.items()
+        for name, at in rows.items()
+        for seed in range(3)
+    ]
+    shown = report.in_order(groups(records))
+    answered = {group.id: answers(group, speeds.Throughput({})) for group in shown}
+    html = report._overview(shown, answered)
+    heads = re.findall(r'<th scope="col">([^<]*)</th>', html)
+    place = heads.index("the best ELBO")
+    lines = [shown_texts(line) for line in re.findall(r"<tr>.*?</tr>", html)[1:]]
+    assert {line[0]: line[place] for line in lines} == {
+        "fashion_mnist-dynamic, binary likelihood": "vanilla",
+        "mnist-dynamic, binary likelihood": "conv",
+    }
+
+
+def test_the_facts_of_a_group_are_those_of_its_rows_and_of_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "MOST_PAIRED", 2)
+    names = ("conv", "vanilla", "linear", "beta")
+    at = {"linear": -105.0}  # black, which is not seen on a dark page
+    records = [fake.quality(n, seed, elbo=at.get(n), dataset="fashion_mnist") for n in names for seed in range(3)]
+    records[4] = fake.quality("vanilla", 1, dataset="fashion_mnist", status="error", reason="no way")
+    timed = fake.throughput("conv", dataset="fashion_mnist")
+    (group,) = groups(records)
+    told = facts.group_facts(group, speeds.throughput([timed], group.dataset), {}, 3, 2)
+    assert (told["of"], len(told["rows"]), told["paired"], set(told["pairs"])) == (4, 3, 2, {"0,1", "1,0"})
+    assert told["class_names"] == list(classes("fashion_mnist"))
+    for row, of in zip(told["rows"], group.rows, strict=False):
+        look = style.look(of.variant, of.overrides)
+        assert (row["label"], row["ok"], row["total"], row["marker"]) == (of.label, len(of.ok), 3, look.marker)
+        assert row["colour"] == [look.colour, facts.on_dark(look.colour)]
+        assert [(run["id"], run["status"]) for run in row["runs"]] == [(r.id, r.status) for r in of.records[:2]]
+    failed = told["rows"][1]["runs"][1]
+    assert (failed["reason"], failed["device"], failed["values"]) == ("no way", "Example CPU", {"train_s": 62.2})
+    cells = {column["key"]: cell for column, cell in zip(told["columns"], told["rows"][0]["cells"], strict=True)}
+    assert cells["peak_memory_mb@cpu"] == [512.0, tables.block_text(512.0, 0), "", None, 1]
+    # What no row has a value of is no metric to choose.
+    (group,) = groups([fake.quality("autoencoder", seed) for seed in range(2)])
+    told = facts.group_facts(group, speeds.Throughput({}), {}, 3, 2)
+    assert "mse_per_pixel" in told["metrics"]
+    assert "elbo_nats" not in told["metrics"]
+    (row,) = group.rows
+    gains = [learning.gain(record.curve, "recon_nats") for record in row.ok]
+    assert facts._gain(row) == pytest.approx(np.mean([gain.nats for gain in gains if gain]), rel=1e-3)
+    for name, of_metric in facts.metric_facts([group]).items():
+        entry = metrics.metric(name)
+        assert of_metric == {key: getattr(entry, key) for key in of_metric}
+
+
+def test_rows_that_still_learn_have_their_mark_in_the_cell_and_none_is_the_best() -> None:
+    records = [
+        fake.quality(name, s, elbo=at + s / 10) for name, at in (("conv", -97.0), ("vanilla", -100.0)) for s in range(3)
+    ]
+    for record in records:
+        record.curve[-1]["valid_elbo_nats"] = 500.0
+    (group,) = groups(records)
+    told = facts.group_facts(group, speeds.Throughput({}), {}, 9, 9)
+    place = next(at for at, column in enumerate(told["columns"]) if column["key"] == "elbo_nats")
+    cells = [row["cells"][place] for row in told["rows"]]
+    assert [(cell[1], cell[2]) for cell in cells] == [
+        (grids.spread(row.summary("elbo_nats"), 2), "learning") for row in group.rows
+    ]
+
+
+def test_mean_ranks_are_means_over_data_sets() -> None:
+    (group,) = groups([fake.quality("vanilla", 0), fake.quality("conv", 0)])
+    found: Any = SimpleNamespace(
+        groups=[group] * 3, ranks={"conv": [1, 1, 4], "vanilla": [2, 3, 1]}, critical=2.5, tied=[(0, 1)]
+    )
+    told = facts.rank_facts(found)
+    assert [(row["label"], row["mean"], row["marker"]) for row in told["rows"]] == [
+        ("conv", 2, style.look("conv").marker),
+        ("vanilla", 2, style.look("vanilla").marker),
+    ]
+    assert (told["critical"], told["tied"]) == (2.5, [(0, 1)])
+
+
+def test_a_sheet_of_two_lines_has_its_inputs_above_and_says_how_many_images_it_has() -> None:
+    from PIL import Image
+
+    def pixels(sheet: pictures.Sheet) -> Any:
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet.uri.partition(",")[2]))))
+
+    record = fake.quality("vanilla", 0)
+    (group,) = groups([record])
+    ends = [f"{end}{what}" for end in ("", "worst_", "best_") for what in ("inputs", "reconstructions")]
+    arrays = {name: np.full((5, 1, 4, 4), 20 + 20 * place, np.uint8) for place, name in enumerate(ends)}
+    arrays["samples"] = np.arange(100, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 3, 4, 4), np.uint8)
+    arrays["samples"][:, 1:] += np.array([[[50]], [[100]]], np.uint8)
+    sheets = {sheet.kind: sheet for sheet in pictures.sheets(group.rows, {record.id: arrays})}
+    above_and_below = {kind: pixels(sheets[kind])[[0, -1], 0].tolist() for kind in ("reconstructions", "worst", "best")}
+    assert above_and_below == {"reconstructions": [20, 40], "worst": [60, 80], "best": [100, 120]}
+    told = {kind: int(re.findall(r"\d+", sheet.alt)[0]) for kind, sheet in sheets.items()}
+    assert told == {"data": 5, "samples": 64, "reconstructions": 5, "worst": 5, "best": 5}
+    # Red, green and blue of the first and of the last of them.
+    assert pixels(sheets["samples"])[[0, -1], [0, -1]].tolist() == [[0, 50, 100], [63, 113, 163]]
+    assert sheets["samples"].size == (39, 39)
+
+
+def test_a_suite_that_tunes_again_has_its_search_and_what_stood_there_before_a_trial_chose() -> None:
+    chosen = [tuned(fake.quality("vanilla", seed), 1, 0.01) for seed in range(2)]
+    for record in chosen:
+        record.cell["overrides"] = {"latent": 50}
+        record.cell["tuning"]["own"] = {"beta": {"log": [1, 9]}}
+    plain = [fake.quality("vanilla", seed) for seed in range(3)] + [fake.quality("iwae", 0, overrides={"a b": [1, 2]})]
+    for record in (*chosen, *plain):
+        record.cell["binarise"], record.cell["data_options"] = None, {"k": 2}
+    (text,) = again.suites([*plain, *chosen])
+    told = tomllib.loads(text)
+    assert told["search"] == SEARCH
+    assert told["budget"] == {key: value for key, value in plain[0].cell["budget"].items() if value is not None}
+    assert told["seeds"] == 3
+    assert told["variants"] == [
+        {"name": "vanilla", "search": {"beta": {"log": [1, 9]}}},
+        {"name": "iwae", "set": {"a b": [1, 2]}, "seeds": 1},
+    ]
+    assert told["datasets"] == [{"name": "mnist", "binarise": "none", "options": {"k": 2}}]

@@ -51,7 +51,7 @@ function seedChart(rows, metric, width) {
     const y = top + (index + 0.5) * step, seeds = seedsOf(row, metric), cell = cellOf(row, metric);
     const parts = [rowName(row, left - 8, y + 4, left - 12)];
     if (!seeds.length) return [...parts, text(left + 4, y + 4, "no value", { class: "tick" })];
-    const middle = mean(seeds.map((each) => each.value));
+    const middle = cell ? cell[0] : mean(seeds.map((each) => each.value));
     if (!inside(middle)) {
       const words = number(middle, entry.digits), before = middle < domain[0];
       const edge = before ? [left + 4, "start", `\u2190 ${words}`] : [width - 14, "end", `${words} \u2192`];
