@@ -15,15 +15,15 @@ from bench.data.sets import SETS, classes
 from bench.pages import figures, report
 from bench.pages.figures import bars as bars_of
 from bench.pages.figures import elbo, gaps, latent, pictures, rate_distortion, speed, style, tradeoff
-from bench.pages.figures.plot import Artefacts, View
+from bench.pages.figures.plot import Artefacts, Plot, View
 from bench.pages.html import facts
 from bench.pages.html import pictures as contact
 from bench.pages.page import REFERENCE
 from bench.records.names import canonical
 from bench.records.record import Model, Timed
 from bench.records.store import read_all
-from bench.stats import groups, learning, speeds
-from bench.text import DASH
+from bench.stats import groups, intervals, learning, speeds
+from bench.text import DASH, clip
 from tests import fake_records as fake
 from variants import registry
 
@@ -842,3 +842,222 @@ def test_a_prior_is_drawn_where_codes_were_held_to_one() -> None:
         for axis in figure.axes
     }
     assert dashed == {"autoencoder": 0, "vanilla": 1, "full_covariance": 0}
+
+
+def test_groups_that_differ_in_their_likelihood_alone_share_what_ranks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Any = [Plot(needs, needs, lambda view: view) for needs in ("group", "dataset", "setting")]  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(figures, "plots", lambda: seen)
+    records = [fake.quality(name, 0) for name in ("vanilla", "autoencoder")]
+    made: Any = figures.drawn("mnist-dynamic", records, {})
+    assert [(name, [group.settings["support"] for group in each.groups]) for name, each in made] == [
+        ("mnist-dynamic-binary_group", ["binary"]),
+        ("mnist-dynamic-real_group", ["real"]),
+        ("mnist-dynamic_dataset", ["binary", "real"]),
+        ("mnist-dynamic_setting", ["binary", "real"]),
+    ]
+
+
+def test_a_stack_has_the_interval_of_its_sums_and_each_part_its_figure() -> None:
+    parts = {"amortisation_gap_nats": 3.0, "approximation_gap_full_nats": 1.0}
+    own = ("approximation_gap_nats", "approximation_gap_diagonal_nats")
+    records = [measured("vanilla", s, **parts, **dict.fromkeys(own, 2.0 + s / 10)) for s in range(3)]
+    figure: Any = gaps.inference_gaps(view(records))
+    left, right = figure.axes
+    summary = intervals.summarise([5.0, 5.1, 5.2])
+    (line,) = (line for line in left.lines if line.get_linewidth() == 1.6)
+    assert list(line.get_xdata()) == pytest.approx([summary.low, summary.high])
+    assert [text.get_text() for text in left.texts] == ["2.10", "3.00", "5.10"]
+    found = [cloud.get_offsets()[:, 0] for cloud in right.collections]
+    np.testing.assert_allclose(found, [[2.0, 2.1, 2.2], [1.0] * 3])
+
+
+def test_labels_that_are_cut_to_the_same_are_numbered_and_switches_have_no_order() -> None:
+    long = [{"network": "v" * 80 + end} for end in "xy"]
+    (group,) = groups.groups([fake.quality("vanilla", 0, overrides=overrides) for overrides in long])
+    labels = [row.label for row in bars_of.shown(group).rows]
+    assert labels == [f"{clip(group.rows[0].label, style.LONGEST_LABEL)} #{place}" for place in (1, 2)]
+    for values, wanted in (((1, 2, 3), "a"), ((1, 2), ""), ((True, False, 2), ""), (("x", 1, 2), "")):
+        (group,) = groups.groups([fake.quality("vanilla", 0, overrides={"a": value}) for value in values])
+        assert bars_of.parameter(group.rows) == wanted
+
+
+def test_of_three_rows_none_is_far_and_a_worse_one_is_as_full_as_a_better_one() -> None:
+    levels = {"conv": -97.0, "vanilla": -100.0, "beta": -160.0}
+    records = [fake.quality(name, s, elbo=at + s / 10) for name, at in levels.items() for s in range(3)]
+    figure: Any = elbo.elbo_by_variant(view(records))
+    assert "beyond this axis" not in texts(figure)
+    figure = elbo.paired_differences(view(records))
+    assert [cloud.get_facecolor().tolist() for cloud in figure.axes[0].collections] == [
+        cloud.get_edgecolor().tolist() for cloud in figure.axes[0].collections
+    ]
+    # While they learn, it is said why none is the best.
+    for record in records:
+        record.curve[-1]["valid_elbo_nats"] = 500.0
+    assert "No row is called the best: longer training" in " ".join(texts(elbo.elbo_by_variant(view(records))).split())
+
+
+def test_the_axis_of_curves_begins_where_a_fifth_of_the_training_is_done() -> None:
+    records = [fake.quality(name, 0, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda")]
+    for record in records:
+        for point in record.curve:
+            point["valid_elbo_nats"] = -100.0 + point["epoch"]  # type: ignore[operator]
+    figure: Any = elbo.learning_curves(view(records))
+    (axis,) = figure.axes
+    assert axis.get_ylim() == pytest.approx((-97 - 0.04 * 7, -90 + 0.06 * 7))
+    early = "The earliest epochs lie below the axis."
+    assert early in " ".join(texts(figure).split())
+    assert {line.get_label()[-5:]: line.get_linestyle() for line in axis.lines} == {"[cpu]": "-", "cuda]": "--"}
+    for record in records:
+        record.curve = [{**point, "valid_elbo_nats": -100.0} for point in record.curve]
+    assert early not in " ".join(texts(elbo.learning_curves(view(records))).split())
+    # One epoch is no curve.
+    assert elbo.learning_curves(view([fake.quality(name, 0, epochs=1) for name in ("vanilla", "conv")])) is None
+
+
+def test_curves_of_a_swept_parameter_stand_in_its_order() -> None:
+    levels = {4: -103.0, 0.5: -100.5, 1: -100.0, 2: -101.0}
+    records = [fake.quality("beta", 0, elbo=at, overrides={"beta": b}) for b, at in levels.items()]
+    seen = View("mnist-dynamic", tuple(map(bars_of.shown, groups.groups(records))))
+    figure: Any = elbo.learning_curves(seen)
+    assert [line.get_label() for line in figure.axes[0].lines] == [f"beta (beta={b})" for b in sorted(levels)]
+    assert figure.axes[0].get_legend().get_title().get_text() == "by beta"
+
+
+def test_rows_that_saw_other_numbers_of_points_have_no_bound_in_common() -> None:
+    records = [measured(name, 0) for name in ("vanilla", "iwae")]
+    records[0].latent["points"] = 100
+    figure: Any = gaps.elbo_surgery(view(records))
+    assert not [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert "Dashed" not in texts(figure)
+    # A plot that compares by any of two figures needs one of them.
+    (plot,) = (plot for plot in figures.plots() if plot.name == "evidence")
+    for gone in ("nll_ais_nats", "bdmc_gap_nats"):
+        assert plot.applies(view([measured(name, 0, **{gone: None}) for name in ("vanilla", "iwae")]))
+
+
+def test_points_of_the_latent_plane_stand_at_their_means_in_the_colour_of_their_class() -> None:
+    from matplotlib.colors import to_hex
+
+    record = fake.quality("full_covariance", 0)
+    arrays = fake.artefact(record, points=30)
+    figure: Any = latent.latent_plane(view([record], {record.id: arrays}))
+    (axis,) = figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("latent axis 3", "latent axis 11")
+    cloud = axis.collections[0]
+    np.testing.assert_allclose(cloud.get_offsets(), arrays["latent_mean"])
+    assert [to_hex(colour) for colour in cloud.get_facecolor()] == [style.CLASSES[label] for label in arrays["labels"]]
+    outlines = axis.collections[1]
+    np.testing.assert_allclose(outlines.get_offsets(), arrays["latent_mean"][: latent.ELLIPSES])
+    # A plane with a hole is none.
+    arrays["latent_mean"][7, 1] = np.nan
+    assert not set(pictures.PLANE) & pictures._fitting(arrays).keys()
+
+
+def test_active_dimensions_are_a_mean_over_seeds() -> None:
+    records = [measured("vanilla", seed) for seed in range(2)]
+    records[1].latent["mean_variance"] = [0.9, 0.002, 0.003, 0.001]
+    assert "2 active" in texts(latent.kl_per_dimension(view(records))).split("\n")
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 20), (3, 8, 8)])
+def test_reconstructions_stand_below_their_inputs_each_image_at_its_place(shape: tuple[int, ...]) -> None:
+    records = [fake.quality("vanilla", seed) for seed in range(2)]
+    arrays = {record.id: fake.artefact(record, shape) for record in records}
+    first, second = arrays.values()
+    second |= {name: 255 - second[name] for name in ("inputs", "reconstructions")}
+    figure: Any = pictures.reconstructions(view(records, arrays))
+    height, width = shape[1:]
+    gap = max(1, height // 16)
+    for axis, name in zip(figure.axes, ("inputs", "reconstructions"), strict=True):
+        sheet = np.asarray(axis.images[0].get_array())
+        assert sheet.shape == (height, 10 * (width + gap) - gap, 3)
+        for place, image in enumerate(first[name][:10]):
+            left = place * (width + gap)
+            assert (sheet[:, left : left + width] == image.transpose(1, 2, 0)).all()
+    figure = pictures.samples(view(records, arrays))
+    for axis, name in zip(figure.axes, ("inputs", "samples"), strict=False):
+        sheet = np.asarray(axis.images[0].get_array())
+        for place, image in enumerate(first[name]):
+            top, left = place // 8 * (height + gap), place % 8 * (width + gap)
+            assert (sheet[top : top + height, left : left + width] == image.transpose(1, 2, 0)).all()
+
+
+def test_sweeps_on_two_devices_are_two_lines_and_many_rows_have_a_legend_in_place_of_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rate_distortion, "MOST_LABELS", 2)
+    records = sweep((1.0, 4.0))
+    for record in sweep((1.0, 4.0)):
+        record.cell["device"], record.id = "cuda", f"{record.id}_cuda"
+        records.append(record)
+    figure: Any = rate_distortion.rate_distortion(view(records))
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_linewidth() == 1.5] == [2, 2]
+    legend = figure.axes[0].get_legend()
+    assert sorted(text.get_text() for text in legend.get_texts()) == ["beta [cpu]", "beta [cuda]"]
+    names = [f"variant_{place}" for place in range(rate_distortion.MOST_LABELS + 1)]
+    figure = rate_distortion.rate_distortion(view([fake.quality(n, 0, elbo=-100.0 - p) for p, n in enumerate(names)]))
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert legend.get_title().get_text() == "best ELBO first"
+    assert not {text.get_text() for text in figure.axes[0].texts} & set(names)
+
+
+def test_a_speed_is_doubted_where_its_quartiles_are_half_of_it_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "MOST_ROWS", 2)
+    apart = {"conv": Timed(100.0, 75.0, 126.0), "beta": Timed(90.0, 70.0, 114.0)}
+    records = [fake.throughput(name) for name in (*apart, "iwae")]
+    for record in records:
+        record.metrics = {"train_samples_per_s": apart.get(record.cell["variant"], Timed(50.0))}
+    figure: Any = speed.throughput(view(records))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["100 ?", "90.0"]
+    assert "(the fastest 2 of 3 in training)" in " ".join(texts(figure).split())
+    assert "the fastest 2" not in texts(speed.throughput(view(records[:2])))
+    shorts = {0.0: "0.00", 9.996: "10.0", 99.96: "100", 999.6: "1.00k", 99_960.0: "100k", 999_600.0: "1.00M"}
+    assert [speed._short(value) for value in shorts] == list(shorts.values())
+
+
+def test_a_figure_is_the_same_whatever_a_user_has_set_and_a_dollar_is_one() -> None:
+    import matplotlib
+
+    def made() -> bytes:
+        with style.panels(3, 2) as (figure, (axis,)):
+            axis.plot([0, 1], [0, 1], label="a")
+            axis.legend(title="it costs $1$ or $2$")
+        return style.svg(figure)
+
+    plain = made()
+    assert "it costs $1$ or $2$" in plain.decode()
+    with matplotlib.rc_context({"lines.linewidth": 9, "legend.fontsize": 30, "axes.labelpad": 20}):
+        assert made() == plain
+
+
+def test_a_row_has_its_quartiles_its_interval_and_its_name_and_a_better_elbo_stands_further_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named: list[Any] = []
+    monkeypatch.setattr(
+        "textalloc.allocate", lambda _, x, y, labels, **__: named.extend(zip(x, y, labels, strict=True))
+    )
+    names = ("vanilla", "conv", "beta")
+    records = [fake.quality(name, seed) for name in names for seed in range(3)]
+    for record in records:
+        del record.metrics["nll_is500_nats"]
+    seen = view([*records, *map(fake.throughput, names)])
+    figure: Any = tradeoff.quality_and_speed(seen)
+    (axis,) = figure.axes
+    assert axis.get_ylabel() == "ELBO (nats), better is up"
+    assert not axis.yaxis_inverted()
+    wanted, lines = [], [(list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines[1:]]
+    for row in seen.rows:
+        speed_of: Any = seen.timed.columns["cpu"][row.name].metrics["train_samples_per_s"]
+        of_elbo: Any = row.summary("elbo_nats")
+        wanted.append(([speed_of.median] * 2, [of_elbo.low, of_elbo.high]))
+        wanted.append(([speed_of.q1, speed_of.q3], [of_elbo.mean] * 2))
+        assert (speed_of.median, of_elbo.mean, row.label) in named
+    assert lines == wanted
+    # conv is the best, and beta worse than vanilla: of those two the faster one counts.
+    full = [cloud.get_facecolor().tolist() == cloud.get_edgecolor().tolist() for cloud in axis.collections]
+    places = {row.label: (tradeoff._speed(seen, row), row.summary("elbo_nats")) for row in seen.rows}
+    values: Any = {label: (s.mean, *tradeoff._quartiles(t)) for label, (t, s) in places.items() if t and s}
+    assert full == [row.label in tradeoff.front_of(values) for row in seen.rows]
+    assert full[0]

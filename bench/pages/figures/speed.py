@@ -92,6 +92,7 @@ def _bars(axis: "Axes", names: Sequence[str], column: Mapping[str, Record], metr
 
 def _short(value: float) -> str:
     """Three significant digits: `"950"`, `"12.3k"`, `"1.60M"`."""
+    value = float(f"{value:.3g}")  # 999,600 is a million
     size, letter = next(((size, letter) for size, letter in ((1e6, "M"), (1e3, "k")) if abs(value) >= size), (1, ""))
     value /= size
     return f"{value:.{2 if abs(value) < 10 else 1 if abs(value) < 100 else 0}f}{letter}"
