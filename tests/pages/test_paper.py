@@ -8,11 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bench.cli import main
 from bench.errors import UsageError
 from bench.pages import citations, grids, latex, paper
 from bench.stats.intervals import Summary
+from bench.text import DASH
 from tests import fake_records as fake
 from variants import registry
 
@@ -254,3 +256,86 @@ def test_an_entry_has_all_authors_the_title_and_where_it_is_to_be_found() -> Non
     assert "author = {Kingma and others}," in found["kingma2016improving"]
     assert "doi = {10.24963/ijcai.2018/374}," in found["takahashi2018student"]
     assert "howpublished = {Science 313:504}," in found["hinton2006reducing"]
+
+
+def test_a_table_in_parts_is_numbered_and_has_its_notes_at_the_end_and_no_part_is_too_wide() -> None:
+    grid = grids.grid(["row", *(f"m{i}" for i in range(14))], [["x" * 20, *["-1234.56"] * 14]])
+    parts = latex.latex_table(grid, "Wide", ["A note."]).split("\n\n")
+    assert [re.findall(r"\\caption\{(.*)\}", part) for part in parts] == [
+        [f"Wide (part {place} of {len(parts)})"] for place in range(1, len(parts) + 1)
+    ]
+    assert [r"\item A note." in part for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert "(part" not in latex.latex_table(grids.grid(["a"], [["b"]]), "Narrow")
+    fitted = latex._fitted(grid)
+    assert [headers[0] for headers, _ in fitted] == ["row"] * len(parts)
+    assert [header for headers, _ in fitted for header in headers[1:]] == grid[0][1:]
+    for part, (headers, _) in zip(parts, fitted, strict=True):
+        assert rf"\begin{{tabular}}{{@{{}}l{'r' * (len(headers) - 1)}@{{}}}}" in part
+    between = latex.BETWEEN_PT * (len(fitted[0][0]) - 1)
+    width = sum(latex._width(fitted[0], place) for place in range(len(fitted[0][0]))) + between
+    column = latex._width(grid, 1) + latex.BETWEEN_PT
+    assert width <= latex.PAGE_PT < width + column
+
+
+def test_a_header_keeps_its_arrow_and_every_sign_has_a_command_of_its_own() -> None:
+    grid = grids.grid(["x", "ELBO ↑ (nats)", "a longer header ↓"], [["a", "1", "2"]])
+    assert latex._header_lines(grid, 1) == ["ELBO ↑", "(nats)"]
+    assert latex._header_lines(grid, 2) == ["a", "longer", "header ↓"]
+    assert latex.latex_text(f"±↑↓†βδσ<>|{DASH}") == (
+        r"$\pm$$\uparrow$$\downarrow$$^\dagger$$\beta$$\delta$$\sigma$\textless{}\textgreater{}\textbar{}--"
+    )
+    label = latex.latex_table(grid, "", label="tab:a_b#c-1.5")
+    assert r"\label{tab:a-b-c-1.5}" in label
+
+
+def test_typst_escapes_what_it_would_read_as_markup() -> None:
+    marks = r"\*_#$@<>[]`~=-+/"
+    assert paper._typst_text(f"a{marks}β") == "a" + "".join(f"\\{mark}" for mark in marks) + "β"
+
+
+def test_tables_of_two_budgets_have_labels_of_their_own() -> None:
+    short, long, alone = (
+        [fake.quality("vanilla", 0, epochs=e, dataset=d)] for e, d in ((2, "mnist"), (4, "mnist"), (4, "digits"))
+    )
+    labels = {table.label for table in paper.made([*short, *long, *alone])}
+    assert len(labels) == 3
+    assert "tab:vaebench-digits-dynamic-binary" in labels
+
+
+def test_of_columns_that_nobody_asked_for_those_are_shown_that_there_are() -> None:
+    (table,) = paper.made([replace(record, metrics={"elbo_nats": -1.0, "kl_nats": 2.0}) for record in levels()])
+    assert table.metrics == ("elbo_nats", "kl_nats")
+
+
+def test_a_dagger_stands_at_rows_that_still_learn_and_is_explained() -> None:
+    records = levels()
+    for record in records:
+        record.curve[-1]["valid_elbo_nats"] = 50.0 + len(record.cell["variant"])
+    (table,) = paper.made(records)
+    assert table.group.marks["elbo_nats"].learning == {"conv", "vanilla"}
+    assert [line[1].text[-2:] for line in table.grid()[1]] == [" †"] * 2
+    assert [line[1].text[-2:] for line in table.grid(compact=True)[1]] == [")†"] * 2
+    assert not any("Bold" in note for note in table.notes("±"))
+    assert "† Still learning: longer training may reverse the order of these rows." in table.notes("±")
+    (table,) = paper.made(levels())
+    assert not any("†" in note for note in table.notes("±"))
+
+
+def test_a_speed_is_that_of_its_row_whatever_device_the_row_names() -> None:
+    of_both = [fake.quality("conv", seed, device=device) for seed in range(3) for device in ("cpu", "cuda:0")]
+    timed = fake.throughput("conv")
+    (table,) = paper.made([*of_both, timed], ["train_samples_per_s"])
+    assert [row.label for row in table.group.rows] == ["conv [cpu]", "conv [cuda]"]
+    median = timed.metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    assert [table.speed(row, "train_samples_per_s") for row in table.group.rows] == [median] * 2
+
+
+def test_a_variant_without_a_name_of_its_own_has_a_capital_and_spaces() -> None:
+    assert [citations.display_name(name) for name in ("planar_flow", "my_VAE", "beta")] == [
+        "Planar flow",
+        "My VAE",
+        "β-VAE",
+    ]
+    assert citations.bibtex(["Somebody 1999", "no year"]) == (
+        "@misc{somebody1999,\n  author = {Somebody},\n  year = {1999},\n}\n"
+    )

@@ -8,7 +8,9 @@ from bench.errors import UsageError
 from bench.pages import readme
 from bench.records.store import read_all
 from bench.stats import groups, learning
+from bench.stats.answer import Answer
 from bench.stats.differences import sentence
+from bench.text import DASH
 from tests import fake_records as fake
 from tests.helpers import ROOT
 
@@ -81,3 +83,46 @@ def test_of_one_protocol_the_group_with_most_elbos_is_the_newest() -> None:
     for record in more[:1]:
         record.protocol = "0.9"
     assert len(readme.newest([*with_elbo, *more[:1]]).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("take", "learns", "words"),
+    [
+        (("a_b",), False, "**`a_b`**. Five\\_points"),
+        (("a_b", "c", "d"), False, "**`a_b`** (tied: `c`, `d`). Five\\_points"),
+        (("a_b", "c"), True, "`a_b` or `c`, Five\\_points"),
+        ((), False, "no answer yet: five\\_points"),
+    ],
+)
+def test_a_recommendation_names_those_tied_and_is_none_while_they_learn(
+    take: tuple[str, ...], learns: bool, words: str
+) -> None:
+    assert readme._told(Answer("the best ELBO", "elbo_nats", take, "Five_points", "", learning=learns)) == words
+
+
+def test_each_data_set_has_its_own_answers_and_counts_the_seeds_that_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readme, "REFERENCE", tmp_path)
+    levels = {
+        "mnist": {"vanilla": -100.0, "full_covariance": -98.0},
+        "fashion_mnist": {"vanilla": -210.0, "conv": -200.0},
+    }
+    for dataset, rows in levels.items():
+        records = [fake.quality(v, s, elbo=at + s / 100, dataset=dataset) for v, at in rows.items() for s in range(4)]
+        records.append(fake.quality("vanilla", 4, status="error", reason="x", dataset=dataset))
+        fake.write(tmp_path / "standard", records, images=False)
+    (tmp_path / "standard" / "runs" / f"{records[0].id}.json").unlink()
+    fake.write(tmp_path / "standard", list(map(fake.throughput, levels["mnist"])), images=False)
+    told = readme.which_variant().split("\n")
+    assert "| for | fashion_mnist-dynamic, 2 variants, 3 to 4 seeds | mnist-dynamic, 2 variants, 4 seeds |" in (
+        line.replace("\\_", "_") for line in told
+    )
+    cells = {line.split(" | ")[0]: line.removesuffix(" |").split(" | ")[1:] for line in told}
+    assert [cell.partition(".")[0] for cell in cells["| the best ELBO"]] == ["**`conv`**", "**`full_covariance`**"]
+    # Speeds were measured on one of them alone.
+    assert [cell[:3] for cell in cells["| the fastest training"]] == [DASH, "**`"]
+    # Both have an example: that of the last is told.
+    both = [fake.quality("full_covariance", s, elbo=-195.0, dataset="fashion_mnist") for s in range(4)]
+    fake.write(tmp_path / "standard", both, images=False)
+    assert "full_covariance against vanilla on mnist-dynamic" in readme.example()

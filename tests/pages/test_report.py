@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.pages import origins, reference_comparison, report
+from bench.pages import blocks, grids, origins, paper, reference_comparison, report, tables
 from bench.records.record import Origin, plain
+from bench.stats import frame, groups, metrics
+from bench.text import DASH
 from tests import fake_records as fake
 
 
@@ -130,6 +132,8 @@ def test_the_origin_has_the_first_and_the_last_day_and_all_seeds() -> None:
     assert "seeds: 0, 2, 10" in lines
     assert "devices: cpu (Example CPU, threads 1, fp32)" in lines
     assert "data (SHA-256): mnist-dynamic `abababababab`" in lines
+    records[1].provenance.versions = {"torch": "2.10.0"}
+    assert "versions: python 3.12.0, torch 2.10.0, torch 2.9.0, vaebench 0.1.0" in origins.provenance_lines(records)
 
 
 def test_a_page_says_that_the_best_epoch_was_chosen_where_any_run_had_a_patience() -> None:
@@ -137,3 +141,87 @@ def test_a_page_says_that_the_best_epoch_was_chosen_where_any_run_had_a_patience
     assert report._selection(records).startswith("Nothing was selected: a model is judged with its last weights")
     records[1].cell["budget"]["patience"] = 7
     assert "the best epoch's weights are judged; else the last weights are" in report._selection(records)
+
+
+@pytest.fixture
+def of_words(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[str]]]:
+    """Reports have no pictures and no HTML; of whose runs pictures were to be drawn is listed."""
+    asked: list[tuple[str, set[str]]] = []
+
+    def drawn(dataset: str, records: list[fake.Record], *_: object) -> list[object]:
+        asked.append((dataset, {record.id for record in records}))
+        return []
+
+    monkeypatch.setattr(report.figures, "drawn", drawn)
+    monkeypatch.setattr(report, "html_report", lambda *_: b"")
+    return asked
+
+
+def test_the_files_of_a_data_set_are_of_its_runs_and_the_others_of_all(
+    tmp_path: Path, of_words: list[tuple[str, set[str]]]
+) -> None:
+    levels = {"vanilla": -100.0, "conv": -97.0}
+    records = [
+        fake.quality(variant, seed, dataset=dataset, elbo=level + seed / 10)
+        for dataset in ("mnist", "fashion_mnist")
+        for variant, level in levels.items()
+        for seed in range(3)
+    ]
+    records += [fake.quality("iwae", 0, status="error", reason="boom"), *map(fake.throughput, levels)]
+    made = report.write(fake.write(tmp_path, records, images=False))
+    text = (tmp_path / "README.md").read_text()
+    assert "13 quality runs and 2 throughput runs, 1 of them not ok (each is listed with its reason" in text
+    by_dataset = groups.by_dataset(records)
+    assert of_words == [(dataset, {record.id for record in members}) for dataset, members in by_dataset.items()]
+    of_all = {"runs.csv": frame.runs_csv(records), "papers.bib": paper.write(paper.made(records), "bibtex")}
+    for dataset, members in by_dataset.items():
+        of_all[f"{dataset}.csv"] = frame.csv(members)
+        of_all[f"{dataset}.md"] = blocks.markdown(tables.blocks(members, dataset))
+        of_all[f"{dataset}.tex"] = paper.write(paper.made(members), "latex")
+        assert f"\n## {dataset}\n" in text
+    assert {path.name: path.read_text() for path in (tmp_path / "tables").iterdir()} == of_all
+    # What columns mean, those of speeds too, and on the terminal what the runs answer.
+    for name in ("elbo_nats", "train_samples_per_s"):
+        assert f"**{grids.markdown_text(metrics.metric(name).header)}**: " in text
+    assert "  the best ELBO: conv. " in made.terminal
+
+
+@pytest.mark.usefixtures("of_words")
+def test_why_nothing_compares_with_the_reference_is_on_the_page_and_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = ([fake.quality("vanilla", 0, epochs=epochs)] for epochs in (10, 3))
+    folders = {name: fake.write(tmp_path / name, runs, images=False) for name, runs in (("a", ours), ("b", theirs))}
+    (folders["b"] / "runs" / "broken.json").write_text("{")
+    made = report.write(folders["a"], reference=folders["b"])
+    for text in ((folders["a"] / "README.md").read_text(), made.terminal):
+        assert "which differs in budget.epochs (10 here, 3 there)." in " ".join(text.split()).replace("\\", "")
+    assert [line.split(":")[0] for line in made.warnings if "broken.json" in line] == ["reference"]
+    # What compares has its difference on the narrowest terminal.
+    fake.write(folders["b"], [fake.quality("vanilla", 0, elbo=-90.0)], images=False)
+    fake.write(folders["a"], [fake.quality("vanilla", 0, elbo=-91.5)], images=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "-1.50" in report.write(folders["a"], reference=folders["b"]).terminal
+
+
+def test_a_row_stands_beside_the_one_of_its_own_settings_alone() -> None:
+    ours = [fake.quality("beta", 0, elbo=-100.0, overrides={"beta": 2.0})]
+    same, other = fake.quality("beta", 0, elbo=-103.0, overrides={"beta": 2.0}), fake.quality("beta", 0, elbo=-90.0)
+    here = f"-100.00 ± {DASH}, 1 seed, cpu"
+    there = f"-103.00 ± {DASH}, 1 seed, cpu"
+    for theirs, wanted in (([same, other], [there, "+3.00"]), ([other, same], [there, "+3.00"]), ([other], [DASH] * 2)):
+        (_, (line,)), notes = reference_comparison.against_reference(ours, theirs)
+        assert ([cell.text for cell in line[2:]], notes) == ([here, *wanted], [])
+    # Of groups without an ELBO nothing is said.
+    without = [fake.quality("autoencoder", 0)]
+    for theirs in (without, ours):
+        (_, lines), notes = reference_comparison.against_reference(without, theirs)
+        assert (lines, notes) == ([], [])
+
+
+def test_a_page_with_patience_says_what_the_validation_split_chose() -> None:
+    record = fake.quality("vanilla", 0)
+    record.cell["budget"]["patience"] = 7
+    assert "tuned" not in report._selection([record])
+    record.cell["tuning"] = {}
+    assert "The validation split chose the settings of tuned rows." in report._selection([record])

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import random
+import re
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from bench.pages import blocks, doubts, grids, paper, tables
 from bench.pages.html.report import report as html_report
 from bench.records import names
 from bench.records.record import Origin, Timed
-from bench.stats import frame, groups, intervals, speeds
+from bench.stats import frame, groups, intervals, metrics, speeds
 from bench.text import DASH
 from tests import fake_records as fake
 
@@ -436,3 +437,56 @@ def test_failures_are_in_the_order_of_their_names_whatever_order_they_come_in() 
     records = [fake.quality(name, 0, status="error", reason="x") for name in ("vanilla", "beta", "conv")]
     for order in (records, records[::-1]):
         assert [line.split()[1] for line in doubts.failures(order)] == ["beta", "conv", "vanilla"]
+
+
+def test_a_cost_stands_under_the_header_of_its_metric_and_its_device() -> None:
+    records = [fake.throughput(name, device=device) for name in ("vanilla", "conv") for device in ("cpu", "cuda:0")]
+    of = {(record.cell["variant"], record.cell["device"][:4]): record for record in records}
+    headers, lines = tables.cost_grid(records, "mnist-dynamic") or ([], [])
+    names = {metrics.metric(name).header: name for name in tables.TIMED}
+    assert len(headers) == 2 + 2 * len(names)
+    for line in lines:
+        for header, cell in zip(headers[2:], line[2:], strict=True):
+            words, _, device = header.rpartition(", ")
+            figure = of[line[0].text, device[:4]].metrics[names[words]]
+            assert cell.text == tables.block_text(figure, metrics.metric(names[words]).digits) != DASH
+    assert tables.block_text(Timed(9120.4), 0) == "9,120"
+    assert tables.block_text(None, 0) == tables.block_text(Timed(None), 0) == DASH
+
+
+def test_a_difference_has_the_lower_end_of_its_interval_first() -> None:
+    (group,) = groups.groups(three("vanilla", (-100, -101, -102)) + three("conv", (-97, -98.1, -98.9)))
+    _, (line,) = tables.comparison_grid(group) or ([], [])
+    found = group.difference(group.rows[0], "elbo_nats")
+    assert found is not None
+    assert line[3].text == f"[{found.low:+.2f}, {found.high:+.2f}]"
+    assert line[3].text[1:].startswith("+")
+
+
+def test_a_terminal_says_of_rows_without_scores_alone_that_they_were_only_timed() -> None:
+    records = [*three("vanilla", (-100, -101, -102)), *map(fake.throughput, ("vanilla", "conv", "beta"))]
+    told = " ".join(terminal(records).partition("Only timed: ")[2].split())
+    assert re.findall(r"(\w+) on mnist-dynamic, cpu: training", told) == ["beta", "conv"]
+
+
+def test_a_terminal_has_no_column_that_no_row_has_a_value_of() -> None:
+    records = [fake.quality("autoencoder", seed) for seed in range(2)]
+    (_, table) = tables.screen(records)
+    assert isinstance(table, blocks.Table)
+    assert table.grid[0] == [
+        "variant",
+        "runs",
+        metrics.metric("mse_per_pixel").header.replace("(per pixel)", "per pixel"),
+    ]
+
+
+def test_what_is_infinite_passed_over_or_without_a_reason_is_named() -> None:
+    records = three("vanilla", (-100, -101, -102))
+    records[2].metrics["elbo_nats"] = -math.inf
+    timed, again = fake.throughput("vanilla"), fake.throughput("vanilla")
+    again.id, again.provenance.started = f"{timed.id}_again", "2026-03-01T00:00:00Z"
+    first, second = doubts.problems([*records, timed, again])
+    assert "elbo_nats is -inf in a run that says ok; left out of the mean" in first
+    assert second.startswith(timed.id)
+    failed = fake.quality("vanilla", 0, status="error")
+    assert doubts.failures([failed]) == ["mnist-dynamic: vanilla seed 0 on cpu: error: no reason recorded"]

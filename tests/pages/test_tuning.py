@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bench.pages import report, tuning
-from bench.pages.blocks import Table
+from bench.pages.blocks import Items, Table, Text
 from bench.pages.figures import tuning as of_trials
 from bench.pages.figures.plot import View
+from bench.pages.grids import markdown_text
 from bench.records import store
 from bench.records.record import TRIAL
 from bench.stats.groups import groups
+from bench.stats.intervals import Comparison
 from bench.stats.tuning import expected_best, tuned
+from bench.text import DASH
 from tests.fake_records import write
 from tests.stats.test_tuning import LEVELS, both, trial
 
@@ -144,3 +148,35 @@ def test_where_less_is_better_the_least_is_named_first() -> None:
     assert [line.get_label() for line in axis.lines] == ["conv", "vanilla", "beta"]
     assert axis.get_ylabel().endswith("lower is better ←")
     assert list(axis.lines[0].get_ydata()) == expected_best([0.01, 0.011, 0.012], higher=False)
+
+
+def test_a_page_has_every_table_of_a_search_and_what_failed_with_its_reason() -> None:
+    trials = [
+        structs.replace(each, reason="loss is nan") if each.status != "ok" else each
+        for each in TRIALS
+        if each is not TRIALS[0]
+    ]
+    (found,) = tuned(groups(both()), trials)
+    made = tuning.blocks(groups(both()), trials)
+    tables = [tuning.tuned_grid(found), tuning.swap_grid(found), tuning.expected_grid(found)]
+    assert [block.grid for block in made if isinstance(block, Table)] == tables
+    lines = [*tuning.failures(found), *tuning.edges(found)]
+    assert "vanilla: 1 trials are not there" in lines
+    assert "conv: 1 of 4 trials count as the worst (number 3): loss is nan" in lines
+    assert any("is the lowest that was tried" in line for line in lines)
+    assert [block.lines for block in made if isinstance(block, Items)] == [list(map(markdown_text, lines))]
+    assert Text(f"**{markdown_text(tuning.verdict(found))}**") in made
+    # One row has a trial less: of so many as all others have it has no figure.
+    _, expected = tuning.expected_grid(found) or ([], [])
+    assert sorted(line[-1].text == DASH for line in expected) == [False, False, True]
+
+
+def test_a_difference_without_an_interval_is_told_and_is_never_sure() -> None:
+    assert tuning.difference(Comparison(2, 1.5, None, None, "not distinguishable"), 2) == "+1.50"
+    assert tuning.difference(Comparison(0, None, None, None, "not distinguishable"), 2) == DASH
+    few = [record for record in both() if record.cell["seed"] < 2]
+    (found,) = tuned(groups(few), TRIALS)
+    (swap,) = texts(Table(tuning.swap_grid(found) or ([], [])))
+    assert swap == ["vanilla against beta", "+3.00", "not distinguishable", "-1.00", "not distinguishable", "no"]
+    assert "0 of them with intervals that leave out zero" in tuning.verdict(found)
+    assert [tuning.is_number(value) for value in (1, 0.5, True, "1", None)] == [True, True, False, False, False]

@@ -62,6 +62,17 @@ def test_every_key_of_set_is_in_its_help_and_asks_for_its_metrics() -> None:
     assert [row.name for row in metrics.asked_by("probe_points")] == ["probe_accuracy", "knn_accuracy"]
 
 
+def test_the_help_of_a_key_names_its_metrics_and_of_many_the_first_and_how_many_more() -> None:
+    text, counts = docs.set_help(), set()
+    for key in docs.settings()["measure"]:
+        names = [row.name for row in metrics.asked_by(key.name)]
+        counts.add(len(names) > 4)
+        words = ", ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
+        entry = f"{key.name} for {words}" if names else key.name
+        assert f"{entry};" in text or f"{entry})" in text
+    assert counts == {True, False}
+
+
 def test_every_column_of_a_metric_is_described() -> None:
     records = [fake.thorough(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)]
     metrics = [*groups.groups(records)[0].metrics, "train_s"]

@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +240,50 @@ def test_errors_are_drawn_in_standard_errors_hollow_where_a_side_is_free_and_kep
     assert (list(curve.get_xdata()), list(curve.get_ydata())) == ([5, 7], [9, 3])
     assert (list(measured.get_xdata()), list(measured.get_ydata())) == ([7.1], [3.1])
     assert right.get_xlabel().startswith("distortion")
+
+
+def test_conclusions_are_of_errors_in_sampling_noise_and_of_estimates_that_are_right_on_average() -> None:
+    made = record.new("oracle", TINY_CELL, {}, status="ok")
+    made.checks = [
+        checked("estimate", "ELBO", 1.0, 1.2, 0.1, "4 SE"),
+        checked("estimate", "AIS", 1.0, -8.0, 0.1, "at most 4 SE above"),
+        checked("estimate", "no noise to speak of", 1.0, 1.0 + 1e-9, 1e-11, "4 SE"),
+    ]
+    assert oracle._conclusions([made]) == [
+        "3 of 3 checks passed.",
+        "Unbiased estimates: the largest of 1 errors is 2.0 standard errors.",
+    ]
+
+
+def test_a_page_has_every_problem_in_its_order_and_every_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr("bench.pages.oracle.figure", lambda records: drawn.append(len(records)))
+    monkeypatch.setenv("COLUMNS", "200")
+    made = []
+    for d in (16, 4, 100, 8):
+        cell = {**TINY_CELL, "data_options": {**TINY_CELL["data_options"], "d": d}}
+        made.append(record.new("oracle", cell, {}, status="ok"))
+        made[-1].checks = [checked("estimate", "AIS", float(d), d + 0.5, 0.25, "at most")]
+        made[-1].rate_distortion = {"exact": [[1.0, 2.0, 3.0]], "measured": [[1.0, 2.0, 3.0]]}
+        store.write(tmp_path, made[-1])
+    failed = replace(made[1], status="error", reason="no way", checks=[], rate_distortion={})
+    store.write(tmp_path, failed)
+    report = oracle.write(tmp_path)
+    assert drawn == [3]
+    headers, lines = oracle.summary([failed, made[3], made[0], made[2]])
+    wanted = [oracle.name(each) for each in (failed, made[3], made[0], made[2])]
+    assert [line[0].text for line in lines] == wanted
+    told = [line for line in report.terminal.splitlines() if line.startswith("d ")]
+    assert [re.split(" {2,}", line)[0] for line in told] == wanted * 2
+    heads = [line for line in report.terminal.splitlines() if line.startswith("problem")]
+    assert [word for line in heads for word in re.split(" {2,}", line) if word != "problem"] == headers[1:]
+    table = list(csv.DictReader((tmp_path / "tables" / "oracle.csv").read_text().splitlines()))
+    assert [(line["d"], line["status"], line["truth"]) for line in table] == [
+        *(("4", "error", ""), ("8", "ok", "8.0"), ("16", "ok", "16.0"), ("100", "ok", "100.0"))
+    ]
+    assert "d 4, k 2, noise 0.5, not orthogonal**: ERROR, no way." in (tmp_path / "tables" / "oracle.md").read_text()
 
 
 def test_a_second_run_checks_nothing_again_and_a_failed_check_is_named(
