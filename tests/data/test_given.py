@@ -1,8 +1,11 @@
 """Data of one's own: right ones are split, named and told, others are refused in one line that says what settles it."""
 
 import math
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ import bench.data as data
 from bench.data.batches import Data
 from bench.data.given import memory, prepare, splits, store
 from bench.data.given.facts import Facts, Scaling
+from bench.data.given.source import some
 from bench.errors import DataError, MachineError, UsageError
 from variants.data_spec import DataSpec
 
@@ -77,6 +81,13 @@ def test_what_is_held_out_is_disjoint_and_of_every_class_its_share(n: int, missi
     assert all((parts[split] == again[split]).all() for split in parts)
 
 
+def test_who_is_held_out_is_the_same_for_everybody() -> None:
+    """A change of these makes old results on own data incomparable."""
+    parts = splits.hold_out(np.arange(40) % 2, ("test", "valid"), "mine")
+    assert (parts["test"].tolist(), parts["valid"].tolist()) == ([4, 17, 18, 27], [3, 16, 35, 38])
+    assert splits.hold_out(np.zeros(20, dtype=np.int64), ("test",), "mine")["test"].tolist() == [7, 9]
+
+
 def test_every_example_that_stands_in_an_earlier_split_is_counted() -> None:
     """Also one that stands there twice."""
     train, valid, test = ([[0], [1], [1], [2]], [[1], [1], [3]], [[3], [3], [0], [9]])
@@ -97,6 +108,113 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
 def test_one_missing_split_is_held_out() -> None:
     loaded = data.own(COUNTS, test=COUNTS[:7])
     assert loaded.splits == {"train": 45, "valid": 5, "test": 7}
+    assert "splits valid held out by a fixed permutation; kind" in loaded.says[0]
+
+
+def test_splits_and_labels_are_given_each_by_its_name() -> None:
+    parts = {"train": COUNTS[:30], "valid": COUNTS[30:40], "test": COUNTS[40:]}
+    labels = {"train": np.arange(30) % 3, "valid": np.arange(10) % 2, "test": np.arange(10) // 5}
+    given = {"valid": parts["valid"], "test": parts["test"], "labels": labels["train"]}
+    given |= {"valid_labels": labels["valid"], "test_labels": labels["test"]}
+    loaded = data.own(parts["train"], device="meta", **given)
+    assert loaded.device.type == "meta"
+    assert "in 3 classes; splits as given; " in loaded.says[0]
+    for split, x in parts.items():
+        assert np.array_equal(loaded.raw.images[split][:, 0], x)
+        assert np.array_equal(loaded.raw.labels[split], labels[split])
+    del given["valid_labels"]
+    says = data.own(parts["train"], **given).says
+    assert "valid has no labels, and what needs them is not measured there" in says
+    del given["test_labels"]
+    says = data.own(parts["train"], **given).says
+    assert "valid, test have no labels, and what needs them is not measured there" in says
+    assert "has test already: leave test= out" in refusal(lambda: data.own(parts, test=COUNTS))
+    assert "has splits of its own, and is given as test" in refusal(lambda: data.own(COUNTS, test=parts))
+    assert "test_labels are of a split that is not given" in refusal(lambda: data.own(COUNTS, test_labels=[0]))
+
+
+def test_whatever_a_model_may_see_makes_other_data() -> None:
+    """Data of one checksum are one file in the store."""
+    given = dict.fromkeys(("train", "valid", "test"), GREYS[:10])
+    labels = {f"{split}_labels": np.zeros(10, dtype=int) for split in given}
+    whole = dict.fromkeys(given, COUNTS[:10])
+    readings = [
+        data.own(given | labels),
+        *(data.own(given | labels | {key: np.ones(10, dtype=int)}) for key in labels),
+        *(data.own(given | labels | {split: GREYS[10:20]}) for split in given),
+        data.own(given | labels, kind="real", scale="none"),
+        data.own({split: x.reshape(10, 3, 4, 16) for split, x in given.items()}, layout="NCHW"),
+        data.own({"train": GREYS[:9], "valid": GREYS[9:20], "test": GREYS[:10]}),
+        data.own(whole, kind="unit"),
+        data.own(whole, kind="levels"),
+        data.own(whole, kind="counts"),
+        data.own(whole, kind="real", scale="none"),
+    ]
+    assert len({each.checksum for each in readings}) == len(readings)
+    for each in readings:
+        name = data.store(each)
+        kept = data.load(name)
+        assert (kept.spec, kept.binarise, kept.says) == (each.spec, each.binarise, each.says)
+        assert data.default_binarise(name) == each.binarise
+
+
+def test_the_mean_that_a_spec_has_is_that_of_the_data(tmp_path: Path) -> None:
+    name = save(tmp_path, train=COUNTS)
+    for how in ("none", "threshold", "levels"):
+        mean = data.spec(name, how).mean
+        assert mean is not None
+        assert (mean() == data.load(name, binarise=how).mean()).all()
+
+
+def test_what_was_decided_is_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = data.dataset(VECTORS * 9)
+    assert len(loaded.says) == 2
+    assert capsys.readouterr().err.splitlines() == [f"vaebench: {line}" for line in loaded.says]
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        *[(name, True) for name in ("gone.csv", "GONE.CSV", "a/gone", "here", "mine-0123abcd", "../mine-0123abcd")],
+        *[(name, False) for name in ("digits", "gone", "mine-0123abc", "mine-0123ABCD", "", ".", "..", "\0", 3)],
+    ],
+)
+def test_what_is_data_of_a_user_s_own(name: Any, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for there in ("here", "digits"):
+        (tmp_path / there).mkdir()
+    assert data.is_user_file(name) == own
+
+
+def test_own_data_that_were_sent_to_another_machine_are_read_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_kept", {})
+    loaded = data.own(COUNTS, name="sent", binarise="fixed")
+    file = data.file_of(data.store(loaded))
+    sent = file.replace(tmp_path / "sent")
+    data.keep(loaded.name, "fixed", str(sent))
+    sent.unlink()
+    kept = data.load(loaded.name, binarise="fixed")
+    assert (kept.spec, kept.checksum, kept.says) == (loaded.spec, loaded.checksum, loaded.says)
+    assert torch.equal(rows(kept, "test"), rows(loaded, "test"))
+
+
+def test_every_split_is_looked_at() -> None:
+    parts = {"train": GREYS[:30, 0, 0], "valid": GREYS[30:40, 0, 0], "test": GREYS[40:, 0, 0]}
+    assert data.own(parts).spec.kind == "unit"
+    for split in parts:
+        wide = parts | {split: 3 * parts[split]}
+        assert data.own(wide).spec.kind == "real"
+        hollow = parts | {split: np.where(parts[split] == parts[split].max(), np.nan, parts[split])}
+        assert f"{split} has 1 missing (NaN) of " in refusal(lambda hollow=hollow: data.own(hollow))
+
+
+def test_data_are_kept_where_the_root_is(tmp_path: Path) -> None:
+    name = data.store(data.own(VECTORS, name="at_home"))
+    assert data.load(name).name == name
+    with pytest.raises(DataError, match=f"these data are not in {tmp_path}"):
+        data.load(name, root=tmp_path)
 
 
 def test_a_size_above_what_there_is_takes_all() -> None:
@@ -126,6 +244,12 @@ GUESSES: dict[str, tuple[np.ndarray, str, str]] = {
     "standardised columns": (VECTORS, "real", "numbers from"),
     "z-scored [N, 1, D]": (VECTORS[:, None], "real", "numbers from"),
     "counts": (CELLS, "counts", "counts from 0 to"),
+    "counts with a zero in one column of two": (
+        np.stack([np.arange(40), np.arange(1, 41)], axis=1),
+        "counts",
+        "counts",
+    ),
+    "whole pictures from -1": (np.arange(40 * 108).reshape(40, 3, 6, 6) % 3 - 1, "real", "whole numbers from -1 to 1"),
     "counts as floats": (CELLS.astype(np.float32), "counts", "counts from 0 to"),
 }
 
@@ -155,6 +279,11 @@ AMBIGUOUS: dict[str, tuple[np.ndarray, dict[str, object], dict[str, object]]] = 
     "pictures to 4000": (RNG.integers(0, 4000, (40, 8, 8)), {"kind": "unit", "levels": 4096}, {"kind": "counts"}),
     "bytes in rows": (RNG.integers(0, 256, (40, 9), dtype=np.uint8), {"kind": "unit"}, {"kind": "counts"}),
     "whole numbers without a zero": (RNG.integers(1950, 2020, (40, 3)), {"kind": "counts"}, {"kind": "real"}),
+    "a zero in one column of three": (
+        np.stack([np.arange(40), np.arange(1, 41), np.arange(2, 42)], axis=1),
+        {"kind": "counts"},
+        {"kind": "real"},
+    ),
     "pictures to 1.5": (GREYS * 1.5, {"kind": "real"}, {"scale": "unit"}),
 }
 
@@ -167,6 +296,12 @@ def test_a_guess_that_could_be_wrong_is_refused_with_both_options(name: str) -> 
     for options in (one, other):
         key, value = next(iter(options.items()))
         assert f"{key}={value}" in line
+    # What either says is taken as it stands.
+    for said in line.split(": say ")[1].split(" or "):
+        taken = {key: int(value) if key == "levels" else value for key, value in re.findall(r"(\w+)=(\w+)", said)}
+        assert data.own(given, **taken).spec.kind == taken.get("kind", "unit")
+    for options in (one, other):
+        key, value = next(iter(options.items()))
         assert data.own(given, **options).spec.kind == {"unit": "unit"}.get(str(value), value)  # type: ignore[arg-type]
 
 
@@ -179,6 +314,12 @@ def test_a_guess_that_could_be_wrong_is_refused_with_both_options(name: str) -> 
         (VECTORS, {"kind": "levels"}, "kind=unit needs"),
         (GREYS, {"kind": "levels"}, "kind=levels needs whole numbers"),
         (COUNTS, {"levels": 17}, "levels=17 are the whole numbers from 0 to 16; found whole numbers from 0 to"),
+        (COUNTS, {"levels": COUNTS.max()}, "levels must be a whole number"),
+        (COUNTS, {"levels": int(COUNTS.max())}, "levels=255 are the whole numbers from 0 to 254"),
+        (GREYS, {"levels": 17}, "levels=17 are the whole numbers from 0 to 16; found numbers from"),
+        (CELLS + 2**24, {"kind": "counts"}, "kind=counts needs whole numbers from 0 to 16,777,216"),
+        (COUNTS, {"name": ""}, "name must be a text, got ''"),
+        (COUNTS, {"scale": ["unit"]}, "scale must be a text, got ['unit']"),
         (COUNTS, {"kind": "grey"}, "kind must be one of binary, unit, real, levels, counts, got 'grey'"),
         (VECTORS, {"scale": "log"}, "scale must be one of none, unit, standard"),
         (GREYS, {"scale": "standard", "kind": "unit"}, "scale=standard makes values of kind=real"),
@@ -234,6 +375,28 @@ def test_a_range_is_that_of_the_training_split_and_what_lies_beyond_is_told(shif
     assert any(
         line.endswith("held-out values lie beyond the range of train and are set to its ends") for line in loaded.says
     )
+
+
+def test_as_many_values_are_said_to_lie_beyond_as_do() -> None:
+    train = np.array([[0.0, 0.0], [4.0, 2.0]])
+    given = {"train": train, "valid": np.array([[-1.0, 1.0], [2.0, 3.0]]), "test": np.array([[4.0, 9.0]])}
+    loaded = data.own(given, scale="unit")
+    assert "3 held-out values lie beyond the range of train and are set to its ends" in loaded.says
+    assert rows(loaded, "valid").tolist() == [[0.0, 0.5], [0.5, 1.0]]
+    assert loaded.options == {"scale": "unit"}
+    assert not any("beyond" in line for line in data.own(given | {"valid": train, "test": train}, scale="unit").says)
+
+
+def test_pictures_have_one_range_for_all_pixels_and_channels() -> None:
+    loaded = data.own(GREYS * [[[300.0]], [[20.0]], [[1.0]]], scale="unit", layout="NCHW")
+    assert np.asarray(loaded.scaling.factor).shape == ()
+    assert rows(loaded, "train").amax((0, 2, 3)).tolist() == pytest.approx([1.0, 20 / 300, 1 / 300], rel=0.05)
+
+
+def test_masks_may_be_empty() -> None:
+    loaded = data.own(np.zeros((40, 6, 6), dtype=np.uint8), kind="binary")
+    assert rows(loaded, "test").unique().tolist() == [0.0]
+    assert "zeros and ones" in loaded.says[0]
 
 
 def test_images_are_standardised_channel_by_channel() -> None:
@@ -411,6 +574,20 @@ def test_other_files_and_objects_are_refused(tmp_path: Path) -> None:
     assert "unknown key 'trian', did you mean 'train'?" in refusal(lambda: data.own({"trian": VECTORS}))
 
 
+def test_a_file_of_one_array_needs_no_name_for_it(tmp_path: Path) -> None:
+    loaded = data.load(save(tmp_path, pictures=COUNTS))
+    assert loaded.checksum == data.own(COUNTS).checksum
+    assert "unknown array 'pictures'" in refusal(lambda: data.load(save(tmp_path, pictures=COUNTS, more=COUNTS)))
+
+
+def test_the_first_value_that_is_missing_is_named() -> None:
+    given = GREYS.copy()
+    given[7, 2, 1, 3] = given[9, 0, 0, 0] = np.nan
+    given[8, 0, 0, 0] = np.inf
+    line = refusal(lambda: data.own(given))
+    assert "train has 2 missing (NaN) and 1 infinite of 9,600 values, the first at [7, 2, 1, 3]: " in line
+
+
 def test_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown option 'knd', did you mean 'kind'"):
         data.load(save(tmp_path, train=COUNTS), knd="unit")
@@ -455,8 +632,9 @@ def test_a_table(tmp_path: Path, form: str) -> None:
     }
     known = {tuple(np.round(x, 4)): y for x, y in zip(VECTORS[:, :2], [2, 0, 1] * 20, strict=True)}
     assert all(known[tuple(map(float, x))] == y for x, y in found.items())
-    dropped = data.own(given, drop="city,weight")
+    dropped = data.own(given, drop="city, weight")
     assert dropped.spec.shape == (1,)
+    assert "drop=town is no column of it" in refusal(lambda: data.own(given, drop="city,town"))
     assert "label=town is no column of it" in refusal(lambda: data.own(given, label="town"))
 
 
@@ -466,6 +644,22 @@ def test_a_table_without_names_has_numbers_for_them(tmp_path: Path) -> None:
     assert data.own(path).raw.facts.columns == ("1", "2")
     assert data.own(path, drop=[2]).spec.shape == (1,)
     assert data.own(path).splits == {"train": 48, "valid": 6, "test": 6}
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path, header: bool) -> None:
+    path = tmp_path / "mine.csv"
+    TABLE[["height", "weight"]].to_csv(path, index=False, header=header, encoding="utf-8-sig")
+    loaded = data.own(path)
+    assert sum(loaded.splits.values()) == 60
+    assert loaded.raw.facts.columns == (("height", "weight") if header else ("1", "2"))
+
+
+def test_several_columns_of_texts_are_named_and_dropped_as_is_said() -> None:
+    table = TABLE.assign(town=TABLE.city, place=TABLE.city)
+    line = refusal(lambda: data.own(table))
+    assert "column 'city' holds 'Ulm', no number (so do town, place): say drop=city,town,place, or label=city" in line
+    assert data.own(table, drop="city,town,place").spec.shape == (2,)
 
 
 @pytest.mark.parametrize("names", [("height", "2020"), ("2020", "height")])
@@ -482,6 +676,14 @@ def test_a_first_line_that_is_not_all_numbers_is_one_of_names(tmp_path: Path, na
             TABLE.assign(height=TABLE.height.mask(TABLE.index == 7)),
             "1 missing (NaN) of 120 values, the first in example 8, column 'height'",
         ),
+        (
+            TABLE.assign(weight=pd.array([*range(59), None], dtype="Int64")),
+            "1 missing (NaN) of 120 values, the first in example 60, column 'weight'; columns with such: weight",
+        ),
+        (
+            TABLE[["city"]].assign(weight=pd.array([None, *[True] * 59], dtype="boolean")),
+            "1 missing (NaN) of 60 values, the first in example 1, column 'weight'",
+        ),
         (TABLE.assign(city=TABLE.city.mask(TABLE.index == 7)), "1 labels (column 'city') are missing"),
         (TABLE[["city"]], "has no numeric column"),
         (TABLE[:0], "has no rows"),
@@ -497,6 +699,7 @@ def test_another_table_is_the_test_split(tmp_path: Path) -> None:
     TABLE[40:].to_csv(tmp_path / "b.csv", index=False)
     loaded = data.load(str(tmp_path / "a.csv"), label="city", test=str(tmp_path / "b.csv"))
     assert loaded.splits == {"train": 36, "valid": 4, "test": 20}
+    assert classes(loaded, "test") == ([2, 0, 1] * 20)[40:]
     TABLE[40:].drop(columns="height").to_csv(tmp_path / "b.csv", index=False)
     line = refusal(lambda: data.load(str(tmp_path / "a.csv"), label="city", test=str(tmp_path / "b.csv")))
     assert "has other columns than" in line
@@ -538,6 +741,39 @@ def test_a_folder_of_splits(tmp_path: Path) -> None:
     assert classes(loaded, "test") == [0, 0, 1, 1]
     draw(tmp_path / "more", 1)
     assert "has more beside its splits" in refusal(lambda: data.own(tmp_path))
+
+
+def test_pictures_are_in_the_order_of_their_paths_whatever_the_folders_are_written_like(tmp_path: Path) -> None:
+    for name, n in (("Training", 9), ("VALIDATION", 3), ("Test", 2)):
+        draw(tmp_path / name, n, mode="L")
+    draw(tmp_path / "Training", 1, mode="L", ending="PNG")
+    loaded = data.own(tmp_path, kind="unit")
+    assert loaded.splits == {"train": 10, "valid": 3, "test": 2}
+    wanted = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "Training").iterdir())]
+    np.testing.assert_allclose(255 * rows(loaded, "train")[:, 0].numpy(), wanted, atol=1e-3)
+
+
+def test_one_coloured_picture_gives_all_three_channels(tmp_path: Path) -> None:
+    for mode, folder in (("L", "a"), ("RGB", "b"), ("L", "c")):
+        draw(tmp_path / folder, 4, mode=mode)
+    loaded = data.own(tmp_path)
+    assert loaded.spec.shape == (3, 8, 6)
+    grey = (loaded.raw.images["train"].std(1) == 0).all((1, 2))
+    assert (grey == (loaded.raw.labels["train"] != 1)).all()
+
+
+def test_pictures_beside_folders_have_no_classes(tmp_path: Path) -> None:
+    draw(tmp_path, 3)
+    draw(tmp_path / "a", 9)
+    loaded = data.own(tmp_path)
+    assert (sum(loaded.splits.values()), loaded.raw.facts.classes) == (12, ())
+
+
+def test_stripes_of_one_pixel_are_grey_when_they_are_made_smaller(tmp_path: Path) -> None:
+    for i in range(10):
+        Image.fromarray(np.tile(np.array([0, 255], dtype=np.uint8), (12, 6))).save(tmp_path / f"{i}.png")
+    picture = rows(data.own(tmp_path, size=6, kind="unit"), "test")[0]
+    assert 0.3 < picture.min() <= picture.max() < 0.7
 
 
 def test_pictures_of_several_sizes(tmp_path: Path) -> None:
@@ -687,6 +923,26 @@ def test_bad_data_sets_are_refused() -> None:
     assert "x or (x, label), got 3 parts" in refusal(lambda: data.own(Examples([(COUNTS[0], 1, 2)])))
 
 
+def test_a_data_set_of_the_hub_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    part = SimpleNamespace(column_names=["height"], features={"height": None}, to_pandas=lambda: TABLE[["height"]])
+
+    def load_dataset(name: str) -> Any:
+        asked.append(name)
+        return {"train": part, "val": part}
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))  # type: ignore[arg-type]
+    loaded = data.own("hf://me/mine")
+    assert asked == ["me/mine"]
+    assert loaded.name.startswith("mine-")
+    assert loaded.splits == {"train": 54, "valid": 60, "test": 6}
+
+
+def test_of_many_names_the_first_are_shown() -> None:
+    assert some("abcde") == "a, b, c, d, e"
+    assert some("abcdefg") == "a, b, c, d, e and 2 more"
+
+
 def test_labels_may_be_texts_the_same_in_all_splits() -> None:
     loaded = data.own(VECTORS, test=VECTORS[:2], labels=["b", "a"] * 30, test_labels=["b", "c"])
     assert loaded.raw.facts.classes == ("a", "b", "c")
@@ -811,6 +1067,21 @@ def test_what_is_kept_and_damaged_is_refused() -> None:
     file.write_bytes(content[:200])
     assert "cannot read it" in refusal(lambda: store.read(file))
     file.unlink()
+
+
+def test_what_cannot_be_kept_as_a_whole_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = data.own(VECTORS, name="half")
+    add = store._add
+
+    def full(archive: Any, member: str, array: Any) -> None:
+        if member == "test.npy":
+            raise OSError("the disk is full")
+        add(archive, member, array)
+
+    monkeypatch.setattr(store, "_add", full)
+    with pytest.raises(MachineError, match=r"cannot write in .* \(the disk is full\); set VAEBENCH_DATA"):
+        data.store(loaded)
+    assert not [path for path in store.path("x").parent.iterdir() if "half" in path.name]
 
 
 def test_a_data_root_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

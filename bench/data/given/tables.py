@@ -87,7 +87,7 @@ def of_frame(frame: "pd.DataFrame", where: str, name: str, *, label: str | None,
     if not len(values.columns):
         raise DataError(f"{where}: has no numeric column")
     types = {values[column].dtype.kind for column in values.columns}
-    whole = types <= set("biu")
+    whole = types <= set("biu") and not values.isna().any(axis=None)
     array = values.to_numpy(dtype=np.int64 if whole else np.float64, na_value=np.nan) if whole or types else None
     labels: dict[str, Any] = {}
     if label:
