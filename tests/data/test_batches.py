@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +174,18 @@ def test_generators_alone_decide() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("draw", [binarise.dynamic, binarise.dequantise])
+@pytest.mark.parametrize("images", [torch.arange(250, dtype=torch.uint8), torch.linspace(0, 1, 250)])
+def test_noise_comes_from_the_generator_that_is_given(draw: Any, images: Tensor) -> None:
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        drawn.append(draw(images, 255 if images.dtype == torch.uint8 else 1, seeded()))
+        assert torch.equal(state, torch.get_rng_state())
+    assert torch.equal(*drawn)
+
+
 def test_fixed_is_the_same_in_every_load_and_every_pass() -> None:
     loads = [data.load("digits", binarise="fixed") for _ in range(2)]
     for split in loads[0].splits:
@@ -307,3 +320,6 @@ def test_a_spec_reads_the_mean_when_it_is_asked() -> None:
     mean = data.spec("digits").mean
     assert mean is not None
     assert (mean() == data.load("digits").mean()).all()
+    mean = data.spec("linear_gaussian", n=50, d=3, k=2).mean
+    assert mean is not None
+    assert (mean() == data.load("linear_gaussian", n=50, d=3, k=2).mean()).all()

@@ -1,6 +1,8 @@
 """Data that are made from factors, and points whose density is known."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from scipy import stats
 import bench.data as data
 from bench.data import affine, generated, plane, solids, sprites, teacher
 from bench.data.batches import Data
-from bench.data.factors import Rendered
+from bench.data.factors import Factor, Rendered, checksum, combinations
 from bench.data.gaussian import LinearGaussian
 from bench.errors import UsageError
 from bench.judge import evaluate
@@ -19,6 +21,38 @@ from bench.settings import Measure
 from variants import build
 
 N = 400
+# Of each generated set the first six examples of train and of test, weighed by sines, and the first eight labels.
+KNOWN: list[tuple[str, dict[str, Any], float, float, str]] = [
+    ("linear_gaussian", {}, -7.44976, -10.97566, "00000000"),
+    ("flow_data", {}, -11.00603, 8.14649, "00000000"),
+    ("tiny_sbn", {}, -3.65995, 3.49326, "00000000"),
+    ("teacher", {}, 0.64710, -4.42646, "00000000"),
+    ("gaussian_mixture", {}, -4.58818, -9.26560, "00104443"),
+    ("counts", {}, 397.79587, -156.55148, "76060646"),
+    ("moons", {}, 2.24590, 1.17629, "00001111"),
+    ("rings", {}, -0.93891, -2.16525, "00102222"),
+    ("pinwheel", {}, 2.85097, 0.03059, "00104443"),
+    ("eight_gaussians", {}, 1.79232, 1.31397, "10207775"),
+    ("spiral", {}, -0.97055, 2.04294, "00001111"),
+    ("sprites", {}, -1.33908, 0.50734, "01122022"),
+    ("sprites", {"pairs": 1}, 7.42009, 0.50734, "01112021"),
+    ("xy_squares", {}, 4288.24317, -3525.56630, "00000000"),
+    ("xy_squares", {"pairs": 1}, 2044.13912, -3525.56630, "00000000"),
+    ("solids", {}, 2684.06319, 1765.48031, "23233220"),
+    ("solids", {"pairs": 1}, -888.96088, 1765.48031, "22223322"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "train", "test", "labels"), KNOWN)
+def test_generated_examples_are_these_for_everybody(
+    name: str, options: dict[str, Any], train: float, test: float, labels: str
+) -> None:
+    """A change of these figures makes old results incomparable: it needs another name."""
+    raw = data.load(name, n=60, **options).raw
+    for split, known in (("train", train), ("test", test)):
+        x = np.stack([raw.images[split][i] for i in range(6)]).astype(np.float64).ravel()
+        assert x @ np.sin(np.arange(x.size)) == pytest.approx(known, abs=2e-5, rel=1e-6)
+    assert "".join(map(str, raw.labels["train"][:8])) == labels
 
 
 def test_splits_hold_out_combinations_of_factors() -> None:
@@ -47,6 +81,16 @@ def test_factors_follow_the_examples_in_use() -> None:
     held = loaded.raw.images["train"]
     of_training = [sprites.sprite(row) for row in loaded.factors.values["train"]]
     assert all((held[i] == image).all() for i, image in enumerate(of_training))
+
+
+def test_a_checksum_tells_factors_and_images_apart() -> None:
+    made = combinations({"a": 3, "*b": 7}, 20, 0)
+    assert made.table == (Factor("a", 3), Factor("b", 7, ordered=False))
+    plain = checksum(made, lambda row: row)
+    for split, rows in made.values.items():
+        assert checksum(replace(made, values={**made.values, split: rows[::-1]}), lambda row: row) != plain
+        first = rows[0]
+        assert checksum(made, lambda row, first=first: row + (row == first).all()) != plain
 
 
 def test_no_two_sprites_are_one_image() -> None:
@@ -112,6 +156,7 @@ def test_digits_are_where_their_map_says() -> None:
     mnist = data.load("mnist", binarise="none")
     assert loaded.factors is not None
     assert [factor.name for factor in loaded.factors.table] == ["digit", "rotation", "scale", "shear", "x", "y"]
+    assert loaded.factors.values["train"][0].tolist() == [5, 5, 5, 0, 7, 2], "the same for everybody"
     x, y = next(loaded.eval_batches("test", 20))
     digits, labels = next(mnist.eval_batches("test", 20))
     assert torch.equal(y, labels)
@@ -219,6 +264,25 @@ def test_the_teacher_s_integral() -> None:
     normal = torch.distributions.Normal(truth.decode(z), math.sqrt(0.3))
     drawn = torch.stack([normal.log_prob(row).sum(-1).logsumexp(0) - math.log(len(z)) for row in x])
     torch.testing.assert_close(drawn, log_p, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["linear_gaussian", "flow_data", "gaussian_mixture", "teacher"])
+def test_examples_are_as_wide_as_their_density(name: str) -> None:
+    """E x' grad log p(x) = -d, by parts: examples that are spread further, or less far, fail it."""
+    loaded = data.load(name, d=4, n=500)
+    assert loaded.truth is not None
+    x = torch.cat([x for x, _ in loaded.eval_batches("train", 400)]).double()
+    slope = (loaded.truth.log_prob(1.001 * x) - loaded.truth.log_prob(0.999 * x)) / 0.002
+    assert abs(slope.mean().item() + 4) < 5 * slope.std().item() / len(x) ** 0.5
+
+
+def test_the_teacher_s_grid_reaches_far_enough() -> None:
+    """Where z says nothing of x, the integral over z is one to the last digits."""
+    _, truth = teacher.make(3, 0.3, 10)
+    x = torch.linspace(-2, 2, 12, dtype=torch.float64).reshape(4, 3)
+    blind = replace(truth, V=torch.zeros_like(truth.V))
+    noise = torch.distributions.Normal(torch.zeros(3, dtype=torch.float64), math.sqrt(0.3))
+    torch.testing.assert_close(blind.log_prob(x), noise.log_prob(x).sum(1), rtol=0, atol=1e-8)
 
 
 def test_the_teacher_s_grid_is_fine_enough_for_the_least_noise() -> None:

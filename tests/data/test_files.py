@@ -9,6 +9,7 @@ import io
 import lzma
 import pickle
 import shutil
+import socket
 import struct
 import tarfile
 import threading
@@ -16,6 +17,8 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,6 +140,45 @@ def test_verify_fetches_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is not in"):
         data.verify("kmnist", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["kmnist", "omniglot", "cifar10", "svhn", "celeba"])
+def test_what_is_not_the_published_file_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    for file in sets.find(name).files:
+        (tmp_path / name / file.name).write_bytes(b"other bytes")
+    with pytest.raises(DataError, match="is not the published file"):
+        data.verify(name, tmp_path)
+
+
+def test_a_file_of_google_drive_comes_through_its_downloader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = sets.find("celeba").files[1]
+    small = dataclasses.replace(file, md5=hashlib.md5(b"whole").hexdigest())
+    asked = []
+
+    def download_url(url: str, folder: str, name: str) -> None:
+        asked.append((url, socket.getdefaulttimeout()))
+        (Path(folder) / name).write_bytes(b"whole")
+
+    monkeypatch.setattr(files, "require", lambda *_: SimpleNamespace(download_url=download_url))
+    files.fetch(dataclasses.replace(sets.find("celeba"), files=(small,)), tmp_path)
+    assert (tmp_path / file.name).read_bytes() == b"whole"
+    assert asked == [(file.url, files.TIMEOUT_S)]
+    assert socket.getdefaulttimeout() is None
+
+    def require(module: str, package: str, _: str) -> Any:
+        raise MachineError(f"{package} is needed for {module}")
+
+    monkeypatch.setattr(files, "require", require)
+    (tmp_path / file.name).unlink()
+    with pytest.raises(MachineError, match="gdown is needed"):
+        files.fetch(dataclasses.replace(sets.find("celeba"), files=(small,)), tmp_path)
+
+
+def test_an_error_is_told_on_one_line() -> None:
+    assert files.one_line(ValueError("a\n  b")) == "a b"
+    assert files.one_line(ValueError()) == "ValueError"
+    assert len(files.one_line(ValueError("word " * 100))) == 200
 
 
 def redirect(monkeypatch: pytest.MonkeyPatch, name: str, base: str) -> None:
@@ -264,6 +306,8 @@ def test_omniglot_splits_by_drawer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             for drawer in range(20, 0, -1):
                 page = Image.new("1", (105, 105), 1)
                 page.paste(0, (0, 0, 15, 15 * (drawer % 7)))
+                if drawer == 16:
+                    page.putpixel((104, 104), 0)
                 png = io.BytesIO()
                 page.save(png, "png")
                 archive.writestr(f"{part}/Greek/character01/{i:04d}_{drawer:02d}.png", png.getvalue())
@@ -279,6 +323,8 @@ def test_omniglot_splits_by_drawer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert x[2].sum() == 48
     assert x[6].sum() == 0
     assert everything(loaded, "valid")[0][0].sum() == 4 * 4
+    # A pixel of ink is a fourteenth of one of the small page.
+    assert 0.05 < everything(loaded, "test")[0][0, 0, 27, 27] < 0.1
 
 
 class Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
@@ -375,18 +421,42 @@ def test_a_photograph_is_cut_in_its_middle_and_stands_upright(tmp_path: Path) ->
     middle = pixels[4:10, 2:8].transpose(2, 0, 1)
     assert np.array_equal(photos[1], middle)
     assert np.array_equal(photos[0], middle[:, :, ::-1])
+    # Another process opens the archive anew: a position in a file is shared with whoever forked it.
+    again = pickle.loads(pickle.dumps(photos))
+    again._open = (-1, None)
+    assert np.array_equal(again[1], middle)
+
+
+def test_a_photograph_is_made_smaller_by_means_of_its_pixels(tmp_path: Path) -> None:
+    stripes = np.tile(np.array([0, 255], dtype=np.uint8), (12, 6))
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        png = io.BytesIO()
+        Image.fromarray(stripes).save(png, "png")
+        archive.writestr("0.png", png.getvalue())
+    small = readers.Photos(tmp_path / "photos.zip", ["0.png"], crop=12, size=6)[0]
+    assert small.shape == (3, 6, 6)
+    assert 80 < small.min() <= small.max() < 175
 
 
 def test_celeba_streams_by_the_partition(celeba: Path) -> None:
     loaded = data.load("celeba", root=celeba)
     assert loaded.streamed
     assert loaded.splits == SIZES
+    photos: Any = loaded.raw.images["test"]
+    assert (photos.crop, photos.size) == (148, 64)
     x, y = everything(loaded, "test")
     assert (x.shape, x.dtype, y.tolist()) == ((3, 3, 64, 64), torch.float32, [0, 0, 0])
     greys = torch.tensor([0, 100, 180]) / 255
     torch.testing.assert_close(x[..., 2:-2, 2:-2], greys[:, None, None, None].expand(-1, 3, 60, 60), atol=0.02, rtol=0)
     assert torch.equal(torch.cat([x for x, _ in loaded.eval_batches("test", 2, limit=2)]), x[:2])
     assert loaded.checksum == data.verify("celeba", celeba)
+
+
+def test_a_partition_of_other_sizes_is_refused(celeba: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = dataclasses.replace(sets.find("celeba"), splits=SIZES | {"test": 4})
+    monkeypatch.setitem(sets.SETS, "celeba", changed)
+    with pytest.raises(DataError, match=r"read splits of .* where there must be"):
+        data.verify("celeba", celeba)
 
 
 def test_streaming_drops_nothing_and_obeys_the_generators(celeba: Path) -> None:

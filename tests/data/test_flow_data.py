@@ -45,6 +45,7 @@ def test_the_density_is_the_change_of_variables(d: int) -> None:
 def test_the_data_follow_the_truth() -> None:
     loaded = data.load("flow_data", d=6, k=2, noise=0.2, n=20_000)
     truth = truth_of(loaded)
+    np.testing.assert_allclose(np.square(truth.scale), [1, 1, 0.2, 0.2, 0.2, 0.2])
     x = rows(loaded, "train")
     u, _ = truth.inverse(x.double().numpy())
     for standardised in (u / truth.scale).T:

@@ -36,6 +36,9 @@ def test_columns_are_orthogonal_only_if_asked(orthogonal: bool) -> None:
     off = (gram - gram.diag().diag()).abs().max() / gram.diag().max()
     assert (off < 1e-12) == orthogonal
     assert (truth.W.dtype, truth.mean.dtype, truth.noise_variance) == (torch.float64, torch.float64, 0.1)
+    plain = data.load("linear_gaussian", n=10).truth
+    assert plain is not None
+    torch.testing.assert_close(truth.W.norm(dim=0), plain.W.norm(dim=0))
 
 
 def test_the_data_follow_the_truth() -> None:

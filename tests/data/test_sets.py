@@ -24,7 +24,9 @@ def test_every_data_set_can_be_read_and_is_documented() -> None:
     for row in data.describe():
         numbers = " | ".join(f"{row['splits'][split]:,}" for split in entry.SPLITS)
         shape = " x ".join(map(str, row["shape"]))
-        assert f"| {row['name']} | {shape} | {numbers} |" in (data.__doc__ or "")
+        (line,) = [line for line in (data.__doc__ or "").splitlines() if line.startswith(f"| {row['name']} | ")]
+        assert line.startswith(f"| {row['name']} | {shape} | {numbers} | ")
+        assert line.endswith(f" | {row['binarise']} |")
         assert data.spec(row["name"], "none").shape == row["shape"]
 
 
@@ -36,6 +38,20 @@ def test_present_follows_the_files(tmp_path: Path) -> None:
     assert not {row["name"]: row["present"] for row in data.describe(root=tmp_path)}["svhn"]
     (tmp_path / "svhn" / "test_32x32.mat").touch()
     assert {row["name"]: row["present"] for row in data.describe(root=tmp_path)}["svhn"]
+
+
+def test_what_comes_with_a_package_is_present_where_the_package_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "sklearn" else pytest)
+    absent = {row["name"] for row in data.describe() if not row["present"]}
+    assert absent >= {"digits", "breast_cancer", "photographs64"}
+    assert not absent & {"mnist", "linear_gaussian"}
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "gaussian_mixture", "sprites", "solids"])
+def test_a_set_has_as_many_classes_as_it_says(name: str) -> None:
+    raw = data.load(name).raw
+    assert np.unique(np.concatenate([*raw.labels.values()])).tolist() == list(range(data.spec(name).classes or 0))
+    assert len(sets.classes(name)) in (0, data.spec(name).classes)
 
 
 def test_published_checksums_are_those_of_torchvision() -> None:
@@ -63,6 +79,7 @@ def test_spec_says_shape_kind_and_size() -> None:
     assert data.spec("mnist") == DataSpec((1, 28, 28), "binary", 50_000, classes=10)
     assert data.spec("mnist", "none") == DataSpec((1, 28, 28), "unit", 50_000, classes=10)
     assert data.spec("cifar10") == DataSpec((3, 32, 32), "unit", 45_000, classes=10)
+    assert data.spec("gaussian_mixture", classes=3) == DataSpec((16,), "real", 8_000, classes=3)
     assert data.spec("linear_gaussian", d=5, k=2) == DataSpec((5,), "real", 8_000)
     assert data.spec("tiny_sbn", d=5, n=100) == DataSpec((5,), "binary", 80)
 
@@ -87,6 +104,14 @@ def test_spec_says_shape_kind_and_size() -> None:
         ("flow_data", {"d": 1}, "d must be at least 2, got 1"),
         ("flow_data", {"orthogonal": True}, "unknown option 'orthogonal'"),
         ("tiny_sbn", {"bits": 13}, "from 1 to 12"),
+        ("tiny_sbn", {"bits": 0}, "from 1 to 12"),
+        ("linear_gaussian", {"k": 0}, "from 1 to d"),
+        ("linear_gaussian", {"noise": float("inf")}, "above 0"),
+        ("teacher", {"noise": float("inf")}, "at least 0.01"),
+        ("counts", {"dispersion": 0.0}, "dispersion must be above 0"),
+        ("counts", {"dispersion": float("inf")}, "dispersion must be above 0"),
+        ("counts", {"clusters": 0}, "clusters must be at least 1"),
+        ("gaussian_mixture", {"classes": 0}, "classes must be at least 1"),
         ("tiny_sbn", {"binarise": "dynamic"}, "binary as it is"),
     ],
 )
@@ -112,6 +137,10 @@ def test_photographs_are_crops_of_their_photograph(side: int) -> None:
             cuts = [photos[label][top : top + side, left : left + side] for top, left in corners]
             assert any(cut.shape == pixels.shape and np.array_equal(cut, pixels) for cut in cuts)
     assert data.load(f"photographs{side}").checksum == raw.checksum
+    if side == 32:  # the places are the same for everybody
+        for i, (top, left) in enumerate([(172, 559), (117, 192), (323, 359)]):
+            crop = photos[i % 2][top : top + side, left : left + side]
+            assert np.array_equal(raw.images["train"][i].transpose(1, 2, 0), crop)
 
 
 def test_columns_of_breast_cancer_are_standardised_by_the_training_split() -> None:
