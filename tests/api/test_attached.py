@@ -153,6 +153,21 @@ def test_a_recipe_that_is_registered_is_known_at_once() -> None:
 
 
 @pytest.mark.usefixtures("_forget")
+def test_a_recipe_that_only_this_process_knows_is_run_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = []
+
+    def execute(_: Any, out: Path, *, engine: Any, **_how: Any) -> None:
+        engines.append(type(engine).__name__)
+        (out / "runs").mkdir(parents=True)
+
+    monkeypatch.setattr("bench.api.sweep.execute", execute)
+    for i, choices in enumerate([["vanilla"], ["vanilla", mine], ["vanilla", (mine, {"latent": 3})]]):
+        with pytest.raises(UsageError, match="no records"):
+            vb.compare(choices, "digits", out=tmp_path / str(i))
+    assert engines == ["Local", "Debug", "Debug"]
+
+
+@pytest.mark.usefixtures("_forget")
 def test_a_recipe_does_not_hide_a_built_in_one() -> None:
     def vanilla(data: DataSpec) -> Any:
         return mine(data)
@@ -294,6 +309,38 @@ def test_callbacks_send_every_figure(make: Any, method: str, step: str | None, r
     assert sent == ([("kl", 0.0, 3)] if step is None else [({"kl": 0.0},)])
 
 
+def test_callbacks_are_made_as_their_words_say(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = vb.build("vanilla", IMAGES, latent=2, hidden=[4], device="cpu")
+    table = vb.build("vanilla", DataSpec((3,), "real", 10), latent=2, hidden=[4], device="cpu")
+    row = {"epoch": 1, "kl": 2.0}
+
+    def calls(make: Any, *models: vb.Model) -> list[Any]:
+        recorder.calls.clear()
+        callback = make()
+        for each in models:
+            callback(1, row, each)
+        return [(name, *words) for name, words, _ in recorder.calls]
+
+    made = calls(lambda: vb.MLflow("mine", uri=Path("store")), model, model)
+    assert made[:4] == [("set_tracking_uri", "store"), ("set_experiment", "mine"), ("active_run",), ("start_run",)]
+    assert [name for name, *_ in made[4:]] == ["log_params", "log_metrics", "log_metrics"]
+    monkeypatch.setattr(recorder, "active_run", lambda: "theirs", raising=False)
+    made = calls(vb.MLflow, model)
+    assert [name for name, *_ in made] == ["log_params", "log_metrics"]
+    assert made[0][1] == {"variant": "vanilla", "latent": 2, "hidden": [4], "data": None}
+    parts = vb.assemble(IMAGES, latent=2, hidden=[4], device="cpu")
+    assert calls(vb.MLflow, parts)[0][1]["variant"] == "own parts"
+    made = calls(lambda: vb.TensorBoard(Path("logs"), samples=0), model)
+    assert made == [("SummaryWriter", "logs"), ("add_scalar", "kl", 2.0, 1), ("flush",)]
+    assert [name for name, *_ in calls(lambda: vb.TensorBoard("logs"), table)] == [
+        "SummaryWriter",
+        "add_scalar",
+        "flush",
+    ]
+    calls(lambda: vb.WandB(mode="online", tags=["a"]))
+    assert recorder.calls == [("init", (), {"project": "vaebench", "mode": "online", "tags": ["a"]})]
+
+
 @pytest.mark.parametrize(
     ("given", "options"),
     [
@@ -327,7 +374,11 @@ def test_a_callback_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_exported_model_gives_the_same(variant: str, spec: DataSpec, keywords: Any, tmp_path: Path) -> None:
     model = vb.build(variant, spec, latent=3, device="cpu", **keywords)
+    model.vae.train()
+    checks = torch.distributions.Distribution._validate_args
     encoder, decoder = (torch.export.load(path).module() for path in model.export(tmp_path))
+    assert model.vae.training, "a copy was exported"
+    assert torch.distributions.Distribution._validate_args == checks
     for n in (1, 5):
         x = np.random.default_rng(0).integers(0, 2, (n, *spec.shape)).astype(np.float32)
         z = encoder(torch.from_numpy(x)).detach().numpy()
@@ -390,6 +441,26 @@ def test_the_transformer_finds_what_columns_have_in_common() -> None:
     assert np.abs(vae.inverse_transform(z) - table).mean() < 0.5
     assert np.array_equal(z, vae.fit(table).transform(table))
     assert vae.get_feature_names_out().tolist() == ["vae0"]
+
+
+def test_the_transformer_scales_columns_and_leaves_others_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stepper, "__call__", lambda *_: torch.rand(3))
+    table = np.random.default_rng(0).normal(5, [1, 1, 7], size=(49, 3))
+    table[:, 1] = 0.1  # whose computed deviation is not quite zero
+    assert 0 < table.std(0)[1] < 1e-15
+    state = torch.get_rng_state()
+    vae = vb.VAETransformer(epochs=1, keywords={"hidden": [4]}, random_state=0).fit(table)
+    assert torch.equal(state, torch.get_rng_state())
+    np.testing.assert_allclose(vae.mean_, table.mean(0))
+    np.testing.assert_allclose(vae.scale_, [table[:, 0].std(), 1, table[:, 2].std()])
+    assert not vae.model_.training
+    assert vae.get_feature_names_out().tolist() == ["vae0", "vae1"]
+    first, again, other = (
+        vb.VAETransformer(epochs=1, keywords={"hidden": [4]}, random_state=seed).fit_transform(table)
+        for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_the_transformer_trains_by_the_step_size_that_it_is_given() -> None:

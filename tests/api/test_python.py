@@ -14,6 +14,7 @@ import bench as vb
 from bench import seeds
 from bench.api.training import on
 from bench.cells.run import run_cell
+from bench.engines.local import Local
 from bench.errors import BenchError, DataError, UsageError
 from bench.judge import bounds, evidence
 from bench.pages import blocks, tables
@@ -59,13 +60,17 @@ def test_a_fit_is_the_run_of_a_suite(model: vb.Model, digits: Any) -> None:
     scores = vb.evaluate(model, digits, **measure)
     assert dict(scores) == dict(record.metrics)
     assert scores.errors == record.errors
-    assert "elbo_nats" in scores._repr_html_()
+    mc, test = (scores.errors["elbo_nats"][kind] for kind in ("mc", "test"))
+    shown = f"<td>elbo_nats</td><td>{scores['elbo_nats']:.5g}</td><td>mc {mc:.2g}, test {test:.2g}</td>"
+    assert shown in scores._repr_html_()
 
 
 def test_scores_of_single_examples_are_the_judges(model: vb.Model, digits: Any, x: Any) -> None:
     scores = vb.evaluate(model, digits, elbo_samples=4, nll_samples=30)
     assert model.elbo(x, samples=4).mean() == pytest.approx(scores["elbo_nats"], rel=1e-12)
     assert model.log_prob(x, samples=30).mean() == pytest.approx(-scores["nll_is30_nats"], rel=1e-12)
+    assert np.array_equal(model.elbo(x[:9], seed=1), model.elbo(x[:9], seed=1))
+    assert not np.array_equal(model.elbo(x[:9], seed=1), model.elbo(x[:9]))
     assert model.elbo(x).shape == model.log_prob(x, samples=2).shape == (250,)
     assert model.log_prob(x, samples=300).mean() > model.elbo(x).mean()
 
@@ -139,6 +144,9 @@ def test_samples_and_walks_through_the_latents(model: vb.Model, x: Any) -> None:
             moved = z.copy()
             moved[0, axis] = value
             assert np.allclose(walk[place], model.decode(moved)[0], atol=1e-6)
+    moved = z.copy()
+    moved[0, 1] = 0.5
+    assert np.allclose(model.traverse(x[0], axes=[1], steps=3, span=0.5)[0, -1], model.decode(moved)[0], atol=1e-6)
     first, last = model.embed(x[:2])
     assert np.allclose(line[1], model.decode((first + (last - first) / 3)[None])[0], atol=1e-6)
     assert np.array_equal(model.traverse(x[0], axes=[narrowest], steps=5)[0], walks[0])
@@ -151,19 +159,96 @@ def test_a_model_of_a_bare_spec_learns_what_its_data_are(digits: Any) -> None:
     vb.fit(model, digits, device="cpu", **BUDGET | {"epochs": 1})
     assert model.about.data["name"] == "digits"
     assert model.about.data["sha256"] == digits.checksum
+    table = vb.data(np.random.default_rng(0).normal(50, 9, (60, 3)))
+    assert table.options == {"scale": "standard"}
+    model = vb.build("vanilla", DataSpec((3,), "real", 48), device="cpu", **SMALL)
+    vb.fit(model, table, device="cpu", epochs=1)
+    assert model.scaling is table.scaling
 
 
 def test_the_mode_of_a_model_stays(model: vb.Model, x: Any) -> None:
     model.vae.train()
+    model.vae.encoder.eval()  # as of a part that is not trained on
     model.embed(x[:2])
     assert model.vae.training
+    assert model.vae.decoder.training
+    assert not model.vae.encoder.training
     model.vae.eval()
 
 
-def test_a_notebook_sees_what_a_model_is(model: vb.Model) -> None:
+def test_parts_that_are_put_together_begin_as_a_variant_of_that_seed() -> None:
+    spec = DataSpec((1, 8, 8), "binary", 200)
+    state = torch.get_rng_state()
+    made = [vb.assemble(spec, seed=seed, device="cpu", **SMALL) for seed in (0, 0, 1)]
+    made.append(vb.build("vanilla", spec, seed=1, device="cpu", **SMALL))
+    assert torch.equal(state, torch.get_rng_state())
+    first, again, other, built = (torch.cat([p.flatten() for p in model.parameters()]) for model in made)
+    assert torch.equal(first, again)
+    assert torch.equal(other, built)
+    assert not torch.equal(first, other)
+    assert not any(model.vae.training for model in made)
+    assert [model.about.overrides for model in made] == [SMALL] * 4
+
+
+def test_a_training_is_asked_for_as_its_words_say(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def train(_: Any, loaded: Any, budget: Any, **how: Any) -> list[Any]:
+        asked.update(how, loaded=loaded, budget=budget, tf32=torch.backends.cudnn.allow_tf32)
+        return []
+
+    monkeypatch.setattr("bench.api.training.train", train)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    state = torch.get_rng_state()
+    made = vb.fit("vanilla", digits, seed=5, precision="bf16", device="cpu", lr=0.1, **BUDGET, **SMALL)
+    assert torch.equal(state, torch.get_rng_state())
+    assert (asked["seed"], asked["precision"], asked["device"], asked["tf32"]) == (5, "bf16", "cpu", False)
+    assert torch.backends.cudnn.allow_tf32
+    assert (asked["loaded"].splits["train"], asked["budget"].lr) == (200, 0.1)
+    assert (made.about.training["seed"], made.about.training["precision"]) == (5, "bf16")
+    assert made.about.training["budget"] == asked["budget"].plain()
+
+
+def test_bytes_are_grey_levels_zeros_and_ones_or_counts(model: vb.Model, x: Any) -> None:
+    z = model.embed(x)
+    assert np.array_equal(model.embed((255 * x).astype(np.uint8)), z)
+    assert np.array_equal(model.embed(x.astype(np.uint8)), z)
+    counting = vb.build("vanilla", DataSpec((3,), "counts", 10), device="cpu", **SMALL)
+    counts = np.array([[0, 3, 200]], dtype=np.uint8)
+    assert np.array_equal(counting.embed(counts), counting.embed(counts.astype(np.float64)))
+    with pytest.raises(DataError, match="the model is for counts, and x goes from -1 to 3"):
+        counting.embed([[-1.0, 3.0, 0.0]])
+
+
+def test_what_a_model_cannot_tell_is_refused() -> None:
+    spec = DataSpec((1, 8, 8), "binary", 200)
+    x = np.zeros((2, 1, 8, 8))
+    bits = vb.build("bernoulli_vimco", spec, device="cpu", **SMALL)
+    for walk in (lambda: bits.interpolate(x[0], x[1]), lambda: bits.traverse(x[0])):
+        with pytest.raises(UsageError, match="the latents are discrete"):
+            walk()
+    codes = vb.build("vq", spec, device="cpu", hidden=[8])
+    with pytest.raises(UsageError, match="no number of its draws tells log p"):
+        codes.log_prob(x)
+    with pytest.raises(DataError, match=r"latents must have the shape \(N, D\), got \(3,\)"):
+        bits.decode(np.zeros(3))
+
+
+def test_a_notebook_sees_what_a_model_is(model: vb.Model, digits: Any) -> None:
+    vb.evaluate(model, digits, elbo_samples=1, nll_samples=0)
+    assert model.scores["parameters"] == 2294
     shown = model._repr_html_()
     assert "Kingma and Welling 2014" in shown
     assert "diagonal" in shown
+    for words in (
+        "parameters</th><td>2,294</td>",
+        f"elbo_nats</th><td>{model.scores['elbo_nats']:.4g}</td>",
+        "epochs trained</th><td>2</td>",
+        "data</th><td>digits binary 1 x 8 x 8</td>",
+        "latent</th><td>3</td>",
+    ):
+        assert words in shown, words
+    assert repr(model).startswith("Model(vanilla of binary 1 x 8 x 8: ")
     assert "posterior=diagonal" in repr(model)
 
 
@@ -174,6 +259,7 @@ def test_callbacks_see_each_epoch_and_change_nothing(digits: Any, model: vb.Mode
         torch.rand(7)
         now.vae.eval()
         seen.append((epoch, row["train_loss"], row["valid_elbo_nats"], now.curve[-1]["epoch"]))
+        row.clear()
 
     again = vb.fit("vanilla", digits, device="cpu", callbacks=[callback], **BUDGET, **SMALL)
     assert again.curve == model.curve
@@ -211,6 +297,10 @@ def test_grey_values_have_no_probability_under_a_model_of_zeros_and_ones(model: 
         (lambda _: vb.build("vanilla", (1, 8, 8)), "DataSpec"),
         (lambda d: vb.fit("vanilla", d, epochs=0), "epochs must be a whole number"),
         (lambda d: vb.evaluate(vb.build("vanilla", DataSpec((3,), "real")), d), "shape (3,), and digits has (1, 8, 8)"),
+        (
+            lambda d: vb.evaluate(vb.build("vanilla", DataSpec((1, 8, 8), "unit")), d),
+            "kind unit, and digits has binary",
+        ),
         (lambda d: vb.fit(vb.build("vanilla", d), d, latent=3), "latent is no key of the budget"),
         (lambda d: vb.build("autoencoder", d).elbo(np.zeros((1, 1, 8, 8))), "no ELBO"),
         (lambda d: vb.evaluate(vb.build("vanilla", d), d, nll_sample=3), "unknown key nll_sample"),
@@ -299,6 +389,30 @@ def test_a_comparison_of_fewer_examples_says_so(digits: Any, tmp_path: Path, mon
     with pytest.raises(UsageError, match="no records"):
         vb.compare(["vanilla"], list(plain.values()), out=tmp_path / "given", train_size=50)
     assert chosen[-1].budget.train_size == 50
+
+
+def test_a_comparison_is_asked_for_as_its_words_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def execute(suite: Any, out: Path, **how: Any) -> None:
+        asked.update(how, suite=suite)
+        (out / "runs").mkdir(parents=True)
+
+    monkeypatch.setattr("bench.api.sweep.execute", execute)
+    variants = [("beta (beta=4, latent=9)", {"latent": 3}), "vanilla"]
+    words = {"precision": "bf16", "device": "cpu", "jobs": 3, "again": True, "epochs": 7, "nll_samples": 9}
+    with pytest.raises(UsageError, match="no records"):
+        vb.compare(variants, ["digits", "linear_gaussian"], out=tmp_path / "mine", latent=5, **words)  # type: ignore[arg-type]
+    suite = asked["suite"]
+    assert [(each.name, each.overrides) for each in suite.variants] == [
+        ("beta", {"beta": 4, "latent": 3}),
+        ("vanilla", {"latent": 5}),
+    ]
+    assert [each.name for each in suite.datasets] == ["digits", "linear_gaussian"]
+    assert (suite.name, suite.precision, suite.throughput.blocks) == ("mine", "bf16", 0)
+    assert (suite.budget.epochs, suite.measure.nll_samples) == (7, 9)
+    assert (asked["device"], asked["jobs"], asked["again"]) == ("cpu", 3, True)
+    assert isinstance(asked["engine"], Local)
 
 
 def test_a_comparison_goes_on(compared: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 from torch import nn
 
 import bench as vb
@@ -18,7 +19,7 @@ from bench.api.written import answers_of
 from bench.errors import BenchError, DataError, MachineError, UsageError
 from bench.records.store import read_all
 from bench.resume import checkpoint
-from tests.fake_records import write
+from tests.fake_records import quality, write
 from tests.stats.test_tuning import both
 from variants import DataSpec
 
@@ -65,6 +66,45 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
     for words in ("vanilla (hidden=[16], latent=3)", "digits, binary", "Kingma and Welling", "| elbo_nats |", "CC BY"):
         assert words in card, words
     assert f"torch {torch.__version__.split('+')[0]}" in card
+    about = vb.load(folder, device="cpu").about
+    value, errors = about.scores["elbo_nats"], about.errors["elbo_nats"]
+    for line in (
+        f"| elbo_nats | {value:.6g} | {errors['mc']:.2g} | {errors['test']:.2g} |",
+        "| binarisation | dynamic |",
+        "| budget | epochs 2, batch_size 100, ",
+        "| seed | 0 |",
+        " Training data: digits, CC BY 4.0 ",
+    ):
+        assert line in card, line
+
+
+def test_what_makes_a_folder_a_model_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+    monkeypatch.setattr("bench.api.written.write_bytes", lambda path, content: order.append((path.name, bool(content))))
+    model = vb.build("vanilla", DataSpec((4,), "real", 10), latent=2, hidden=[3], device="cpu")
+    model.save(tmp_path)
+    assert sorted(order[:2]) == [("README.md", True), ("model.safetensors", True)]
+    assert order[2:] == [("config.json", True)]
+
+
+def test_a_model_of_a_class_is_kept_with_its_classes(tmp_path: Path) -> None:
+    model = vb.build("conditional", vb.data("digits", labelled=20), latent=13, hidden=[8], device="cpu")
+    again = vb.load(model.save(tmp_path), device="cpu")
+    assert (again.spec.classes, again.spec.labelled) == (10, 20)
+    x = np.eye(8)[None, None]
+    assert np.array_equal(again.embed(x, [3]), model.embed(x, [3]))
+    assert "z = model.embed(x, c)" in (tmp_path / "README.md").read_text()
+    assert "Not measured: `bench.evaluate` has not been asked." in (tmp_path / "README.md").read_text()
+    with pytest.raises(UsageError, match="holds one model: leave the variant out"):
+        vb.load(tmp_path, "conditional")
+
+
+def test_of_several_data_sets_one_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, [quality(dataset=name) for name in ("mnist", "digits")], images=False)
+    monkeypatch.setattr(saved, "_model_of", lambda folder, record, device: record.cell["dataset"])  # noqa: ARG005
+    assert [saved._of_run(tmp_path, "vanilla", 0, name, "cpu") for name in ("mnist", "digits")] == ["mnist", "digits"]
+    with pytest.raises(UsageError, match=r"say which \(vanilla on \w+; vanilla on \w+\)"):
+        saved._of_run(tmp_path, "vanilla", 0, None, "cpu")
 
 
 def test_a_training_that_is_finished_is_read_and_another_refused(folder: Path, copied: Path, x: Any) -> None:
@@ -135,6 +175,17 @@ def test_what_does_not_fit_is_refused_in_one_line(copied: Path, keys: dict[str, 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("factor", "count", "same"), [(1 + 1e-5, 4, True), (1.01, 4, False), (1, 3, False)])
+def test_answers_may_differ_by_rounding_alone(copied: Path, factor: float, count: int, same: bool) -> None:
+    answers = json.loads((copied / "config.json").read_text())["answers"]
+    change(copied, answers=[factor * each for each in answers][:count])
+    if same:
+        vb.load(copied, device="cpu")
+        return
+    with pytest.raises(UsageError, match="with this code the model gives other numbers"):
+        vb.load(copied, device="cpu")
+
+
 def test_answers_tell_of_every_network() -> None:
     model = vb.build("vanilla", DataSpec((4,), "real", 10), latent=2, hidden=[3], device="cpu")
     before = answers_of(model)
@@ -180,6 +231,11 @@ def test_any_run_of_a_results_folder(tmp_path: Path, x: Any) -> None:
     model = vb.load(tmp_path, "vanilla (hidden=[16], latent=3)", seed=1, device="cpu")
     assert np.array_equal(model.embed(x), vb.fit("vanilla", "digits", seed=1, **HOW).embed(x))
     assert model.scores["elbo_nats"] == record.metrics["elbo_nats"]
+    assert (model.curve, model.about.errors) == (record.curve, record.errors)
+    assert (model.about.training["seed"], model.about.training["budget"]) == (1, record.cell["budget"])
+    other = structs.replace(record, provenance=structs.replace(record.provenance, data_sha256="0" * 64))
+    with pytest.raises(UsageError, match="was trained on other data than digits holds now"):
+        saved._model_of(tmp_path, other, "cpu")
     model.save(tmp_path / "one")
     assert np.array_equal(vb.load(tmp_path / "one", device="cpu").embed(x), model.embed(x))
     for words, call in (
