@@ -297,6 +297,12 @@ def test_no_text_is_a_formula_to_a_spreadsheet() -> None:
     assert ",=1+1" not in text
     # Numbers are numbers, below zero too.
     assert ",-101." in text or ",-100." in text
+    # What a column is called is a text too.
+    records[0].metrics["@sum"] = 1.0
+    for text in (frame.csv(records), frame.runs_csv(records)):
+        header = text.splitlines()[0]
+        assert ",'@sum" in header
+        assert ",@sum" not in header
 
 
 def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> None:

@@ -200,8 +200,8 @@ class Tuned:
         """Pairs of rows whose means are in another order once both are tuned; the sure ones first."""
         found = []
         for one, other in itertools.combinations(self.pairs, 2):
-            a, b = (one, other) if self._worth(one[0]) < self._worth(other[0]) else (other, one)
-            if self._worth(a[1]) > self._worth(b[1]):
+            a, b = sorted((one, other), key=lambda pair: self._worth(pair[0]))
+            if self._worth(a[0]) < self._worth(b[0]) and self._worth(a[1]) > self._worth(b[1]):
                 comparisons = (learning.compare(a[side], b[side], self.metric) for side in (0, 1))
                 found.append(Swap(a[0].label, b[0].label, *comparisons))
         return sorted(found, key=lambda swap: not swap.sure)

@@ -147,6 +147,11 @@ def test_throughput_is_joined_by_device_and_never_lost() -> None:
     median = records[3].metrics["train_samples_per_s"].median
     assert lines.loc[("mnist", "vanilla"), "train_samples_per_s_cpu_median"] == median
     assert lines.loc[("mnist", "conv"), "count"] == "only timed"
+    assert lines.loc[("mnist", "conv"), ["binarise", "variant", "ok"]].tolist() == ["dynamic", "conv", 0]
+    timed = records[3].metrics["train_samples_per_s"]
+    ends = [lines.loc[("mnist", "vanilla"), f"train_samples_per_s_cpu_{end}"] for end in ("q1", "q3")]
+    assert ends == [timed.q1, timed.q3]
+    assert "parameters_cpu" not in lines.columns
     assert lines.loc[("fashion_mnist", "vanilla"), "count"] == "only timed"
     assert "conv on mnist-dynamic, cpu: training" in terminal(records)
 
@@ -376,6 +381,13 @@ def test_speeds_of_a_busy_processor_are_doubted() -> None:
     records[-2].provenance.processor_share, records[-1].provenance.processor_share = 0.99, 0.7
     (line,) = doubts.problems(records)
     assert "while the processor had other work (share of a core: beta 41%)" in line
+
+
+@pytest.mark.parametrize(("share", "doubted"), [(0.79, 1), (0.8, 0)])
+def test_a_processor_is_busy_below_four_fifths(share: float, doubted: int) -> None:
+    record = fake.throughput("vanilla")
+    record.provenance.processor_share = share
+    assert len(doubts.problems([record])) == doubted
 
 
 def test_a_data_set_file_is_named_without_its_path() -> None:

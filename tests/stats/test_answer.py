@@ -5,7 +5,7 @@ import pytest
 from bench.records.record import Record, Timed
 from bench.stats import answer, frame
 from bench.stats.differences import sentence
-from bench.stats.groups import Group, _seed_text, distinctions, groups
+from bench.stats.groups import Group, _seed_text, by_dataset, distinctions, groups
 from bench.stats.learning import compare
 from bench.stats.ranks import Ranks, critical_difference, ranks
 from bench.stats.speeds import throughput
@@ -108,6 +108,7 @@ def test_the_fastest_is_the_best_of_those_whose_quartiles_overlap() -> None:
     assert fastest.sure == "1,000 examples/s, median of 5 timed blocks. Quartiles overlap: vanilla and beta."
     assert fastest.cost.startswith("4.0 times as fast as conv. vanilla against conv: NLL (IS-500) +")
     assert found["the best ELBO"].cost == "Trains 250 examples/s; vanilla is 4.0 times as fast."
+    assert found["the best ELBO"].short.endswith(" nats over 3 seeds; vanilla is 4.0 times as fast")
 
 
 @pytest.mark.parametrize(
@@ -393,3 +394,98 @@ def test_groups_beside_each_other_are_told_apart_by_what_not_all_have() -> None:
     assert told(plain) == [""]
     assert told(plain, short) == ["10 epochs", "3 epochs"]
     assert told(plain, short, low) == ["10 epochs, bf16", "10 epochs, fp32", "3 epochs, fp32"]
+
+
+def test_of_two_figures_for_a_goal_the_first_tells() -> None:
+    """The squared error before the similarity, the exact evidence before an estimate."""
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    for record in records:
+        record.metrics |= {"ssim": 0.9, "nll_exact_nats": 95.0}
+    found = {goal: each.metric for goal, each in answered(records)[1].items()}
+    assert (found["the best reconstructions"], found["the best likelihood"]) == ("mse_per_pixel", "nll_exact_nats")
+
+
+def test_a_figure_that_no_row_has_answers_nothing() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    for record in records:
+        record.metrics["nll_is500_nats"] = None
+    assert "the best likelihood" not in answered(records)[1]
+    for record in records:
+        record.metrics = {"parameters": 1.0}
+    assert answer.told(records) == []
+
+
+def test_rows_whose_order_is_open_are_named_with_or_and_with_what_the_first_costs() -> None:
+    levels = {"conv": -97.0, "conv_full_covariance": -97.2, "linear": -500.0}
+    records = [fake.quality(name, seed, epochs=1, elbo=level) for name, level in levels.items() for seed in range(3)]
+    records += [at_speed("conv", 250.0), at_speed("linear", 1000.0)]
+    ((_, lines),) = answer.told(records)
+    (line,) = (line for line in lines if line.startswith("the best ELBO: "))
+    assert line.startswith("the best ELBO: conv or conv_full_covariance. Ahead of all others")
+    assert line.endswith(" Trains 250 examples/s; linear is 4.0 times as fast.")
+
+
+def test_one_row_of_enough_seeds_is_too_few_to_tell() -> None:
+    records = [*(fake.quality("vanilla", seed) for seed in range(3)), fake.quality("conv", 0, elbo=-97.0)]
+    group, found = answered(records)
+    assert found["the best ELBO"].sure.startswith("Too few seeds: a verdict needs 3 of two rows")
+    rows = {row.label: row for row in group.rows}
+    assert answer.figure(rows["conv"], "elbo_nats", named=True) == "conv, ELBO -97.00 nats over 1 seed"
+
+
+def test_a_timing_that_failed_or_says_nothing_is_no_speed_and_one_speed_is_not_the_fastest() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    failed, empty = at_speed("beta", 5000.0), at_speed("beta", 5000.0)
+    failed.status, empty.metrics = "timeout", {"train_samples_per_s": Timed(None)}
+    for other in (failed, empty):
+        group, found = answered([*records, at_speed("vanilla", 1000.0), other])
+        timed = throughput([at_speed("vanilla", 1000.0), other], group.dataset)
+        assert [row.label for row in answer.training_speeds(group, timed)] == ["vanilla"]
+        assert answer.SPEED not in found
+
+
+def test_a_speed_without_quartiles_is_its_median() -> None:
+    records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
+    for name, speed in (("vanilla", 1000.0), ("beta", 990.0)):
+        timed = fake.throughput(name)
+        timed.metrics = {"train_samples_per_s": Timed(speed)}
+        records.append(timed)
+    assert answered(records)[1][answer.SPEED].take == ("vanilla",)
+
+
+def test_of_the_fastest_a_row_without_a_bound_stands_last() -> None:
+    names = ("vanilla", "autoencoder")
+    records = [fake.quality(name, seed, support="binary") for name in names for seed in range(3)]
+    records += [at_speed("vanilla", 1000.0, spread=0.05), at_speed("autoencoder", 1010.0, spread=0.05)]
+    assert answered(records)[1][answer.SPEED].take == names
+
+
+def test_ranks_need_two_rows_that_both_data_sets_have() -> None:
+    records = [fake.quality("vanilla", 0, dataset=dataset) for dataset in "ab"]
+    records += [fake.quality("conv", 0, dataset="a"), fake.quality("beta", 0, dataset="b")]
+    assert ranks(groups(records), "elbo_nats") is None
+
+
+def test_speeds_stand_by_alphabet_whatever_order_they_come_in() -> None:
+    made = [fake.throughput(name, device=device) for name in ("vanilla", "beta", "conv") for device in ("cuda", "cpu")]
+    for records in (made, made[::-1]):
+        found = throughput(records, "mnist-dynamic")
+        assert (list(found.columns), found.names) == (["cpu", "cuda"], ["beta", "conv", "vanilla"])
+
+
+def test_data_sets_stand_by_alphabet_each_with_its_records_in_order() -> None:
+    records = [fake.quality("vanilla", seed, dataset=dataset) for seed in range(2) for dataset in "bca"]
+    for order in (records, records[::-1]):
+        found = by_dataset(order)
+        assert list(found) == ["a-dynamic", "b-dynamic", "c-dynamic"]
+        assert found["b-dynamic"] == [record for record in order if record.cell["dataset"] == "b"]
+
+
+def test_a_group_says_the_options_of_its_data_and_one_of_a_thing() -> None:
+    record = fake.quality("vanilla", 0, epochs=1)
+    record.cell["data_options"] = {"k": 2, "d": 9}
+    record.cell["measure"] = {"elbo_samples": 1, "nll_samples": 0}
+    (group,) = groups([record])
+    for part in ("mnist (d=9, k=2), test split", ", 1 epoch, ", "ELBO from 1 draw of z, ", "; seed 0"):
+        assert part in group.title
+    assert "NLL from" not in group.title

@@ -179,6 +179,16 @@ def test_too_few_shared_seeds_decide_nothing(shared: int) -> None:
             "ELBO +6.15 nats [4.57, 7.73], P(better) 0.97, over 10 paired seeds: better.",
         ),
         (
+            Comparison(10, -6.15, -7.73, -4.57, "worse", 0.03),
+            "elbo_nats",
+            "ELBO -6.15 nats [-7.73, -4.57], P(better) 0.03, over 10 paired seeds: worse.",
+        ),
+        (
+            Comparison(1, 6.15, None, None, "not distinguishable", 1.0),
+            "elbo_nats",
+            "ELBO +6.15 nats over 1 paired seed: too few seeds for an interval, not distinguishable.",
+        ),
+        (
             Comparison(9, 6.15, 4.57, 7.73, "better", 1.0),
             "elbo_nats",
             "ELBO +6.15 nats [4.57, 7.73] over 9 paired seeds: better.",
@@ -252,6 +262,19 @@ def test_nothing_is_marked_where_the_best_shares_too_few_seeds_with_all_others()
     assert best({"a": row(-100), "c": others}, True) == set()
 
 
+def test_what_is_marked_does_not_depend_on_the_order_of_rows() -> None:
+    """Of two rows of one mean the first by alphabet is held against the others, which may share seeds with it alone."""
+    others = {seed + 10: value for seed, value in row(-100).items()}
+    rows = {"b": others, "a": row(-100), "c": row(-130)}
+    for order in (rows, dict(reversed(rows.items()))):
+        assert best(order, True) == {"a"}
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_a_mean_of_noughts_has_no_sign(seeds: int) -> None:
+    assert str(intervals.summarise([-0.0] * seeds).mean) == "0.0"
+
+
 def test_metric_names_carry_their_number() -> None:
     entry = metrics.metric("nll_is5000_nats")
     assert (entry.label, entry.unit, entry.better) == ("NLL (IS-5000)", "nats", "lower")
@@ -265,6 +288,7 @@ def test_metric_names_carry_their_number() -> None:
 def test_metrics_are_ordered_by_the_table_then_by_number() -> None:
     names = ["zzz", "kl_nats", "nll_is5000_nats", "nll_is500_nats", "elbo_nats"]
     assert metrics.ordered(names) == ["elbo_nats", "nll_is500_nats", "nll_is5000_nats", "kl_nats", "zzz"]
+    assert metrics.ordered(f"nll_is{k}_nats" for k in (500, 60, 50)) == [f"nll_is{k}_nats" for k in (50, 60, 500)]
 
 
 def test_a_legend_says_once_what_differs_in_its_number_alone() -> None:

@@ -38,6 +38,7 @@ def test_gain_by_hand() -> None:
     assert learning.gain(rising[:1], "elbo_nats") == learning.Gain(20.0, 1)
     assert learning.gain(rising, "recon_nats") is None
     assert learning.gain([], "elbo_nats") is None
+    assert learning.gain([*rising[:3], {"valid_elbo_nats": math.inf}], "elbo_nats") is None
 
 
 def test_what_has_converged_is_judged_and_what_will_cross_is_held_back() -> None:
@@ -201,6 +202,7 @@ def test_one_look_at_one_of_two_rows_tells_of_no_drift() -> None:
     comparison = intervals.paired(once.values("elbo_nats"), often.values("elbo_nats"), higher_better=True)
     assert learning.reach(once, often, comparison, "elbo_nats") == math.inf
     assert verdict(once, often) == verdict(often, once) == "still learning"
+    assert learning.compare(once, often, "elbo_nats").reach is None  # no number of nats would be true
     falls = trained(LEVEL, -1.0, -0.5)
     assert verdict(once, falls) == "still learning"
 
@@ -234,6 +236,13 @@ def test_of_the_accuracies_of_a_code_one_look_at_either_row_says_nothing() -> No
         assert learning._settled(*pair, squared)
         assert not learning._settled(*pair, probe)
     assert learning._settled(trained(AHEAD, *FLAT), often, probe)
+
+
+@pytest.mark.parametrize("name", ["mig", "dci_completeness", "probe_accuracy", "knn_accuracy"])
+def test_what_a_code_tells_apart_is_not_settled_by_one_look(name: str) -> None:
+    once, other = trained(AHEAD, loss=5.0), trained(LEVEL, loss=5.0)
+    assert learning._settled(once, other, metrics.metric("ssim"))
+    assert not learning._settled(once, other, metrics.metric(name))
 
 
 def test_the_reach_is_no_less_than_a_share_of_what_either_row_still_gains() -> None:

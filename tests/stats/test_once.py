@@ -1,5 +1,6 @@
 """What every page asks of the same records is worked out once, and nothing is held afterwards."""
 
+import contextlib
 import gc
 import weakref
 from collections.abc import Iterable
@@ -62,6 +63,16 @@ def test_nothing_is_held_afterwards() -> None:
         assert answer() is not None
     gc.collect()
     assert answer() is None
+
+
+def test_nothing_is_held_after_an_error() -> None:
+    worked, asked = question()
+    with contextlib.suppress(ZeroDivisionError), once():
+        asked(RECORDS)
+        raise ZeroDivisionError
+    asked(RECORDS)
+    asked(RECORDS)
+    assert len(worked) == 3
 
 
 def test_a_report_sorts_its_records_into_groups_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

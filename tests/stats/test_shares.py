@@ -41,6 +41,14 @@ def test_limits() -> None:
     assert all_seed.variant == all_seed.low == 0
 
 
+def test_a_metric_in_which_nothing_varies_has_no_share() -> None:
+    records = [fake.quality(variant, seed) for variant in ("vanilla", "beta") for seed in range(3)]
+    for record in records:
+        record.metrics["mse_per_pixel"] = 0.01
+    (group,) = groups.groups(records)
+    assert list(shares.shares(group, ["mse_per_pixel", "elbo_nats", "ssim"])) == ["elbo_nats"]
+
+
 @pytest.mark.parametrize("true", [0.0, 0.5, 0.9])
 def test_the_interval_covers_as_often_as_it_says(true: float) -> None:
     random, n = np.random.default_rng(0), 1000

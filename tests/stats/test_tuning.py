@@ -1,6 +1,7 @@
 """Trials: which is chosen, what more of them would be worth, and who changes places once all are tuned."""
 
 import itertools
+import math
 import statistics
 from dataclasses import replace
 from typing import Any
@@ -145,7 +146,9 @@ def test_trials_of_another_search_are_not_counted_with_them() -> None:
         structs.replace(trial(-98.0, 1), cell=trial(-98.0, 1).cell | {"precision": "bf16"}),
         structs.replace(trial(-98.0, 1), cell=trial(-98.0, 1).cell | {"dataset": "digits"}),
         trial(-98.0, 1, stream=1),
+        trial(-98.0, 1),
     ]
+    others[-1].cell["tuning"]["budget"] = others[-1].cell["tuning"]["budget"] | {"epochs": 3}
     for other in others:
         assert [[len(row.trials) for row in rows] for rows in tuning.searches([first, other]).values()] == [[1], [1]]
     assert [len(row.trials) for rows in tuning.searches([first, trial(-98.0, 1)]).values() for row in rows] == [2]
@@ -163,3 +166,32 @@ def test_trials_of_other_likelihoods_stand_beside_their_own_rows() -> None:
     found = tuning.tuned(groups(records), [trial(-1.0, n, name) for name in ("vanilla", "autoencoder") for n in (0, 1)])
     assert [[tried.name for tried in each.tried] for each in found] == [["vanilla"], ["autoencoder"]]
     assert replace(found[0], tried=()).pairs[0][0].label == "beta"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_no_number_chooses_nothing(value: float) -> None:
+    for trials in ([trial(value, 0), trial(-99.0, 1)], [trial(-99.0, 1), trial(value, 0)]):
+        assert tuning.choose(trials).cell["tuning"]["trial"] == 1  # type: ignore[union-attr]
+    assert tuning.choose([trial(value, 0)]) is None
+
+
+def test_a_search_has_its_trials_by_number_and_nothing_else() -> None:
+    trials = [trial(-100.0, n) for n in (2, 0, 1)]
+    ((row,),) = tuning.searches([*both(), *trials]).values()
+    assert [each.cell["tuning"]["trial"] for each in row.trials] == [0, 1, 2]
+
+
+def test_rows_that_are_level_before_or_after_do_not_change_places() -> None:
+    for before, after in (((-100.0, -100.0), (-98.0, -97.0)), ((-100.0, -101.0), (-98.0, -98.0))):
+        records = []
+        for variant, first, then in zip(("vanilla", "beta"), before, after, strict=True):
+            records += [quality(variant, seed, elbo=first) for seed in range(3)]
+            records += [tuned(quality(variant, seed, elbo=then), 1, 0.002) for seed in range(3)]
+        (found,) = tuning.tuned(groups(records), [])
+        assert found.swaps() == []
+
+
+def test_the_stream_of_a_search_is_said_where_it_is_another_one() -> None:
+    for stream, words in ((0, "over lr log [0.0001, 0.1], fp32"), (7, "over lr log [0.0001, 0.1], stream 7, fp32")):
+        (group,) = groups([tuned(quality("vanilla", 0), stream=stream)])
+        assert words in group.title

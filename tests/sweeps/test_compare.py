@@ -71,6 +71,11 @@ def test_a_variant_that_never_ran_is_no_reason_to_refuse() -> None:
     assert differences(rows("vanilla", -100, -102, -104) + failed, "vanilla") == []
 
 
+def test_a_baseline_that_never_ran_is_no_reason_to_refuse() -> None:
+    failed = [fake.quality("vanilla", seed, status="error", reason="boom") for seed in SEEDS]
+    assert differences(failed + rows("beta", -100, -102, -104), "vanilla") == []
+
+
 def chosen(*names: str, **overrides: object) -> suite.Suite:
     variants = tuple(suite.Variant(name, {"latent": 2, "hidden": [8], **overrides}) for name in names)
     return msgspec.structs.replace(suite.load("quick"), variants=variants, datasets=(suite.dataset("digits"),))
@@ -112,6 +117,11 @@ def test_a_variant_that_cannot_be_built_is_left_to_its_cells() -> None:
 def test_other_data_are_not_compared_at_all() -> None:
     records = rows("vanilla", -100, -102) + rows("beta", -90, -91, dataset="fashion_mnist")
     assert differences(records, "vanilla") == []
+    other = rows("beta", -90, -91)
+    for record in other:
+        record.cell["data_options"] = {"k": 2}
+    assert differences(rows("vanilla", -100, -102) + other, "vanilla") == []
+    assert differences(rows("vanilla", -100, -102) + rows("beta", -90, -91, binarise="none"), "vanilla") == []
 
 
 def test_the_check_holds_variants_against_the_row_with_the_fewest_changes_not_the_shortest() -> None:
