@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.settings import convert
+from bench.settings import MOST_SEEDS, convert
 from bench.suites import suite
-from bench.suites.search import Range, Search
+from bench.suites.search import FIRST_SEED, Range, Search
 from tests.suites.test_suite import GOOD
 
 RANGES = {
@@ -107,3 +107,14 @@ def test_every_choice_is_as_likely_and_both_ends_are_asked_about() -> None:
     assert given.extremes == ("a", "b", "c")
     assert Search().trials == 8
     assert (Search().metric, Search().stream) == ("elbo_nats", 0)
+
+
+def test_a_range_with_an_end_that_is_no_whole_number_has_values_between() -> None:
+    assert Range(linear=(1, 2.5)).at(0.4) == 1.6
+    assert Range(linear=(0.5, 2)).at(0.4) == 1.1
+    assert Range(log=(1, 10.0)).at(0.5) == 3.16
+
+
+def test_seeds_of_trials_lie_above_those_of_every_number_of_seeds() -> None:
+    assert FIRST_SEED > MOST_SEEDS
+    assert FIRST_SEED == 10**9  # it is in the names of results that exist

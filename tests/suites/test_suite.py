@@ -370,3 +370,39 @@ def test_a_train_size_is_at_most_that_of_the_data() -> None:
     made = suite.parse("mine", GOOD | {"datasets": ["digits", "mnist", options], "budget": {"train_size": 10_000}})
     sizes = [cell["budget"]["train_size"] for cell in made.cells("cpu") if cell["seed"] == 0]
     assert sizes == [None, 10_000, 10_000]
+
+
+def test_seeds_are_a_number_or_a_list_and_a_variant_may_have_its_own_number() -> None:
+    def seeds(given: Any) -> list[tuple[str, int]]:
+        table = GOOD | {"seeds": given, "variants": ["vanilla", {"name": "beta", "seeds": 2}]}
+        return [(cell["variant"], cell["seed"]) for cell in suite.parse("mine", table).cells("cpu")]
+
+    assert seeds(1) == [("vanilla", 0), ("beta", 0), ("beta", 1)]
+    assert seeds([7, 1]) == [("beta", 0), ("vanilla", 1), ("beta", 1), ("vanilla", 7)]
+
+
+def test_one_data_set_may_stand_twice_with_other_options() -> None:
+    two = [{"name": "linear_gaussian", "options": {"d": d, "n": 1000}} for d in (5, 6)]
+    made = suite.parse("mine", GOOD | {"datasets": two, "seeds": 1})
+    assert [cell["data_options"]["d"] for cell in made.cells("cpu")] == [5, 6]
+    with pytest.raises(UsageError, match="datasets has 'linear_gaussian' twice with the same settings"):
+        suite.parse("mine", GOOD | {"datasets": [*two, two[0]]})
+
+
+@pytest.mark.usefixtures("misbehaving")
+def test_a_pattern_hands_its_settings_on_and_fits_no_plugin() -> None:
+    entry = {"name": "*beta*", "set": {"latent": 3}, "seeds": 2, "search": {"lr": {"log": [1e-4, 1e-2]}}}
+    found = suite.parse("mine", GOOD | {"variants": [entry], "search": {}}).variants
+    assert {"beta", "beta_tc"} <= {variant.name for variant in found}
+    assert all((v.overrides, v.seeds, list(v.search)) == ({"latent": 3}, 2, ["lr"]) for v in found)
+    fits = {variant.name for variant in suite.parse("mine", GOOD | {"variants": ["*o*"]}).variants}
+    assert "good" in variants.names()
+    assert "good" not in fits
+    assert "conv" in fits
+
+
+def test_a_speed_is_measured_as_the_suite_says_and_a_cell_has_one_thread() -> None:
+    made = suite.parse("mine", GOOD | {"throughput": {"blocks": 5, "block_s": 2, "batch_size": 7}})
+    (timed,) = made.throughput_cells(["cpu"], threads=4)
+    assert [timed[key] for key in ("blocks", "block_s", "batch_size", "threads")] == [5, 2, 7, 4]
+    assert {cell["threads"] for cell in made.cells("cpu")} == {1}

@@ -19,7 +19,7 @@ from bench.oracle import checks
 from bench.pages import oracle
 from bench.records import record, schema, store
 from bench.suites import suite as suites
-from bench.suites.oracle import parse
+from bench.suites.oracle import configure, parse
 from bench.sweeps import execute
 from bench.text import DASH
 from tests.helpers import call, refused
@@ -48,6 +48,21 @@ def test_the_shipped_suite() -> None:
     assert len({record.record_id(record.ORACLE, cell) for cell in cells}) == len(cells)
     assert len(cells) == len(shipped.problems) + len(shipped.networks)
     json.dumps(cells)
+
+
+def test_a_problem_is_checked_as_its_suite_says_and_in_double_precision() -> None:
+    made = parse("tiny", TINY)
+    changed = configure(made, {"steps": 7})
+    assert changed.settings == replace(made.settings, steps=7)
+    for cell in changed.cells("cpu"):
+        assert cell["data_options"]["n"] == TINY["settings"]["n"]
+        assert cell["settings"] == TINY["settings"] | {"steps": 7}
+        assert (cell["precision"], cell["threads"], cell["device"]) == ("fp64", 1, "cpu")
+    # What a suite does not say.
+    assert parse("mine", {"problem": TINY["problem"]}).settings.plain() == {
+        **{"n": 4000, "points": 100, "elbo_samples": 100, "importance_samples": 1000},
+        **{"chains": 8, "steps": 200, "gap_steps": 300, "epochs": 60},
+    }
 
 
 @pytest.mark.parametrize(
