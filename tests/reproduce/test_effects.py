@@ -191,3 +191,16 @@ def test_a_published_difference_has_the_digits_of_its_figures(tmp_path: Path) ->
     (found,) = judged(published.load(str(write(tmp_path, TOLERANT + EFFECT, figures))), [1.0], [1.0, 2.0])
     assert found.published == 1.98
     assert found.epochs == (2, 2, 2)  # of the runs of both rows
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["Nobody 2026,its PDF|Nobody 2027,its PDF", "nll_is5_nats,1|nll_is5_nats,-1", "nll,|log p,", "its PDF|UNVERIFIED"],
+)
+def test_an_effect_is_of_one_figure_of_one_source_that_was_seen(tmp_path: Path, change: str) -> None:
+    old, new = change.split("|")
+    lines = (FIGURES + MORE).splitlines(keepends=True)
+    changed = [line.replace(old, new) if line.startswith("plain,nll,3") else line for line in lines]
+    assert changed != lines
+    with pytest.raises(UsageError, match="no source that was seen has nll_is5_nats of both plain and other"):
+        published.load(str(write(tmp_path, TOLERANT + EFFECT, "".join(changed))))

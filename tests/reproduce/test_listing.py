@@ -1,12 +1,14 @@
 """What `vaebench reproduce --list` says: what a run takes here, and what is computed already."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from msgspec.structs import replace
 
 from bench import device as devices
@@ -108,6 +110,7 @@ def test_the_list_names_rows_time_and_what_is_computed(
     first = lines.index("plain A linear model short 3 x 2 50 min 2/3 here")
     assert lines[first + 1].startswith("full 1 x 3 about")
     assert "Begin with --rows plain." in text
+    assert "for what is missing here, 2 side by side. Begin" in " ".join(text.split())
     # One run of 50 minutes is missing, which `twin` is as well, beside others that take no time; two go side by side.
     assert "short: about 25 min for what is missing here" in text
     code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu", "--json")
@@ -131,3 +134,63 @@ def test_a_broken_table_is_told_before_any_is_timed(tmp_path: Path, capsys: pyte
 )
 def test_durations(seconds: float, text: str) -> None:
     assert listing.duration(seconds) == text
+
+
+def test_committed_runs_are_counted_beside_those_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path)
+    cells = published.load(str(path)).suite("short", published.load(str(path)).rows[:1]).cells("cpu")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(listing.page, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(listing, "default_jobs", lambda _: 1)
+    monkeypatch.setattr(cost, "estimate", lambda _: cost.Cost(50.0, 10.0))
+    monkeypatch.setattr(listing, "_estimates", {})
+    for cell in cells:
+        store.write(tmp_path / "reference" / "reproduce" / "tiny-short", finished(cell, 7.0, "Another processor"))
+    store.write(Path("results") / "reproduce" / "tiny-short", finished(cells[0], 7.0, "Another processor"))
+    code, text, _ = call(capsys, "reproduce", str(path), "--list", "--device", "cpu")
+    assert code == app.OK
+    words = " ".join(text.split())
+    assert "short 3 x 2 about 60 s 1/3 here, 3/3 committed" in words
+    assert "side by side" not in words
+
+
+def test_a_run_of_which_a_time_is_missing_is_not_known(tmp_path: Path) -> None:
+    table = published.load(str(write(tmp_path)))
+    cell = table.suite("short", table.rows[:1]).cells("cpu")[0]
+    whole = finished(cell, 7.0, devices.describe("cpu"))
+    for key in whole.timing:
+        assert cost.known(cell, [replace(whole, timing={key: 1.0})]) is None
+
+
+def test_an_estimate_times_what_a_run_does_and_leaves_the_threads_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread, as a cell has; a step that is not timed, for it is slower; no log p(x) and no gaps where none are."""
+    table = published.load(str(write(tmp_path)))
+    plain = table.suite("short", table.chosen(["other"])).cells("cpu")[0]
+    done: list[tuple[str, int]] = []
+
+    def does(what: str) -> Callable[..., None]:
+        return lambda *_, **__: done.append((what, torch.get_num_threads()))
+
+    monkeypatch.setattr(cost, "stepper_for", lambda *_, **__: does("step"))
+    monkeypatch.setattr(cost.evidence, "importance_weights", does("evidence"))
+    monkeypatch.setattr(cost.gaps, "gaps", does("gaps"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for variant, keys, wanted in (
+            ("vanilla", {"hidden": [8]}, {"step": 1 + cost.STEPS, "evidence": 1, "gaps": 2}),
+            ("autoencoder", {"hidden": [8]}, {"step": 1 + cost.STEPS}),
+            ("gumbel_softmax", {"hidden": [8]}, {"step": 1 + cost.STEPS, "evidence": 1}),
+        ):
+            done.clear()
+            made = plain | {"variant": variant, "overrides": keys, "measure": plain["measure"] | {"gap_points": 9}}
+            cost.estimate(made)
+            assert Counter(what for what, _ in done) == wanted
+            assert {threads for _, threads in done} == {1}
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

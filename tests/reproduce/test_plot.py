@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from matplotlib.text import Text
 
+from bench.pages.figures.style import COLOURS
 from bench.reproduce import plot
 from bench.reproduce.published import Tolerance
 from bench.reproduce.verdict import Finding, short_source
@@ -121,3 +122,44 @@ def test_a_difference_in_the_last_digit_does_not_look_large() -> None:
 )
 def test_a_source_is_called_by_its_first_author_and_its_year(source: str, short: str) -> None:
     assert short_source(replace(AGREES, source=source)) == short
+
+
+def test_the_legend_names_what_is_drawn_each_in_its_colour() -> None:
+    def legend(*findings: Finding) -> dict[str, Any]:
+        return {
+            handle.get_label(): handle.get_color()
+            for handle in plot._handles(findings)
+            if handle.get_label() != "tolerance"
+        }
+
+    unjudged = replace(AGREES, verdict="not comparable", tolerance=None)
+    names = [handle.get_label() for handle in plot._handles([replace(AGREES, verdict="differs"), unjudged])]
+    assert names == ["published", "tolerance", "ours, differs", "ours, not judged"]
+    assert [handle.get_label() for handle in plot._handles([unjudged])] == ["published", "ours, not judged"]
+    assert legend(AGREES)["ours, agrees"] == COLOURS[0]
+    assert legend(replace(AGREES, verdict="differs"))["ours, differs"] == COLOURS[3]
+    assert ["grey bands" in " ".join(texts([each])).replace("\n", " ") for each in (AGREES, unjudged)] == [True, False]
+
+
+def test_nothing_that_was_run_makes_no_picture() -> None:
+    assert plot.figure([replace(AGREES, values={}, epochs=(), verdict="not run", tolerance=None)], "A table") is None
+
+
+def test_a_figure_that_two_sources_have_names_each_and_what_differs_is_bold() -> None:
+    other = replace(AGREES, run="other", source="C. Third 2020", verdict="differs", published=80.0)
+    drawn: Any = plot.figure([AGREES, other], "A table")
+    (axis,) = drawn.axes
+    title = "VAE, one layer, one sample"
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        f"{title}\n{short_source(each)}" for each in (AGREES, other)
+    ]
+    bold = {text.get_text(): text.get_fontweight() == "bold" for text in axis.texts}
+    assert bold == {"+0.60  agrees": False, "+6.60  differs": True}
+
+
+def test_an_interval_that_is_wider_than_all_else_has_room() -> None:
+    wide = replace(AGREES, values={0: 86.0, 1: 87.0, 2: 86.2}, tolerance=None)
+    low, high = (wide.summary.low, wide.summary.high) if wide.summary else (None, None)
+    drawn: Any = plot.figure([wide], "A table")
+    left, right = drawn.axes[0].get_xlim()
+    assert left < (low or 0.0) < 86.0 < 87.0 < (high or 0.0) < right

@@ -113,6 +113,14 @@ def test_the_medium_profile_of_burda2015_is_short_made_longer() -> None:
         assert medium.seeds == 1
 
 
+def test_a_run_ends_when_its_table_says_and_nothing_is_timed_beside_it(tmp_path: Path) -> None:
+    for folder, text, minutes in (("a", RECIPE, 24 * 60), ("b", f"timeout_min = 7\n{RECIPE}", 7)):
+        table = published.load(str(write(tmp_path / folder, text)))
+        made = table.suite("short", table.rows)
+        assert (made.timeout_min, made.throughput_cells(["cpu"], 1)) == (minutes, [])
+    assert published.folder(table, "short") != published.folder(table, "full")
+
+
 def test_rows_that_are_run_alike_are_run_once(tmp_path: Path) -> None:
     table = published.load(str(write(tmp_path)))
     suite = table.suite("short", table.rows)

@@ -10,9 +10,12 @@ from msgspec import structs
 
 from bench.records import record, store
 from bench.records.record import Timed
-from bench.reproduce import committed, page, published
+from bench.reproduce import committed, page, published, rewrite
 from bench.reproduce.published import Table, Tolerance
 from bench.reproduce.verdict import PROTOCOL, Finding, findings, judge, protocol_of
+from bench.suites import suite
+from bench.sweeps import execute
+from bench.text import DASH
 from tests.reproduce.tiny import write
 
 
@@ -218,3 +221,143 @@ def test_runs_of_the_last_protocol_count(table: Table) -> None:
     oldest = structs.replace(old, protocol="0.10")
     assert protocol_of([old, oldest]) == "0.10"
     assert protocol_of([]) == protocol_of([new, old]) == PROTOCOL
+
+
+def test_the_sides_of_a_tolerance_stand_in_their_own_columns(table: Table) -> None:
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}]))
+    (line,) = page.rows([replace(found, tolerance=Tolerance(0.5, 3))])
+    assert (line["tolerance_below"], line["tolerance_above"]) == (0.5, 3)
+
+
+def test_a_figure_without_an_interval_stands_alone_and_one_that_is_not_there_is_a_dash(table: Table) -> None:
+    (one,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}]))
+    (none,) = judged(table, "plain", [])
+    _, lines = page.findings_grid([one, none])
+    assert [line[3].text for line in lines] == ["8.00", DASH]
+
+
+def test_a_reason_is_said_once_for_each_verdict_that_has_it(table: Table) -> None:
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}]))
+    verdicts: tuple[Any, ...] = ("differs", "failed", "differs")
+    told = [replace(found, metric=m, verdict=v, reason="x") for m, v in zip("abc", verdicts, strict=True)]
+    assert page.reasons(told) == ["differs: plain a, plain c: x", "failed: plain b: x"]
+    assert page.reasons([replace(found, verdict="not run"), found]) == []
+
+
+def test_what_nobody_saw_and_cannot_be_compared_says_both(table: Table) -> None:
+    plan = replace(table.rows[2].plans["short"], not_comparable={"*": "too short"})
+    row = replace(table.rows[2], plans={"short": plan})
+    found = findings(table, "short", [row], runs(table, "other", [{"recon_nats": 5.0}]))[-1]
+    assert (found.verdict, found.reason) == ("unverified source", "from memory, UNVERIFIED; too short")
+
+
+def written(table: Table, out: Path, records: list[Any]) -> str:
+    for each in records:
+        store.write(out, each)
+    page.write(out, table, "short", table.chosen(["plain"]))
+    return (out / "README.md").read_text(encoding="utf-8").replace("\\", "")
+
+
+def test_the_page_names_an_old_protocol_and_runs_that_others_stand_before(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page.plot, "figure", lambda *_: None)
+    old, new = (runs(table, "plain", [{"elbo_nats": value}], threads=n)[0] for n, value in ((1, -8.0), (2, -9.0)))
+    old.provenance.started, new.provenance.started = "2026-01-01", "2026-01-02"
+    text = written(table, tmp_path / "new", [old, new])
+    assert f"{old.id} is not shown: {new.id} has its place, started last" in text
+    assert "these runs are of protocol" not in text
+    text = written(table, tmp_path / "old", [structs.replace(new, protocol="0.9")])
+    assert f"these runs are of protocol 0.9; under {PROTOCOL}, this version's, figures are others" in text
+    assert "is not shown" not in text
+
+
+def test_a_recipe_says_what_is_set_and_its_code_ends_where_it_should(table: Table) -> None:
+    plan = table.rows[0].plans["short"]
+    plan = replace(plan, overrides={"act": "a`b", "latent": 2}, budget=structs.replace(plan.budget, train_size=None))
+    text = page._recipe(table, "short", replace(table.rows[0], plans={"short": plan}))
+    assert text.count("`") == 2
+    assert 'act="a\\u0060b", latent=2' in text
+    assert "; epochs 2, batch_size 100, " in text
+    assert "None" not in text
+
+
+def test_a_page_explains_the_verdicts_that_it_has(table: Table) -> None:
+    (found,) = judged(table, "plain", runs(table, "plain", [{"elbo_nats": -8.0}]))
+    words = page._reading([found], [])
+    told = [verdict for verdict in page.VERDICTS if any(line.startswith(f"**{verdict}**") for line in words)]
+    assert told == ["agrees"]
+
+
+@pytest.mark.parametrize(("drifted", "verdict"), [(0.0, "agrees"), (9.0, "differs")])
+def test_drift_is_over_the_seeds_that_both_have_and_of_runs_that_finished(
+    table: Table, drifted: float, verdict: str
+) -> None:
+    theirs = runs(table, "plain", [{"elbo_nats": elbo} for elbo in (-90.0, -100.0, -104.0)])
+    # Another seed, and a run that failed after it had measured something, take no part.
+    again = runs(table, "plain", [{"elbo_nats": 1e6}, {"elbo_nats": -100.0 + drifted}, {"elbo_nats": -104.0 + drifted}])
+    again[0] = structs.replace(again[0], status="error", reason="it broke")
+    (found,) = committed.findings([theirs[0].cell], again, theirs)
+    assert (found.verdict, found.published, found.runs) == (verdict, -102.0, 3)
+    assert found.values == {1: -100.0 + drifted, 2: -104.0 + drifted}
+
+
+def test_why_nothing_is_said_of_runs_beside_committed_ones(table: Table) -> None:
+    theirs = runs(table, "plain", [{"elbo_nats": elbo} for elbo in (-90.0, -100.0, -110.0)])
+    for again, reason in (
+        (runs(table, "plain", [{"elbo_nats": 1.0}] * 5)[3:], "no seed in common"),
+        (runs(table, "plain", [{"kl_nats": 1.0}]), "the runs have no figure elbo_nats"),
+        (runs(table, "plain", ["timeout"]), "timeout: it broke"),
+    ):
+        (found,) = committed.findings([theirs[0].cell], again, theirs)
+        assert (found.verdict, found.reason, found.published) == ("failed", reason, -100.0)
+
+
+def test_rows_of_two_data_sets_name_theirs(table: Table) -> None:
+    theirs = runs(table, "plain", [{"elbo_nats": -90.0}] * 3)
+    other = runs(table, "plain", [{"elbo_nats": -80.0}] * 3, data_options={"n": 2000})
+    cells = [theirs[0].cell, other[0].cell]
+    name = "linear (latent=2)"
+    assert [found.row for found in committed.findings(cells[:1], [], theirs)] == [name]
+    assert [found.row for found in committed.findings(cells, [], [*theirs, *other])] == [
+        f"{name}, linear_gaussian-none-n=1000",
+        f"{name}, linear_gaussian-none-n=2000",
+    ]
+
+
+def test_a_suite_is_run_again_without_speeds_and_for_as_many_seeds_as_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asked = tmp_path / "mine.toml", []
+    path.write_text(
+        'variants = ["linear", { name = "vanilla", seeds = 3 }]\ndatasets = ["linear_gaussian"]\nseeds = 2\n'
+    )
+    cell = suite.load(str(path)).cells("cpu")[0]
+    store.write(tmp_path / "reference" / "mine", structs.replace(record.new("quality", cell, {}), status="ok"))
+
+    def execute_instead(*words: Any, **how: Any) -> None:
+        asked.append((*words, how["jobs"]))
+        raise InterruptedError
+
+    monkeypatch.setattr(execute, "execute", execute_instead)
+    for out, seeds in ((tmp_path / "out", None), (None, 1)):
+        with pytest.raises(InterruptedError):
+            committed.reproduce(str(path), out, seeds=seeds, reference=tmp_path / "reference", jobs=4)
+    (first, there, _), (second, default, jobs) = asked
+    assert [cell["seed"] for cell in first.cells("cpu")] == [0, 0, 1, 1, 2]
+    assert [cell["seed"] for cell in second.cells("cpu")] == [0, 0]
+    assert first.throughput_cells(["cpu"], 1) == []
+    assert (there, default, jobs) == (tmp_path / "out" / "mine", published.HOME / "results" / "mine", 4)
+
+
+def test_what_can_be_run_again_are_suites_with_committed_runs_that_compare_variants(tmp_path: Path) -> None:
+    for name in ("standard/runs", "quick/runs", "oracle/runs", "samples"):
+        (tmp_path / name).mkdir(parents=True)
+    assert committed.suites(tmp_path) == ["quick", "standard"]
+
+
+def test_a_page_is_written_anew_for_its_profile_and_for_what_was_run(table: Table, tmp_path: Path) -> None:
+    page.write(tmp_path, table, "full", table.chosen(["plain"]))
+    assert "Profile: `full`. Not run: twin, other." in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert rewrite.rewrite(tmp_path) is not None
+    assert "Profile: `full`. Not run: plain, twin, other." in (tmp_path / "README.md").read_text(encoding="utf-8")
