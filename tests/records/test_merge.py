@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bench.errors import UsageError
+from bench.disk.lock import lock
+from bench.errors import MachineError, UsageError
 from bench.pages import blocks, doubts, origins
 from bench.pages.tables import blocks as blocks_of
 from bench.records import merge, record, schema, store
@@ -301,3 +302,40 @@ def test_of_unlike_notes_none_is_kept_in_any_order_and_a_line_says_so(tmp_path: 
         assert len([line for line in lines if f"{out} is taken for ordinary results" in line]) == 1
         merge.merge([a], out)
         assert not (out / "reproduced.json").exists()
+
+
+def test_a_folder_is_not_merged_into_itself(tmp_path: Path) -> None:
+    a, b = (fake.write(tmp_path / name, [run]) for name, run in zip("ab", RUNS, strict=False))
+    done = merge.merge([a, b, b / ".." / "a"], a)
+    assert (done.copied, done.lines) == (1, ())
+
+
+def test_a_folder_in_which_somebody_writes_is_not_merged_into(tmp_path: Path) -> None:
+    a, out = fake.write(tmp_path / "a", RUNS[:1]), tmp_path / "out"
+    with lock(out), pytest.raises(MachineError, match="is in use by"):
+        merge.merge([a], out)
+    assert not (out / "runs").exists()
+
+
+def test_what_is_there_already_is_named_on_one_line_that_steers_nothing(tmp_path: Path) -> None:
+    a, b = (fake.write(tmp_path / name, RUNS[:1]) for name in ("a", "b\x1b[2J"))
+    name = f"{RUNS[0].id}.json"
+    (b / "runs" / name).rename(b / "runs" / "copy.json")
+    (line,) = merge.merge([a, b], tmp_path / "out").lines
+    assert line == f"{tmp_path}/b\N{REPLACEMENT CHARACTER}[2J: copy.json is there already as {name}"
+
+
+def test_pictures_that_lie_there_stay_unless_they_are_of_no_record(tmp_path: Path) -> None:
+    (run,) = RUNS[:1]
+    a, b, bare = (fake.write(tmp_path / name, [run], images=name != "bare") for name in ("a", "b", "bare"))
+    for folder in (a, b):
+        (folder / "runs" / f"{run.id}.npz").write_text(folder.name)
+    merge.merge([a, b], tmp_path / "out")
+    merge.merge([b], tmp_path / "out")
+    assert (tmp_path / "out" / "runs" / f"{run.id}.npz").read_text() == "a"
+    # Those that a killed run left are nobody's.
+    left = tmp_path / "other" / "runs" / f"{run.id}.npz"
+    left.parent.mkdir(parents=True)
+    left.write_text("left")
+    merge.merge([bare], tmp_path / "other")
+    assert not left.exists()

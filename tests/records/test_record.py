@@ -3,7 +3,10 @@
 import contextlib
 import hashlib
 import json
+import shutil
+import subprocess
 import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from msgspec.structs import replace
 
 from bench.disk import files
 from bench.errors import MachineError, UsageError
-from bench.records import names, provenance, record, schema, store
+from bench.records import names, notes, provenance, record, schema, store
 from bench.settings import Budget, Measure
 from bench.suites.suite import DataChoice, Suite, Variant
 from tests import fake_records as fake
@@ -308,3 +311,119 @@ def test_equal_settings_have_one_text_in_whatever_order_they_stand() -> None:
     assert names.canonical(turned(settings)) == names.canonical(settings)
     assert names.digest(turned(settings)) == names.digest(settings)
     assert names.canonical([1, 2]) != names.canonical([2, 1])
+
+
+def test_names_of_records_are_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another name a run that is finished would be run again."""
+    monkeypatch.setattr(record, "PROTOCOL", "1.2")
+    made = {"dataset": "digits", "binarise": "dynamic", "variant": "vanilla", "seed": 3, "device": "cpu"}
+    assert [
+        record.record_id(kind, made | {"tuning": {"trial": 7}} if kind == "trial" else made) for kind in record.KINDS
+    ] == [
+        "digits-dynamic_vanilla_s3_04bee35ac1",
+        "digits-dynamic_vanilla_throughput-cpu_d8f70be1eb",
+        "digits-dynamic_vanilla_trial7_b2a7353a6b",
+        "digits-dynamic_vanilla_oracle_035ce91d6c",
+    ]
+
+
+def test_a_new_record_says_when_it_began_and_nothing_that_it_does_not_know() -> None:
+    made = record.new("quality", cell(), {"commit": "a"})
+    assert datetime.fromisoformat(made.provenance.started or "").utcoffset() == timedelta(0)
+    assert (made.status, made.protocol, made.provenance.commit) == ("error", record.PROTOCOL, "a")
+    of_some = {"rate_distortion", "checks", "traceback", "no_pictures", "no_weights", "weights"}
+    assert record.plain(made).keys() == set(record.Record.__struct_fields__) - of_some
+    assert "traceback" in record.plain(replace(made, traceback="words"))
+
+
+def test_the_name_of_data_says_all_of_them_and_fits_any_disk() -> None:
+    about = {"dataset": "/x/y.npz", "binarise": "none", "data_options": {"b": 2, "a": 1}}
+    assert names.dataset_slug(about) == "y-none-a=1-b=2"
+    long = [names.slug("é" * 200 + end) for end in "ab"]
+    assert long[0] != long[1]
+    assert max(len(name.encode()) for name in long) <= 80
+    assert names.slug(".hidden/../x y") == "_hidden_.._x_y"
+    assert [len(names.digest(value)) for value in ({}, "a")] == [8, 8]
+
+
+def test_a_note_tells_files_of_a_user_by_all_of_their_content_and_finds_them_where_they_lay(tmp_path: Path) -> None:
+    texts = (["a", "b"], ["a", "c"], ["ab", ""], ["b", "a"], ["a"])
+    origins = [notes.origin_of("table", tmp_path / "mine.toml", ROOT, each) for each in texts]
+    assert len({origin["sha256"] for origin in origins}) == len(texts)
+    assert notes.origin_of("suite", ROOT / "quick.toml", ROOT, "a") == {"suite": "quick"}
+    paths = [tmp_path / name / "mine.toml" for name in ("home", "out")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("")
+    note = {"suite": "mine.toml", "table": "mine.toml", "path": str(paths[0])}
+    for path in paths:
+        assert notes.find(note, "suite", tmp_path / "out") == str(path)
+        path.unlink()
+    for kind, words in (
+        ("suite", "are of mine.toml, not found"),
+        ("table", "are of mine.toml and mine.csv, not found"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            notes.find(note, kind, tmp_path / "out")
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git here")
+def test_a_checkout_is_dirty_where_what_makes_numbers_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        settings = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        command = ["git", *settings, *words]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+
+    counts = {"bench/records/a.py": True, "variants/b.py": True, "pyproject.toml": True, "docs/c.md": False}
+    for name in counts:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "all")
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "bench" / "records" / "provenance.py"))
+    clean = {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert provenance._git() == clean
+    for name, dirty in counts.items():
+        (tmp_path / name).write_text("2")
+        assert provenance._git() == clean | {"dirty": dirty}
+        (tmp_path / name).write_text("1")
+
+
+def test_a_cell_of_each_kind_has_what_its_kind_needs() -> None:
+    whole = record.plain(fake.quality("vanilla", 0))
+    with pytest.raises(UsageError, match=r"cell\.tuning"):
+        schema.of(whole | {"kind": "trial"})
+    linear = {"d": 4, "k": 2, "noise": 0.5, "orthogonal": True}
+    problems = [linear, {"d": 4, "bits": 2}]
+    for options in problems:
+        schema.of(whole | {"kind": "oracle", "status": "error", "cell": whole["cell"] | {"data_options": options}})
+    for key in ("k", "noise", "orthogonal"):
+        options = {name: value for name, value in linear.items() if name != key}
+        with pytest.raises(UsageError, match="a problem has bits, or else k, noise and orthogonal"):
+            schema.of(whole | {"kind": "oracle", "cell": whole["cell"] | {"data_options": options}})
+    # The exact rate and distortion, without which a linear model is not checked.
+    check = dict.fromkeys(("truth", "estimate", "error", "standard_error", "low", "high"))
+    check |= {"part": "a", "quantity": "b", "rule": "c", "passed": True}
+    oracle = whole | {"kind": "oracle", "checks": [check]}
+    with pytest.raises(UsageError, match="checks and rate_distortion must be there"):
+        schema.of(oracle | {"cell": whole["cell"] | {"data_options": problems[0]}})
+    schema.of(oracle | {"cell": whole["cell"] | {"data_options": problems[1]}})
+
+
+def test_a_record_of_an_older_schema_is_run_again_and_one_that_steers_is_read_as_text(tmp_path: Path) -> None:
+    made = finished(tmp_path, reason="a\x7fb")
+    path = tmp_path / "runs" / f"{made.id}.json"
+    path.write_bytes(path.read_bytes().replace(b"\\u007f", b"\x7f"))
+    assert b"\x7f" in path.read_bytes()
+    assert schema.read(path).reason == "a\N{REPLACEMENT CHARACTER}b"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 0', 1))
+    assert store.finished(tmp_path, made.id) is None
+
+
+def test_records_stand_in_the_order_of_their_files(tmp_path: Path) -> None:
+    made = [fake.quality(variant, seed) for variant in ("vanilla", "beta", "iwae") for seed in (2, 0, 1)]
+    found, _ = store.read_all(fake.write(tmp_path, made, images=False))
+    assert [each.id for each in found] == sorted(each.id for each in made)

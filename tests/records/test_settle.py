@@ -164,3 +164,26 @@ def test_machines_of_which_a_slug_makes_one_keep_columns_of_their_own() -> None:
     assert sum(name.startswith("peak_memory_mb_cpu_EPYC_7B12_") for name in columns) == 3
     assert "peak_memory_mb_cpu_Xeon" in columns
     assert frame.csv(records) == frame.csv(records[::-1])
+
+
+@pytest.mark.parametrize("part", ["metrics", "errors", "latent", "curve"])
+def test_runs_that_differ_in_any_part_are_not_the_same(part: str) -> None:
+    """The later one counts, and what they differ in is said where it is a figure."""
+    first, second = (made(BASES[0], started=f"2026-01-0{day}") for day in (1, 2))
+    ((_,), (line,)) = settle.settle([("a", first), ("b", second)])
+    assert line == "a.json holds the same run as b.json; it is counted once"
+    changed: dict[str, Any] = {"errors": {"elbo_nats": {"mc": 1.0}}, "latent": {"points": 3}, "curve": second.curve[:2]}
+    changed["metrics"] = {**second.metrics, "elbo_nats": -1.0}
+    second = replace(second, **{part: changed[part]})
+    words = f"elbo_nats {first.metrics['elbo_nats']} and -1.0)" if part == "metrics" else "not in the metrics)"
+    ((_,), (line,)) = settle.settle([("a", first), ("b", second)])
+    assert line.startswith(f"a.json and b.json are of one cell and differ ({words}")
+    assert line.endswith("; the second counts, started last")
+
+
+def test_what_two_runs_differ_in_is_said_with_their_machines_where_these_are_two() -> None:
+    ok = made(BASES[0], machine="A")
+    assert settle.difference(made(BASES[0], machine="A", status="diverged"), ok) == "diverged and ok"
+    assert settle.difference(made(BASES[0], machine="B", status="diverged"), ok) == "diverged and ok, on B and on A"
+    one, other = (made(BASES[0], machine="A", figure=figure) for figure in (-100.0, -101.0))
+    assert settle.difference(one, other) == "elbo_nats -100.0 and -101.0"

@@ -38,13 +38,28 @@ NO_NUMBERS = {
 MEANING = functools.cache(sources._meaning)
 
 
-def test_all_that_a_cell_reaches_counts() -> None:
-    reached, queue = set[str](), ["bench.cells.run", "bench.oracle.checks"]
+def reached_from(*modules: str) -> set[str]:
+    """Our modules that these import, and they in turn, but for what `NO_NUMBERS` imports."""
+    reached, queue = set[str](), list(modules)
     while queue:
         name = queue.pop()
         if name in MODULES and name not in reached:
             reached.add(name)
             queue += all_imports(name) if name not in NO_NUMBERS else []
+    return reached
+
+
+def test_all_that_a_training_reaches_counts_as_training() -> None:
+    """But for how codes are counted, which the judge's look at the validation split leaves alone."""
+    counted = {name for name, _ in sources._ours(sources.TRAINING)}
+    reached = reached_from("bench.cells.prepare", "bench.train.loop") - NO_NUMBERS
+    assert {name for name in reached if MODULES[name].relative_to(ROOT).as_posix() not in counted} == {
+        "bench.judge.codes"
+    }
+
+
+def test_all_that_a_cell_reaches_counts() -> None:
+    reached = reached_from("bench.cells.run", "bench.oracle.checks")
     counted = {name for name, _ in sources._ours(sources.TRAINING + sources.JUDGING)}
     paths = {name: MODULES[name].relative_to(ROOT).as_posix() for name in reached}
     assert {name for name, path in paths.items() if path not in counted} == NO_NUMBERS - {
@@ -192,6 +207,26 @@ def test_files_count_as_they_were_first_seen(copy: Path) -> None:
     assert sums_now("linear") == linear
 
 
+def test_what_a_server_keeps_counts_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that its processes will have in memory, whatever becomes of the files."""
+    files = ("bench/seeds.py", "bench/text.py")
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / file, tmp_path / file)
+    for name, value in (("HERE", tmp_path), ("TRAINING", files[:1]), ("JUDGING", files[1:])):
+        monkeypatch.setattr(sources, name, value)
+    first = sums_now("vanilla")
+    for seen in (sources._sums, sources._ours, sources._first_seen):
+        seen.cache_clear()
+    sources.keep()
+    for file in files:
+        (tmp_path / file).write_text("changed = True\n")
+    assert sources.sums("vanilla") == first
+    assert sums_now("vanilla") != first
+    monkeypatch.undo()
+    sums_now("vanilla")
+
+
 @pytest.mark.parametrize("content", [b"def linear(:", b"\xff", b"(" * 10_000, None])
 def test_a_recipe_that_is_half_saved_or_gone_has_sums(copy: Path, content: bytes | None) -> None:
     path = copy / "variants" / "zoo" / "linear.py"
@@ -220,3 +255,28 @@ def test_a_plugin_counts_with_all_of_its_package_and_is_not_imported(
     assert sums_now("no_such_variant") != sums_now("single")
     for folder in ("a", "b"):
         forget_plugins(tmp_path / folder)
+
+
+def _one(x: int) -> int:
+    return x
+
+
+class _Part:
+    """A class that a function names, and its method another one."""
+
+    def go(self) -> int:
+        return _one(1)
+
+
+def _whole() -> object:
+    return lambda: (_Part(), install)
+
+
+def test_a_function_counts_with_what_it_names_of_its_module_also_within() -> None:
+    text = sources._written(_whole)
+    assert all(words in text for words in (b"def _whole", b"class _Part", b"def _one"))
+    assert b"def install" not in text
+
+
+def test_a_recipe_counts_with_those_that_it_imports_and_they_in_turn() -> None:
+    assert sources._zoo("rae_gp") == {"rae_gp", "rae_l2", "autoencoder"}
