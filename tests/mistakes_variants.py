@@ -3,7 +3,7 @@
 from tests.mutants import made
 
 AUTOENCODERS = ("tests/variants/test_autoencoders.py",)
-CHECKS = ("tests/variants/test_checks.py",)
+CHECKS = ("tests/variants/test_each_check.py",)
 CODES = ("tests/variants/test_codes.py",)
 DEFAULTS = ("tests/variants/test_defaults.py",)
 OBJECTIVES = ("tests/variants/test_objectives.py",)

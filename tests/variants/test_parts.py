@@ -1,5 +1,6 @@
 """Parts: shared weights under one seed, shapes for every image size, and one line for every bad value."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 from tests.variants.beside import BESIDE, BITS, data_for
 from variants import DataSpec, build
 from variants.core import closed_form_kl
-from variants.parts import PARTS, OptionError, assemble, options_of, part_names
+from variants.parts import FROM_MODEL, PARTS, OptionError, assemble, options_of, part_names
 from variants.parts.heads import PACE, Head
 from variants.parts.networks import ACTIVATIONS, conv, linear, mlp
 from variants.parts.posteriors import Diagonal, Full, LowRank
@@ -158,6 +159,37 @@ def test_decoders_end_without_an_activation(activation: str) -> None:
         assert out.min() < 0 < out.max()
 
 
+def test_an_activation_is_the_function_of_its_name() -> None:
+    x = torch.linspace(-4, 4, 33, dtype=torch.float64)
+    above, below = x.clamp(min=0), x.clamp(max=0)
+    expected = {
+        "relu": above,
+        "tanh": (x.exp() - (-x).exp()) / (x.exp() + (-x).exp()),
+        "elu": above + below.exp() - 1,
+        "silu": x / (1 + (-x).exp()),
+        "gelu": x * torch.distributions.Normal(0.0, 1.0).cdf(x),
+        "leaky_relu": above + 0.01 * below,
+    }
+    assert {*expected, "gated"} == ACTIVATIONS.keys()
+    for name, values in expected.items():
+        torch.testing.assert_close(ACTIVATIONS[name]()(x), values)
+
+
+def kinds(module: nn.Module) -> list[str]:
+    """Layers in their order, but for those that only move or drop numbers."""
+    layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, *(kind for kind in ACTIVATIONS.values()))
+    return [type(m).__name__ for m in module.modules() if isinstance(m, layers)]
+
+
+def test_an_activation_stands_after_every_layer_but_the_last_of_the_decoder() -> None:
+    encoder, decoder = conv(GREY, 3, channels=(2, 4, 4), width=5, activation="silu")
+    assert kinds(encoder) == ["Conv2d", "SiLU"] * 3 + ["Linear", "SiLU"]
+    assert kinds(decoder) == ["Linear", "SiLU"] * 2 + ["ConvTranspose2d", "SiLU"] * 2 + ["ConvTranspose2d"]
+    encoder, decoder = mlp(GREY, 3, hidden=(7, 5), activation="tanh")
+    assert kinds(encoder) == ["Linear", "Tanh"] * 2
+    assert kinds(decoder) == ["Linear", "Tanh"] * 2 + ["Linear"]
+
+
 @pytest.mark.parametrize("network", PARTS["network"])
 def test_what_is_added_to_the_last_bias_is_added_to_all_that_a_decoder_gives(network: str) -> None:
     """Nothing bends what a likelihood is given. (The state of `conv_ladder` has 32 numbers at 3 x 4 places.)"""
@@ -259,8 +291,11 @@ def test_data_spec() -> None:
 def test_option_that_no_part_takes(options: dict[str, object]) -> None:
     with pytest.raises(
         OptionError, match=f"no chosen part takes the option '{next(iter(options))}'; these are taken: .*hidden"
-    ):
+    ) as refused:
         build("vanilla", GREY, **options)
+    assert refused.value.option == next(iter(options))
+    taken = str(refused.value).split("are taken: ")[1].split(", ")
+    assert taken == sorted(taken)
 
 
 def test_options_reach_their_part() -> None:
@@ -274,6 +309,36 @@ def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> N
     data = KINDS.get(name, data_for(name)) if role == "likelihood" else data_for(name)
     others = BESIDE.get(name, {}) if name == "conv_ladder" or role not in ("network", "likelihood") else {}
     assert part_names(assemble(data, **(others | {role: name})))[role] == name
+
+
+def alone(role: str, name: str, options: dict[str, Any]) -> object:
+    """A part without those beside it."""
+    part, data, latent = PARTS[role][name], KINDS.get(name, data_for(name)), 384 if name == "conv_ladder" else 32
+    features = 512 if name == "conv_residual_top_down" else 16
+    given = {"data_size": 40, "data_spec": data, "latent_size": latent, "layers_at": (1, 1), "top_prior": "vamp"}
+    placed = {"network": (data, latent), "posterior": (features, latent), "prior": (latent,), "likelihood": (data,)}
+    known = options_of(part).keys()
+    return part(*placed.get(role, ()), **{key: value for key, value in given.items() if key in known} | options)
+
+
+# Of which a negative number is one that is meant; and what does not ask yet.
+SIGNED = ("alpha", "kappa", "mmd")
+UNASKED = {("hyperspherical", "pace"), ("poincare", "pace")}
+
+
+@pytest.mark.parametrize(("role", "name"), [(role, name) for role in PARTS for name in PARTS[role]])
+def test_every_option_says_by_its_name_what_it_cannot_be(role: str, name: str) -> None:
+    """Neither true nor nan is a size, a weight, a name or a list; and nothing but true and false is a flag."""
+    alone(role, name, {})
+    for option, default in options_of(PARTS[role][name]).items():
+        if option in (*FROM_MODEL, "numbers") or (name, option) in UNASKED:
+            continue
+        wrong: list[object] = ["yes", 1] if option == "squash" or isinstance(default, bool) else [True, math.nan]
+        if isinstance(default, int | float) and not isinstance(default, bool) and option not in SIGNED:
+            wrong.append(-1)
+        for value in wrong:
+            with pytest.raises(ValueError, match=f"^{option} (of .* )?must be .*, got {value!r}$"):
+                alone(role, name, {option: value})
 
 
 @pytest.mark.parametrize(
@@ -368,3 +433,5 @@ def test_init_reaches_convolutions() -> None:
     assert back.weight.std().item() == pytest.approx((2 / (64 * 16)) ** 0.5, rel=0.1)
     assert conv_layer.bias is not None
     assert not conv_layer.bias.any()
+    assert back.bias is not None
+    assert not back.bias.any()

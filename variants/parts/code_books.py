@@ -118,7 +118,7 @@ class Averages(Vectors):
 
     def __init__(self, sites: int, size: int, count: int, decay: float) -> None:
         super().__init__(sites, size, count)
-        self.decay = share("decay", decay)
+        self.decay = share("code_decay", decay)
         weight = self.weight.detach()
         del self.weight
         self.register_buffer("weight", weight)

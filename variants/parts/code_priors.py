@@ -71,8 +71,9 @@ class OfCodes(Prior):
             raise ValueError(f"a site has at most {MOST_CODES} codes, not {book.count}: choose fewer, and more sites")
         self.book = book
         self.order: Order | None = None
+        width = at_least("order_width", order_width, 1)
         if flag("autoregressive", autoregressive):
-            self.order = Order(book.variables, book.count, at_least("order_width", order_width, 1))
+            self.order = Order(book.variables, book.count, width)
             self.register_parameter("logits", None)
         else:
             self.logits = nn.Parameter(torch.zeros(book.variables, book.count))

@@ -16,6 +16,7 @@ from variants.core.kl import closed_form_kl
 from variants.core.one_hots import OneHots
 from variants.data_spec import DataSpec
 from variants.parts import discrete_priors
+from variants.parts.checks import at_least, sizes
 from variants.parts.discrete import joint_sizes
 from variants.parts.layers import Conditional
 from variants.parts.posteriors import Posterior
@@ -118,7 +119,7 @@ class Given(OneHots):
 def sizes_of(latent: int, classes: int | None, data: DataSpec | None) -> tuple[int, int]:
     """(D - C, C), where C is by default the data's number of classes; ValueError for fewer than that."""
     known = None if data is None else data.classes
-    if classes is not None and known is not None and classes < known:
+    if classes is not None and at_least("classes", classes, 2) < (known or 2):
         raise ValueError(f"the data's labels are of {known} classes: classes={known} or more, not {classes}")
     return joint_sizes(latent, classes or known)
 
@@ -152,7 +153,7 @@ class Labelled(Posterior):
         super().__init__()
         size, self.classes = sizes_of(latent, classes, data_spec)
         self.logits = nn.Linear(features, self.classes)
-        self.within = Conditional(self.classes, size, class_hidden, "relu", context=features)
+        self.within = Conditional(self.classes, size, sizes("class_hidden", class_hidden), "relu", context=features)
 
     def forward(self, h: Tensor) -> Distribution:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
@@ -186,7 +187,7 @@ class GivenClass(Posterior):
         if data_spec is None or data_spec.classes is None:
             raise ValueError("p(x|c) needs data whose labels are classes, such as mnist: these have none")
         size, self.classes = sizes_of(latent, None, data_spec)
-        self.within = Conditional(self.classes, size, class_hidden, "relu", context=features)
+        self.within = Conditional(self.classes, size, sizes("class_hidden", class_hidden), "relu", context=features)
 
     def forward(self, h: Tensor, c: Tensor | None = None) -> Distribution:
         """Features `[B, H]` and classes `[B]` -> q(z|x, c), batch shape `[B]`, event shape `[D]`.
