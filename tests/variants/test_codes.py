@@ -13,7 +13,8 @@ from variants.core import VAE, elbo
 from variants.core.support import states
 from variants.parts.code_books import Averages, Book, Grid, Residuals, Signs, Vectors, nearest
 from variants.parts.code_points import Chosen, CodePrior, Relaxed, Softly
-from variants.parts.code_priors import Order, sites_of
+from variants.parts.code_priors import MOST_CODES, Order, sites_of
+from variants.parts.codes import Codes, GridCodes, SignCodes, StochasticCodes
 from variants.parts.objectives.codes import code_entropies
 from variants.testing.case import LATE
 
@@ -28,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "residual_vq": {"latent": 8, "code_size": 2, "codes": 3},
     "sq_vae": {"latent": 4, "code_size": 2, "codes": 5},
 }
+ORDERED: dict[str, Any] = {"autoregressive": True, "order_width": 7}
 
 
 def model(name: str, **options: Any) -> VAE:
@@ -100,6 +102,19 @@ def test_an_axis_of_a_grid_has_just_its_levels_and_zero_stays_zero(levels: int) 
     assert grid.bound(torch.zeros(1, 1, dtype=torch.float64)).abs().item() < 1e-6
     rounded = (grid.bound(h) - grid.write(indices)).abs() * (levels // 2)
     assert rounded.max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("levels", [3, 4, 5, 8])
+def test_the_ends_of_an_axis_lie_a_thousandth_beyond_its_outer_levels(levels: int) -> None:
+    grid, half = Grid(1, (levels,)).double(), (levels - 1) * 1.001 / 2
+    far, offset = torch.tensor([[-30.0], [30.0]], dtype=torch.float64), 0.5 if levels % 2 == 0 else 0.0
+    ends = torch.tensor([[-half - offset], [half - offset]], dtype=torch.float64) / (levels // 2)
+    torch.testing.assert_close(grid.bound(far), ends)
+
+
+def test_a_sign_of_zero_is_positive() -> None:
+    book = Signs(1, 2)
+    assert book.write(book.quantise(torch.tensor([[0.0, -0.1]]))).tolist() == [[1, -1]]
 
 
 def test_a_grid_needs_three_levels_and_a_latent_of_its_axes() -> None:
@@ -176,6 +191,28 @@ def test_running_means_are_those_of_what_was_seen_and_unused_codes_stay() -> Non
     assert torch.equal(book.weight[1], one)  # nor does one that was used before, and is not now
 
 
+def test_running_means_go_on_where_a_saved_book_stopped() -> None:
+    torch.manual_seed(0)
+    book, fresh = Averages(2, 2, 3, 0.9), Averages(2, 2, 3, 0.9)
+    batches = [(torch.randn(5, 4), torch.randint(3, (5, 2))) for _ in range(6)]
+    for batch in batches[:3]:
+        book.learn(*batch)
+    fresh.load_state_dict(book.state_dict())
+    for batch in batches[3:]:
+        book.learn(*batch)
+        fresh.learn(*batch)
+    assert torch.equal(fresh.weight, book.weight)
+
+
+def test_what_no_gradient_moves_is_no_part_of_the_loss() -> None:
+    torch.manual_seed(0)
+    book, h = Averages(2, 3, 5, 0.9), torch.randn(4, 6)
+    indices = book.quantise(h)
+    of_book, of_encoder = book.misfit(h, indices)
+    assert of_book.tolist() == [0] * 4
+    torch.testing.assert_close(of_encoder, (book.write(indices) - h).square().sum(-1))
+
+
 def test_codes_move_in_training_alone() -> None:
     made = model("vq_ema")
     before = made.prior.book.weight.clone()
@@ -243,6 +280,55 @@ def test_draws_of_the_prior_are_as_frequent_as_they_are_likely(autoregressive: b
         assert (seen - chance).abs().max() < 5 * 0.5 / math.sqrt(20_000)
 
 
+def test_a_point_is_one_of_a_book_but_for_rounding() -> None:
+    """All of its numbers are: one that is off by a hundredth is enough to be none."""
+    torch.manual_seed(0)
+    book = Vectors(2, 3, 5)
+    p, q = CodePrior(book, torch.randn(2, 5)), Chosen(torch.randn(4, 6), book)
+    point = q.mean.detach()
+    for at, is_one in ((point + 1e-5, True), (point + 0.01, False), (point + 0.01 * torch.eye(6)[3], False)):
+        assert p.support.check(at).tolist() == [is_one] * 4
+        assert p.log_prob(at).isfinite().tolist() == [is_one] * 4
+        assert q.log_prob(at).isfinite().tolist() == [is_one] * 4
+
+
+def test_what_is_chosen_for_certain_has_no_spread() -> None:
+    torch.manual_seed(0)
+    q = Chosen(torch.randn(4, 6), Vectors(2, 3, 5))
+    assert q.variance.tolist() == [[0] * 6] * 4
+    assert q.entropy().tolist() == [0] * 4
+
+
+@pytest.mark.parametrize(("name", "codes", "books"), [("vq", 5, 1), ("residual_vq", 3, 2), ("fsq", 12, 1)])
+def test_a_site_has_a_code_of_each_book(name: str, codes: int, books: int) -> None:
+    q = model(name).infer(X)
+    assert (q.codes, q.books) == (codes, books)
+
+
+@pytest.mark.parametrize("name", ["vq", "vq_ema", "residual_vq", "fsq", "lfq"])
+def test_every_prior_of_codes_has_an_order_of_the_width_that_is_asked_for(name: str) -> None:
+    plain, ordered = (build(name, SPEC, **SMALL[name], **given) for given in ({}, ORDERED))
+    shape = plain.prior.book.variables, plain.prior.book.count
+    assert plain.prior.order is None
+    assert plain.prior.logits.shape == shape
+    assert ordered.prior.logits is None
+    assert ordered.prior.order.place.shape == (shape[0], 7)
+    assert ordered.prior.order(torch.zeros(2, shape[0], dtype=torch.long)).shape == (2, *shape)
+
+
+def test_an_order_knows_the_place_of_each_index() -> None:
+    torch.manual_seed(0)
+    order, indices = Order(5, 4, 8), torch.randint(4, (1, 5))
+    logits = order(indices)
+    for v in range(5):
+        other = Order(5, 4, 8)
+        other.load_state_dict(order.state_dict())
+        with torch.no_grad():
+            other.place[v] += 1
+        changed = (other(indices) != logits).any(-1)[0].tolist()
+        assert changed == [False] * v + [True] * (5 - v)
+
+
 def test_an_index_depends_on_those_before_it_alone() -> None:
     torch.manual_seed(0)
     order = Order(5, 4, 8)
@@ -280,6 +366,26 @@ def test_relaxed_draws_are_nearest_to_a_code_as_often_as_it_is_likely() -> None:
     with torch.no_grad():
         drawn = torch.nn.functional.one_hot(book.quantise(q.rsample(torch.Size([20_000]))), 4).double().mean(0)
     assert (drawn - q.logits.exp()).abs().max() < 5 * 0.5 / math.sqrt(20_000)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_relaxed_draws_weigh_two_codes_by_logistic_noise_over_the_temperature(temperature: float) -> None:
+    """Between the codes 1 and 0 a draw is the weight of the first, and t logit(w) = log q_1 - log q_0 + noise."""
+    torch.manual_seed(0)
+    n, book = 20_000, Vectors(1, 1, 2).double()
+    with torch.no_grad():
+        book.weight.copy_(torch.tensor([[1.0], [0.0]]))
+    q = Relaxed(torch.tensor([[0.8]], dtype=torch.float64), book, torch.tensor(1.5), temperature)
+    noise = temperature * q.rsample(torch.Size([n])).detach().logit() - (q.logits[..., 0] - q.logits[..., 1]).detach()
+    assert abs(noise.mean().item()) < 4 * math.pi / math.sqrt(3 * n)
+    assert noise.var().item() == pytest.approx(math.pi**2 / 3, rel=0.05)
+    assert q.support.check(torch.tensor([[0.3, math.nan], [0.3, 7.0]])).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["sq_vae", "gumbel_softmax"])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_a_temperature_that_falls_is_not_compiled_into_a_graph(name: str, decay: float) -> None:
+    assert build(name, SPEC, latent=4, temperature_decay=decay).posterior.eager is (decay > 0)
 
 
 def test_the_temperature_of_codes_is_that_of_the_passes_so_far() -> None:
@@ -344,6 +450,38 @@ def test_code_entropies_are_those_of_the_enumeration() -> None:
     assert each.item() == pytest.approx(-(p * p.log()).sum(-1).mean().item())
     assert mean.item() == pytest.approx(-(p.mean(0) * p.mean(0).log()).sum().item())
     assert mean >= each
+
+
+@pytest.mark.parametrize("posterior", [Codes, GridCodes, SignCodes, StochasticCodes])
+def test_a_map_of_codes_is_taken_as_it_is_by_every_posterior(posterior: type[Codes]) -> None:
+    h = torch.randn(3, 8)
+    assert posterior(8, 8, spatial=True).project(h) is h
+    assert posterior(8, 8).project(h) is not h
+    with pytest.raises(ValueError, match="a map of 8 numbers, and this one has 9 features"):
+        posterior(9, 8, spatial=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("vq", {"codes": 1}, "codes must be a whole number of at least 2, got 1"),
+        ("vq_ema", {"codes": 1}, "codes must be a whole number of at least 2, got 1"),
+        ("residual_vq", {"codes": 1}, "codes must be a whole number of at least 2, got 1"),
+        ("residual_vq", {"latent": 7}, "code_depth times others: 7 is none"),
+        ("residual_vq", {"code_size": 3}, "sites times code_size: 4 is no such of 3"),
+        ("vq", {"code_size": 0}, "code_size must be a whole number of at least 1, got 0"),
+        ("vq_ema", {"code_decay": 1.0}, "code_decay must be a number of at least 0 and below 1, got 1.0"),
+        ("residual_vq", {"objective": "elbo"}, "does not move the codes of prior residual_codes: choose objective=vq"),
+    ],
+)
+def test_what_a_book_cannot_be_is_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(name, SPEC, **SMALL[name] | options)
+
+
+def test_a_book_is_of_what_was_asked_for() -> None:
+    assert model("vq_ema", code_decay=0.5).prior.book.decay == 0.5
+    assert build("lfq", SPEC, latent=14, code_size=14).prior.book.count == MOST_CODES  # as many as there may be
 
 
 def test_pairs_that_cannot_work_are_refused() -> None:
