@@ -4,14 +4,25 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from bench.settings import Budget
 from bench.suites import suite
 from bench.train.steps import stepper_for
 from variants import DataSpec, build
 from variants.core import VAE, elbo
-from variants.parts.conv_ladder import MapTrunk, as_map, as_places, depth_of, halved, places_of, sides_of
+from variants.parts.conv_ladder import (
+    MapTrunk,
+    as_map,
+    as_places,
+    conv_ladder,
+    depth_of,
+    halved,
+    places_of,
+    sides_of,
+)
 from variants.parts.ladder import Ladder
+from variants.parts.networks import ACTIVATIONS
 
 IMAGE = DataSpec((2, 9, 6), "binary", 40)
 X = torch.rand(3, 2, 9, 6, generator=torch.Generator().manual_seed(0)).round().double()
@@ -97,6 +108,39 @@ def test_layers_of_the_kl_add_up_and_a_draw_of_its_own_goes_the_same_way_down_ag
         torch.testing.assert_close(made.decoder(z), made.decoder.decoder(made.prior.state(z)))
 
 
+@torch.no_grad()
+def test_a_corner_of_the_image_and_its_latents_tell_of_each_other_and_of_no_far_place() -> None:
+    torch.manual_seed(0)
+    data = DataSpec((1, 32, 24), "binary", 40)
+    made = build("deep_top_down_conv", data, layers_at=(1, 1), trunk_channels=4, blocks=0).double()
+    for parameter in made.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))
+    x, z, sides = torch.zeros(1, 1, 32, 24).double(), torch.randn(1, 960).double(), [(16, 12), (8, 6)]
+    corner = x.clone()
+    corner[..., 0, 0] = 1
+
+    def reached(a: torch.Tensor, b: torch.Tensor, side: tuple[int, int], far: int) -> None:
+        changed = (a != b).reshape(*side, -1).any(-1)
+        assert changed[0, 0]
+        assert not changed[far:].any()
+        assert not changed[:, far:].any()
+
+    # A halving and a convolution of 3 x 3: one place further.
+    for i, side in enumerate(sides):
+        for a, b in zip(
+            *((at.mean, at.stddev) for at in (made.infer(each).at(z)[i] for each in (x, corner))), strict=True
+        ):
+            reached(a, b, side, 2)
+    # The corner's latents of the upper layer, whose block reaches two places; each has four places below.
+    upper = z.clone()
+    upper[:, 16 * 12 * 4 : 16 * 12 * 4 + 4] += 1
+    for a, b in zip(*((at.mean, at.stddev) for at in (made.prior().at(each)[0] for each in (z, upper))), strict=True):
+        reached(a, b, sides[0], 6)
+    lower = z.clone()
+    lower[:, :4] += 1
+    reached(made.decoder(z), made.decoder(lower), (32, 24), 7)
+
+
 def test_all_layers_reach_the_data_and_all_parameters_learn() -> None:
     made = model()
     terms = made.terms(X, 1)
@@ -135,6 +179,20 @@ def test_the_sizes_that_ship_make_a_step(name: str, data: DataSpec) -> None:
     assert stepper.skipped == 0
     assert not all(torch.equal(p, q) for p, q in zip(made.parameters(), before, strict=True))
     assert len(made.prior.layers) == {"ladders": 10, "ladders_cifar10": 22}[name]
+
+
+def activations(module: nn.Module) -> list[nn.Module]:
+    return [m for m in module.modules() if isinstance(m, tuple(kind for kind in ACTIVATIONS.values()))]
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2])
+def test_a_ladder_of_maps_has_the_activation_and_the_blocks_that_are_asked_for(blocks: int) -> None:
+    made = build("deep_top_down_conv", IMAGE, layers_at=AT, trunk_channels=4, activation="silu", blocks=blocks)
+    assert {type(each) for each in activations(made)} == {nn.SiLU}
+    encoder, decoder = conv_ladder(IMAGE, 60, layers_at=AT, trunk_channels=4, blocks=blocks)
+    # Two in each block, one before the second halving, and one before the way up.
+    assert len(activations(encoder)) == 2 * 2 * blocks + 1
+    assert len(activations(decoder)) == 2 * blocks + 1
 
 
 @pytest.mark.parametrize("layers", [1, 4, 9])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.variants.beside import model_of
+from tests.variants.beside import BESIDE, model_of
 from variants import DataSpec
 from variants.core import draw
 from variants.parts import PARTS, assemble
@@ -64,6 +64,14 @@ def test_a_head_starts_at_zero_or_like_a_plain_layer() -> None:
     torch.testing.assert_close(head(h), plain(squash(h)))
 
 
+@pytest.mark.parametrize("posterior", [Diagonal, Full])
+def test_what_all_examples_share_starts_at_zero(posterior: type[Diagonal] | type[Full]) -> None:
+    """So that a shared sigma starts at 1, as one of each example does."""
+    for shared in (True, False):
+        q = posterior(4, 3, shared_covariance=shared)(torch.randn(5, 4))
+        torch.testing.assert_close(q.stddev, torch.ones(5, 3))
+
+
 @pytest.mark.parametrize("latent", [2, 20, 100])
 def test_a_row_of_correlations_moves_z_no_further_than_its_log_sigma(latent: int) -> None:
     torch.manual_seed(0)
@@ -110,18 +118,19 @@ def test_one_step_leaves_every_posterior_finite(name: str, size: float) -> None:
         assert q.log_prob(z).isfinite().all()
 
 
-@pytest.mark.parametrize("network", ["mlp", "conv", "linear"])
+@pytest.mark.parametrize("network", PARTS["network"])
 def test_an_encoder_sees_its_data_less_their_mean(network: str) -> None:
     mean = np.linspace(0.1, 0.9, 2 * 4 * 6).reshape(2, 4, 6)
+    spec, parts = DataSpec((2, 4, 6), "unit", mean=lambda: mean), BESIDE.get(network, {}) | {"network": network}
     torch.manual_seed(0)
-    centred = assemble(DataSpec((2, 4, 6), "unit", mean=lambda: mean), network=network)
+    centred = assemble(spec, **parts)
     torch.manual_seed(0)
-    plain = assemble(DataSpec((2, 4, 6), "unit", mean=lambda: mean), network=network, centre=False)
+    plain = assemble(spec, **parts, centre=False)
     torch.manual_seed(0)
-    unknown = assemble(DataSpec((2, 4, 6), "unit"), network=network)
+    unknown = assemble(DataSpec((2, 4, 6), "unit"), **parts)
     x = torch.rand(3, 2, 4, 6)
     # A convolution does the same everywhere: of its data a channel has one mean.
-    seen = mean.mean((1, 2), keepdims=True) if network == "conv" else mean
+    seen = mean.mean((1, 2), keepdims=True) if "conv" in network else mean
     torch.testing.assert_close(centred.encoder(x), plain.encoder(x - torch.from_numpy(seen).float()))
     assert torch.equal(plain.encoder(x), unknown.encoder(x))
     assert not torch.equal(centred.encoder(x), plain.encoder(x))

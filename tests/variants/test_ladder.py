@@ -108,6 +108,18 @@ def test_all_layers_reach_the_data_and_are_reached() -> None:
     assert missing == []
 
 
+def test_layers_of_other_sizes_are_not_compared() -> None:
+    def of(*layers: int) -> Ladder:
+        standard = [normal(torch.zeros(d), torch.ones(d)) for d in layers]
+        top = standard[-1].expand(torch.Size([5]))
+        return Ladder(top, lambda i, s: standard[i].expand(s.shape[:-1]), lambda _i, _s, z: z, layers)
+
+    z = torch.randn(4, 5, 3)
+    assert of(2, 1).kl_parts(of(2, 1), z) is not None
+    assert of(2, 1).kl_parts(of(1, 2), z) is None
+    assert of(2, 1).kl_parts(normal(torch.zeros(3), torch.ones(3)), z) is None
+
+
 def test_a_draw_without_gradients_is_scored_with_them() -> None:
     """What its way down has left behind has no gradient to give: the way is gone down again."""
     made = model("deep_top_down")

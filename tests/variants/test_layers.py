@@ -409,6 +409,12 @@ def test_a_context_is_that_of_the_joined_input() -> None:
     torch.testing.assert_close(q.stddev, layer.log_scale(hidden).exp())
 
 
+def test_a_conditional_starts_with_a_sigma_of_one_whatever_it_is_given() -> None:
+    layer = Conditional(2, 3, (4,), "tanh", context=5)
+    for q in (layer(torch.randn(7, 2)), layer.given(torch.randn(7, 5))(torch.randn(7, 2))):
+        torch.testing.assert_close(q.stddev, torch.ones(7, 3))
+
+
 def test_gated_layers() -> None:
     linear, gate = dense([5, 3], "gated")
     x = torch.randn(4, 5)
