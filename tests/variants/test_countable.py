@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -25,6 +26,7 @@ from variants.parts.levels import (
     CategoricalPixels,
     DiscretisedLogistic,
     LogisticLevels,
+    OfLevels,
     OnLevels,
 )
 from variants.parts.networks import mlp
@@ -132,6 +134,36 @@ def test_beta_binomial_is_flat_for_a_and_b_of_one_and_binomial_in_the_limit() ->
     torch.testing.assert_close(other, torch.from_numpy(stats.betabinom(16, 0.7, 2.5).pmf(range(17))))
 
 
+@pytest.mark.parametrize("likelihood", [CategoricalPixels, DiscretisedLogistic, BetaBinomial])
+def test_a_level_in_single_precision_is_that_level(likelihood: type[OfLevels]) -> None:
+    """97 (k / 97) rounds to less than k for a third of all k, which is no reason to take it for k - 1."""
+    k = torch.arange(98.0)
+    p = likelihood(DataSpec((98,), "levels", 40, levels=98))
+    value = p.value(torch.randn(p.numbers, 98))
+    torch.testing.assert_close(value.log_prob(k / 97), value.log_mass(k), rtol=0, atol=0)
+    assert (k / 97 * 97 < k).any()
+
+
+def test_each_value_draws_its_component_by_its_own_weights() -> None:
+    torch.manual_seed(0)
+    share = torch.tensor([[0.9, 0.2, 0.5], [0.1, 0.7, 0.4]], dtype=torch.float64)
+    d = LogisticLevels(
+        torch.stack([share, 1 - share]).log(),
+        double(-1, 1).reshape(2, 1, 1).expand(2, 2, 3),
+        torch.full((2, 2, 3), -6.0).double(),
+        3,
+    )
+    draws = d.sample(torch.Size([5000]))
+    assert ((draws == 0) | (draws == 1)).all()
+    torch.testing.assert_close((draws == 0).double().mean(0), share, rtol=0, atol=0.035)
+
+
+def test_values_between_levels_and_beyond_them_are_none() -> None:
+    support = BetaBinomialLevels(double(1.0), double(1.0), 5).support
+    assert support.check(torch.linspace(0, 1, 5)).all()
+    assert not support.check(torch.tensor([-0.25, 1.25, 0.1, 0.875])).any()
+
+
 def test_a_mixture_starts_with_components_that_differ() -> None:
     """Equal ones would stay equal: all would be given one gradient."""
     spec = DataSpec((2,), "levels", 40, levels=256)
@@ -211,6 +243,19 @@ def test_rates_start_at_the_mean_of_the_data_and_are_never_negative() -> None:
         assert likelihood.log_prob(torch.full((1, 1, *numbers), -300.0), large[0]).isfinite().all()
 
 
+def test_rates_of_data_whose_mean_is_not_known_start_at_one() -> None:
+    torch.testing.assert_close(Poisson(COUNTS)(torch.zeros(3)).mean, torch.ones(3))
+
+
+def test_each_value_has_a_dispersion_of_its_own_which_starts_at_one() -> None:
+    p, x = NegativeBinomial(COUNTS), torch.tensor([[0.0, 3.0, 7.0]])
+    for theta in ([1.0, 1.0, 1.0], [0.5, 2.0, 30.0]):
+        expected = stats.nbinom(theta, np.array(theta) / (np.array(theta) + 1)).logpmf(x[0].numpy()).sum()
+        assert p.log_prob(torch.zeros(1, 1, 3), x).item() == pytest.approx(expected, rel=1e-5)
+        with torch.no_grad():
+            p.log_dispersion.copy_(torch.tensor([0.5, 2.0, 30.0]).log())
+
+
 def test_a_small_rate_is_what_the_decoder_says_and_the_second_number_is_the_odds_of_a_zero() -> None:
     """softplus(h) / log 2 is e^h / log 2 far below zero, and no floor is near."""
     mean = torch.tensor([0.5, 2.0, 30.0])
@@ -240,6 +285,12 @@ def test_a_density_is_refused_for_what_has_probabilities(likelihood: str) -> Non
 def test_levels_are_asked_for_in_one_line(name: str) -> None:
     with pytest.raises(ValueError, match="for data of the kind 'levels', not 'unit': choose binarise=levels"):
         build(name, DataSpec((1, 2, 2), "unit", 40))
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial", "zero_inflated_negative_binomial"])
+def test_counts_are_asked_for_in_one_line(likelihood: str) -> None:
+    with pytest.raises(ValueError, match="for data of the kind 'counts', not 'real': choose a data set of counts"):
+        assemble(DataSpec((3,), "real", 40), likelihood=likelihood)
 
 
 def test_the_network_is_told_how_many_numbers_a_value_takes() -> None:

@@ -179,6 +179,12 @@ def test_log_weights_of_relaxed_draws_are_refused_in_one_line(name: str) -> None
     assert made.eval().terms(torch.ones(2, 4), 3).log_weights.isfinite().all()
 
 
+@pytest.mark.parametrize("hard", [False, True])
+def test_draws_are_rounded_where_that_is_asked_for_alone(hard: bool) -> None:
+    z = build("gumbel_softmax", SPEC, latent=4, classes=2, hard=hard).terms(torch.ones(3, 4), 5).z
+    assert bool(((z == 0) | (z == 1)).all()) is hard
+
+
 def test_rounded_draws_have_the_gradient_of_the_unrounded_ones() -> None:
     logits = torch.tensor([[0.5, 0.0, -1.0]], requires_grad=True)
     found = []
@@ -248,6 +254,22 @@ def test_concrete_bits_are_above_a_half_as_often_as_the_bit_is_one() -> None:
         share = (RelaxedBits(logits, temperature).rsample(torch.Size([20_000])) > 0.5).float().mean(0)
         assert (share - logits.sigmoid()).abs().max() < 4 * 0.5 / math.sqrt(20_000)
         torch.testing.assert_close(RelaxedBits(logits, temperature).mean, logits.sigmoid())
+
+
+@pytest.mark.parametrize("temperature", [0.4, 2.0])
+def test_the_noise_of_concrete_bits_is_logistic_over_the_temperature(temperature: float) -> None:
+    torch.manual_seed(0)
+    n, logit = 20_000, torch.tensor([0.8], dtype=torch.float64)
+    noise = temperature * RelaxedBits(logit, temperature).rsample(torch.Size([n])).logit() - logit
+    assert abs(noise.mean().item()) < 4 * math.pi / math.sqrt(3 * n)
+    assert noise.var().item() == pytest.approx(math.pi**2 / 3, rel=0.05)
+
+
+def test_concrete_bits_and_their_prior_have_the_temperatures_that_are_asked_for() -> None:
+    made, z = build("concrete", SPEC, latent=2, temperature=0.9, prior_temperature=0.8), torch.tensor([[0.3, 0.6]])
+    q = made.infer(torch.ones(1, 4))
+    torch.testing.assert_close(q.log_prob(z), RelaxedBits(q.base_dist.logits, 0.9).log_prob(z))
+    torch.testing.assert_close(made.prior().log_prob(z), RelaxedBits(torch.zeros(2), 0.8).log_prob(z))
 
 
 @pytest.mark.parametrize("logit", [-500.0, -90.0, 90.0, 500.0])

@@ -263,6 +263,21 @@ def test_the_mean_of_values_in_the_unit_interval_lies_in_it(likelihood: type, ki
     torch.testing.assert_close(p.log_prob(h.expand(1, 1, *h.shape), x)[0], p(h).log_prob(x))
 
 
+@pytest.mark.parametrize("likelihood", [Gaussian, Heteroscedastic, StudentT])
+def test_a_mean_is_squashed_or_not_as_it_is_asked_to_be(likelihood: type) -> None:
+    raw = torch.tensor([-3.0, 0.2, 4.0])
+    for kind in ("unit", "real"):
+        for squash in (False, True):
+            p = likelihood(DataSpec((3,), kind), squash=squash)
+            h = torch.stack([raw, raw]) if p.numbers == 2 else raw
+            torch.testing.assert_close(p(h).mean, raw.sigmoid() if squash else raw)
+
+
+def test_a_floor_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="floor must be a number above 0, got 0"):
+        Heteroscedastic(DataSpec((3,), "real"), floor=0)
+
+
 def test_a_scale_of_each_value_is_above_its_floor_and_moves_from_anywhere() -> None:
     """It rises with the decoder's number everywhere: where it did not, training could not leave the floor."""
     likelihood = Heteroscedastic(DataSpec((3,), "real"), floor=0.1)
@@ -314,6 +329,25 @@ def test_the_kept_variance_is_unbiased_from_the_first_batch(steps: int) -> None:
     assert likelihood.variance.item() == pytest.approx(kept, rel=1e-9)
     if steps <= 100:
         assert kept == pytest.approx(errors.mean().item(), rel=1e-9)
+
+
+def test_the_kept_variance_goes_on_where_a_saved_one_stopped() -> None:
+    ours, theirs = (Gaussian(DataSpec((2,), "real"), sigma="optimal").train() for _ in range(2))
+    for size in (1.0, 2.0, 3.0):
+        ours.log_prob(torch.full((1, 1, 2), size), torch.zeros(1, 2))
+    theirs.load_state_dict(ours.state_dict())
+    for size in (4.0, 5.0):
+        for likelihood in (ours, theirs):
+            likelihood.log_prob(torch.full((1, 1, 2), size), torch.zeros(1, 2))
+    assert theirs.variance.item() == ours.variance.item() == pytest.approx(11)
+
+
+def test_an_output_bias_is_kept_with_the_weights() -> None:
+    ours, theirs = (
+        Bernoulli(DataSpec((2,), "binary", mean=lambda m=m: np.full(2, m)), output_bias=True) for m in (0.2, 0.7)
+    )
+    theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(theirs(torch.zeros(2)).mean, torch.full((2,), 0.2))
 
 
 @pytest.mark.parametrize(
