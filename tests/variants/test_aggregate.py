@@ -15,6 +15,7 @@ from variants.core import Terms
 from variants.parts import PARTS
 from variants.parts.objectives import DipI, DipII, Elbo, InfoVae, Objective
 from variants.parts.objectives.aggregate import gaussian_kernel, marginals, mean_covariance, squared_mmd
+from variants.parts.objectives.base import draws_of_prior
 from variants.registry import seeded
 
 REAL = DataSpec((5,), "real", 40)
@@ -81,6 +82,17 @@ def test_info_vae_weighs_the_kl_and_the_mmd(width: float | None) -> None:
         torch.manual_seed(3)
         expected = (1 - alpha) * terms.kl + (alpha + weight - 1) * mmd - terms.log_px_z.mean(0)
         torch.testing.assert_close(InfoVae(alpha=alpha, mmd=weight, width=width)(terms, 0.0), expected)
+
+
+@pytest.mark.parametrize("lead", [(), (4,)], ids=["one prior", "one of each example"])
+def test_there_are_as_many_draws_of_the_prior_as_of_q(lead: tuple[int, ...]) -> None:
+    loc = 100.0 * torch.arange(4.0).reshape(4, 1).expand(4, 3) if lead else torch.zeros(3)
+    z = torch.zeros(2, 4, 3)
+    p = Independent(Normal(loc, torch.ones_like(loc)), 1)
+    drawn = draws_of_prior(Terms(x=z[0], z=z, q=p, p=p, log_px_z=z[..., 0]))
+    assert drawn.shape == z.shape
+    assert ((drawn - loc).abs() < 6).all()
+    assert drawn.unique().numel() == drawn.numel()
 
 
 def test_info_vae_without_either_change_is_the_elbo() -> None:

@@ -229,6 +229,17 @@ def test_planar_maps_may_be_shared_by_all_x() -> None:
     assert not torch.equal(q.steps[0].u, q.steps[0].u[:1].expand(B, 4))
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_planar_maps_can_be_learnt_from_where_they_start(shared: bool) -> None:
+    """With both u and w at zero neither would have a gradient."""
+    torch.manual_seed(0)
+    posterior = Planar(H, 4, flows=3, shared_flow=shared)
+    posterior(features().float()).rsample().square().sum().backward()
+    for parameter in posterior.maps.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.any()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Inverse autoregressive
 

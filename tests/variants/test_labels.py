@@ -250,6 +250,24 @@ def test_without_its_class_x_has_no_posterior() -> None:
         model.infer(images())
 
 
+@pytest.mark.parametrize("name", ["conditional", "semi_supervised"])
+def test_layers_from_features_and_class_have_the_widths_that_are_asked_for(name: str) -> None:
+    within = made(name, LABELLED, class_hidden=(8, 7)).posterior.within
+    assert [m.out_features for m in within.modules() if isinstance(m, torch.nn.Linear)] == [8, 8, 7, 2, 2]
+    assert within.context.in_features == 9
+    with pytest.raises(ValueError, match="class_hidden must be a whole number of at least 1, got 0"):
+        made(name, LABELLED, class_hidden=0)
+
+
+def test_u_and_its_class_are_told_from_what_they_cannot_be() -> None:
+    q = made("semi_supervised", LABELLED).infer(images())
+    z = q.sample()
+    # Of each u, then of each class.
+    assert q.support.check(z).tolist() == [True] * 12
+    z[:, -3:] = 1 / 3
+    assert q.support.check(z).tolist() == [True] * 6 + [False] * 6
+
+
 def test_draws_have_any_class_with_equal_chances() -> None:
     z = made("conditional", LABELLED).prior().sample(torch.Size([3000]))
     assert z[:, 2:].sum(0).tolist() == pytest.approx([1000] * 3, abs=130)

@@ -240,6 +240,20 @@ def test_leapfrogs_are_undone_and_keep_volume_but_for_the_cooling() -> None:
     assert log_det[0, 0].item() == pytest.approx(-0.5 * 2 * math.log(2.5), abs=1e-6)
 
 
+def test_steps_are_so_many_sigma_long_and_move_at_a_pace() -> None:
+    """s = 1/2 sigmoid(30 w + w_0) sigma, of which w_0 is such that it starts at the size that is asked for."""
+    vae, x = small("hamiltonian", leapfrogs=2, leapfrog_size=0.3), batch()
+    assert isinstance(vae.posterior, Hamiltonian)
+    torch.nn.init.normal_(vae.posterior.log_scale.bias, std=0.02)
+    sigma = vae.posterior(vae.encoder(x)).stddev[:, :2]
+    assert (sigma - 1).abs().min() > 0.01
+    for w in (0.0, -0.05, 0.05):
+        torch.nn.init.constant_(vae.posterior.size, w)
+        (step,) = vae.infer(x).steps  # type: ignore[attr-defined]
+        expected = 0.5 / (1 + math.exp(-30 * w) * 0.2 / 0.3) * sigma
+        torch.testing.assert_close(step.sizes, expected.expand(2, 4, 2))
+
+
 def test_the_root_of_the_temperature_falls_with_the_square_of_the_steps_made() -> None:
     """From sqrt(2.25) = 1.5 over four steps: 1 + 0.5 (1 - (k / 4)^2)."""
     vae = small("hamiltonian", leapfrogs=4, heat=2.25)
