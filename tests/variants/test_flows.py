@@ -237,6 +237,7 @@ def test_planar_maps_can_be_learnt_from_where_they_start(shared: bool) -> None:
     posterior(features().float()).rsample().square().sum().backward()
     for parameter in posterior.maps.parameters():
         assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
         assert parameter.grad.any()
 
 
