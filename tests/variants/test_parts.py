@@ -1,6 +1,5 @@
 """Parts: shared weights under one seed, shapes for every image size, and one line for every bad value."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from torch import nn
 from tests.variants.beside import BESIDE, BITS, data_for
 from variants import DataSpec, build
 from variants.core import closed_form_kl
-from variants.parts import FROM_MODEL, PARTS, OptionError, assemble, options_of, part_names
+from variants.parts import PARTS, OptionError, assemble, options_of, part_names
 from variants.parts.heads import PACE, Head
 from variants.parts.networks import ACTIVATIONS, conv, linear, mlp
 from variants.parts.posteriors import Diagonal, Full, LowRank
@@ -309,36 +308,6 @@ def test_every_named_part_builds_and_goes_by_its_name(role: str, name: str) -> N
     data = KINDS.get(name, data_for(name)) if role == "likelihood" else data_for(name)
     others = BESIDE.get(name, {}) if name == "conv_ladder" or role not in ("network", "likelihood") else {}
     assert part_names(assemble(data, **(others | {role: name})))[role] == name
-
-
-def alone(role: str, name: str, options: dict[str, Any]) -> object:
-    """A part without those beside it."""
-    part, data, latent = PARTS[role][name], KINDS.get(name, data_for(name)), 384 if name == "conv_ladder" else 32
-    features = 512 if name == "conv_residual_top_down" else 16
-    given = {"data_size": 40, "data_spec": data, "latent_size": latent, "layers_at": (1, 1), "top_prior": "vamp"}
-    placed = {"network": (data, latent), "posterior": (features, latent), "prior": (latent,), "likelihood": (data,)}
-    known = options_of(part).keys()
-    return part(*placed.get(role, ()), **{key: value for key, value in given.items() if key in known} | options)
-
-
-# Of which a negative number is one that is meant; and what does not ask yet.
-SIGNED = ("alpha", "kappa", "mmd")
-UNASKED = {("hyperspherical", "pace"), ("poincare", "pace")}
-
-
-@pytest.mark.parametrize(("role", "name"), [(role, name) for role in PARTS for name in PARTS[role]])
-def test_every_option_says_by_its_name_what_it_cannot_be(role: str, name: str) -> None:
-    """Neither true nor nan is a size, a weight, a name or a list; and nothing but true and false is a flag."""
-    alone(role, name, {})
-    for option, default in options_of(PARTS[role][name]).items():
-        if option in (*FROM_MODEL, "numbers") or (name, option) in UNASKED:
-            continue
-        wrong: list[object] = ["yes", 1] if option == "squash" or isinstance(default, bool) else [True, math.nan]
-        if isinstance(default, int | float) and not isinstance(default, bool) and option not in SIGNED:
-            wrong.append(-1)
-        for value in wrong:
-            with pytest.raises(ValueError, match=f"^{option} (of .* )?must be .*, got {value!r}$"):
-                alone(role, name, {option: value})
 
 
 @pytest.mark.parametrize(
