@@ -434,8 +434,6 @@ OF_DATA = [
          "            self.mlflow.start_run()"),
         (25, "options_of_wandb_not_heeded", "names and tags of a run are lost",
          "mode=mode, **options)", "mode=mode)"),
-        (25, "always_online", "curves leave the machine",
-         'mode: str = "offline", **options', 'mode: str = "online", **options'),
         (25, "pictures_of_no_samples", "pictures are drawn that nobody asked for",
          "if self.samples and len(model.spec.shape) == 3:", "if len(model.spec.shape) == 3:"),
         (25, "curves_not_flushed", "a training is seen when it is over",

@@ -68,5 +68,7 @@ def test_a_report_is_shown_if_that_is_asked_for(tmp_path: Path, monkeypatch: pyt
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)
     monkeypatch.setattr("bench.pages.report.write", lambda folder, reference: (folder, reference))
-    assert found.report() == found.report(open=True)
+    written = found.report()
+    assert shown == []
+    assert found.report(open=True) == written
     assert shown == [(tmp_path / "README.md").as_uri()]
