@@ -200,7 +200,7 @@ OF_JUDGED = [
     *made("bench/cells/prepare.py", ("tests/cells/test_run.py",), [
         (25, "mean_of_any_shape", "broadcasting gives numbers of a posterior's mean that is none",
          '        "the mean of q(z|x)": (mean, (b, *latent)),\n', ""),
-        (25, "latents_of_any_shape", "the same of z",
+        (25, "latents_of_any_shape_judged", "the same of z",
          '        "z": (terms.z, (k, b, *latent)),\n', ""),
         (25, "log_likelihood_of_any_shape", "the same of log p(x|z)",
          '        "log p(x|z)": (terms.log_px_z, (k, b)),\n', ""),
