@@ -104,7 +104,7 @@ class Budget(Section, frozen=True):
         batch_size: examples per step; the last, smaller batch of a pass is kept.
         lr: Adam's step size at the start.
         schedule: how the step size goes on, see `bench.train.SCHEDULES`.
-        train_size: the first so many training examples; None for all.
+        train_size: the first so many training examples; None for all. A suite takes all of a data set that has fewer.
         epsilon: Adam's epsilon, for a loss that is a mean over the batch.
         normalise_gradients: whether the gradient of each parameter tensor is divided by its norm before Adam sees it.
         grad_clip: the largest norm that the gradient of all parameters together may have when Adam sees it; a longer
