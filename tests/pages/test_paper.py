@@ -272,15 +272,15 @@ def test_a_table_in_parts_is_numbered_and_has_its_notes_at_the_end_and_no_part_i
     for part, (headers, _) in zip(parts, fitted, strict=True):
         assert rf"\begin{{tabular}}{{@{{}}l{'r' * (len(headers) - 1)}@{{}}}}" in part
     between = latex.BETWEEN_PT * (len(fitted[0][0]) - 1)
-    width = sum(latex._width(fitted[0], place) for place in range(len(fitted[0][0]))) + between
-    column = latex._width(grid, 1) + latex.BETWEEN_PT
+    width = sum(width for _, width in latex._columns(fitted[0])) + between
+    column = latex._columns(grid)[1][1] + latex.BETWEEN_PT
     assert width <= latex.PAGE_PT < width + column
 
 
 def test_a_header_keeps_its_arrow_and_every_sign_has_a_command_of_its_own() -> None:
     grid = grids.grid(["x", "ELBO ↑ (nats)", "a longer header ↓"], [["a", "1", "2"]])
-    assert latex._header_lines(grid, 1) == ["ELBO ↑", "(nats)"]
-    assert latex._header_lines(grid, 2) == ["a", "longer", "header ↓"]
+    heads = [head for head, _ in latex._columns(grid)]
+    assert heads[1:] == [["ELBO ↑", "(nats)"], ["a", "longer", "header ↓"]]
     assert latex.latex_text(f"±↑↓†βδσ<>|{DASH}") == (
         r"$\pm$$\uparrow$$\downarrow$$^\dagger$$\beta$$\delta$$\sigma$\textless{}\textgreater{}\textbar{}--"
     )
