@@ -486,3 +486,6 @@ def test_the_transformer_sees_each_row_once_a_pass_in_an_order_of_its_own(monkey
     assert all(sorted(order) == list(range(49)) for order in orders)
     assert orders[0] != orders[1]
     assert list(range(49)) not in orders
+    seen.clear()
+    vb.VAETransformer(epochs=1, batch_size=48, keywords={"hidden": [4]}, random_state=0).fit(table)
+    assert [len(x) for _, x in seen] == [49]

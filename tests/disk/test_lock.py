@@ -154,6 +154,14 @@ def test_a_file_that_its_holder_removes_meanwhile_is_no_lock(
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_a_lock_that_another_has_made_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "out" / ".lock"
+    with lock.lock(tmp_path / "out"):
+        path.unlink()
+        path.write_text("another's")
+    assert path.read_text() == "another's"
+
+
 def test_whoever_waits_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where each holder removes the file as it leaves, and another is quicker."""
     kernels, path, told, tried = lock.fcntl.flock, tmp_path / ".lock", list[str](), list[int]()

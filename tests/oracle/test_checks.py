@@ -209,7 +209,8 @@ def test_errors_of_closed_forms_do_not_cancel() -> None:
     found = checks.Checks()
     found.equal("one off, and one as far off the other way", torch.zeros(3), torch.tensor([1e-3, -1e-3, 0.0]))
     found.equal("all alike", torch.arange(3.0), torch.arange(3.0))
-    assert failed(found) == {"one off, and one as far off the other way"}
+    found.equal("one that is below", torch.zeros(2), torch.tensor([-1e-3, 0.0]))
+    assert failed(found) == {"one off, and one as far off the other way", "one that is below"}
     assert abs(found.rows[0].error or 0) == pytest.approx(1e-3)
     assert found.rows[1].truth == 1
 

@@ -214,6 +214,8 @@ def test_a_failed_run_has_a_column_of_counts() -> None:
     headers, lines = table.grid()
     assert headers[:2] == ["Variant", "Runs"]
     assert [line[1].text for line in lines] == ["3/4", "3/3"]
+    counts = csv.DictReader(io.StringIO(paper.write([table], "csv")))
+    assert [(line["ok"], line["total"]) for line in counts] == [("3", "4"), ("3", "3")]
     (table,) = paper.made([*levels(), fake.quality("conv", 3)])
     assert table.notes("±")[0].startswith("Mean over the seeds that finished;")
 

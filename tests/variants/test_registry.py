@@ -228,3 +228,10 @@ def test_a_file_that_failed_is_read_again(tmp_path: Path) -> None:
             get(f"{file}:mine").load()
     file.write_text("def mine(data):\n    'All of it.'\n")
     assert get(f"{file}:mine").describe()["summary"] == "All of it."
+
+
+def test_a_marked_recipe_of_a_file_goes_by_its_file_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from variants import register\n@register()\ndef of_a_file(data):\n    'Marked.'\n")
+    assert get(f"{file}:of_a_file").describe()["summary"] == "Marked."
+    assert "of_a_file" not in names()

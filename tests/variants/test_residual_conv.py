@@ -64,6 +64,7 @@ def test_a_code_of_a_map_depends_on_its_part_of_the_image_alone() -> None:
     torch.manual_seed(0)
     data = DataSpec((1, 32, 32), "unit", 40)
     encoder, decoder = residual_conv(data, 8 * 8 * 4, channels=(4, 4), blocks=1, spatial=True, centre=False)
+    assert encoder.sites == (8, 8)
     x = torch.rand(1, 1, 32, 32)
     other = x.clone()
     other[0, 0, 0, 0] += 1
