@@ -56,6 +56,7 @@ def test_without_an_answer_it_says_why(tmp_path: Path, monkeypatch: pytest.Monke
         readme.example()
 
 
+@pytest.mark.skipif(not readme.REFERENCE.is_dir(), reason="the committed results are not here")
 def test_the_example_is_the_program_s_own_sentence() -> None:
     records, _ = read_all(readme.REFERENCE / readme.suite())
     group = readme.newest([record for record in records if record.cell["dataset"] == "mnist"])
