@@ -613,5 +613,30 @@ OF_LAWS = [
         (14, "page_of_the_default_profile", "a page is written anew for another budget",
          'published.profile(profile), ())', 'published.profile(None), ())'),
     ]),
+    *made("bench/oracle/problem.py", ("tests/oracle/test_checks.py",), [
+        (10, "largest_error_by_signed_value", "errors below the truth are overlooked",
+         "off.flatten()[off.abs().argmax()]", "off.flatten()[off.argmax()]"),
+    ]),
+    *made("bench/disk/lock.py", ("tests/disk/test_lock.py",), [
+        (22, "lock_of_another_removed", "the lock that another run has made meanwhile is removed",
+         "            if os.path.samestat(path.lstat(), os.fstat(handle)):\n                path.unlink()\n",
+         "            path.unlink()\n"),
+    ]),
+    *made("bench/api/estimator.py", ("tests/api/test_attached.py",), [
+        (26, "single_row_left_alone_of_two_batches", "of two batches the last may have one row",
+         "if len(batches) > 1 and len(batches[-1]) == 1:", "if len(batches) > 2 and len(batches[-1]) == 1:"),
+    ]),
+    *made("bench/sweeps/progress.py", ("tests/sweeps/test_progress.py",), [
+        (25, "first_trial_named_by_seed", "trial 0 is named by its seed",
+         'cell["seed"] >= FIRST_SEED', 'cell["seed"] > FIRST_SEED'),
+    ]),
+    *made("variants/registry.py", ("tests/variants/test_registry.py",), [
+        (26, "file_recipes_registered_by_name", "a recipe of a file takes a name among the built-in ones",
+         'startswith(("variants.", OF_FILES))', 'startswith("variants.")'),
+    ]),
+    *made("bench/pages/paper.py", ("tests/pages/test_paper.py",), [
+        (14, "total_counts_finished_runs", "the total of runs leaves out those that failed",
+         '"total": len(row.records)}', '"total": len(row.ok)}'),
+    ]),
 ]
 # fmt: on
