@@ -427,3 +427,12 @@ def killed_after(steps: int) -> Iterator[None]:
         for name in ("replace", "unlink"):
             patch.setattr(Path, name, counted(getattr(Path, name)))
         yield
+
+
+def fixed(noise: Any, *sizes: int) -> bool:
+    """Whether cached noise is the same when it is drawn anew, and takes none from the global stream."""
+    first = noise(*sizes)
+    noise.cache_clear()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    return torch.equal(noise(*sizes), first) and torch.equal(torch.get_rng_state(), before)

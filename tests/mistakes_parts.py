@@ -286,7 +286,7 @@ OF_PARTS += [
     ]),
     *made("variants/parts/layers.py", ("tests/variants/test_layers.py",), [
         (15, "conditionals_that_start_with_any_sigma", "log sigma of a conditional does not start at zero",
-         "self.log_scale = Head(widths[-1], outputs)", "self.log_scale = Head(widths[-1], outputs, zero=False)"),
+         "self.log_scale = Head(hidden[-1], outputs)", "self.log_scale = Head(hidden[-1], outputs, zero=False)"),
     ]),
     *made("variants/parts/heads.py", ("tests/variants/test_heads.py",), [
         (15, "shared_sigma_that_starts_elsewhere", "what all examples share does not start at zero",

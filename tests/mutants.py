@@ -26,7 +26,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def problems(mistakes: Iterable[Mistake], root: Path) -> list[str]:
     """One line for each mistake that cannot be made in the code as it stands."""
     found = []
     seen: set[str] = set()
-    unchanged: dict[str, str | None] = {}
+    unchanged = cache(_parsed)
     for mistake in mistakes:
         if mistake.name in seen:
             found.append(f"{mistake.name}: the name stands twice")
@@ -111,9 +111,9 @@ def problems(mistakes: Iterable[Mistake], root: Path) -> list[str]:
         count = source.count(mistake.old)
         if count != 1:
             found.append(f"{mistake.name}: its text occurs {count} times in {mistake.file}, should be once")
-        elif (changed := _parsed(_mutated(file, mistake))) is None:
+        elif (changed := _parsed(source.replace(mistake.old, mistake.new))) is None:
             found.append(f"{mistake.name}: is no Python")
-        elif changed == (unchanged.get(mistake.file) or unchanged.setdefault(mistake.file, _parsed(source))):
+        elif changed == unchanged(source):
             found.append(f"{mistake.name}: changes nothing")
         found += [f"{mistake.name}: there is no {test}" for test in mistake.tests if not (root / test).exists()]
     return found
@@ -124,10 +124,6 @@ def _parsed(source: str) -> str | None:
         return ast.dump(ast.parse(source))
     except SyntaxError:
         return None
-
-
-def _mutated(file: Path, mistake: Mistake) -> str:
-    return file.read_text(encoding="utf-8").replace(mistake.old, mistake.new)
 
 
 def copy(root: Path, to: Path) -> Path:
@@ -245,9 +241,10 @@ def judge(mistake: Mistake, first: str | None, *, snapshot: Path, timeout_s: flo
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         # Files that are not changed are not copied either: that took a second of six.
         tree = shutil.copytree(snapshot, Path(folder) / "tree", copy_function=os.link)
-        mutated = _mutated(tree / mistake.file, mistake)
-        (tree / mistake.file).unlink()
-        (tree / mistake.file).write_text(mutated, encoding="utf-8")
+        file = tree / mistake.file
+        mutated = file.read_text(encoding="utf-8").replace(mistake.old, mistake.new)
+        file.unlink()
+        file.write_text(mutated, encoding="utf-8")
         seconds = 0.0
         for tests in ([(first,)] if first else []) + [mistake.tests] + ([] if named_only else [()]):
             outcome = run_tests(tree, tests, timeout_s)

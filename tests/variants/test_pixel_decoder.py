@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.helpers import fixed
 from variants import DataSpec, build
 from variants.core import elbo
 from variants.parts import pixel_decoder
@@ -84,12 +85,7 @@ def test_the_noise_of_a_mean_is_a_half_on_average_at_every_pixel() -> None:
 
 
 def test_the_noise_of_a_mean_is_always_the_same_and_takes_none_from_others() -> None:
-    first = fixed_noise(4, 5)
-    fixed_noise.cache_clear()
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    assert torch.equal(fixed_noise(4, 5), first)
-    assert torch.equal(torch.get_rng_state(), before)
+    assert fixed(fixed_noise, 4, 5)
 
 
 def test_images_are_the_same_however_many_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

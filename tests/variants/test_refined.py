@@ -9,6 +9,7 @@ from torch.distributions import Independent, Normal
 
 from bench.data.gaussian import LinearGaussian
 from bench.oracle.truth import diagonal_gap, encoder_matrix, mean_log_prob, precision
+from tests.helpers import fixed
 from tests.variants.linear_models import K, points, true_model, untrained
 from variants import DataSpec, build
 from variants.core import VAE, closed_form_kl, elbo, iwae
@@ -40,12 +41,7 @@ def test_the_noise_of_a_search_is_antithetic_and_orthogonal(pairs: int, latent: 
 
 
 def test_the_noise_of_a_search_is_always_the_same_and_takes_none_from_others() -> None:
-    first = orthogonal_noise(3, 4)
-    orthogonal_noise.cache_clear()
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    assert torch.equal(orthogonal_noise(3, 4), first)
-    assert torch.equal(torch.get_rng_state(), before)
+    assert fixed(orthogonal_noise, 3, 4)
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from variants.parts.checks import at_least, sizes
+from variants.parts.checks import at_least
 from variants.parts.heads import Head
 from variants.parts.networks import dense
 
@@ -27,7 +27,7 @@ class Conditional(nn.Module):
     Args:
         inputs: size of a.
         outputs: size of b.
-        hidden: widths in between.
+        hidden: widths in between, which `sizes` has checked under the name of its option.
         activation: one of `ACTIVATIONS`.
         context: size of h; 0 for none.
     """
@@ -36,15 +36,14 @@ class Conditional(nn.Module):
         self, inputs: int, outputs: int, hidden: tuple[int, ...], activation: str, *, context: int = 0
     ) -> None:
         super().__init__()
-        widths = list(sizes("top_hidden", hidden))
-        first, *others = dense([inputs, *widths], activation)
+        first, *others = dense([inputs, *hidden], activation)
         assert isinstance(first, nn.Linear)
         self.first = first
         # A matrix of its own, so that the context is multiplied once for each example and not for each draw.
         self.context = nn.Linear(context, first.out_features, bias=False) if context else None
         self.body = nn.Sequential(*others)
-        self.loc = nn.Linear(widths[-1], outputs)
-        self.log_scale = Head(widths[-1], outputs)
+        self.loc = nn.Linear(hidden[-1], outputs)
+        self.log_scale = Head(hidden[-1], outputs)
 
     def _normal(self, h: Tensor) -> Independent[Normal]:
         h = self.body(h)

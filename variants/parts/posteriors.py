@@ -16,7 +16,7 @@ from torch.distributions import (
 from torch.distributions import Laplace as LaplaceDistribution
 
 from variants.core.chain import Chain
-from variants.parts.checks import at_least, flag, not_negative, positive
+from variants.parts.checks import at_least, flag, not_negative, positive, sizes
 from variants.parts.heads import PACE, Constant, Head
 from variants.parts.layers import Conditional, split
 
@@ -304,7 +304,7 @@ class BottomUp(Posterior):
         super().__init__()
         self.layers = split(latent, top)
         self.first = Diagonal(features, self.layers[0])
-        self.second = Conditional(self.layers[0], self.layers[1], top_hidden, activation)
+        self.second = Conditional(self.layers[0], self.layers[1], sizes("top_hidden", top_hidden), activation)
 
     def forward(self, h: Tensor) -> Chain:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
@@ -339,7 +339,8 @@ class TopDown(Posterior):
         super().__init__()
         self.layers = split(latent, top)
         self.second = Diagonal(features, self.layers[1])
-        self.first = Conditional(self.layers[1], self.layers[0], top_hidden, activation, context=features)
+        hidden = sizes("top_hidden", top_hidden)
+        self.first = Conditional(self.layers[1], self.layers[0], hidden, activation, context=features)
 
     def forward(self, h: Tensor) -> Chain:
         """Features `[B, H]` -> q(z|x), batch shape `[B]`, event shape `[D]`."""
