@@ -15,10 +15,9 @@ from bench.errors import MachineError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
-# glibc's numbers of two options of mallopt(3). Blocks from MAP bytes on are mappings of their own; 32 MiB is the most
-# that it takes. It gives memory back once more than TRIM bytes are free at the end of the heap.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_TRIM, _MAP = 256 * 2**20, 32 * 2**20
+# glibc's numbers of two options of mallopt(3): how much may be free at the end of the heap before it is given back (-1:
+# any amount), and how many blocks may be mappings of their own.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def accelerator() -> str | None:
@@ -107,7 +106,7 @@ def keep_memory() -> str | None:
     except (AttributeError, ValueError, OSError):
         return None  # another C library
     mallopt = ctypes.CDLL(None).mallopt
-    kept = mallopt(_M_MMAP_THRESHOLD, _MAP) and mallopt(_M_TRIM_THRESHOLD, _TRIM)
+    kept = mallopt(_M_TRIM_THRESHOLD, -1) and mallopt(_M_MMAP_MAX, 0)
     return f"{library}, {'keeps' if kept else 'returns'} freed memory"
 
 
