@@ -48,6 +48,9 @@ OF_CODES = [
          "functional.pad(self.embedding(indices[:, :-1]), (0, 0, 1, 0))", "self.embedding(indices)"),
     ]),
     *made(OBJECTIVES, IN_CODES, [
+        (5, "entropy_of_underflown_codes", "a code that no row is near has a gradient of nan",
+         "return each, -(log_mean.exp() * log_mean).sum()",
+         "mean = log_mean.exp()\n    return each, -torch.special.xlogy(mean, mean).sum()"),
         (2, "codes_kept_unsure", "the entropies enter with the wrong sign",
          "self.entropy_weight * book.sites * (each - mean)", "self.entropy_weight * book.sites * (mean - each)"),
         (2, "codes_moved_by_evaluation", "running means go on when a loss is only looked at",

@@ -452,6 +452,14 @@ def test_code_entropies_are_those_of_the_enumeration() -> None:
     assert mean >= each
 
 
+def test_code_entropies_have_a_gradient_where_all_rows_are_sure_of_one_code() -> None:
+    h = torch.tensor([[40.0, -60.0], [50.0, -45.0]], requires_grad=True)
+    each, mean = code_entropies(h, 1.0)
+    assert each.item() == mean.item() == 0
+    (each - mean).backward()
+    torch.testing.assert_close(h.grad, torch.zeros(2, 2))
+
+
 @pytest.mark.parametrize("posterior", [Codes, GridCodes, SignCodes, StochasticCodes])
 def test_a_map_of_codes_is_taken_as_it_is_by_every_posterior(posterior: type[Codes]) -> None:
     h = torch.randn(3, 8)

@@ -1,5 +1,7 @@
 """Objectives of codes: what moves a code book, and keeps it in use."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -59,8 +61,9 @@ def code_entropies(h: Tensor, sharpness: float) -> tuple[Tensor, Tensor]:
     joint = torch.zeros_like(h[:, :1])
     for one, zero in zip(log_p.unbind(-1), log_not.unbind(-1), strict=True):
         joint = torch.cat([joint + zero.unsqueeze(-1), joint + one.unsqueeze(-1)], dim=-1)
-    mean = joint.exp().mean(0)
-    return each, -torch.special.xlogy(mean, mean).sum()
+    # Of a code that no row is near the probability underflows, but not its logarithm.
+    log_mean = joint.logsumexp(0) - math.log(len(joint))
+    return each, -(log_mean.exp() * log_mean).sum()
 
 
 class Lfq(Objective):
