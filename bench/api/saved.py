@@ -195,7 +195,7 @@ def _model_of(folder: Path, record: Record, device: str) -> Model:
         overrides=cell["overrides"],
         data=facts_of(loaded),
         training={key: cell[key] for key in ("budget", "seed", "device", "precision")} | training["provenance"],
-        curve=record.curve,
+        curve=list(record.curve),
         scores={name: value for name, value in record.metrics.items() if not isinstance(value, msgspec.Struct)},
         errors=record.errors,
     )

@@ -231,8 +231,8 @@ class Record(Struct, forbid_unknown_fields=True, kw_only=True):
     model: Model = msgspec.field(default_factory=Model)
     metrics: Mapping[str, Number | Timed]
     errors: dict[str, dict[str, Number]] = {}
-    latent: dict[str, Number | list[Finite]] = {}
-    curve: list[dict[str, Number]] = []
+    latent: dict[str, Number | Sequence[Finite]] = {}
+    curve: Sequence[dict[str, Number]] = []
     timing: dict[str, Number] = {}
     provenance: Provenance = msgspec.field(default_factory=Provenance)
     rate_distortion: dict[str, list[list[Finite]]] = {}
@@ -284,7 +284,7 @@ def new(
 
 def plain(record: Record) -> dict[str, Any]:
     """The record as JSON has it."""
-    content: dict[str, Any] = msgspec.to_builtins(record)
+    content: dict[str, Any] = msgspec.to_builtins(record, enc_hook=list)
     return {key: value for key, value in content.items() if value or key not in _OF_SOME}
 
 

@@ -1,11 +1,13 @@
 """The records of a results folder: written, read all together, and looked up by the cell they are of."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.disk.files import remove, write_bytes
 from bench.errors import UsageError
+from bench.records.compact import compact
 from bench.records.record import Record, plain
 from bench.records.schema import Newer, read
 from bench.records.settle import FINISHED, settle
@@ -37,6 +39,7 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
     """
     files: list[tuple[str, Record]] = []
     warnings = []
+    known: dict[Hashable, Any] = {}
     for path in sorted((out / "runs").glob("*.json")):
         try:
             record = read(path)
@@ -44,7 +47,7 @@ def read_all(out: Path, kinds: Sequence[str] = ("quality", "throughput")) -> tup
             warnings.append(printable(str(error)))
         else:
             if record.kind in kinds:
-                files.append((printable(path.stem), record))
+                files.append((printable(path.stem), compact(record, known)))
     records, lines = settle(files)
     return records, warnings + lines
 

@@ -67,7 +67,7 @@ def kl_per_dimension(view: View) -> "Figure | None":
 def _spectra(row: Row, name: str) -> np.ndarray:
     """`[seeds, D]`: `record.latent[name]` of every ok seed that has it, each sorted falling."""
     spectra = [record.latent.get(name) for record in row.ok]
-    return np.array([sorted(values, reverse=True) for values in spectra if isinstance(values, list) and values])
+    return np.array([sorted(values, reverse=True) for values in spectra if isinstance(values, Sequence) and values])
 
 
 POSTERIORS = {"deterministic": "deterministic: points", "diagonal": "diagonal covariance", "full": "full covariance"}

@@ -234,7 +234,7 @@ def _gain(row: Row) -> float | None:
 def _spectrum(row: Row) -> list[float | None]:
     """KL of each latent dimension, the largest first, mean over seeds of the sorted values."""
     spectra = [record.latent.get("kl_per_dim") for record in row.ok]
-    sorted_ones = [sorted(each, reverse=True) for each in spectra if isinstance(each, list) and each]
+    sorted_ones = [sorted(each, reverse=True) for each in spectra if isinstance(each, Sequence) and each]
     if not sorted_ones or len({len(each) for each in sorted_ones}) > 1:
         return []
     return [_rounded(sum(each) / len(each), 4) for each in zip(*sorted_ones, strict=True)]
