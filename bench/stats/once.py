@@ -1,15 +1,25 @@
 """What every page asks of the same records is worked out once while a report is made."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bench.records.record import Record
 
+
+
+class OfRecords(Protocol):
+    """What has records."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """In a fixed order."""
+
+
 Answer = TypeVar("Answer")
-Asked = TypeVar("Asked")
+Asked = TypeVar("Asked", bound=OfRecords)
 # Question and records -> the answer, and the records, so that no other ones get their place in memory.
 _KNOWN: ContextVar[dict[Any, tuple[Any, list[Record]]] | None] = ContextVar("known", default=None)
 
@@ -43,11 +53,17 @@ def of_records(question: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 def of_one(question: Callable[[Asked, str], Answer]) -> Callable[[Asked, str], Answer]:
-    """A method of what never changes, with one text, whose answer nobody changes: worked out once for each text."""
+    """A method of what never changes, with one text, whose answer nobody changes: worked out once for each text.
+
+    Of a single record an answer takes no longer than looking it up, and a hundred thousand of them would be held.
+    """
+    name = f"_{question.__name__}"
 
     @wraps(question)
     def asked(one: Asked, word: str) -> Answer:
-        answers: dict[str, Answer] = one.__dict__.setdefault(f"_{question.__name__}", {})
+        if len(one.records) == 1:
+            return question(one, word)
+        answers: dict[str, Answer] = one.__dict__.setdefault(name, {})
         if word not in answers:
             answers[word] = question(one, word)
         return answers[word]
