@@ -101,13 +101,26 @@ def keep_memory() -> str | None:
     Returns:
         The allocator in words; None where nothing is known of it.
     """
-    try:
-        library = os.confstr("CS_GNU_LIBC_VERSION")
-    except (AttributeError, ValueError, OSError):
-        return None  # another C library
+    library = _glibc()
+    if library is None:
+        return None
     mallopt = ctypes.CDLL(None).mallopt
     kept = mallopt(_M_TRIM_THRESHOLD, -1) and mallopt(_M_MMAP_MAX, 0)
     return f"{library}, {'keeps' if kept else 'returns'} freed memory"
+
+
+def return_memory() -> None:
+    """Give the system what is free by now of all that `keep_memory` has had the C library keep."""
+    if _glibc() is not None:
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _glibc() -> str | None:
+    """Its version, `"glibc 2.36"`; None where the C library is another."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def describe(device: str) -> str:

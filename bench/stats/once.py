@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 from bench.records.record import Record
 
 
-
 class OfRecords(Protocol):
     """What has records."""
 
