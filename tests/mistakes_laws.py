@@ -133,8 +133,6 @@ OF_LAWS = [
          "        if names:\n            return names[-1]", "        if names:\n            return names[0]"),
         (14, "median_for_the_upper_quartile", "speeds whose quartiles overlap are told apart",
          "median if speed.q3 is None else float(speed.q3)", "median"),
-        (10, "speed_of_another_device", "a row of the CPU is as fast as on an accelerator",
-         ' and label.split(",")[0] == row.device', ""),
         (14, "all_ahead_of_nobody", "rows of which none is behind are recommended",
          "0 < len(learning) < min(len(rows), MOST_NAMED)", "0 < len(learning) <= min(len(rows), MOST_NAMED)"),
         (14, "held_against_a_row_of_two_seeds", "a verdict of a row that is not judged stands behind the best",
@@ -143,8 +141,6 @@ OF_LAWS = [
          'most = "lowest" if metrics.metric(metric).better == "lower" else "highest"', 'most = "highest"'),
         (14, "per_cent_with_the_digits_of_a_share", "an accuracy has two digits too many",
          'entry.digits - 2, 100, " %"', 'entry.digits, 100, " %"'),
-        (10, "speeds_of_two_conditions", "a row that was timed twice is as fast as at the larger batch",
-         "found.setdefault(row, speed)", "found[row] = speed"),
         (14, "one_more_is_not_said", "the fifth of five names is lost",
          "(rest := len(labels) - len(shown)) > 0", "(rest := len(labels) - len(shown)) > 1"),
     ]),
@@ -355,10 +351,6 @@ OF_LAWS = [
         (26, "range_that_begins_at_zero", "the least value is taken off, and the range is the largest",
          'np.where(high > low, high - low, 1.0)', 'np.where(high > low, high, 1.0)'),
     ]),
-    *made("bench/pages/paper.py", ("tests/pages/test_paper.py",), [
-        (14, "speeds_where_fewest_were_timed", "the condition that times the fewest rows",
-         'best = max(columns.values(), key=len, default={})', 'best = min(columns.values(), key=len, default={})'),
-    ]),
     *made("bench/pages/oracle.py", ("tests/sweeps/test_oracle_suite.py",), [
         (6, "least_error_for_the_largest", "the trained models are said to be nearer the optimum than they are",
          "{-min(below):.4f}", "{-max(below):.4f}"),
@@ -367,7 +359,7 @@ OF_LAWS = [
     ]),
     *made("bench/pages/html/again.py", ("tests/sweeps/test_tune.py",), [
         (13, "seeds_of_all_for_each", "to run it again trains more seeds than were trained",
-         '({} if count == most else {"seeds": count})', '({} if count <= most else {"seeds": count})'),
+         '({} if found == most else {"seeds"', '({} if found <= most else {"seeds"'),
     ]),
     *made("bench/stats/frame.py", ("tests/pages/test_tables.py",), [
         (11, "interval_of_a_time", "seconds of one machine have an interval over seeds",
@@ -498,6 +490,12 @@ OF_LAWS = [
          'return Gain(nats, looks) if math.isfinite(nats) else None', 'return Gain(nats, looks)'),
     ]),
     *made("bench/stats/speeds.py", ("tests/stats/test_answer.py",), [
+        (10, "speed_of_another_device", "a row of the CPU is as fast as on an accelerator",
+         "device_type(record) == row.device and ", ""),
+        (10, "timing_of_another_precision", "a row that was trained in fp32 is as fast as in bf16",
+         ' and record.cell.get("precision") == precision', ""),
+        (14, "speeds_where_fewest_were_timed", "the condition that times the fewest rows",
+         "most = max(columns", "most = min(columns"),
         (10, "timed_names_in_any_order", "rows that were only timed stand in another order in each report",
          'sorted({name for column in self.columns.values() for name in column})',
          'list(dict.fromkeys(name for column in self.columns.values() for name in column))'),

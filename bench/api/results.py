@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.pages import Format, paper, report
-from bench.pages.page import Report, reference_of
+from bench.pages import Format, paper
+from bench.pages.page import Report
 from bench.records.names import row_of
 from bench.records.record import Record, Timed
 from bench.records.store import read_all
+from bench.reproduce.rewrite import rewritten
 from bench.stats import learning, metrics
 from bench.stats.answer import compared, told
 from bench.stats.groups import ERRORS, Group, Row, groups
@@ -160,9 +161,9 @@ class Results:
 
     def report(self, *, open: bool = False) -> Report:
         """Write the folder's tables, plots and page, as `vaebench report` does; `open` shows the page."""
-        written = report.write(self.folder, reference=reference_of(self.folder, self.folder.resolve().name))
+        written = rewritten(self.folder)
         if open:
-            webbrowser.open((self.folder / "README.md").resolve().as_uri())
+            webbrowser.open(written.address)
         return written
 
     def _quality(self) -> list[Record]:

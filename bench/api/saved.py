@@ -50,7 +50,7 @@ def load(
 
     Args:
         source: a folder of `Model.save`, `"hf://me/my-vae"`, or a results folder.
-        variant: of a results folder, which: a name, or a row as its tables call it.
+        variant: of a results folder, which: a name, a row as its tables call it, or the id of a record.
         seed: of a results folder, which run.
         dataset: of a results folder with several data sets, which.
         device: `auto`, or a device type.
@@ -167,14 +167,16 @@ def _of_run(folder: Path, variant: str | None, seed: int, dataset: str | None, d
     names = sorted({row_of(record.cell) for record in records})
     if variant is None:
         raise UsageError(f"{folder} holds runs: name the variant, one of {', '.join(names)}")
+    if named := [r for r in records if variant == r.id]:
+        return _model_of(folder, named[0], device)
     exact = [r for r in records if variant == row_of(r.cell)]
     fits = exact or [r for r in records if variant == r.cell["variant"]]
     fits = [r for r in fits if r.cell["seed"] == seed and dataset in (None, r.cell["dataset"])]
     if not fits:
         raise UsageError(f"no run of {variant!r} with seed {seed} in {folder}: there are {', '.join(names)}")
     if len(fits) > 1:
-        about = "; ".join(f"{row_of(r.cell)} on {r.cell['dataset']}" for r in fits)
-        raise UsageError(f"{len(fits)} runs of {variant!r} with seed {seed} in {folder}: say which ({about})")
+        about = ", ".join(r.id for r in fits)
+        raise UsageError(f"{len(fits)} runs of {variant!r} with seed {seed} in {folder}: name one of {about}")
     return _model_of(folder, fits[0], device)
 
 

@@ -10,6 +10,7 @@ from bench import engines
 from bench.api.results import Results
 from bench.data import dataset, store
 from bench.data.batches import Data
+from bench.data.sets import check_options
 from bench.errors import UsageError
 from bench.records.names import row_name
 from bench.settings import typed
@@ -102,8 +103,11 @@ def _train_size(given: Sequence[Data]) -> dict[str, Any]:
 
 
 def _choice(loaded: Data) -> DataChoice:
-    size = None
     if loaded.raw.given is not None:
         store(loaded)  # where other processes find them
         size = len(loaded.raw.images["train"])
-    return DataChoice(loaded.name, loaded.binarise, dict(loaded.options), size=size)
+        return DataChoice(loaded.name, loaded.binarise, dict(loaded.options), size=size)
+    # As a suite's file says them: what is usual goes without saying.
+    usual = check_options(loaded.name, {})
+    options = {key: value for key, value in loaded.options.items() if value != usual[key]}
+    return DataChoice(loaded.name, loaded.binarise, options)

@@ -107,6 +107,7 @@ def fit(
     made = _provenance(chosen.about.variant)
     training: dict[str, Any] = {"budget": budget.plain(), "seed": seed, "device": device, "precision": precision}
     asked = {"variant": chosen.about.variant, "overrides": _plain(keywords), "data": loaded.checksum, **training}
+    asked |= {"binarise": loaded.binarise, "data_options": _plain(loaded.options)}
     if out is not None and (finished := saved.finished(Path(out), asked, device)) is not None:
         return finished
     checkpoint = Checkpoint(

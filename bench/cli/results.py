@@ -16,16 +16,9 @@ from bench.pages import Format
 @app.command(name="report")
 def report_(folder: Annotated[Path, Parameter(name="DIR")], /, *, as_json: Json = False) -> int:
     """Write tables and plots of a folder of results again, and print the tables. Needs no torch."""
-    from bench.pages import oracle, report
-    from bench.pages.page import reference_of
-    from bench.reproduce.rewrite import rewrite
+    from bench.reproduce.rewrite import rewritten
 
-    if (reproduced := rewrite(folder)) is not None:
-        written = reproduced
-    elif oracle.holds_only_oracle(folder):
-        written = oracle.write(folder)
-    else:
-        written = report.write(folder, reference=reference_of(folder, folder.resolve().name))
+    written = rewritten(folder)
     if as_json:
         print_json({"out": str(written.out), "files": [str(path) for path in written.files]})
     else:

@@ -1,6 +1,7 @@
 """Records -> tables for a paper: few metrics, short captions, names that a reader knows, and their sources."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from bench.records.record import Record, Timed
 from bench.stats import metrics as known
 from bench.stats.groups import Group, Row, after, by_dataset, groups
 from bench.stats.intervals import Marks, Summary
-from bench.stats.speeds import throughput
+from bench.stats.speeds import Throughput, of_group, throughput
 from bench.text import DASH, hint
 from variants import registry
 
@@ -31,7 +32,7 @@ class PaperTable:
 
     group: Group
     metrics: tuple[str, ...]
-    speeds: dict[str, dict[str, float]]
+    speeds: dict[str, dict[Row, float]]
     label: str
 
     @property
@@ -46,7 +47,7 @@ class PaperTable:
         """What a reader must know of the figures, and all settings; `half` says how half an interval is printed."""
         rows, marks = self.group.rows, [self.group.marks.get(name, Marks()) for name in self.metrics]
         counts = {len(row.ok) for row in rows}
-        over = f"{counts.pop()} seeds" if len(counts) == 1 else "the seeds that finished"
+        over = f"{(n := counts.pop())} seed{'s' if n != 1 else ''}" if len(counts) == 1 else "the seeds that finished"
         lines = [f"Mean over {over}" + ("." if self._few else f"; {half} half of the 95 % interval.")]
         if any(mark.best for mark in marks):
             lines.append("Bold: the best, and what cannot be told from it in pairs of equal seeds.")
@@ -78,7 +79,7 @@ class PaperTable:
 
     def speed(self, row: Row, name: str) -> float | None:
         """Median over timed blocks, where the metric is one of these."""
-        return self.speeds.get(name, {}).get(row.name)
+        return self.speeds.get(name, {}).get(row)
 
     def sources(self) -> dict[str, list[str]]:
         """Display name -> BibTeX keys of its sources."""
@@ -126,16 +127,18 @@ def made(records: Sequence[Record], columns: Sequence[str] = (), dataset: str | 
             else "no quality runs to make a table of"
         )
     found = [group for group in groups(records) if group.dataset in chosen]
-    speeds = {name: _speeds(records, name) for name in chosen}
-    available = known.ordered(
-        [*(m for group in found for m in group.metrics), *(m for name in chosen for m in speeds[name]), "train_s"]
-    )
-    wanted = [name for word in columns or COLUMNS if (name := _metric(word, available, bool(columns)))]
+    speeds = {group: _speeds(group, throughput(records, group.dataset)) for group in found}
+    available = {group: known.ordered([*group.metrics, *speeds[group], "train_s"]) for group in found}
+    for word in columns:
+        if not any(_metric(word, names) for names in available.values()):
+            words = [n.removesuffix("_nats") for n in known.ordered({n for names in available.values() for n in names})]
+            raise UsageError(f"no metric {word!r} in these records: {hint(word, words)}")
     many = Counter((group.dataset, group.settings["support"]) for group in found)
     tables = []
     for group in found:
-        here = speeds[group.dataset]
-        has = [n for n in dict.fromkeys(wanted) if n in here or any(row.values(n) for row in group.rows)]
+        here = speeds[group]
+        wanted = dict.fromkeys(filter(None, (_metric(word, available[group]) for word in columns or COLUMNS)))
+        has = [n for n in wanted if n in here or any(row.values(n) for row in group.rows)]
         support = group.settings["support"]
         end = f"-{group.id}" if many[group.dataset, support] > 1 else ""
         if has:
@@ -144,30 +147,30 @@ def made(records: Sequence[Record], columns: Sequence[str] = (), dataset: str | 
     return tables
 
 
-def _metric(word: str, available: Sequence[str], asked: bool) -> str | None:
-    """The metric that is meant: by its name, then by its label, then by how its name begins."""
+def _metric(word: str, available: Sequence[str]) -> str | None:
+    """The metric that is meant: by its name, then by its label, then by how its name begins.
+
+    Of metrics that differ in a number, the number of samples say, the beginning means that of the highest.
+    """
+    if word in available:
+        return word
     for fits in (
-        lambda name: name == word,
         lambda name: known.metric(name).label.lower() == word.lower(),
         lambda name: name.startswith(f"{word}_") or name.startswith(word),
     ):
         if name := next(filter(fits, available), None):
-            return name
-    if not asked:
-        return None
-    words = [name.removesuffix("_nats") for name in available]
-    raise UsageError(f"no metric {word!r} in these records: {hint(word, words)}")
+            alike = re.sub(r"\d+", r"\\d+", name)
+            return [each for each in available if re.fullmatch(alike, each)][-1]
+    return None
 
 
-def _speeds(records: Sequence[Record], dataset: str) -> dict[str, dict[str, float]]:
-    """Timed metric -> row name -> median, under the condition that times most rows."""
-    columns = throughput(records, dataset).columns
-    speeds: dict[str, dict[str, float]] = {}
-    best = max(columns.values(), key=len, default={})
-    for name, record in best.items():
+def _speeds(group: Group, timed: Throughput) -> dict[str, dict[Row, float]]:
+    """Timed metric -> row -> median, see `speeds.of_group`."""
+    speeds: dict[str, dict[Row, float]] = {}
+    for row, record in of_group(group, timed).items():
         for metric, value in record.metrics.items():
             if isinstance(value, Timed) and value.median is not None:
-                speeds.setdefault(metric, {})[name] = value.median
+                speeds.setdefault(metric, {})[row] = value.median
     return speeds
 
 
@@ -244,7 +247,7 @@ def _typst(table: PaperTable) -> str:
             "    table.hline(),",
             "  )",
             f"  #text(size: 0.8em)[{_typst_text(notes)}]],",
-            f") <{table.label}>",
+            f") <{re.sub(r'[^A-Za-z0-9_:.-]', '-', table.label)}>",
         ]
     )
 

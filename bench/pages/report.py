@@ -53,7 +53,7 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
     quality = sum(record.kind == "quality" for record in records)
     page.add(
         Text(
-            f"{quality} quality runs and {len(records) - quality} throughput runs, {failed} of them not ok"
+            f"{_runs(quality, 'quality')} and {_runs(len(records) - quality, 'throughput')}, {failed} of them not ok"
             + (" (each is listed with its reason below its data set's tables)." if failed else ".")
         )
     )
@@ -94,6 +94,10 @@ def write(out: Path, *, reference: Path | None = None) -> Report:
     page.section("Where the numbers come from", Items([*provenance_lines(records), *whole]))
     page.html = lambda: html_report(records, artefacts, warnings, trials)
     return page.write()
+
+
+def _runs(count: int, kind: str) -> str:
+    return f"{count} {kind} run{'s' if count != 1 else ''}"
 
 
 def _reading(records: Sequence[Record]) -> list[str]:

@@ -137,7 +137,7 @@ def tally(findings: Sequence[Finding], thing: str = "figure", verdicts: Iterable
     parts = [f"{counts[v]} {words.get(v, v) if counts[v] != 1 else v}" for v in verdicts if counts[v]]
     total, earlier = len(findings), _earlier(findings)
     again = sum(finding.row in earlier for finding in findings)
-    repeated = f" ({again} of them repeat another row's run)" if again else ""
+    repeated = f" ({again} of them repeat{'s' if again == 1 else ''} another row's run)" if again else ""
     return f"{total} {thing}{'s' if total != 1 else ''}{repeated}: {', '.join(parts) or 'none'}"
 
 

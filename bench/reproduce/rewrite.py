@@ -1,4 +1,4 @@
-"""The page of a folder of reproduced results, written anew for what was run in it."""
+"""The page of a folder of results, written anew for what was run in it."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ import msgspec
 
 from bench.disk.files import read_text
 from bench.errors import UsageError
-from bench.pages.page import Report
+from bench.pages import oracle, report
+from bench.pages.page import Report, reference_of
 from bench.records.notes import NOTE, find
 from bench.reproduce import committed
 from bench.reproduce.page import write
@@ -15,6 +16,20 @@ from bench.reproduce.published import load
 from bench.text import decode
 
 _NOTE = msgspec.json.Decoder(dict[str, Any])
+
+
+def rewritten(out: Path) -> Report:
+    """Write the page of any folder of results anew: of a suite, of the oracle, or of what was reproduced.
+
+    Raises:
+        UsageError: it holds no results, or those of something that is no longer there.
+        MachineError: a file cannot be written.
+    """
+    if (reproduced := rewrite(out)) is not None:
+        return reproduced
+    if oracle.holds_only_oracle(out):
+        return oracle.write(out)
+    return report.write(out, reference=reference_of(out, out.resolve().name))
 
 
 def rewrite(out: Path) -> Report | None:

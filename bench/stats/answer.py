@@ -10,7 +10,7 @@ from bench.stats import learning, metrics
 from bench.stats.differences import sentence
 from bench.stats.groups import Group, Row, after, by_dataset, groups
 from bench.stats.intervals import MIN_SEEDS, Comparison, Marks
-from bench.stats.speeds import Throughput, throughput
+from bench.stats.speeds import Throughput, of_group, throughput
 
 # What somebody may want of a variant, and the metrics that tell, the first that a group has. A name is a pattern.
 GOALS = {
@@ -106,19 +106,9 @@ def _told(group: Group, a: Row, b: Row, metric: str) -> str:
 
 
 def training_speeds(group: Group, timed: Throughput) -> dict[Row, Timed]:
-    """Training examples per second of each row: of the first measuring condition of its device that timed it."""
-    found: dict[Row, Timed] = {}
-    for row in group.rows:
-        for label, column in timed.columns.items():
-            speed = _speed(column.get(row.name))
-            if speed is not None and label.split(",")[0] == row.device:
-                found.setdefault(row, speed)
-    return found
-
-
-def _speed(record: Record | None) -> Timed | None:
-    speed = record.metrics.get("train_samples_per_s") if record and record.status == "ok" else None
-    return speed if isinstance(speed, Timed) and speed.median else None
+    """Training examples per second of each row that `speeds.of_group` has a timing of."""
+    found = {row: record.metrics.get("train_samples_per_s") for row, record in of_group(group, timed).items()}
+    return {row: speed for row, speed in found.items() if isinstance(speed, Timed) and speed.median}
 
 
 def _first(group: Group, patterns: Sequence[str]) -> str | None:

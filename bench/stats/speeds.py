@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.records.names import canonical, dataset_slug, device_type, row_name
 from bench.records.record import Cell, Record, machine
 from bench.records.settle import one_of_each, passed_over
+from bench.stats.groups import Group, Row
 from bench.stats.once import of_records
 
 
@@ -45,6 +46,30 @@ def throughput(records: Iterable[Record], dataset: str) -> Throughput:
                 label += f", {value}"
         columns.setdefault(label, {})[row_name(cell["variant"], cell["overrides"])] = record
     return Throughput({label: columns[label] for label in sorted(columns)})
+
+
+def of_group(group: Group, timed: Throughput) -> dict[Row, Record]:
+    """The timing of each row of a group that may be compared with those of the others.
+
+    It has the group's precision. Of the machines and other conditions on one device type those count that time most
+    rows, for all rows on it: no gap is filled by a speed from elsewhere.
+    """
+    found: dict[Row, Record] = {}
+    for device in {row.device for row in group.rows}:
+        rows = [row for row in group.rows if row.device == device]
+        columns = [_of(rows, column, group.settings["precision"]) for column in timed.columns.values()]
+        most = max(columns, key=len, default={})
+        found |= most
+    return {row: found[row] for row in group.rows if row in found}
+
+
+def _of(rows: Iterable[Row], column: dict[str, Record], precision: str | None) -> dict[Row, Record]:
+    timings = ((row, column[row.name]) for row in rows if row.name in column)
+    return {
+        row: record
+        for row, record in timings
+        if record.status == "ok" and device_type(record) == row.device and record.cell.get("precision") == precision
+    }
 
 
 def not_shown(records: Iterable[Record]) -> list[str]:

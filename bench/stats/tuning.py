@@ -73,6 +73,7 @@ class Tried:
         variant: registered name.
         overrides: canonical JSON of its overrides, as they are without tuning.
         device: device type.
+        own: canonical JSON of the ranges that it has beside those of all.
         trials: by number.
     """
 
@@ -80,6 +81,7 @@ class Tried:
     variant: str
     overrides: str
     device: str
+    own: str
     trials: tuple[Record, ...]
 
     @property
@@ -109,11 +111,11 @@ class Tried:
 
 def searches(trials: Iterable[Record]) -> dict[str, list[Tried]]:
     """`key_of` a search on its data -> the trials of each of its rows, in the order of their names."""
-    found: dict[str, dict[tuple[str, str, str], list[Record]]] = {}
+    found: dict[str, dict[tuple[str, str, str, str], list[Record]]] = {}
     for trial in trials:
         if trial.kind == TRIAL:
             cell = trial.cell
-            row = cell["variant"], canonical(cell["tuning"]["overrides"]), device_type(trial)
+            row = cell["variant"], canonical(cell["tuning"]["overrides"]), device_type(trial), _own(trial)
             found.setdefault(key_of(trial), {}).setdefault(row, []).append(trial)
     return {
         key: sorted(
@@ -134,6 +136,10 @@ def key_of(record: Record) -> str:
     cell = record.cell
     tuning = cell["tuning"]
     return canonical([dataset_slug(cell), tuning["search"], tuning["budget"], cell["precision"], record.protocol])
+
+
+def _own(record: Record) -> str:
+    return canonical(record.cell["tuning"].get("own", {}))
 
 
 @dataclass(frozen=True)
@@ -226,6 +232,12 @@ def tuned(groups: Sequence[Group], trials: Iterable[Record]) -> list[Tuned]:
         if without is not None:
             key = key_of(next(record for row in group.rows for record in row.records))
             rows = set(map(_row, without.rows))
-            tried = [each for each in known.get(key, ()) if (each.variant, each.overrides, each.device) in rows]
+            # Trials in other ranges than a tuned row's chose nothing for it.
+            own = {_row(row): {_own(record) for record in row.records} for row in group.rows}
+            tried = [
+                each
+                for each in known.get(key, ())
+                if (row := (each.variant, each.overrides, each.device)) in rows and each.own in own.get(row, {each.own})
+            ]
             found.append(Tuned(group.settings["tuned"]["metric"], tuple(tried), without, group))
     return found

@@ -12,6 +12,7 @@ import torch
 
 import bench as vb
 from bench import seeds
+from bench.api.sweep import _choice
 from bench.api.training import on
 from bench.cells.run import run_cell
 from bench.engines.local import Local
@@ -19,6 +20,7 @@ from bench.errors import BenchError, DataError, UsageError
 from bench.judge import bounds, evidence
 from bench.pages import blocks, tables
 from bench.records import store
+from bench.suites import suite
 from tests import fake_records as fake
 from tests.helpers import ROOT, cell
 from variants import DataSpec
@@ -485,3 +487,10 @@ def test_the_documents_name_what_is_there(path: str, model: vb.Model, compared: 
             assert hasattr(thing, word), f"{path}: {name}.{word}"
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         compile(block, path, "exec")
+
+
+@pytest.mark.parametrize("options", [{}, {"n": 500}, {"n": 10_000}])
+def test_generated_data_are_those_of_the_command_line(options: dict[str, Any]) -> None:
+    typed = {} if options == {"n": 10_000} else options  # what is usual
+    choice, there = _choice(vb.data("moons", **options)), suite.dataset("moons", options=typed)
+    assert (choice.name, choice.binarise, choice.options) == (there.name, there.binarise, there.options)

@@ -67,8 +67,12 @@ def test_a_report_is_shown_if_that_is_asked_for(tmp_path: Path, monkeypatch: pyt
     found: Any = vb.results(fake.write(tmp_path, [fake.quality()], images=False))
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)
-    monkeypatch.setattr("bench.pages.report.write", lambda folder, reference: (folder, reference))
     written = found.report()
     assert shown == []
-    assert found.report(open=True) == written
-    assert shown == [(tmp_path / "README.md").as_uri()]
+    assert found.report(open=True).files == written.files
+    assert shown == [(tmp_path / "report.html").as_uri()]
+
+
+def test_a_report_is_that_of_what_the_folder_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.reproduce.rewrite.rewrite", lambda folder: folder.name)
+    assert vb.results("results/reference/reproduce/ppca-short").report() == "ppca-short"

@@ -103,7 +103,7 @@ def test_of_several_data_sets_one_is_chosen(tmp_path: Path, monkeypatch: pytest.
     write(tmp_path, [quality(dataset=name) for name in ("mnist", "digits")], images=False)
     monkeypatch.setattr(saved, "_model_of", lambda folder, record, device: record.cell["dataset"])  # noqa: ARG005
     assert [saved._of_run(tmp_path, "vanilla", 0, name, "cpu") for name in ("mnist", "digits")] == ["mnist", "digits"]
-    with pytest.raises(UsageError, match=r"say which \(vanilla on \w+; vanilla on \w+\)"):
+    with pytest.raises(UsageError, match=r"name one of digits-dynamic_vanilla_s0_\w+, mnist-dynamic_vanilla_s0_\w+"):
         saved._of_run(tmp_path, "vanilla", 0, None, "cpu")
 
 
@@ -124,6 +124,14 @@ def test_a_finished_training_on_other_data_of_the_same_name_is_refused(tmp_path:
     vb.fit("vanilla", few, out=tmp_path, **HOW)
     with pytest.raises(UsageError, match="other settings or data"):
         vb.fit("vanilla", more, out=tmp_path, **HOW)
+
+
+def test_a_finished_training_on_the_same_data_binarised_otherwise_is_refused(tmp_path: Path) -> None:
+    bits, grey = (vb.data("digits", binarise=how) for how in ("threshold", "none"))
+    assert bits.checksum == grey.checksum
+    vb.fit("vanilla", bits, out=tmp_path, **HOW)
+    with pytest.raises(UsageError, match="other settings or data"):
+        vb.fit("vanilla", grey, out=tmp_path, **HOW)
 
 
 def test_a_training_that_was_stopped_goes_on(
@@ -238,8 +246,9 @@ def test_any_run_of_a_results_folder(tmp_path: Path, x: Any) -> None:
         saved._model_of(tmp_path, other, "cpu")
     model.save(tmp_path / "one")
     assert np.array_equal(vb.load(tmp_path / "one", device="cpu").embed(x), model.embed(x))
+    assert np.array_equal(vb.load(tmp_path, record.id, device="cpu").embed(x), model.embed(x))
     for words, call in (
-        ("say which", {"variant": "vanilla"}),
+        (rf"name one of .*{record.id}", {"variant": "vanilla", "seed": 1}),
         ("no run of 'conv' with seed 0", {"variant": "conv"}),
         ("name the variant, one of vanilla", {}),
     ):

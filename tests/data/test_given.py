@@ -16,7 +16,7 @@ from PIL import Image
 
 import bench.data as data
 from bench.data.batches import Data
-from bench.data.given import memory, prepare, splits, store
+from bench.data.given import memory, prepare, splits, store, tables
 from bench.data.given.facts import Facts, Scaling
 from bench.data.given.source import some
 from bench.errors import DataError, MachineError, UsageError
@@ -101,6 +101,7 @@ def test_given_splits_are_kept(tmp_path: Path) -> None:
     assert torch.equal(rows(loaded, "train"), torch.from_numpy(GREYS))
     assert classes(loaded, "test") == [2, 1, 0]
     assert classes(loaded, "valid") == [0] * 4
+    assert "train, valid have no labels, and what needs them is not measured" in loaded.says
     assert "4 of 4 valid examples stand in an earlier split too" in loaded.says
     assert "3 of 3 test examples stand in an earlier split too" in loaded.says
 
@@ -124,10 +125,12 @@ def test_splits_and_labels_are_given_each_by_its_name() -> None:
         assert np.array_equal(loaded.raw.labels[split], labels[split])
     del given["valid_labels"]
     says = data.own(parts["train"], **given).says
-    assert "valid has no labels, and what needs them is not measured there" in says
+    assert "valid has no labels, so those of train, test are not used" in says
     del given["test_labels"]
-    says = data.own(parts["train"], **given).says
-    assert "valid, test have no labels, and what needs them is not measured there" in says
+    loaded = data.own(parts["train"], **given)
+    assert "valid, test have no labels, so those of train are not used" in loaded.says
+    # A class that nobody gave is none that a probe could be judged by.
+    assert not any(loaded.raw.labels[split].any() for split in parts)
     assert "has test already: leave test= out" in refusal(lambda: data.own(parts, test=COUNTS))
     assert "has splits of its own, and is given as test" in refusal(lambda: data.own(COUNTS, test=parts))
     assert "test_labels are of a split that is not given" in refusal(lambda: data.own(COUNTS, test_labels=[0]))
@@ -644,8 +647,30 @@ def test_a_table_without_names_has_numbers_for_them(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     TABLE[["height", "weight"]].to_csv(path, index=False, header=False)
     assert data.own(path).raw.facts.columns == ("1", "2")
-    assert data.own(path, drop=[2]).spec.shape == (1,)
+    for drop in ([2], 2, "2"):
+        assert data.own(path, drop=drop).raw.facts.columns == ("1",)
+    assert "drop=0 is no column of it" in refusal(lambda: data.own(path, drop=0))
     assert data.own(path).splits == {"train": 48, "valid": 6, "test": 6}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "columns"),
+    [
+        ("height,weight", "1.5,2.5", ("height", "weight")),
+        ("label,1x1", "3,2.5", ("label", "1x1")),
+        ("label,0", "3,2.5", ("label", "0")),  # a picture's pixels are often called by their number
+        ("1.5,", "1.5,2.5", ("1", "2")),  # a value that is missing is no name
+        ("5.1,setosa", "4.9,setosa", ("1", "2")),
+        ("name,city", "Ann,Ulm", ("name", "city")),
+    ],
+)
+def test_a_first_line_is_of_names_if_it_has_a_text_above_a_number_or_no_number(
+    tmp_path: Path, first: str, second: str, columns: tuple[str, ...]
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join([first, *[second] * 20]) + "\n")
+    frame = tables.read_csv(path)
+    assert (tuple(frame.columns), len(frame)) == (columns, 20 if columns != ("1", "2") else 21)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -22,7 +22,7 @@ from bench.pages.page import REFERENCE
 from bench.records.names import canonical
 from bench.records.record import Model, Timed
 from bench.records.store import read_all
-from bench.stats import groups, intervals, learning, speeds
+from bench.stats import answer, groups, intervals, learning, speeds
 from bench.text import DASH, clip
 from tests import fake_records as fake
 from variants import registry
@@ -907,6 +907,11 @@ def test_the_axis_of_curves_begins_where_a_fifth_of_the_training_is_done() -> No
     early = "The earliest epochs lie below the axis."
     assert early in " ".join(texts(figure).split())
     assert {line.get_label()[-5:]: line.get_linestyle() for line in axis.lines} == {"[cpu]": "-", "cuda]": "--"}
+    # A curve that turns down is seen whole.
+    for record in records:
+        record.curve[4]["valid_elbo_nats"] = -80.0  # type: ignore[index]
+    turned: Any = elbo.learning_curves(view(records))
+    assert turned.axes[0].get_ylim() == pytest.approx((-97 - 0.04 * 17, -80 + 0.06 * 17))
     for record in records:
         record.curve = [{**point, "valid_elbo_nats": -100.0} for point in record.curve]
     assert early not in " ".join(texts(elbo.learning_curves(view(records))).split())
@@ -1057,7 +1062,8 @@ def test_a_row_has_its_quartiles_its_interval_and_its_name_and_a_better_elbo_sta
     assert lines == wanted
     # conv is the best, and beta worse than vanilla: of those two the faster one counts.
     full = [cloud.get_facecolor().tolist() == cloud.get_edgecolor().tolist() for cloud in axis.collections]
-    places = {row.label: (tradeoff._speed(seen, row), row.summary("elbo_nats")) for row in seen.rows}
+    speeds_of = answer.training_speeds(seen.group, seen.timed)
+    places = {row.label: (speeds_of.get(row), row.summary("elbo_nats")) for row in seen.rows}
     values: Any = {label: (s.mean, *tradeoff._quartiles(t)) for label, (t, s) in places.items() if t and s}
     assert full == [row.label in tradeoff.front_of(values) for row in seen.rows]
     assert full[0]

@@ -531,7 +531,9 @@ def test_a_suite_that_runs_it_again_says_what_is_not_usual_alone() -> None:
     plain = [tomllib.loads(each) for each in again.suites([fake.quality("vanilla", 4, epochs=e) for e in (2, 4)])]
     assert [each["budget"]["epochs"] for each in plain] == [2, 4]
     assert not any({"precision", "compile"} & each.keys() for each in plain)
-    assert [each["seeds"] for each in plain] == [5, 5]
+    assert [each["seeds"] for each in plain] == [[4], [4]]
+    (text,) = again.suites([fake.quality(name, seed) for name in ("vanilla", "beta") for seed in (7, 42)])
+    assert tomllib.loads(text)["seeds"] == [7, 42]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

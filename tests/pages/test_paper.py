@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from bench.cli import main
 from bench.errors import UsageError
 from bench.pages import citations, grids, latex, paper
+from bench.stats.groups import groups
 from bench.stats.intervals import Summary
+from bench.stats.speeds import throughput
 from bench.text import DASH
 from tests import fake_records as fake
 from variants import registry
@@ -52,11 +54,33 @@ def test_an_uncertainty_has_two_digits_in_units_of_the_last(
 
 
 def test_speeds_are_those_of_the_condition_that_times_most_rows() -> None:
+    names = ("vanilla", "conv", "iwae", "beta")
+    (group,) = groups([fake.quality(name, 0) for name in names])
     timed = [fake.throughput(name) for name in ("vanilla", "conv", "iwae")]
-    elsewhere = [fake.throughput(name, device="cuda") for name in ("vanilla", "beta")]
+    elsewhere = [fake.throughput(name) for name in ("vanilla", "beta")]
+    for record in elsewhere:
+        record.provenance.device_name = "another"
     for records in (timed + elsewhere, elsewhere + timed):
-        speeds = paper._speeds(records, "mnist-dynamic")["train_samples_per_s"]
-        assert set(speeds) == {"vanilla", "conv", "iwae"}
+        speeds = paper._speeds(group, throughput(records, group.dataset))["train_samples_per_s"]
+        assert {row.label for row in speeds} == {"vanilla", "conv", "iwae"}
+
+
+def test_a_word_means_the_most_samples_that_a_group_has() -> None:
+    records = [fake.quality(name, 0) for name in ("vanilla", "conv")]
+    for record in records:
+        record.metrics |= {"nll_is50_nats": 97.0}
+    few = [fake.quality(name, 0, epochs=20) for name in ("vanilla", "conv")]
+    for record in few:
+        record.metrics = {k: v for k, v in record.metrics.items() if "nll" not in k} | {"nll_is50_nats": 97.0}
+    tables = paper.made([*records, *few], ["nll"])
+    assert sorted(table.metrics for table in tables) == [("nll_is500_nats",), ("nll_is50_nats",)]
+
+
+def test_a_label_has_what_typst_and_latex_allow() -> None:
+    (table,) = paper.made([fake.quality("vanilla", 0, dataset="mine-none_size=64")])
+    assert re.search(r"<tab:vaebench-mine-none_size-64-dynamic-binary>", paper.write([table], "typst"))
+    (alone,) = paper.made([fake.quality("vanilla", 0)])
+    assert alone.notes("±")[0] == "Mean over 1 seed."
 
 
 def test_a_table_says_little_and_names_its_sources() -> None:
@@ -82,7 +106,7 @@ def test_a_table_says_little_and_names_its_sources() -> None:
 def test_columns_are_found_by_name_label_and_beginning() -> None:
     (table, *_) = paper.made(records(), ["gap", "nll_is500_nats", "train_samples", "active"], dataset="mnist")
     assert table.metrics == ("inference_gap_nats", "nll_is500_nats", "train_samples_per_s", "active_units")
-    speeds = table.speeds["train_samples_per_s"]
+    speeds = {row.label: speed for row, speed in table.speeds["train_samples_per_s"].items()}
     assert speeds["vanilla"] == fake.throughput("vanilla").metrics["train_samples_per_s"].median  # type: ignore[union-attr]
     with pytest.raises(UsageError, match=r"no metric 'elbow' in these records: did you mean 'elbo'\?"):
         paper.made(records(), ["elbow"])
@@ -323,13 +347,13 @@ def test_a_dagger_stands_at_rows_that_still_learn_and_is_explained() -> None:
     assert not any("†" in note for note in table.notes("±"))
 
 
-def test_a_speed_is_that_of_its_row_whatever_device_the_row_names() -> None:
+def test_a_speed_is_that_of_its_row_on_its_own_device() -> None:
     of_both = [fake.quality("conv", seed, device=device) for seed in range(3) for device in ("cpu", "cuda:0")]
     timed = fake.throughput("conv")
     (table,) = paper.made([*of_both, timed], ["train_samples_per_s"])
     assert [row.label for row in table.group.rows] == ["conv [cpu]", "conv [cuda]"]
     median = timed.metrics["train_samples_per_s"].median  # type: ignore[union-attr]
-    assert [table.speed(row, "train_samples_per_s") for row in table.group.rows] == [median] * 2
+    assert [table.speed(row, "train_samples_per_s") for row in table.group.rows] == [median, None]
 
 
 def test_a_variant_without_a_name_of_its_own_has_a_capital_and_spaces() -> None:

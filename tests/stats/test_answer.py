@@ -126,7 +126,23 @@ def test_speeds_are_alike_where_the_upper_quartile_reaches_the_fastest_ones_lowe
     assert answered(records)[1][answer.SPEED].take == take
 
 
-def test_of_several_conditions_the_first_tells_how_fast_a_row_is() -> None:
+def test_speeds_are_compared_within_one_precision_and_on_one_machine() -> None:
+    names = ("vanilla", "beta", "conv")
+    for precision in ("fp32", "bf16"):
+        records = [fake.quality(name, seed, precision=precision) for name in names for seed in range(3)]
+        for name, machine, how, speed in (
+            *(("vanilla", "B", "fp32", 1000.0), ("beta", "B", "fp32", 900.0)),
+            *(("vanilla", "A", "bf16", 9.0), ("conv", "A", "bf16", 8.0), ("conv", "A", "fp32", 30000.0)),
+        ):
+            records.append(at_speed(name, speed))
+            records[-1].cell["precision"], records[-1].provenance.device_name = how, machine
+        group, _ = answered(records)
+        found = answer.training_speeds(group, throughput(records, group.dataset))
+        expected = {"fp32": {"vanilla": 1000.0, "beta": 900.0}, "bf16": {"vanilla": 9.0, "conv": 8.0}}[precision]
+        assert {row.label: speed.median for row, speed in found.items()} == expected
+
+
+def test_of_several_conditions_that_which_times_most_rows_tells_how_fast_a_row_is() -> None:
     """Rows that it times are compared under one condition, whatever others there are."""
     records = [fake.quality(name, seed) for name in ("vanilla", "beta") for seed in range(3)]
     for name, batch, speed in (("vanilla", 128, 1000.0), ("beta", 128, 2000.0), ("vanilla", 512, 9000.0)):

@@ -154,6 +154,21 @@ def test_trials_of_another_search_are_not_counted_with_them() -> None:
     assert [len(row.trials) for rows in tuning.searches([first, trial(-98.0, 1)]).values() for row in rows] == [2]
 
 
+def test_trials_in_other_ranges_of_their_own_chose_nothing_for_a_row() -> None:
+    records = both()
+    for record in records:
+        if record.cell["variant"] == "beta" and "tuning" in record.cell:
+            record.cell["tuning"]["own"] = {"beta": [1, 2]}
+    trials = [trial(-99.0, number, "beta") for number in range(4)]
+    for number in range(4):
+        trials.append(trial(-98.0, number, "beta"))
+        trials[-1].cell["tuning"] |= {"own": {"beta": [1, 2]}, "settings": {"beta": 1.5}}
+    ((found),) = tuning.tuned(groups(records), trials)
+    (tried,) = found.tried
+    assert (tried.own, len(tried.trials)) == ('{"beta": [1, 2]}', 4)
+    assert {value for each in tried.trials for value in each.cell["tuning"]["settings"].values()} == {1.5}
+
+
 def test_with_few_seeds_nothing_is_sure() -> None:
     records = [each for each in both() if each.cell["seed"] < 2]
     (found,) = tuning.tuned(groups(records), [])

@@ -74,8 +74,10 @@ class Options:
     name: Any = None
 
     def __post_init__(self) -> None:
-        drop = self.drop.split(",") if isinstance(self.drop, str) else self.drop
-        object.__setattr__(self, "drop", tuple(str(each).strip() for each in drop or ()))
+        drop = () if self.drop is None else self.drop
+        if not isinstance(drop, list | tuple):
+            drop = str(drop).split(",")
+        object.__setattr__(self, "drop", tuple(str(each).strip() for each in drop))
         if self.levels is not None and (type(self.levels) is not int or not 2 <= self.levels <= 65_536):
             raise DataError(f"levels must be a whole number from 2 to 65536, got {self.levels!r}")
         for key in ("kind", "scale", "layout", "layer", "image", "name", "label"):
@@ -177,10 +179,16 @@ def _read(given: Any, options: Options) -> Source:
                 raise DataError(f"{source.where}: {key} are of a split that is not given")
             source.labels[split] = arrays.as_array(given_labels)
     if source.labels and set(source.labels) != set(source.arrays):
-        lacking = some(split for split in source.arrays if split not in source.labels)
-        source.says.append(
-            f"{lacking} ha{'s' if ',' not in lacking else 've'} no labels, and what needs them is not measured there"
+        # A probe learns from one split and is judged on another, and p(x|c) needs c in each.
+        lacking, labelled = (
+            some(split for split in source.arrays if (split in source.labels) == there) for there in (False, True)
         )
+        have = "has" if "," not in lacking else "have"
+        if "train" in source.labels:
+            source.says.append(f"{lacking} {have} no labels, so those of {labelled} are not used")
+            source.labels.clear()
+        else:
+            source.says.append(f"{lacking} {have} no labels, and what needs them is not measured")
     return source
 
 

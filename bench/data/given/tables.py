@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def read_csv(path: Path) -> "pd.DataFrame":
     """A text table with a first line of names; without one, columns are called 1, 2, ...
 
+    The first line is one of names if it holds a text above a number, or no number.
+
     Raises:
         DataError: it cannot be read as one.
     """
@@ -24,11 +26,14 @@ def read_csv(path: Path) -> "pd.DataFrame":
 
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            first = stream.readline()
+            first, second = stream.readline(), stream.readline()
         separator = (
             "\t" if path.suffix == ".tsv" or "\t" in first else ";" if first.count(";") > first.count(",") else ","
         )
-        named = not all(map(_is_number, first.strip().split(separator)))
+        cells, below = (line.strip("\r\n").split(separator) for line in (first, second))
+        texts = [bool(cell.strip()) and not _is_number(cell) for cell in cells]
+        above = any(text and _is_number(cell) for text, cell in zip(texts, below, strict=False))
+        named = above or not any(map(_is_number, cells))
         frame = pd.read_csv(path, sep=separator, header=0 if named else None, encoding="utf-8-sig")
     # The parser raises what it likes, from UnicodeDecodeError to ParserError.
     except Exception as error:

@@ -169,7 +169,7 @@ def _drawn_curves(view: View, pace: Mapping[Row, float], across: str) -> "Figure
                 axis.plot(x, list(curve.values()), color=style.colour, linestyle=":", linewidth=1.2)
         # The first epochs are far below: the axis starts where a fifth of the training is done.
         floor = min(float(each[:, each.shape[1] // 5 :].min()) for each in values.values())
-        top = max(float(each.mean(0)[-1]) for each in values.values())
+        top = max(float(each.max()) for each in values.values())
         room = max(top - floor, 1.0)
         axis.set_ylim(floor - 0.04 * room, top + 0.06 * room)
         axis.set_xlabel(across)

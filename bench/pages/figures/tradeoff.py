@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.pages.figures.plot import Plot, View
 from bench.pages.figures.style import INK, QUIET, add_title, look, panels
-from bench.records.record import Record, Timed
+from bench.records.record import Timed
 from bench.stats import intervals
 from bench.stats import metrics as known
+from bench.stats.answer import training_speeds
 from bench.stats.groups import Row
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def quality_and_speed(view: View) -> "Figure | None":
     group = view.group
     nll = [n for n in group.metrics if re.fullmatch(r"nll_is\d+_nats", n) and any(row.values(n) for row in group.rows)]
     metric = nll[-1] if nll else "elbo_nats"
-    timed = {row: speed for row in group.rows if row.values(metric) and (speed := _speed(view, row))}
+    timed = {row: speed for row, speed in training_speeds(group, view.timed).items() if row.values(metric)}
     if len(timed) < 2:
         return None
     entry = known.metric(metric)
@@ -69,15 +70,6 @@ def front_of(rows: Mapping[Row, tuple[float, float, float, float]]) -> list[Row]
         for row, (quality, first, *_) in rows.items()
         if not any(other > quality and third >= first for other, _, _, third in rows.values())
     ]
-
-
-def _speed(view: View, row: Row) -> Timed | None:
-    for label, column in view.timed.columns.items():
-        record: Record | None = column.get(row.name)
-        speed = record.metrics.get("train_samples_per_s") if record and record.status == "ok" else None
-        if label.split(",")[0] == row.device and isinstance(speed, Timed) and speed.median:
-            return speed
-    return None
 
 
 def _quartiles(speed: Timed) -> tuple[float, float, float]:

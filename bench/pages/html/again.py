@@ -35,18 +35,19 @@ def _untuned(cell: Cell) -> dict[str, Any]:
 def _suite(cells: Sequence[Cell]) -> str:
     """Of cells whose first is tuned, if any is."""
     first = cells[0]
-    seeds: dict[str, tuple[dict[str, Any], int]] = {}
+    seeds: dict[str, tuple[dict[str, Any], set[int]]] = {}
     for cell in cells:
         overrides, own = _untuned(cell)["overrides"], (cell.get("tuning") or {}).get("own")
         entry = {"name": cell["variant"]} | ({"set": overrides} if overrides else {})
         key = canonical(entry)
-        before, most = seeds.get(key, (entry, 0))
-        seeds[key] = before | ({"search": own} if own else {}), max(cell["seed"] + 1, most)
-    most = max(count for _, count in seeds.values())
-    rows = [entry | ({} if count == most else {"seeds": count}) for entry, count in seeds.values()]
+        before, found = seeds.get(key, (entry, set()))
+        seeds[key] = before | ({"search": own} if own else {}), found | {cell["seed"]}
+    # Of some rows there may be fewer, the first so many.
+    most = max((found for _, found in seeds.values()), key=lambda found: (len(found), sorted(found)))
+    rows = [entry | ({} if found == most else {"seeds": max(found) + 1}) for entry, found in seeds.values()]
     data = {canonical(each): each for each in map(_data, cells)}
     precision, _, compiled = str(first["precision"]).partition("+")
-    lines = [f"seeds = {most}"]
+    lines = [f"seeds = {len(most) if most == set(range(len(most))) else sorted(most)}"]
     lines += [f"precision = {_value(precision)}"] if precision != "fp32" else []
     lines += ["compile = true"] if compiled else []
     lines += ["variants = [", *(f"    {_value(row)}," for row in rows), "]"]

@@ -178,7 +178,7 @@ function curves(rows, byTime, width) {
   const axis = (row) => (byTime ? row.curve.seconds : row.curve.epochs);
   const last = (row) => row.curve.mean[row.curve.mean.length - 1];
   const late = drawn.map((row) => Math.min(...row.curve.mean.slice(Math.floor(row.curve.mean.length / 5))));
-  const tops = Math.max(...drawn.map((row) => row.curve.high[row.curve.high.length - 1]));
+  const tops = Math.max(...drawn.flatMap((row) => row.curve.high));
   // The earliest epochs, and rows far behind, lie below the axis.
   const ends = drawn.map(last).sort((a, b) => b - a), half = (row) => row.curve.mean[Math.floor((row.curve.mean.length - 1) / 2)];
   const most = Math.max(4 * (ends[0] - ends[Math.floor((ends.length - 1) / 2)]), 4 * Math.max(...drawn.map((row) => last(row) - half(row)).filter((gain, place) => last(drawn[place]) >= ends[Math.floor((ends.length - 1) / 2)])));
