@@ -24,7 +24,7 @@ OF_COUNTABLE = [
         (3, "levels_cut_off_instead_of_rounded", "draws fall half a level low",
          ".nan_to_num(0.0).round().clamp(", ".nan_to_num(0.0).floor().clamp("),
         (5, "beta_binomial_without_its_choices", "the density of a sequence in place of that of a count",
-         "return chosen + above", "return above"),
+         "return (chosen + above", "return (above"),
         (5, "equal_components", "all components of a mixture start as one, and stay so",
          "loc = loc + spread.reshape(", "loc = loc + 0 * spread.reshape("),
     ]),

@@ -43,9 +43,9 @@ OF_GAMES = [
         (7, "points_paired_as_they_came", "without sorting it is the distance of pairs of draws",
          "(b @ directions).sort(-2).values", "(b @ directions)"),
         (7, "directions_of_any_length", "a projection on a vector that is no unit vector",
-         "directions = directions / directions.norm(dim=0)", "directions = directions"),
+         "directions = functional.normalize(directions, dim=0)", "directions = directions"),
         (7, "directions_normalised_along_the_other_axis", "each latent over directions, in place of each direction",
-         "directions.norm(dim=0)", "directions.norm(dim=1, keepdim=True)"),
+         "functional.normalize(directions, dim=0)", "functional.normalize(directions, dim=1)"),
     ]),
     *made(REGULARISED, IN_AUTOENCODERS, [
         (20, "slope_of_the_squared_output", "d |D|^2 / dz in the place of |dD/dz|^2",

@@ -37,8 +37,8 @@ OF_PARTS = [
         3,
         "one batch's sigma is kept for the judge, not the average over batches",
         LIKELIHOODS,
-        "self.variance.lerp_(variance, self.batches.reciprocal().clamp(min=self._momentum))",
-        "self.variance.copy_(variance)",
+        "average = self.variance.lerp(variance, self.batches.reciprocal().clamp(min=self._momentum))",
+        "average = variance",
         ("tests/variants/test_likelihoods.py",),
     ),
     Mistake(

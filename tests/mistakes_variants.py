@@ -105,6 +105,30 @@ OF_VARIANTS = [
         (25, "hidden_units_that_no_output_sees", "one of D is for nothing, and a network narrower than it says",
          "torch.arange(width) % (latent - 1)", "torch.arange(width) % latent"),
     ]),
+    *made("variants/parts/discrete.py", ("tests/variants/test_discrete.py",), [
+        (5, "bits_paid_beyond_their_rounding", "a logit beyond what draws can show is paid a nat for each unit, without end",
+         "return torch.where(value <= low, -softplus(away), torch.where(value >= high, -softplus(-away), density))",
+         "return density"),
+        (5, "ends_of_a_bit_exchanged", "what lies beyond 1 has the probability of what lies below 0",
+         "torch.where(value <= low, -softplus(away), torch.where(value >= high, -softplus(-away), density))",
+         "torch.where(value <= low, -softplus(-away), torch.where(value >= high, -softplus(away), density))"),
+        (5, "kl_of_bits_of_one_side", "what a bit's zeros say of the prior is left out",
+         " + (-a).sigmoid() * (softplus(b) - softplus(a))", ""),
+    ]),
+    *made("variants/core/wide.py", ("tests/variants/test_layers.py", "tests/variants/test_countable.py"), [
+        (5, "double_precision_that_is_single", "sharp mixtures and large counts lose nats to rounding",
+         '"mps" else tensor.double()', '"mps" else tensor'),
+    ]),
+    *made("variants/parts/likelihoods.py", ("tests/variants/test_likelihoods.py",), [
+        (5, "bad_batch_kept_for_good", "one batch that is no number spoils the kept sigma for ever",
+         "self.variance.copy_(torch.where(good, average, self.variance))", "self.variance.copy_(average)"),
+        (5, "variance_of_nothing", "images that are all alike are divided by an error of zero",
+         ".clamp(min=self._least_variance)", ""),
+    ]),
+    *made("variants/parts/flows.py", ("tests/variants/test_flows.py",), [
+        (5, "planar_by_a_difference", "u of a small w is a small difference over its square",
+         "torch.where(along < cls.FAR, near, far)", "far"),
+    ]),
     *made("variants/parts/sphere.py", ("tests/variants/test_manifolds.py",), [
         (25, "concentration_whatever_the_space", "in many dimensions q(z|x) starts all but uniform",
          "self.latent * self.log_concentration(h)", "self.log_concentration(h)"),

@@ -86,6 +86,14 @@ def test_directions_are_unit_vectors() -> None:
     assert penalty[0].item() == pytest.approx(10 * (49 + 1), rel=0.1)
 
 
+def test_a_direction_of_length_zero_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one latent a draw of exactly zero is no direction: one in ten millions is."""
+    vae = model("sliced_wasserstein")
+    terms = vae.terms(batch(40), 1)
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    assert vae.objective(terms, 1.0).isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["wae_mmd", "sliced_wasserstein"])
 def test_the_order_of_a_batch_does_not_matter(name: str) -> None:
     vae, x, order = model(name), batch(), torch.randperm(6)

@@ -14,6 +14,7 @@ from variants import DataSpec, build
 from variants.core import is_discrete
 from variants.parts import assemble
 from variants.parts.counts import (
+    LogRatePoisson,
     NegativeBinomial,
     NegativeBinomialDistribution,
     Poisson,
@@ -322,3 +323,41 @@ def test_any_variant_has_a_likelihood_for_them(data: DataSpec) -> None:
 def test_levels_belong_to_their_kind(kind: Any, levels: int | None) -> None:
     with pytest.raises(ValueError, match="levels are 2 or more of the kind 'levels'"):
         DataSpec((2,), kind, levels=levels)
+
+
+@pytest.mark.parametrize("mean", [3.0, 1e4, 1e6, 1e7])
+def test_counts_of_any_size_keep_their_digits(mean: float) -> None:
+    x = torch.poisson(torch.full((200,), mean), generator=torch.Generator().manual_seed(0))
+    log_rate = torch.full((200,), math.log(mean))
+    rate = log_rate.double().exp().numpy()
+    found = LogRatePoisson(log_rate).log_prob(x)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, stats.poisson.logpmf(x.double().numpy(), rate), atol=1e-4)
+    for log_t in (0.0, 7.0, 16.0):
+        t = math.exp(torch.tensor(log_t).item())
+        exact = stats.nbinom.logpmf(x.double().numpy(), t, t / (t + rate))
+        ours = NegativeBinomialDistribution(log_rate, torch.tensor(log_t)).log_prob(x)
+        np.testing.assert_allclose(ours, exact, atol=1e-4, rtol=1e-5)
+
+
+def test_a_dispersion_without_bound_is_a_poisson_and_has_no_slope() -> None:
+    log_t, x = torch.tensor(16.0, requires_grad=True), torch.arange(12.0)
+    log_p = NegativeBinomialDistribution(torch.full((12,), math.log(3)), log_t).log_prob(x)
+    torch.testing.assert_close(log_p, LogRatePoisson(torch.full((12,), math.log(3))).log_prob(x), atol=1e-4, rtol=1e-5)
+    log_p.sum().backward()
+    assert log_t.grad is not None
+    assert abs(log_t.grad.item()) < 1e-4
+
+
+@pytest.mark.parametrize("b", [0.5, 30.0, 300.0])
+def test_beta_binomial_values_keep_their_digits(b: float) -> None:
+    a, k = 1e-3, torch.arange(256.0)
+    found = BetaBinomialLevels(torch.full((256,), a), torch.full((256,), b), 256).log_mass(k)
+    wide_a, wide_b = (torch.tensor(value).double().item() for value in (a, b))
+    np.testing.assert_allclose(found, stats.betabinom.logpmf(np.arange(256), 255, wide_a, wide_b), atol=1e-6, rtol=1e-5)
+
+
+def test_corrupted_counts_stay_counts_that_have_a_logarithm() -> None:
+    torch.manual_seed(0)
+    encoder, _ = mlp(DataSpec((100,), "counts", 40), 5, corruption=0.9)
+    assert encoder(torch.zeros(128, 100)).isfinite().all()

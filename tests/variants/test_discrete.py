@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import mpmath
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.distributions import Bernoulli, Independent, kl_divergence
 from variants import DataSpec, build
 from variants.core import VAE, OneHots, RelaxedOneHots, elbo, iwae
 from variants.core.support import state_count, states
-from variants.parts.discrete import RelaxedBits
+from variants.parts.discrete import RelaxedBits, bits
 from variants.parts.objectives import discrete as score
 from variants.parts.objectives.discrete import antithetic, leave_one_out
 from variants.testing.case import LATE
@@ -289,6 +290,39 @@ def test_concrete_bits_of_large_logits_have_finite_densities_and_gradients(logit
     away = logit - t * y
     exact = math.log(t) + away - 2 * (max(away, 0) + math.log1p(math.exp(-abs(away)))) - math.log(0.25 * 0.75)
     torch.testing.assert_close(RelaxedBits(logits[:1], t).log_prob(z), torch.full((1,), 3 * exact))
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_no_logit_of_a_concrete_bit_is_paid_for_being_further_out(sign: float) -> None:
+    """Draws round to 0 and 1, from logits of 17 on: what the KL says of them must not fall."""
+    kls = []
+    for size in (11.0, 15.0, 30.0, 200.0):
+        torch.manual_seed(0)
+        logit = torch.tensor(sign * size, requires_grad=True)
+        q, p = RelaxedBits(logit.expand(20_000, 1), 2 / 3), RelaxedBits(torch.zeros(20_000, 1), 0.5)
+        z = q.rsample()
+        kl = (q.log_prob(z) - p.log_prob(z)).mean()
+        kl.backward()
+        assert sign * logit.grad.item() > -1e-3  # type: ignore[union-attr]
+        kls.append(kl.item())
+    assert kls == sorted(kls)
+    # All of p beyond the end: sigmoid(-1/2 logit(end)) = (2^-24)^(1/2), but for rounding.
+    assert kls[-1] == pytest.approx(12 * math.log(2), abs=0.01)
+
+
+@pytest.mark.parametrize(("q", "p"), [(14.0, 17.5), (-14.0, -17.5), (50.0, -200.0), (0.3, -0.7)])
+def test_the_kl_of_bits_is_finite_for_all_logits(q: float, p: float) -> None:
+    a, b = (torch.tensor([[value]], requires_grad=True) for value in (q, p))
+    kl = kl_divergence(bits(a), bits(b))
+    exact = sum(
+        mpmath.mpf(1) / (1 + mpmath.exp(-s * q)) * mpmath.log((1 + mpmath.exp(-s * p)) / (1 + mpmath.exp(-s * q)))
+        for s in (1, -1)
+    )
+    assert kl.item() == pytest.approx(float(exact), rel=1e-3)
+    kl.sum().backward()
+    for logits in (a, b):
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
 
 
 def test_concrete_is_one_bound_in_training_and_bits_when_judged() -> None:

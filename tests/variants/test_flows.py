@@ -373,3 +373,14 @@ def test_bad_values(options: dict[str, Any], message: str) -> None:
 def test_a_rotated_normal_takes_vectors_of_any_length() -> None:
     loc, scale, v = torch.randn(B, 4), torch.rand(B, 4) + 0.5, torch.randn(B, 3, 4)
     torch.testing.assert_close(RotatedNormal(loc, scale, v).rotation, RotatedNormal(loc, scale, 7 * v).rotation)
+
+
+def test_a_planar_map_of_a_small_w_is_moved_by_little() -> None:
+    """u moves along w by a small difference over |w|^2."""
+    for size in (1e-4, 1e-6, 1e-7):
+        w = torch.full((1, 1, 1), size, requires_grad=True)
+        (step,) = PlanarStep.chain(torch.full((1, 1, 1), 0.3), w, torch.zeros(1, 1))
+        step.u.sum().backward()
+        assert step.u.item() == pytest.approx(0.3 * (1 - PlanarStep.MARGIN) * (1 - 1 / math.e), rel=1e-3)
+        assert w.grad is not None
+        assert abs(w.grad.item()) < 1

@@ -195,6 +195,17 @@ def test_elbo_below_iwae_below_iwae(name: str) -> None:
 # Mixtures
 
 
+@pytest.mark.parametrize("sigma", [0.02, 1e-3, 3e-4])
+def test_the_density_of_a_mixture_of_sharp_components_keeps_its_digits(sigma: float) -> None:
+    torch.manual_seed(0)
+    loc = 4 * torch.randn(500, 20)
+    z = loc + sigma * torch.randn(500, 20)
+    exact = normal(loc.double(), torch.full((500, 20), sigma).double()).log_prob(z.double().unsqueeze(1))
+    found = Mixture(normal(loc, torch.full((500, 20), sigma))).log_prob(z)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact.logsumexp(1) - math.log(500), atol=1e-3, rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_mixture_is_torchs_mixture(dtype: torch.dtype) -> None:
     components = normal(2 * torch.randn(50, D, dtype=dtype), torch.rand(50, D, dtype=dtype) + 0.05)

@@ -361,3 +361,18 @@ def test_likelihoods_sum_over_dimensions(likelihood: type, kind: str) -> None:
     two = likelihood(DataSpec((1, 4, 10), kind)).log_prob(h.repeat(1, 1, 1, 1, 2), x.repeat(1, 1, 1, 2))
     assert one.shape == (3, 2)
     torch.testing.assert_close(two, 2 * one)
+
+
+def test_an_optimal_sigma_without_an_error_or_of_a_bad_batch_spoils_nothing() -> None:
+    likelihood = Gaussian(DataSpec((3,), "unit"), sigma="optimal").train()
+    h, white = torch.full((1, 4, 3), 18.0, requires_grad=True), torch.ones(4, 3)
+    loss = -likelihood.log_prob(h, white).mean()
+    loss.backward()
+    assert loss.isfinite()
+    assert h.grad is not None
+    assert h.grad.isfinite().all()
+    before = likelihood.variance.clone()
+    with torch.no_grad():
+        likelihood.log_prob(torch.full((1, 4, 3), math.nan), white)
+    assert torch.equal(likelihood.variance, before)
+    assert likelihood.batches == 1

@@ -281,3 +281,25 @@ def test_kinds_of_latents_do_not_mix() -> None:
             build("vanilla", REAL, posterior=posterior, prior=prior)
     with pytest.raises(ValueError, match="latent, on a sphere, must be a whole number of at least 2"):
         build("hyperspherical", REAL, latent=1)
+
+
+@pytest.mark.parametrize("distance", [2.0, 8.0, 10.0])
+def test_the_way_back_is_the_way_there_also_near_the_edge(distance: float) -> None:
+    torch.manual_seed(0)
+    loc = away(torch.zeros(500, 10), distance * torch.nn.functional.normalize(torch.randn(500, 10), dim=-1), 1.0)
+    q = Wrapped(loc, torch.full((500, 10), 0.2), 1.0)
+    z = q.rsample()
+    known, found = q.log_prob(z), q.log_prob(z.clone())
+    assert (known - found).abs().median() < 0.02
+    at = loc.clone().requires_grad_()
+    back(at, z, 1.0).sum().backward()
+    assert at.grad is not None
+    assert at.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("k", [math.nan, math.inf, 1e9])
+def test_a_concentration_of_which_nothing_can_be_drawn_ends(k: float) -> None:
+    drawn = draw_below_one(torch.tensor([k, 5.0]), 4, torch.Size([3]))
+    assert drawn[:, 0].isnan().all()
+    assert drawn[:, 1].isfinite().all()
+    assert draw_below_one(torch.tensor([9e6]), 4, torch.Size([1000])).max() < 1e-5

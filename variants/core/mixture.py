@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, constraints
 
+from variants.core.wide import wide
+
 # Numbers per tensor of draws from all components.
 CHUNK_NUMBERS = 2**21
 
@@ -15,8 +17,8 @@ class Mixture(Distribution):
     """p(z) = sum_c pi_c p_c(z), by default with equal weights pi_c = 1/C.
 
     The log-density of diagonal Gaussians is one matrix product, with a number for each point and component instead of
-    one for each point, component and dimension as in torch's `MixtureSameFamily`. What it costs is rounding, about
-    1e-7 z^2 / sigma^2.
+    one for each point, component and dimension as in torch's `MixtureSameFamily`. Its rounding is of z^2 / sigma^2,
+    which in single precision is nats for sharp components, so it is made in double.
 
     Args:
         components: p_c, batch shape `[C]`, event shape `[D]`. The mixture has batch shape `[]`, event shape `[D]`.
@@ -34,9 +36,10 @@ class Mixture(Distribution):
         if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
             # log N(z; m, s^2) = [z^2, z] . [-1/2 s^-2, m s^-2] + constant
             self._normal = normal = components.base_dist
-            precision = normal.scale.square().reciprocal()
-            self._weights = torch.cat([-0.5 * precision, normal.loc * precision], dim=1).mT
-            squares = -0.5 * (normal.loc.square() * precision).sum(1) - normal.scale.log().sum(1)
+            loc, scale = wide(normal.loc, normal.scale)
+            precision = scale.square().reciprocal()
+            self._weights = torch.cat([-0.5 * precision, loc * precision], dim=1).mT
+            squares = -0.5 * (loc.square() * precision).sum(1) - scale.log().sum(1)
             constant = squares - 0.5 * normal.loc.shape[1] * math.log(2 * math.pi)
             self._constant = constant - math.log(self.count) if self.log_pi is None else constant + self.log_pi
         super().__init__(torch.Size(), components.event_shape, validate_args=False)
@@ -62,9 +65,9 @@ class Mixture(Distribution):
             log_p = self.components.log_prob(value.unsqueeze(-2))
             log_p = log_p - math.log(self.count) if self.log_pi is None else log_p + self.log_pi
             return log_p.logsumexp(-1)
-        z = value.reshape(-1, value.shape[-1])
+        (z,) = wide(value.reshape(-1, value.shape[-1]))
         log_p = torch.addmm(self._constant, torch.cat([z.square(), z], dim=1), self._weights)
-        return log_p.logsumexp(-1).reshape(value.shape[:-1])
+        return log_p.logsumexp(-1).reshape(value.shape[:-1]).to(value.dtype)
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

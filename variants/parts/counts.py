@@ -12,6 +12,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions import Poisson as PoissonDistribution
 from torch.nn import functional
 
+from variants.core.wide import wide
 from variants.data_spec import DataSpec, Kind
 from variants.parts.likelihoods import OfValues, refuse_unless
 
@@ -54,6 +55,23 @@ class OfCounts(OfValues):
         return (self.log_mean + log_softplus(h)).clamp(min=LEAST_LOG_RATE)
 
 
+class LogRatePoisson(PoissonDistribution):
+    """P(x) = exp(x log m - m) / x!, which for large counts is a small difference of large numbers.
+
+    Args:
+        log_rate: log m, `[...]`.
+    """
+
+    def __init__(self, log_rate: Tensor) -> None:
+        self.log_rate = log_rate
+        super().__init__(log_rate.exp(), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """At counts `[...]`, `[...]` in nats."""
+        x, log_m = wide(value, self.log_rate)
+        return (x * log_m - log_m.exp() - torch.lgamma(x + 1)).to(value.dtype)
+
+
 class Poisson(OfCounts):
     """x_i ~ Poisson(rate_i(z)): variance and mean are equal.
 
@@ -61,9 +79,9 @@ class Poisson(OfCounts):
         data: of the kind `"counts"`.
     """
 
-    def value(self, h: Tensor) -> PoissonDistribution:
+    def value(self, h: Tensor) -> LogRatePoisson:
         """Decoder output `[..., *shape]` -> p(x_i|z), batch shape `[..., *shape]`."""
-        return PoissonDistribution(self.log_rate(h).exp(), validate_args=False)
+        return LogRatePoisson(self.log_rate(h))
 
 
 class NegativeBinomialDistribution(Distribution):
@@ -86,11 +104,11 @@ class NegativeBinomialDistribution(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """At counts `[...]`, `[...]` in nats."""
-        log_t, log_m = self.log_dispersion, self.log_rate
+        x, log_t, log_m = wide(value, self.log_dispersion, self.log_rate)
         t = log_t.exp()
-        both = torch.logaddexp(log_t, log_m)
-        chosen = torch.lgamma(value + t) - torch.lgamma(t) - torch.lgamma(value + 1)
-        log_p = chosen + t * (log_t - both) + value * (log_m - both)
+        over = functional.softplus(log_m - log_t)  # log[(t + m) / t]
+        chosen = torch.lgamma(x + t) - torch.lgamma(t) - torch.lgamma(x + 1)
+        log_p = (chosen - t * over + x * (log_m - log_t - over)).to(value.dtype)
         if self.log_odds is None:
             return log_p
         kept = functional.logsigmoid(-self.log_odds) + log_p

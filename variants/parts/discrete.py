@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as BernoulliDistribution
-from torch.distributions import Distribution, Independent, constraints
+from torch.distributions import Distribution, Independent, constraints, register_kl
 from torch.nn.functional import softplus
 
 from variants.core.blocks import Blocks
@@ -19,9 +19,19 @@ from variants.parts.checks import at_least, flag, not_negative, positive
 from variants.parts.posteriors import Diagonal, Posterior
 
 
-def bits(logits: Tensor) -> Independent[BernoulliDistribution]:
+class Bit(BernoulliDistribution):
+    """A bit whose KL is finite for all logits: torch's is infinite where sigmoid(logit) rounds to one, from 17 on."""
+
+
+@register_kl(Bit, Bit)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_bits(q: Bit, p: Bit) -> Tensor:
+    a, b = q.logits, p.logits
+    return a.sigmoid() * (softplus(-b) - softplus(-a)) + (-a).sigmoid() * (softplus(b) - softplus(a))
+
+
+def bits(logits: Tensor) -> Independent[Bit]:
     """Independent bits of logits `[..., D]`, event shape `[D]`."""
-    return Independent(BernoulliDistribution(logits=logits, validate_args=False), 1, validate_args=False)
+    return Independent(Bit(logits=logits, validate_args=False), 1, validate_args=False)
 
 
 class RelaxedBits(Independent["RelaxedBit"]):
@@ -42,7 +52,8 @@ class RelaxedBit(Distribution):
     """Of each logit `[...]` one z, event shape `[]`.
 
     Logits of any size have a finite density and gradient: torch's own relaxation takes exp(logits) on the way to log p,
-    which overflows at 88, and holds its probabilities within 1e-7 of 0 and 1.
+    which overflows at 88. A draw within half a unit of rounding of 0 or 1 is held there, and is no point but all that
+    lies beyond: what is known of it is its probability, so no logit is worth more for being further out.
     """
 
     arg_constraints = {}  # noqa: RUF012 - torch reads this class attribute
@@ -62,22 +73,24 @@ class RelaxedBit(Distribution):
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """`[*sample_shape, ...]`."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        noise = _inside(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)).logit()
-        return ((self.logits + noise) / self.temperature).sigmoid()
+        low, high = _ends(self.logits)
+        noise = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device).clamp(low, high).logit()
+        return ((self.logits + noise) / self.temperature).sigmoid().clamp(low, high)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density at `value` `[...]`; 0 and 1, to which draws round, count as their neighbours."""
-        z = _inside(value)
-        logit = z.logit()
+        """Log-density at `value` `[...]`; at the ends the log of the probability of what lies beyond."""
+        low, high = _ends(value)
+        logit = value.clamp(low, high).logit()
         away = self.logits - self.temperature * logit
         # the last two terms are -log z - log(1 - z), the slope of the logit
-        return math.log(self.temperature) + away - 2 * softplus(away) + softplus(logit) + softplus(-logit)
+        density = math.log(self.temperature) + away - 2 * softplus(away) + softplus(logit) + softplus(-logit)
+        return torch.where(value <= low, -softplus(away), torch.where(value >= high, -softplus(-away), density))
 
 
-def _inside(x: Tensor) -> Tensor:
-    """`x`, and where it is 0 or 1 the number of its type next to it."""
-    kind = torch.finfo(x.dtype)
-    return x.clamp(kind.tiny, 1 - kind.eps / 2)
+def _ends(x: Tensor) -> tuple[float, float]:
+    """Where draws of the type of `x` are held: half a unit of rounding from 0 and from 1."""
+    least = torch.finfo(x.dtype).eps / 2
+    return least, 1 - least
 
 
 def classes_of(latent: int, classes: int | None) -> tuple[int, int]:

@@ -132,6 +132,7 @@ class PlanarStep:
 
     MARGIN = 1e-3
     SHIFT = math.log(math.e - 1)  # softplus(SHIFT) = 1
+    FAR = 10.0
     HALVINGS = 60
 
     def __init__(self, u: Tensor, w: Tensor, b: Tensor, slope: Tensor) -> None:
@@ -141,7 +142,10 @@ class PlanarStep:
     def chain(cls, u: Tensor, w: Tensor, b: Tensor) -> list[Self]:
         """T steps from free parameters: u and w `[T, B, D]`, b `[T, B]`."""
         along = (w * u).sum(-1)
-        slope = (1 - cls.MARGIN) * (functional.softplus(along + cls.SHIFT) - 1)
+        # softplus(along + SHIFT) - 1, where it is small without their difference, of which a small w makes a large u.
+        near = ((1 - 1 / math.e) * torch.expm1(along.clamp(max=cls.FAR))).log1p()
+        far = functional.softplus(along + cls.SHIFT) - 1
+        slope = (1 - cls.MARGIN) * torch.where(along < cls.FAR, near, far)
         length = w.square().sum(-1) + torch.finfo(w.dtype).tiny
         u = u + ((slope - along) / length).unsqueeze(-1) * w
         return [cls(*step) for step in zip(u, w, b, slope, strict=True)]

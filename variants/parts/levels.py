@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn import functional
 
+from variants.core.wide import wide
 from variants.data_spec import DataSpec, Kind
 from variants.parts.checks import at_least
 from variants.parts.likelihoods import OfValues, refuse_unless
@@ -242,10 +243,11 @@ class BetaBinomialLevels(OnLevels):
 
     def log_mass(self, k: Tensor) -> Tensor:
         """log P(k)."""
-        n = torch.full_like(k, self.levels - 1)
-        chosen = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
-        above = torch.lgamma(k + self.a) + torch.lgamma(n - k + self.b) - torch.lgamma(n + self.a + self.b)
-        return chosen + above - torch.lgamma(self.a) - torch.lgamma(self.b) + torch.lgamma(self.a + self.b)
+        at, a, b = wide(k, self.a, self.b)
+        n = torch.full_like(at, self.levels - 1)
+        chosen = torch.lgamma(n + 1) - torch.lgamma(at + 1) - torch.lgamma(n - at + 1)
+        above = torch.lgamma(at + a) + torch.lgamma(n - at + b) - torch.lgamma(n + a + b)
+        return (chosen + above - torch.lgamma(a) - torch.lgamma(b) + torch.lgamma(a + b)).to(k.dtype)
 
     @property
     def mean(self) -> Tensor:

@@ -232,8 +232,8 @@ class Gaussian(Likelihood):
     """p(x|z) = N(m(z), sigma^2 I) with its variance and its constant, one sigma for all pixels.
 
     With `sigma="optimal"` a training batch is scored at the sigma that maximises its likelihood, sigma^2 = mean squared
-    error, and a running average of that variance is kept; in evaluation mode the kept variance is used, because a sigma
-    fitted to the data that it scores would be no density.
+    error, at least 1e-10, and a running average of that variance is kept; in evaluation mode the kept variance is used,
+    because a sigma fitted to the data that it scores would be no density.
 
     Source: Rybkin, Daniilidis and Levine 2021, arXiv:2006.13202 (learned and optimal sigma).
 
@@ -247,6 +247,8 @@ class Gaussian(Likelihood):
     # Least weight of the newest batch in the running variance: after a plain mean of the first hundred batches it is an
     # average over about the last hundred.
     _momentum = 0.01
+    # Of images that are all alike there may be no error at all.
+    _least_variance = 1e-10
 
     variance: Tensor
     batches: Tensor
@@ -293,10 +295,12 @@ class Gaussian(Likelihood):
         if not (self.optimal and self.training):
             return self.forward(h).log_prob(x)
         mean = self._mean(h)
-        variance = (x - mean).square().mean()
+        variance = (x - mean).square().mean().clamp(min=self._least_variance)
         with torch.no_grad():
-            self.batches += 1
-            self.variance.lerp_(variance, self.batches.reciprocal().clamp(min=self._momentum))
+            good = variance.isfinite()
+            self.batches += good
+            average = self.variance.lerp(variance, self.batches.reciprocal().clamp(min=self._momentum))
+            self.variance.copy_(torch.where(good, average, self.variance))
         return self._density(mean, variance.sqrt()).log_prob(x)
 
 

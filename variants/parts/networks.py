@@ -130,7 +130,8 @@ class ChannelsLast(nn.Module):
 
 
 class Corrupt(nn.Module):
-    """What a denoising encoder is shown in training: binary values flipped, others with Gaussian noise added.
+    """What a denoising encoder is shown in training: binary values flipped, others with Gaussian noise added; a count
+    stays at least zero.
 
     The corrupted x is shown to the encoder alone, so that p(x|z) is asked for x itself; nothing is corrupted in
     evaluation mode. Noise comes from torch's global generators.
@@ -153,7 +154,8 @@ class Corrupt(nn.Module):
             return x
         if self.kind == "binary":
             return torch.where(torch.rand_like(x) < self.amount, 1 - x, x)
-        return x + self.amount * torch.randn_like(x)
+        x = x + self.amount * torch.randn_like(x)
+        return x.clamp(min=0) if self.kind == "counts" else x
 
 
 def shown(data: DataSpec, corruption: float) -> list[nn.Module]:

@@ -65,10 +65,17 @@ def away(loc: Tensor, v: Tensor, c: float) -> Tensor:
 
 
 def back(loc: Tensor, z: Tensor, c: float) -> Tensor:
-    """The v that leads from mu to z, `[..., D]`: lambda_mu log_mu(z), whose length is their distance."""
-    u = add(-loc, z, c)
-    r = math.sqrt(c) * length(u)
-    return 2 * torch.atanh(r.clamp(max=EDGE)) * u / r
+    """The v that leads from mu to z, `[..., D]`: lambda_mu log_mu(z), whose length is their distance.
+
+    With s = z - mu the direction of -mu + z is that of (1 - c |mu|^2) s - c |s|^2 mu, and half the distance the arsinh
+    of sqrt(c) |s| / sqrt((1 - c |mu|^2)(1 - c |z|^2)) over sqrt(c): near the edge no difference of two near ones.
+    """
+    step = z - loc
+    square = step.square().sum(-1, keepdim=True)
+    inner, outer = (1 - c * point.square().sum(-1, keepdim=True) for point in (loc, z))
+    u = inner * step - c * square * loc
+    half = torch.asinh(math.sqrt(c) * square.clamp(min=SMALL).sqrt() / (inner * outer).sqrt())
+    return 2 * half * u / (math.sqrt(c) * length(u))
 
 
 def log_stretch(v: Tensor, c: float) -> Tensor:

@@ -24,6 +24,8 @@ from variants.parts.priors import Prior
 ORDERS = 100
 # Nodes of the quadrature along one draw.
 NODES = 64
+# Above this concentration single precision accepts no draw.
+MOST = 1e7
 
 
 class _UnitSphere(constraints.Constraint):
@@ -179,7 +181,8 @@ def draw_below_one(k: Tensor, d: int, sample_shape: torch.Size) -> Tensor:
     c = k * x0 + (d - 1) * (4 * b / (1 + b).square()).log()
     half = torch.as_tensor((d - 1) / 2, dtype=k.dtype, device=k.device)
     proposal = Beta(half, half, validate_args=False)
-    found, open_ = torch.zeros_like(k), torch.ones_like(k, dtype=torch.bool)
+    open_ = k < MOST  # also false where k is no number: nothing would ever be accepted
+    found = torch.where(open_, 0.0, math.nan)
     while open_.any():
         e = proposal.sample(k.shape)
         below_one = 2 * b * e / (1 - (1 - b) * e)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from variants.core.terms import Terms
 from variants.parts.checks import at_least, not_negative
@@ -82,6 +83,6 @@ class SlicedWasserstein(Sampled):
     def forward(self, terms: Terms, epoch: float) -> Tensor:
         """Loss per example, `[B]`, each with an equal share of the batch's distance."""
         directions = torch.randn_like(terms.z[0, 0].unsqueeze(-1).expand(-1, self.directions))
-        directions = directions / directions.norm(dim=0)
+        directions = functional.normalize(directions, dim=0)
         distance = sliced_wasserstein(terms.z, draws_of_prior(terms), directions).mean()
         return linear_warmup(epoch, self.warmup_epochs) * self.sliced * distance - terms.log_px_z.mean(0)

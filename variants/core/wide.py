@@ -1,0 +1,8 @@
+"""Double precision, where a formula loses in single precision what it is about."""
+
+from torch import Tensor
+
+
+def wide(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The same numbers in double precision; on a device that has none as they are."""
+    return tuple(tensor if tensor.device.type == "mps" else tensor.double() for tensor in tensors)
