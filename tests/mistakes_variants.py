@@ -106,7 +106,7 @@ OF_VARIANTS = [
          "torch.arange(width) % (latent - 1)", "torch.arange(width) % latent"),
     ]),
     *made("variants/parts/discrete.py", ("tests/variants/test_discrete.py",), [
-        (5, "bits_paid_beyond_their_rounding", "a logit beyond what draws can show is paid a nat for each unit, without end",
+        (5, "bits_paid_beyond_their_rounding", "a logit beyond what draws can show is paid a nat a unit, without end",
          "return torch.where(value <= low, -softplus(away), torch.where(value >= high, -softplus(-away), density))",
          "return density"),
         (5, "ends_of_a_bit_exchanged", "what lies beyond 1 has the probability of what lies below 0",
