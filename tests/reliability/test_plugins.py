@@ -134,7 +134,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures(made: dict[str, Any]) -> str:
-    return json.dumps([getattr(made, key) for key in ("metrics", "errors", "latent", "curve")])
+    return json.dumps([getattr(made, key) for key in ("metrics", "errors", "latent", "curve")], default=list)
 
 
 def test_no_plugin_spoils_a_neighbour_or_the_output(

@@ -157,7 +157,7 @@ def test_effects_are_on_the_page_and_in_the_csv(tmp_path: Path) -> None:
     table = table_of(tmp_path)
     page.write(tmp_path, table, "short", table.rows)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "8 figures (1 of them repeat another row's run): 8 not run; 1 effect: 1 undecided." in text
+    assert "8 figures (1 of them repeats another row's run): 8 not run; 1 effect: 1 undecided." in text
     assert "| effect | figure |" in text
     assert "undecided: plain - other nll: no run of plain and other" in text
     with (tmp_path / "tables" / "figures.csv").open(encoding="utf-8", newline="") as file:

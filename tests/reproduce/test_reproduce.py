@@ -36,7 +36,7 @@ def test_a_disagreement_exits_with_1(folder: Path, capsys: pytest.CaptureFixture
     code, out, _ = call(capsys, "reproduce", str(folder / "tiny.toml"), "--out", str(folder / "out"))
     assert code == app.FAILED_CELLS
     assert (
-        "5 figures (1 of them repeat another row's run): 2 agree, 1 differs, 1 not comparable, 1 unverified source."
+        "5 figures (1 of them repeats another row's run): 2 agree, 1 differs, 1 not comparable, 1 unverified source."
         in out
     )
     assert "differs: other nll: It was made up." in out
@@ -196,7 +196,7 @@ def test_a_row_that_was_not_asked_for_is_named_as_not_run(tmp_path: Path, capsys
     code, out, _ = call(capsys, "reproduce", str(path), "--rows", "twin", "--seeds", "1", "--out", str(tmp_path / "o"))
     assert code == app.OK
     assert "1 figure: 1 agrees." not in out  # the figure of `plain` is of the same run
-    assert "2 figures (1 of them repeat another row's run): 2 agree." in out
+    assert "2 figures (1 of them repeats another row's run): 2 agree." in out
     assert "Not run: other." in (tmp_path / "o" / "README.md").read_text(encoding="utf-8")
 
 

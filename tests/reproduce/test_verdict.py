@@ -124,7 +124,7 @@ def test_a_figure_that_two_sources_have_names_each(table: Table) -> None:
 def test_the_count_says_how_many_figures_are_of_an_earlier_rows_run(table: Table) -> None:
     rows = table.chosen(["plain", "twin", "other"])
     found = findings(table, "short", rows, runs(table, "plain", [{"elbo_nats": -8.0}]))
-    assert page.tally(found) == "5 figures (1 of them repeat another row's run): 2 agree, 3 not run"
+    assert page.tally(found) == "5 figures (1 of them repeats another row's run): 2 agree, 3 not run"
     assert page.tally(found[1:]) == "4 figures: 1 agrees, 3 not run"
 
 
