@@ -15,9 +15,10 @@ from bench.errors import MachineError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
-# glibc's numbers of two options of mallopt(3): how much may be free at the end of the heap before it is given back (-1:
-# any amount), and how many blocks may be mappings of their own.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+# glibc's numbers of two options of mallopt(3). Blocks from MAP bytes on are mappings of their own; 32 MiB is the most
+# that it takes. It gives memory back once more than TRIM bytes are free at the end of the heap.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_TRIM, _MAP = 256 * 2**20, 32 * 2**20
 
 
 def accelerator() -> str | None:
@@ -101,26 +102,13 @@ def keep_memory() -> str | None:
     Returns:
         The allocator in words; None where nothing is known of it.
     """
-    library = _glibc()
-    if library is None:
-        return None
-    mallopt = ctypes.CDLL(None).mallopt
-    kept = mallopt(_M_TRIM_THRESHOLD, -1) and mallopt(_M_MMAP_MAX, 0)
-    return f"{library}, {'keeps' if kept else 'returns'} freed memory"
-
-
-def return_memory() -> None:
-    """Give the system what is free by now of all that `keep_memory` has had the C library keep."""
-    if _glibc() is not None:
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _glibc() -> str | None:
-    """Its version, `"glibc 2.36"`; None where the C library is another."""
     try:
-        return os.confstr("CS_GNU_LIBC_VERSION")
+        library = os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError, OSError):
-        return None
+        return None  # another C library
+    mallopt = ctypes.CDLL(None).mallopt
+    kept = mallopt(_M_MMAP_THRESHOLD, _MAP) and mallopt(_M_TRIM_THRESHOLD, _TRIM)
+    return f"{library}, {'keeps' if kept else 'returns'} freed memory"
 
 
 def describe(device: str) -> str:

@@ -425,7 +425,7 @@ MISTAKES = [
     ]),
     *made("bench/device.py", ("tests/reliability/test_environment.py",), [
         (20, "memory_is_given_back", "a setting in the record that was never made",
-         "kept = mallopt(_M_TRIM_THRESHOLD, -1) and mallopt(_M_MMAP_MAX, 0)", "kept = 1"),
+         "kept = mallopt(_M_MMAP_THRESHOLD, _MAP) and mallopt(_M_TRIM_THRESHOLD, _TRIM)", "kept = 1"),
     ]),
     *made(RUN, ("tests/cells/test_run.py",), [
         (9, "divergence_unseen", "a record whose figures are not finite is called ok",

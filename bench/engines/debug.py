@@ -4,7 +4,6 @@ import time
 from collections.abc import Generator
 
 from bench.cells.events import Done, Event
-from bench.device import return_memory
 from bench.engines import Job
 from bench.engines.local import Local
 from bench.records import sources
@@ -23,6 +22,5 @@ class Debug(Local):
             started = time.monotonic()
             provenance = job.provenance | sources.sums(cell["variant"])
             made, artefacts = run_cell(job.kind, cell, provenance, told.append, job.out)
-            return_memory()
             yield from told
             yield Done(made, artefacts, time.monotonic() - started)

@@ -1,6 +1,5 @@
 """What a process has around it: its folder, its temporary files, settings of libraries, its processor's kernels."""
 
-import ctypes
 import json
 import os
 import platform
@@ -107,27 +106,20 @@ def test_cells_keep_the_memory_that_they_free_and_say_so() -> None:
         assert made.provenance.allocator is None
         pytest.skip("another C library")
     assert re.fullmatch(r"glibc [\d.]+, keeps freed memory", made.provenance.allocator or "")
-    # Of sixteen temporaries of 8 MiB, and of six of 96 MiB: what of them is still resident once they are freed.
+    # Of sixteen temporaries of 8 MiB: what of them is still resident once they are freed.
     code = """
 import resource, torch
-from bench.device import keep_memory, return_memory
+from bench.device import keep_memory
 keep_memory()
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**20
-for n, count in ((2**21, 16), (3 * 2**23, 6)):
-    before = resident()
-    temporaries = [torch.ones(n) for _ in range(count)]
-    del temporaries
-    print(resident() - before)
-return_memory()
+before = resident()
+temporaries = [torch.ones(2**21) for _ in range(16)]
+del temporaries
 print(resident() - before)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    small, large, returned = map(float, done.stdout.split())
-    assert small > 120
-    assert returned < 40
-    # The large ones take the place of the small ones first.
-    assert large > 440
+    assert float(done.stdout) > 120
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +128,6 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(os, "confstr", unknown)
     assert devices.keep_memory() is None
-    monkeypatch.setattr(ctypes, "CDLL", None)
-    devices.return_memory()
 
 
 def test_a_recipe_cannot_change_the_precision_of_products(monkeypatch: pytest.MonkeyPatch) -> None:
