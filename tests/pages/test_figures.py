@@ -71,6 +71,19 @@ def test_a_png_has_few_colours_where_nobody_sees_it() -> None:
     for name in ("vanilla", "conv"):
         colour = style.look(name, "{}").colour.lstrip("#")
         assert tuple(bytes.fromhex(colour)) in found
+    # So is that of points which are seen through: of thirty rows with few pixels each.
+    many = [fake.quality("vanilla", 0, elbo=-100.0 - k, overrides={"latent": 2 + k}) for k in range(30)]
+    many += [fake.quality(name, 0) for name in ("beta", "iwae", "conv", "low_rank")]
+    (shown, _), whole = (
+        colours(rate_distortion.rate_distortion(view(many))),
+        style._save(rate_distortion.rate_distortion(view(many)), "png", {}),
+    )
+    from PIL import Image
+
+    drawn = np.asarray(Image.open(io.BytesIO(whole)).convert("RGB")).astype(int)
+    _, places, counts = np.unique(drawn.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
+    off = np.square(shown.reshape(-1, 3) - drawn.reshape(-1, 3)).sum(1)
+    assert off[counts[places.ravel()] >= 60].max() <= 20**2
     assert share < 0.6
     with style.panels(6, 3, grid=False) as (figure, (axis,)):
         axis.imshow(np.random.default_rng(0).random((64, 128, 3)))
