@@ -82,6 +82,10 @@ OF_JUDGED = [
     *made("bench/train/diverged.py", ("tests/train/test_diverged.py",), [
         (25, "first_step_of_any_pass", "after an epoch of updates none is said to have come before",
          "first = now.epoch == 0 and where is not None", "first = where is not None"),
+        (11, "every_error_is_a_divergence", "layers that do not fit are said to ask for a smaller step size",
+         "if all(bool(tensor.isfinite().all()) for", "if not all(True for"),
+        (11, "refused_draws_asked_of_the_losses_alone", "weights that are NaN are an error with a traceback",
+         "(*now.losses, *now.model.parameters())", "now.losses"),
         (25, "loss_of_a_batch_for_that_of_an_example", "how large the loss was grows with the batch",
          "_largest(now.losses[-1] / size)", "_largest(now.losses[-1])"),
     ]),
@@ -144,7 +148,11 @@ OF_JUDGED = [
     ]),
     *made("bench/data/given/tables.py", ("tests/data/test_given.py",), [
         (26, "names_that_may_be_no_numbers", "a first line in which one name is a number is read as an example",
-         "named = above or not any(", "named = not any("),
+         "named = above or counted or", "named = counted or"),
+        (26, "columns_without_names_are_an_example", "what pandas calls columns without names is trained on",
+         "named = above or counted or", "named = above or"),
+        (26, "missing_value_for_a_name", "a first example without a value is taken for names",
+         '("", "na", "n/a", "#n/a", "<na>", "null", "none")', '("",)'),
     ]),
     *made("bench/data/binarise.py", ("tests/data/test_countable_data.py",), [
         (10, "noise_of_one_level_less", "dequantised values lie above 1, and levels are cut at other places",

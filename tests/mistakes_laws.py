@@ -359,7 +359,7 @@ OF_LAWS = [
     ]),
     *made("bench/pages/html/again.py", ("tests/sweeps/test_tune.py",), [
         (13, "seeds_of_all_for_each", "to run it again trains more seeds than were trained",
-         '({} if found == most else {"seeds"', '({} if found <= most else {"seeds"'),
+         "if found != most and found ==", "if not found <= most and found =="),
     ]),
     *made("bench/stats/frame.py", ("tests/pages/test_tables.py",), [
         (11, "interval_of_a_time", "seconds of one machine have an interval over seeds",

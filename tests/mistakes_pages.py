@@ -58,6 +58,8 @@ OF_PAGES = [
          ' and row.model.posterior != "deterministic",\n', ""),
     ]),
     *made("bench/pages/html/again.py", ("tests/pages/test_html_report.py",), [
+        (13, "seeds_that_nobody_ran", "a row that has seed 7 alone is run again with seeds of its own number",
+         " and found == set(range(len(found))) else {}", " else {}"),
         (13, "suite_of_the_fewest_seeds", "what runs again trains the fewest seeds of any row",
          "most = max((found for", "most = min((found for"),
         (13, "suite_without_its_precision", "bf16 is run again as fp32",
@@ -132,6 +134,10 @@ OF_PAGES = [
          "(days[0], days[-1])", "(days[-1], days[0])"),
     ]),
     *made("bench/pages/paper.py", ("tests/pages/test_paper.py",), [
+        (13, "number_of_a_word_ignored", "asked for layer 1, a table shows layer 2",
+         'if re.search(r"\\d", word):', "if False:"),
+        (13, "beginning_of_a_number", "asked for 50 samples, a table shows 500",
+         " and not (word[-1:].isdigit() and name.removeprefix(word)[:1].isdigit())", ""),
         (11, "interval_of_few_seeds_told", "where there is no interval half of one is spoken of",
          '+ ("." if self._few else', '+ ("." if not self._few else'),
         (9, "counts_of_runs_left_out", "a failed run leaves no trace in a paper's table",

@@ -117,7 +117,7 @@ OF_VARIANTS = [
     ]),
     *made("variants/core/wide.py", ("tests/variants/test_layers.py", "tests/variants/test_countable.py"), [
         (5, "double_precision_that_is_single", "sharp mixtures and large counts lose nats to rounding",
-         '"mps" else tensor.double()', '"mps" else tensor'),
+         'tensor.double() for', 'tensor for'),
     ]),
     *made("variants/parts/likelihoods.py", ("tests/variants/test_likelihoods.py",), [
         (5, "bad_batch_kept_for_good", "one batch that is no number spoils the kept sigma for ever",

@@ -27,6 +27,8 @@ from variants.parts import part_names
 
 # What goes in: an array, a tensor, or what NumPy makes an array of.
 Array = Any
+# Numbers in the largest tensor of any operation, 32 MiB in float32.
+TENSOR_NUMBERS = 2**23
 # Kind of data -> the range of what is modelled.
 _RANGES = {"real": (-math.inf, math.inf), "counts": (0.0, math.inf)} | dict.fromkeys(
     ("binary", "unit", "levels"), (-1e-6, 1 + 1e-6)
@@ -37,7 +39,7 @@ class Model(nn.Module):
     """A VAE as its user sees it. Made by `build`, `assemble`, `fit` and `load`.
 
     Whatever takes examples takes `[N, *shape]` as a NumPy array, a tensor or a DataFrame, in the units of the data that
-    the model was built for, and works through them in batches. What comes back is a NumPy array, unless tensors were
+    the model was built for, many of them in parts. What comes back is a NumPy array, unless tensors were
     given: then it is a tensor on their device. Random draws come from a stream of their own, so that the same call
     gives the same numbers; `seed` gives others. A model of p(x|c) is given c as well: the class of each example, `[N]`
     of 0 to C - 1, or one for all.
@@ -261,7 +263,10 @@ class Model(nn.Module):
 
     def _batched(self, function: Callable[[Any], Tensor], rows: Tensor | Batch) -> Tensor:
         with judged(self.vae):
-            return torch.cat([function(part) for part in _split(rows, bounds.EVAL_BATCH)])
+            if len(rows) <= bounds.EVAL_BATCH:
+                return function(rows)
+            parts = _split(rows, evidence.rows_at_once(lambda n: function(rows[:n]), TENSOR_NUMBERS))
+            return function(rows) if len(parts) == 1 else torch.cat([function(part) for part in parts])
 
     def _like(self, given: Array, values: Tensor | None) -> Any:
         assert values is not None

@@ -14,6 +14,7 @@ from bench.data.sets import check_options
 from bench.errors import UsageError
 from bench.records.names import row_name
 from bench.settings import typed
+from bench.suites import suite
 from bench.suites.suite import DataChoice, Suite, Variant, row
 from bench.sweeps.compare import check
 from bench.sweeps.configure import configure
@@ -109,5 +110,5 @@ def _choice(loaded: Data) -> DataChoice:
         return DataChoice(loaded.name, loaded.binarise, dict(loaded.options), size=size)
     # As a suite's file says them: what is usual goes without saying.
     usual = check_options(loaded.name, {})
-    options = {key: value for key, value in loaded.options.items() if value != usual[key]}
-    return DataChoice(loaded.name, loaded.binarise, options)
+    options = {key: value for key, value in loaded.options.items() if value != usual.get(key)}
+    return suite.dataset(loaded.name, loaded.binarise, options)

@@ -384,9 +384,14 @@ class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def rows_at_once(run: Callable[[int], object]) -> int:
-    """How many rows (one draw for one example) may be computed at once, by trying `run` with a few."""
+def rows_at_once(run: Callable[[int], object], numbers: int | None = None) -> int:
+    """How many rows (one draw for one example) may be computed at once, by trying `run` with a few.
+
+    Args:
+        run: computes so many rows.
+        numbers: the most that a tensor may hold; by default `TENSOR_NUMBERS`.
+    """
     largest = LargestTensor()  # type: ignore[no-untyped-call]
     with largest:
         run(_PROBE_ROWS)
-    return max(1, TENSOR_NUMBERS * _PROBE_ROWS // largest.numbers)
+    return max(1, (numbers or TENSOR_NUMBERS) * _PROBE_ROWS // largest.numbers)

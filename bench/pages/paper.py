@@ -144,21 +144,26 @@ def made(records: Sequence[Record], columns: Sequence[str] = (), dataset: str | 
         if has:
             label = f"tab:vaebench-{group.dataset}-{slug(str(support))}{end}"
             tables.append(PaperTable(group, tuple(has), {n: here[n] for n in has if n in here}, label))
+    if columns and not tables:
+        raise UsageError(f"no row here has a value of {', '.join(columns)}: choose other columns")
     return tables
 
 
 def _metric(word: str, available: Sequence[str]) -> str | None:
     """The metric that is meant: by its name, then by its label, then by how its name begins.
 
-    Of metrics that differ in a number, the number of samples say, the beginning means that of the highest.
+    Of metrics that differ in a number, the number of samples say, a word without one means that of the highest.
     """
     if word in available:
         return word
     for fits in (
         lambda name: known.metric(name).label.lower() == word.lower(),
-        lambda name: name.startswith(f"{word}_") or name.startswith(word),
+        lambda name: name.startswith(f"{word}_"),
+        lambda name: name.startswith(word) and not (word[-1:].isdigit() and name.removeprefix(word)[:1].isdigit()),
     ):
         if name := next(filter(fits, available), None):
+            if re.search(r"\d", word):
+                return name
             alike = re.sub(r"\d+", r"\\d+", name)
             return [each for each in available if re.fullmatch(alike, each)][-1]
     return None

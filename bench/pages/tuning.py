@@ -11,7 +11,7 @@ from bench.records.record import Record
 from bench.stats import metrics as known
 from bench.stats.groups import Group
 from bench.stats.intervals import Comparison
-from bench.stats.tuning import Tuned, tuned, value_of
+from bench.stats.tuning import Tuned, own_ranges, tuned, value_of
 from bench.text import DASH
 
 TITLE = "Tuned alike"
@@ -54,11 +54,11 @@ EXPECTED = (
 def tuned_grid(found: Tuned) -> Grid:
     """A line a row: its figure and place with the defaults and when tuned, the difference, and the chosen settings."""
     entry, ranks = known.metric(found.metric), found.ranks()
-    tried = {(each.variant, each.overrides, each.device): each for each in found.tried}
+    tried = {(each.variant, each.overrides, each.device, each.own): each for each in found.tried}
     lines: list[list[str | Entry]] = []
     for before, after in found.pairs:
         gain, (first, then) = found.gain((before, after)), ranks[before.label]
-        of = tried.get((after.variant, after.overrides, after.device))
+        of = tried.get((after.variant, after.overrides, after.device, own_ranges(after.records[0])))
         settings = after.records[0].cell["tuning"]["settings"]
         lines.append(
             [

@@ -1,4 +1,4 @@
-"""A quarter of the memory for the records of a whole folder: what many have alike is kept once, numbers as numbers."""
+"""Two fifths of the memory for the records of a whole folder: what many have alike is kept once, numbers as numbers."""
 
 from array import array
 from collections.abc import Hashable, Mapping, Sequence

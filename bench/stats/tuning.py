@@ -115,7 +115,7 @@ def searches(trials: Iterable[Record]) -> dict[str, list[Tried]]:
     for trial in trials:
         if trial.kind == TRIAL:
             cell = trial.cell
-            row = cell["variant"], canonical(cell["tuning"]["overrides"]), device_type(trial), _own(trial)
+            row = cell["variant"], canonical(cell["tuning"]["overrides"]), device_type(trial), own_ranges(trial)
             found.setdefault(key_of(trial), {}).setdefault(row, []).append(trial)
     return {
         key: sorted(
@@ -138,7 +138,8 @@ def key_of(record: Record) -> str:
     return canonical([dataset_slug(cell), tuning["search"], tuning["budget"], cell["precision"], record.protocol])
 
 
-def _own(record: Record) -> str:
+def own_ranges(record: Record) -> str:
+    """Canonical JSON of the ranges that the record's row has beside those of all."""
     return canonical(record.cell["tuning"].get("own", {}))
 
 
@@ -233,7 +234,9 @@ def tuned(groups: Sequence[Group], trials: Iterable[Record]) -> list[Tuned]:
             key = key_of(next(record for row in group.rows for record in row.records))
             rows = set(map(_row, without.rows))
             # Trials in other ranges than a tuned row's chose nothing for it.
-            own = {_row(row): {_own(record) for record in row.records} for row in group.rows}
+            own: dict[tuple[str, str, str], set[str]] = {}
+            for member in group.rows:
+                own.setdefault(_row(member), set()).update(map(own_ranges, member.records))
             tried = [
                 each
                 for each in known.get(key, ())

@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench.data.batches import Data
+from bench.text import said
 from bench.train.state import Training
 from variants.core.terms import Terms
 
@@ -23,6 +23,17 @@ def start_of_pass(now: Training) -> State:
     """A copy of all that decides how a training goes on, for `explain`."""
     tensors, facts = now.state()
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}, {"curve": list(facts["curve"])}
+
+
+@contextlib.contextmanager
+def noticed(now: Training, data: Data, start: State) -> Iterator[None]:
+    """What is raised while a loss or a weight is not finite, as by a draw with NaN for a chance, is `Diverged`."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if all(bool(tensor.isfinite().all()) for tensor in (*now.losses, *now.model.parameters())):
+            raise
+        raise Diverged(f"{said(error)} in epoch {now.epoch + 1}{explain(now, data, start)}") from error
 
 
 def explain(now: Training, data: Data, start: State) -> str:
@@ -66,8 +77,10 @@ def _replay(now: Training, data: Data, start: State) -> tuple[str, float, int, f
     now.restore(*start)
     now.model.train()
     before: dict[str, float] = {}
-    seen: list[Terms] = []
-    hook = now.model.objective.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
+    seen: list[tuple[str, float]] = []  # of terms before the update, which would change what is not yet computed
+    hook = now.model.objective.register_forward_hook(
+        lambda _module, inputs, _output: seen.extend(_of_terms(inputs[0], now.model.has_bound))
+    )
     try:
         for x in now.finish_pass(data):
             for name, value in _quantities(now, seen, len(x)):
@@ -80,15 +93,17 @@ def _replay(now: Training, data: Data, start: State) -> tuple[str, float, int, f
     return None
 
 
-@torch.no_grad()
-def _quantities(now: Training, seen: list[Terms], size: int) -> Iterator[tuple[str, float]]:
+def _of_terms(terms: Terms, has_bound: bool) -> Iterator[tuple[str, float]]:
+    if has_bound:
+        yield "log q(z|x)", _largest(terms.log_qz_x)
+        yield "log p(z)", _largest(terms.log_pz)
+        yield "the KL", _largest(terms.kl)
+    yield "log p(x|z)", _largest(terms.log_px_z)
+
+
+def _quantities(now: Training, seen: list[tuple[str, float]], size: int) -> Iterator[tuple[str, float]]:
     """The quantities of a step in the order in which they were computed, each by its largest absolute value."""
-    for terms in seen:  # none where the loss is compiled
-        if now.model.has_bound:
-            yield "log q(z|x)", _largest(terms.log_qz_x)
-            yield "log p(z)", _largest(terms.log_pz)
-            yield "the KL", _largest(terms.kl)
-        yield "log p(x|z)", _largest(terms.log_px_z)
+    yield from seen  # nothing where the loss is compiled
     yield "the loss", _largest(now.losses[-1] / size)
     for name, parameter in reversed(list(now.model.named_parameters())):  # as backward comes by them
         if parameter.grad is not None:
@@ -98,4 +113,4 @@ def _quantities(now: Training, seen: list[Terms], size: int) -> Iterator[tuple[s
 
 
 def _largest(tensor: Tensor) -> float:
-    return float(tensor.abs().max()) if tensor.numel() else 0.0
+    return float(tensor.detach().abs().max()) if tensor.numel() else 0.0

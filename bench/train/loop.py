@@ -12,7 +12,7 @@ from bench import seeds
 from bench.data.batches import Data
 from bench.resume.checkpoint import Checkpoint
 from bench.settings import Budget
-from bench.train.diverged import Diverged, explain, start_of_pass
+from bench.train.diverged import Diverged, explain, noticed, start_of_pass
 from bench.train.state import Training
 from bench.train.steps import stepper_for
 from variants.core import VAE
@@ -68,13 +68,15 @@ def train(
         while now.epoch < budget.epochs:
             model.train()
             start = start_of_pass(now)
-            for _ in now.finish_pass(data):
-                checkpoint.tick(now)
+            with noticed(now, data, start):
+                for _ in now.finish_pass(data):
+                    checkpoint.tick(now)
             # The losses are read once per pass, so that no step waits for the device; Python adds in double precision.
             loss = sum(torch.stack(now.losses).tolist()) / size
             if not math.isfinite(loss):
                 raise Diverged(f"training loss is {loss} in epoch {now.epoch + 1}{explain(now, data, start)}")
-            row = look(model)
+            with noticed(now, data, start):
+                row = look(model)
             for name, value in row.items():
                 if value is not None and not math.isfinite(value):
                     raise Diverged(f"{name} is {value} after epoch {now.epoch + 1}{explain(now, data, start)}")

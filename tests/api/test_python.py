@@ -493,4 +493,10 @@ def test_the_documents_name_what_is_there(path: str, model: vb.Model, compared: 
 def test_generated_data_are_those_of_the_command_line(options: dict[str, Any]) -> None:
     typed = {} if options == {"n": 10_000} else options  # what is usual
     choice, there = _choice(vb.data("moons", **options)), suite.dataset("moons", options=typed)
-    assert (choice.name, choice.binarise, choice.options) == (there.name, there.binarise, there.options)
+    assert choice == there
+
+
+def test_data_with_few_labels_are_those_of_the_command_line() -> None:
+    for options in ({"labelled": 100}, {"labelled": 0}):
+        typed = {key: value for key, value in options.items() if value}
+        assert _choice(vb.data("digits", **options)) == suite.dataset("digits", options=typed)

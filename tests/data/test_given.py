@@ -647,7 +647,7 @@ def test_a_table_without_names_has_numbers_for_them(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     TABLE[["height", "weight"]].to_csv(path, index=False, header=False)
     assert data.own(path).raw.facts.columns == ("1", "2")
-    for drop in ([2], 2, "2"):
+    for drop in ([2], 2, "2", {2}, np.array(["2"]), pd.Index([2]), np.int64(2)):
         assert data.own(path, drop=drop).raw.facts.columns == ("1",)
     assert "drop=0 is no column of it" in refusal(lambda: data.own(path, drop=0))
     assert data.own(path).splits == {"train": 48, "valid": 6, "test": 6}
@@ -661,7 +661,10 @@ def test_a_table_without_names_has_numbers_for_them(tmp_path: Path) -> None:
         ("label,0", "3,2.5", ("label", "0")),  # a picture's pixels are often called by their number
         ("1.5,", "1.5,2.5", ("1", "2")),  # a value that is missing is no name
         ("5.1,setosa", "4.9,setosa", ("1", "2")),
+        ("5.1,NA", "4.9,3.0", ("1", "2")),
         ("name,city", "Ann,Ulm", ("name", "city")),
+        ("0,1,2,label", "5.1,3.5,1.4,setosa", ("0", "1", "2", "label")),  # as pandas calls columns without names
+        (",0,1,2", "0,5.1,3.5,1.4", ("Unnamed: 0", "0", "1", "2")),
     ],
 )
 def test_a_first_line_is_of_names_if_it_has_a_text_above_a_number_or_no_number(

@@ -292,6 +292,28 @@ def test_a_mean_is_of_all_runs_where_the_first_alone_are_drawn(opened: Open, mon
     assert "\u2190 \u2212110.00" in shown.locator("#seeds").text_content()
 
 
+@pytest.mark.parametrize(
+    "curve",
+    [(-120.0, -100.0, -105.0, -120.0), (-120.0, -104.0, -100.0, -99.0), (-160.0, -120.0, -110.0, -100.0)],
+    ids=["turns down", "settles", "rises"],
+)
+def test_the_ends_of_curves_are_on_the_axis(opened: Open, curve: tuple[float, ...]) -> None:
+    records = [fake.thorough(name, 0, epochs=4) for name in ("vanilla", "conv")]
+    for lower, record in enumerate(records):
+        for point, elbo in zip(record.curve, curve, strict=True):
+            point["valid_elbo_nats"] = elbo - lower
+    shown = opened(report.report(records, {}, []))
+    bottom = float(
+        shown.locator("#curves-clip rect").first.evaluate("at => at.y.baseVal.value + at.height.baseVal.value")
+    )
+    lines = shown.locator("#learning polyline.curve").evaluate_all(
+        "all => all.map(each => each.getAttribute('points'))"
+    )
+    ends = [float(points.split()[-1].split(",")[1]) for points in lines]
+    assert len(ends) == 2
+    assert max(ends) <= bottom
+
+
 def test_what_a_point_says_and_who_leads_are_the_figures_of_the_rows(opened: Open) -> None:
     curves = {"conv": (-10.0, -5.0, -4.0, -3.0), "vanilla": (-8.0, -6.0, -5.0, -4.5)}
     records = [fake.thorough(name, seed, epochs=4) for name in curves for seed in range(2)]
@@ -534,6 +556,9 @@ def test_a_suite_that_runs_it_again_says_what_is_not_usual_alone() -> None:
     assert [each["seeds"] for each in plain] == [[4], [4]]
     (text,) = again.suites([fake.quality(name, seed) for name in ("vanilla", "beta") for seed in (7, 42)])
     assert tomllib.loads(text)["seeds"] == [7, 42]
+    # Seven alone cannot be said of one row: it has the seeds of all, not 0 to 7.
+    (text,) = again.suites([fake.quality(*each) for each in (("vanilla", 7), ("vanilla", 42), ("beta", 7))])
+    assert tomllib.loads(text)["variants"] == [{"name": "vanilla"}, {"name": "beta"}]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

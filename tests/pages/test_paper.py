@@ -74,6 +74,8 @@ def test_a_word_means_the_most_samples_that_a_group_has() -> None:
         record.metrics = {k: v for k, v in record.metrics.items() if "nll" not in k} | {"nll_is50_nats": 97.0}
     tables = paper.made([*records, *few], ["nll"])
     assert sorted(table.metrics for table in tables) == [("nll_is500_nats",), ("nll_is50_nats",)]
+    # A word with a number means that number.
+    assert {table.metrics for table in paper.made([*records, *few], ["nll_is50"])} == {("nll_is50_nats",)}
 
 
 def test_a_label_has_what_typst_and_latex_allow() -> None:
@@ -108,8 +110,13 @@ def test_columns_are_found_by_name_label_and_beginning() -> None:
     assert table.metrics == ("inference_gap_nats", "nll_is500_nats", "train_samples_per_s", "active_units")
     speeds = {row.label: speed for row, speed in table.speeds["train_samples_per_s"].items()}
     assert speeds["vanilla"] == fake.throughput("vanilla").metrics["train_samples_per_s"].median  # type: ignore[union-attr]
+    two_layers = [replace(each, metrics={"kl_layer1_nats": 1.0, "kl_layer2_nats": 2.0}) for each in levels()]
+    (layers,) = paper.made(two_layers, ["kl_layer1", "KL, layer 2"])
+    assert layers.metrics == ("kl_layer1_nats", "kl_layer2_nats")
     with pytest.raises(UsageError, match=r"no metric 'elbow' in these records: did you mean 'elbo'\?"):
         paper.made(records(), ["elbow"])
+    with pytest.raises(UsageError, match="no row here has a value of train_s: choose other columns"):
+        paper.made([replace(each, timing={}) for each in levels()], ["train_s"])
     with pytest.raises(UsageError, match="no data set 'minst' here"):
         paper.made(records(), dataset="minst")
 

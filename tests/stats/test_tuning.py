@@ -167,6 +167,9 @@ def test_trials_in_other_ranges_of_their_own_chose_nothing_for_a_row() -> None:
     (tried,) = found.tried
     assert (tried.own, len(tried.trials)) == ('{"beta": [1, 2]}', 4)
     assert {value for each in tried.trials for value in each.cell["tuning"]["settings"].values()} == {1.5}
+    # Tuned in both ranges, a row has the trials of both.
+    ((found),) = tuning.tuned(groups([*records, tuned(quality("beta", 0), 3, 0.02)]), trials)
+    assert {tried.own for tried in found.tried} == {"{}", '{"beta": [1, 2]}'}
 
 
 def test_with_few_seeds_nothing_is_sure() -> None:

@@ -196,7 +196,7 @@ def test_each_quantity_has_its_own_name_and_they_come_as_they_are_computed() -> 
         log_qz_x=torch.tensor([1.0, -2.0]), log_pz=torch.tensor([-3.0]), kl=torch.tensor([4.0]), log_px_z=-torch.ones(1)
     )
     now: Any = SimpleNamespace(model=model, losses=[torch.tensor(60.0)])
-    assert list(diverged._quantities(now, [terms], 10)) == [
+    assert list(diverged._quantities(now, list(diverged._of_terms(terms, has_bound=True)), 10)) == [
         ("log q(z|x)", 2),
         ("log p(z)", 3),
         ("the KL", 4),
@@ -215,3 +215,21 @@ def test_before_a_first_loss_there_was_none(digits: Data, monkeypatch: pytest.Mo
         "training loss is nan in epoch 1: the loss is nan in step 1 of 4; "
         "no update came before it, so look at the data and the variant's parts"
     )
+
+
+@pytest.mark.parametrize(("size", "steps"), [(64, 4), (200, 1)], ids=["in a step", "in the look"])
+def test_what_refuses_to_draw_from_nan_has_diverged(digits: Data, size: int, steps: int) -> None:
+    """The first update leaves the numbers; the next draw of bits, in training or in the look, raises an error."""
+    model = registry.seeded("bernoulli_vimco", data.spec("digits"), 0, latent=2, hidden=[8])
+    found = reason(model, digits, replace(BUDGET, batch_size=size, lr=1e39))
+    pattern = (
+        rf"RuntimeError: .+ in epoch 1: the parameter \S+ is (nan|inf) in step 1 of {steps}; try a smaller step size"
+    )
+    assert re.match(pattern, found), found
+
+
+def test_an_error_among_finite_numbers_is_no_divergence(digits: Data) -> None:
+    model = model_of()
+    model.decoder.forward = lambda _z: torch.zeros(1, 2) @ torch.zeros(1, 2)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        fit(model, digits, BUDGET, seed=0, device="cpu")

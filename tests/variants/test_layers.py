@@ -18,6 +18,7 @@ from torch.distributions import (
 from variants import DataSpec, build
 from variants.core import VAE, Chain, Mixture, elbo, iwae
 from variants.core.chain import layer_kl
+from variants.core.wide import wide
 from variants.parts import assemble
 from variants.parts.layers import Conditional, split
 from variants.parts.networks import Bottom, dense
@@ -453,3 +454,21 @@ def test_a_training_step_is_one_graph() -> None:
         losses[-1].mean().backward()
         assert all(p.grad is not None for p in model.parameters())
     torch.testing.assert_close(*losses)
+
+
+@pytest.mark.parametrize("refusal", [TypeError, RuntimeError, torch.OutOfMemoryError])
+def test_numbers_stay_as_they_are_where_there_is_no_double_precision(
+    monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
+) -> None:
+    given = torch.tensor([0.5]), torch.tensor([2.0, 3.0])
+    assert [each.dtype for each in wide(*given)] == [torch.float64] * 2
+
+    def refuse(_: Tensor) -> Tensor:
+        raise refusal("not here")
+
+    monkeypatch.setattr(Tensor, "double", refuse)
+    if refusal is torch.OutOfMemoryError:
+        with pytest.raises(torch.OutOfMemoryError):
+            wide(*given)
+    else:
+        assert wide(*given) == given

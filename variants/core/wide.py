@@ -1,5 +1,6 @@
 """Double precision, where a formula loses in single precision what it is about."""
 
+import torch
 from torch import Tensor
 
 
@@ -7,5 +8,7 @@ def wide(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The same numbers in double precision; on a device that has none as they are."""
     try:
         return tuple(tensor.double() for tensor in tensors)
-    except TypeError:  # what a device without it raises
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError):
         return tensors

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class Options:
 
     def __post_init__(self) -> None:
         drop = () if self.drop is None else self.drop
-        if not isinstance(drop, list | tuple):
+        if isinstance(drop, str | Real):
             drop = str(drop).split(",")
         object.__setattr__(self, "drop", tuple(str(each).strip() for each in drop))
         if self.levels is not None and (type(self.levels) is not int or not 2 <= self.levels <= 65_536):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def read_csv(path: Path) -> "pd.DataFrame":
     """A text table with a first line of names; without one, columns are called 1, 2, ...
 
-    The first line is one of names if it holds a text above a number, or no number.
+    The first line is one of names if it holds a text above a number, no number, or 0, 1, 2 and so on, as pandas calls
+    columns without names.
 
     Raises:
         DataError: it cannot be read as one.
@@ -31,9 +32,11 @@ def read_csv(path: Path) -> "pd.DataFrame":
             "\t" if path.suffix == ".tsv" or "\t" in first else ";" if first.count(";") > first.count(",") else ","
         )
         cells, below = (line.strip("\r\n").split(separator) for line in (first, second))
-        texts = [bool(cell.strip()) and not _is_number(cell) for cell in cells]
+        texts = [cell.strip().lower() not in _MISSING and not _is_number(cell) for cell in cells]
         above = any(text and _is_number(cell) for text, cell in zip(texts, below, strict=False))
-        named = above or not any(map(_is_number, cells))
+        numbers = [cell for cell in cells if _is_number(cell)]
+        counted = len(numbers) > 2 and numbers == list(map(str, range(len(numbers))))
+        named = above or counted or not numbers
         frame = pd.read_csv(path, sep=separator, header=0 if named else None, encoding="utf-8-sig")
     # The parser raises what it likes, from UnicodeDecodeError to ParserError.
     except Exception as error:
@@ -47,6 +50,10 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# What stands for a value that is missing.
+_MISSING = ("", "na", "n/a", "#n/a", "<na>", "null", "none")
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":

@@ -42,9 +42,12 @@ def _suite(cells: Sequence[Cell]) -> str:
         key = canonical(entry)
         before, found = seeds.get(key, (entry, set()))
         seeds[key] = before | ({"search": own} if own else {}), found | {cell["seed"]}
-    # Of some rows there may be fewer, the first so many.
+    # Of some rows there may be fewer, the first so many; of others seeds that no suite can say.
     most = max((found for _, found in seeds.values()), key=lambda found: (len(found), sorted(found)))
-    rows = [entry | ({} if found == most else {"seeds": max(found) + 1}) for entry, found in seeds.values()]
+    rows = [
+        entry | ({"seeds": len(found)} if found != most and found == set(range(len(found))) else {})
+        for entry, found in seeds.values()
+    ]
     data = {canonical(each): each for each in map(_data, cells)}
     precision, _, compiled = str(first["precision"]).partition("+")
     lines = [f"seeds = {len(most) if most == set(range(len(most))) else sorted(most)}"]

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import seeds
+from bench.api.about import About
+from bench.api.model import Model
 from bench.cells.clock import matrix_flops
 from bench.data.batches import Data
 from bench.device import keep_memory
@@ -20,7 +22,7 @@ from tests.performance.peers.profiles import work
 from variants.core import VAE
 from variants.data_spec import DataSpec
 from variants.parts import assemble
-from variants.parts.networks import ChannelsLast, Decoder, Encoder
+from variants.parts.networks import Decoder, Encoder
 
 
 def convnet(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
@@ -37,11 +39,8 @@ def convnet(data: DataSpec, latent: int) -> tuple[Encoder, Decoder]:
         *(nn.ConvTranspose2d(512, 256, 3, 2, padding=1, output_padding=1), nn.BatchNorm2d(256), nn.ReLU()),
         nn.ConvTranspose2d(256, 1, 3, 2, padding=1, output_padding=1),
     ]
-    encoder = nn.Sequential(ChannelsLast(), *down, nn.Flatten())
-    decoder = nn.Sequential(nn.Linear(latent, 1024 * 4 * 4), nn.Unflatten(-1, (1024, 4, 4)), ChannelsLast(), *up)
-    for body in (encoder, decoder):
-        body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Encoder("pythae_conv", encoder, 1024), Decoder(decoder, data.shape)
+    decoder = nn.Sequential(nn.Linear(latent, 1024 * 4 * 4), nn.Unflatten(-1, (1024, 4, 4)), *up)
+    return Encoder("pythae_conv", nn.Sequential(*down, nn.Flatten()), 1024), Decoder(decoder, data.shape)
 
 
 def one_pass(model: VAE, batches: Iterable[Tensor], *, precision: str = "fp32") -> Callable[[int], float]:
@@ -109,13 +108,9 @@ def nll() -> Job:
 
 def sampling() -> Job:
     """Images from the prior."""
-    model, size = common.mlp(common.images()).eval(), SETTINGS.sample_batch
-
-    @torch.no_grad()
-    def sample(_: int) -> None:
-        torch.cat([model.sample(size) for _ in range(SETTINGS.samples // size)])
-
-    return work(sample, SETTINGS.samples)
+    source = common.images()
+    model = Model(common.mlp(source), source.spec, About(variant="vanilla"))
+    return work(lambda number: model.sample(SETTINGS.samples, seed=number), SETTINGS.samples)
 
 
 def time_to_elbo() -> Job:

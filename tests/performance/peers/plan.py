@@ -40,7 +40,7 @@ class Settings:
     nll_batch: int = 100  # rows that pythae computes at once; its default
     nll_images: int = 20  # images of a block
     samples: int = 10_000  # images drawn from the prior in a block
-    sample_batch: int = 500  # of which so many at once; pythae's default
+    sample_batch: int = 500  # of which pythae draws so many at once; its default
     # Validation ELBO in nats at which training stops. Written down before any contestant was timed, after one short
     # trial: it takes about one and a half passes.
     elbo: float = -110.0

@@ -181,7 +181,8 @@ function curves(rows, byTime, width) {
   const tops = Math.max(...drawn.flatMap((row) => row.curve.high));
   // The earliest epochs, and rows far behind, lie below the axis.
   const ends = drawn.map(last).sort((a, b) => b - a), half = (row) => row.curve.mean[Math.floor((row.curve.mean.length - 1) / 2)];
-  const most = Math.max(4 * (ends[0] - ends[Math.floor((ends.length - 1) / 2)]), 4 * Math.max(...drawn.map((row) => last(row) - half(row)).filter((gain, place) => last(drawn[place]) >= ends[Math.floor((ends.length - 1) / 2)])));
+  const most = Math.max(4 * (ends[0] - ends[Math.floor((ends.length - 1) / 2)]), 4 * Math.max(...drawn.map((row) => last(row) - half(row)).filter((gain, place) => last(drawn[place]) >= ends[Math.floor((ends.length - 1) / 2)])),
+    tops - ends[Math.floor((ends.length - 1) / 2)]);
   const floor = Math.max(Math.min(...late), tops - (most || 1));
   const yDomain = padded(floor, tops, 0.05), xs = drawn.flatMap(axis);
   const x = linear([byTime ? 0 : Math.min(...xs), Math.max(...xs)], [left, right]), y = linear(yDomain, [bottom, top]);
