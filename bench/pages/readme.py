@@ -30,12 +30,15 @@ def which_variant() -> str:
     found: dict[str, dict[str, Answer]] = {}
     heads: list[str] = []
     budgets: dict[str, None] = {}
+    others: dict[str, None] = {}
     for dataset, members in by_dataset([record for record in records if record.kind == "quality"]).items():
         group = newest(members)
         found[dataset] = {each.goal: each for each in answers(group, throughput(records, dataset))}
         counts = sorted({len(row.ok) for row in group.rows})
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
         heads.append(markdown_text(f"{dataset}, {len(group.rows)} variants, {seeds} seeds"))
+        inside = {row.variant for row in group.rows}
+        others |= dict.fromkeys(record.cell["variant"] for record in members if record.cell["variant"] not in inside)
         budgets[f"{after(group.settings)}, protocol {group.settings['protocol']}"] = None
     goals = dict.fromkeys(goal for each in found.values() for goal in each)
     name = suite()
@@ -48,6 +51,8 @@ def which_variant() -> str:
     for goal in goals:
         cells = [_told(each[goal]) if goal in each else DASH for each in found.values()]
         lines.append(f"| {goal} | {' | '.join(cells)} |")
+    if others:
+        lines.append(f"\nNot among them, for their likelihood is another: {', '.join(f'`{name}`' for name in sorted(others))}.")
     return "\n".join(lines)
 
 
@@ -80,5 +85,5 @@ def example() -> str:
         rows = {row.label: row for row in newest(members).rows if row.values("elbo_nats")}
         if {BASELINE, EXAMPLE} <= rows.keys():
             words = compared(newest(members), rows[EXAMPLE], rows[BASELINE], "elbo_nats")[1]
-            return f"```\n$ vaebench compare {BASELINE} {EXAMPLE} --suite {suite()}\n{words}\n```"
+            return f"```\n$ vaebench compare {BASELINE} {EXAMPLE} --suite {suite()}\n{words}\n...\n```"
     raise UsageError(f"no data set of {suite()} has runs of {BASELINE} and of {EXAMPLE}: name another example")
