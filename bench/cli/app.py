@@ -115,7 +115,8 @@ class Changes:
             or of a folder of pictures.
         data_options: key=value ..., to the data sets that take it; your own take kind, scale, layout, levels, label,
             drop, size, layer, image, test, valid, name (docs/howto.md).
-        binarise: dynamic, fixed, threshold, none, levels (grey values of 8 bits) or dequantise, instead of the data's own.
+        binarise: dynamic, fixed, threshold, none, levels (grey values of 8 bits) or dequantise, instead of each data
+            set's own.
         precision: What the networks are trained in: fp32 (the default) or bf16. The judge measures in fp32.
         compiled: Train with torch.compile; such runs are a comparison group of their own.
     """

@@ -30,15 +30,16 @@ def which_variant() -> str:
     found: dict[str, dict[str, Answer]] = {}
     heads: list[str] = []
     budgets: dict[str, None] = {}
-    others: dict[str, None] = {}
+    others: set[str] = set()
     for dataset, members in by_dataset([record for record in records if record.kind == "quality"]).items():
         group = newest(members)
         found[dataset] = {each.goal: each for each in answers(group, throughput(records, dataset))}
         counts = sorted({len(row.ok) for row in group.rows})
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
         heads.append(markdown_text(f"{dataset}, {len(group.rows)} variants, {seeds} seeds"))
-        inside = {row.variant for row in group.rows}
-        others |= dict.fromkeys(record.cell["variant"] for record in members if record.cell["variant"] not in inside)
+        settings = {**group.settings, "support": None}
+        alike = [each for each in groups(members) if {**each.settings, "support": None} == settings]
+        others |= {row.variant for each in alike for row in each.rows} - {row.variant for row in group.rows}
         budgets[f"{after(group.settings)}, protocol {group.settings['protocol']}"] = None
     goals = dict.fromkeys(goal for each in found.values() for goal in each)
     name = suite()
@@ -52,7 +53,8 @@ def which_variant() -> str:
         cells = [_told(each[goal]) if goal in each else DASH for each in found.values()]
         lines.append(f"| {goal} | {' | '.join(cells)} |")
     if others:
-        lines.append(f"\nNot among them, for their likelihood is another: {', '.join(f'`{name}`' for name in sorted(others))}.")
+        named = ", ".join(f"`{name}`" for name in sorted(others))
+        lines.append(f"\nNot among them, for their likelihood is another: {named}.")
     return "\n".join(lines)
 
 

@@ -41,6 +41,11 @@ def test_the_answers_are_of_the_first_suite_and_its_newest_protocol(
     assert "| for | mnist-dynamic, 3 variants, 4 seeds |" in told
     assert "| the best ELBO | **`iwae`**. ELBO -79.98 ± 0.02 nats over 4 seeds |" in told
     assert not {"conv", "beta"} & set(told.replace("`", " ").split())
+    assert "likelihood is another" not in told
+    apart = fake.quality("linear", 0, epochs=8, support="real")
+    apart.protocol = "1.10"
+    fake.write(tmp_path / "standard", [apart], images=False)
+    assert readme.which_variant().endswith("|\n\nNot among them, for their likelihood is another: `linear`.")
     folder(tmp_path, "converged", {"vanilla": -100, "full_covariance": -99, "low_rank": -98})
     assert "suite `converged`" in readme.which_variant()
     assert "| the best ELBO | **`low_rank`**. " in readme.which_variant()
