@@ -110,7 +110,12 @@ def sampling() -> Job:
     """Images from the prior."""
     source = common.images()
     model = Model(common.mlp(source), source.spec, About(variant="vanilla"))
-    return work(lambda number: model.sample(SETTINGS.samples, seed=number), SETTINGS.samples)
+
+    def sample(_: int) -> None:
+        for _ in range(SETTINGS.sample_calls):
+            model.sample(SETTINGS.samples)
+
+    return work(sample, SETTINGS.sample_calls * SETTINGS.samples)
 
 
 def time_to_elbo() -> Job:

@@ -39,7 +39,8 @@ class Settings:
     nll_samples: int = 5_000  # importance samples per image
     nll_batch: int = 100  # rows that pythae computes at once; its default
     nll_images: int = 20  # images of a block
-    samples: int = 10_000  # images drawn from the prior in a block
+    samples: int = 10_000  # images drawn from the prior in a call
+    sample_calls: int = 12  # of a block
     sample_batch: int = 500  # of which pythae draws so many at once; its default
     # Validation ELBO in nats at which training stops. Written down before any contestant was timed, after one short
     # trial: it takes about one and a half passes.
@@ -127,7 +128,7 @@ _settings = (
     Contestant(BF16, _OURS, {"precision": "bf16"}, bf16=True),
     Contestant(BF16_COMPILED, _OURS, {"precision": "bf16+compile"}, bf16=True),
 )
-_pairs = Contestant(PAIR, _OURS, processes=2), Contestant(PYTHAE_PAIR, _PYTHAE, processes=2)
+_pairs = Contestant(PAIR, _OURS, processes=2), Contestant(PYTHAE_PAIR, _PYTHAE, {"keep": True}, processes=2)
 _limits = (
     *(Contestant(name, _OURS, {"limit": "matmul", "n": n}) for name, n in zip(MATMULS, SIZES, strict=True)),
     Contestant(TRAIN_LIMIT, _OURS, {"limit": "train", "n": SETTINGS.limit_batch}),

@@ -91,7 +91,12 @@ def _sampling() -> Job:
     model = mlp()
     model.device = "cpu"
     sampler = NormalSampler(model)
-    return work(lambda _: sampler.sample(SETTINGS.samples, batch_size=SETTINGS.sample_batch), SETTINGS.samples)
+
+    def sample(_: int) -> None:
+        for _ in range(SETTINGS.sample_calls):
+            sampler.sample(SETTINGS.samples, batch_size=SETTINGS.sample_batch)
+
+    return work(sample, SETTINGS.sample_calls * SETTINGS.samples)
 
 
 def _time_to_elbo() -> Job:
