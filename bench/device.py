@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from bench.errors import MachineError, UsageError
+from bench.text import printable
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
@@ -118,6 +119,18 @@ def describe(device: str) -> str:
 
         return str(torch.get_device_module(device).get_device_name())
     return _processor()
+
+
+# What chooses other kernels than the processor would, or fewer threads than a cell asks for.
+KERNELS = ("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "OMP_THREAD_LIMIT")
+
+
+def kernels() -> str:
+    """The CPU kernels that torch takes, and the variables of `KERNELS` that are set: `"AVX2, MKL_CBWR=AVX2"`."""
+    import torch
+
+    told = [f"{name}={printable(os.environ[name])[:40]}" for name in KERNELS if os.environ.get(name)]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *told])
 
 
 def _processor() -> str:

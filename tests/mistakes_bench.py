@@ -29,6 +29,12 @@ OF_BENCH = [
         (10, "support_of_other_data", "a run that failed early stands among those of another data set",
          '("variant", "overrides", "dataset", "data_options", "binarise")]',
          '("variant", "overrides", "data_options", "binarise")]'),
+        (13, "support_of_another_binarisation", "a run that failed early stands among those of the same data binarised",
+         '("variant", "overrides", "dataset", "data_options", "binarise")]',
+         '("variant", "overrides", "dataset", "data_options")]'),
+        (13, "support_of_other_options", "a run that failed early stands among those of other options",
+         '("variant", "overrides", "dataset", "data_options", "binarise")]',
+         '("variant", "overrides", "dataset", "binarise")]'),
         (11, "equal_rows_in_the_order_of_records", "rows of equal ELBO stand by alphabet",
          "-elbo.mean if elbo else 0.0, row.label", '-elbo.mean if elbo else 0.0, ""'),
         (10, "told_apart_by_what_some_have", "what two of three groups have tells these from the third",
@@ -205,6 +211,26 @@ OF_BENCH = [
     *made("bench/train/diverged.py", ("tests/train/test_diverged.py",), [
         (25, "first_update_blamed_on_the_data", "a step size that is too large is no matter of the parts",
          ' and not where[0].startswith("the parameter")', ""),
+    ]),
+    *made("bench/cells/clock.py", ("tests/cells/test_clock.py",), [
+        (13, "disturbed_blocks_taken_once", "what other programs slowed down is a speed",
+         "for _ in range(TRIES):", "for _ in range(1):"),
+        (13, "blocks_that_never_agree_are_a_figure", "a median of blocks that lie a hundred times apart is shown",
+         "return Timed(None, blocks=values)", "return Timed(median, q1, q3, values)"),
+    ]),
+    *made("bench/cells/run.py", ("tests/cells/test_run.py",), [
+        (13, "batch_of_one_met_in_training", "an hour of training ends at its last batch",
+         "    prepare.check_batches(model, loaded.splits[\"train\"], budget.batch_size)\n", ""),
+    ]),
+    *made("bench/reproduce/rewrite.py", ("tests/reliability/test_boundary.py",), [
+        (13, "note_that_is_a_link_followed", "a report reads what a link in a results folder leads to",
+         "read_text(path, follow=False)", "read_text(path)"),
+    ]),
+    *made("bench/disk/files.py", ("tests/reliability/test_boundary.py",), [
+        (13, "pages_of_every_tool_are_ours", "the notes of another tool are replaced",
+         'by in ("vaebench ", ', 'by in ("", '),
+        (13, "any_json_is_a_record", "a page is ours because somebody's file lies in runs",
+         "any(b'\"protocol\"' in read_bytes(path) for path", "any(path.exists() for path"),
     ]),
     *made("bench/sweeps/progress.py", ("tests/sweeps/test_progress.py",), [
         (25, "work_of_nothing_known", "runs of which nothing is known have no pace",

@@ -36,9 +36,9 @@ from tests.reproduce import tiny
 # What would change a page, a terminal or a formula if it were taken for more than text.
 EVIL = (
     "<script>alert(1)</script> | **x** [a](http://evil) \\input{/etc/passwd} $\\frac{$ ^_ ~ # \x1b[2J\x1b]0;owned\x07 "
-    "\x00 \u202e \n# heading\n\n```\r`x`"
+    "\x00 \u202e \u061c \U000e0041 \n# heading\n\n```\r`x`"
 )
-STEERING = ("\x1b", "\x00", "\x07", "\u202e", "\r")
+STEERING = ("\x1b", "\x00", "\x07", "\u202e", "\u061c", "\U000e0041", "\r")
 # Where the names of files are made from texts in a record.
 OUTSIDE = (
     "../../../evil",
@@ -307,6 +307,7 @@ def test_no_text_is_a_formula_to_a_spreadsheet() -> None:
 
 def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> None:
     formula, recipe = "=cmd|'/C calc'!A0", tiny.RECIPE
+    evil = json.dumps(EVIL, ensure_ascii=False)
     for text in (
         "A tiny table",
         "Nobody 2026",
@@ -315,8 +316,8 @@ def test_what_a_published_table_says_is_text_on_every_page(tmp_path: Path) -> No
         "It was made up.",
         "it is another KL",
     ):
-        recipe = recipe.replace(f'"{text}"', json.dumps(EVIL))
-    recipe = recipe.replace("Chosen beforehand.", "# heading").replace("[8] }", f"[8], act = {json.dumps(EVIL)} }}")
+        recipe = recipe.replace(f'"{text}"', evil)
+    recipe = recipe.replace("Chosen beforehand.", "# heading").replace("[8] }", f"[8], act = {evil} }}")
     buffer = io.StringIO()
     lines = csv.DictReader(tiny.FIGURES.splitlines())
     writer = csv.DictWriter(buffer, lines.fieldnames or ())

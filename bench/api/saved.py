@@ -21,7 +21,7 @@ from bench.api.model import Model
 from bench.api.written import CARD, CONFIG, FORMAT, WEIGHTS, Config, answers_of, hub
 from bench.cells import weights
 from bench.data.given.facts import Scaling
-from bench.disk.files import read_text
+from bench.disk.files import read_bytes, read_text
 from bench.errors import DataError, UsageError
 from bench.records.names import row_of
 from bench.records.record import Record
@@ -115,7 +115,7 @@ def _config(folder: Path) -> Config:
 def _read(folder: Path, device: str, given: dict[str, Any]) -> Model:
     config = _config(folder)
     try:
-        content = (folder / WEIGHTS).read_bytes()
+        content = read_bytes(folder / WEIGHTS, math.inf, follow=True)
         tensors = read_tensors(content)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{folder / WEIGHTS} cannot be read: {error}") from error

@@ -38,7 +38,7 @@ def build(cell: Cell, result: Record, seed: int, train_size: int | None) -> tupl
     _set_back(cell)
     result.provenance.device_name = devices.describe(device)
     precision = result.provenance.matmul_precision = torch.get_float32_matmul_precision()
-    result.provenance.cpu_kernels = torch.backends.cpu.get_cpu_capability()
+    result.provenance.cpu_kernels = devices.kernels()
     loaded = data.load(
         cell["dataset"],
         binarise=cell["binarise"],
@@ -136,13 +136,13 @@ def trained(model: VAE, loaded: Data, cell: Cell, result: Record, tell: Tell, ke
         "code": known.training_sha256,
         "libraries": known.versions,
         "data": known.data_sha256,
-        "kernels": known.cpu_kernels,
+        "kernels": [known.cpu_kernels, known.matmul_precision],
     }
     keys = ("commit", "dirty", "started", "device_name", "data_sha256", "training_sha256")
     running = Checkpoint(
         checkpoint.path(kept) if kept else None,
         # A half training goes on to the same bytes only on its own hardware; a whole one is measured elsewhere too.
-        source=source | {"hardware": [known.device_name, known.matmul_precision]},
+        source=source | {"hardware": known.device_name},
         provenance={key: getattr(known, key) for key in keys},
         on_note=note,
     )

@@ -119,7 +119,7 @@ def _notes(kept: Path | None, result: Record, tell: Tell) -> Path | None:
     if kept is None or not is_ours(kept):
         return None
     made = result.provenance
-    judge = json.dumps([made.code_sha256, made.versions, made.cpu_kernels], sort_keys=True)
+    judge = json.dumps([made.code_sha256, made.versions, made.cpu_kernels, made.matmul_precision], sort_keys=True)
     digest = hashlib.sha256(kept.read_bytes() + judge.encode()).hexdigest()[:10]
     notes = kept.with_name(f"{result.id}_{digest}.notes.json")
     for other in kept.parent.glob(f"{glob.escape(result.id)}_*.notes.json"):
@@ -138,6 +138,10 @@ def _throughput(cell: Cell, result: Record, tell: Tell) -> None:
     with seeds.stream(0, "throughput", cell["device"]):
         result.metrics = clock.throughput(
             model, loaded, how, seed=0, device=cell["device"], precision=cell["precision"]
+        )
+    if apart := record.disturbed(result):
+        tell(
+            Note(cell, f"no figure for {', '.join(apart)}, whose blocks did not agree: repeat when the machine is idle")
         )
     if cell["device"] == "cpu":
         # This thread never waits for anything but the processor.

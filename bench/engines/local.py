@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 from bench.cells.events import Done, Event, decode, encode, failed
 from bench.engines import Engine, Job
-from bench.engines.processes import ctrl_c_held_back, end_with_supervisor, how_it_ended, without_main
+from bench.engines.processes import (
+    ctrl_c_held_back,
+    end_with_supervisor,
+    how_it_ended,
+    told_of_limits,
+    without_main,
+)
 from bench.engines.streams import PipeSafeStream
-from bench.errors import MachineError, UsageError
+from bench.errors import UsageError
 from bench.records import sources
 from bench.records.record import Cell
 from bench.text import said
@@ -64,7 +69,7 @@ class Local(Engine):
         try:
             while waiting or running:
                 while waiting and len(running) < (job.side_by_side or 1):
-                    with ctrl_c_held_back():
+                    with told_of_limits(), ctrl_c_held_back():
                         cell = waiting.pop()
                         running.append(_start(context, job, cell, job.provenance | sums[cell["variant"]]))
                 # A process that a cell has left behind may hold its pipe open.
@@ -108,13 +113,8 @@ def _start(context: Any, job: Job, cell: Cell, provenance: dict[str, Any]) -> _R
     request = json.dumps([job.kind, cell, provenance, str(job.out)])
     # No daemon: the loaders of streamed data are processes of their own, and a daemon may not have children.
     process = context.Process(target=_work, args=(theirs, request))
-    try:
-        with without_main():
-            process.start()
-    except OSError as error:  # no more processes or files, or a socket's path that is too long
-        raise MachineError(
-            f"no process can be started ({error}): look at TMPDIR ({gettempdir()}) and ulimit"
-        ) from error
+    with without_main():
+        process.start()
     theirs.close()
     return _Running(cell, process, ours, time.monotonic())
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from bench.engines.processes import end_with_supervisor, without_main
+from bench.engines.processes import end_with_supervisor, told_of_limits, without_main
 from bench.errors import BenchError
 
 # One answer must come in so many seconds: long enough to import whatever a plugin needs.
@@ -52,9 +52,9 @@ def _some(
 ) -> list[Answer | NoAnswer]:
     """Answers as far as one process gives them, and a silence if it gives no more."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_answer, args=(theirs, function, questions), daemon=True)
-    with without_main():
+    with told_of_limits(), without_main():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_answer, args=(theirs, function, questions), daemon=True)
         process.start()
     theirs.close()
     answers: list[Answer | NoAnswer] = []

@@ -9,7 +9,21 @@ from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import parent_process
+from tempfile import gettempdir
 from types import ModuleType
+
+from bench.errors import MachineError
+
+
+@contextlib.contextmanager
+def told_of_limits() -> Iterator[None]:
+    """MachineError, in one line, where no process can be started here."""
+    try:
+        yield
+    except OSError as error:  # no more processes or files, or a socket's path that is too long
+        raise MachineError(
+            f"no process can be started ({error}): look at TMPDIR ({gettempdir()}) and ulimit"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from bench.records.names import dataset_slug, row_of
-from bench.records.record import BUSY, Provenance, Record
+from bench.records.record import BUSY, Provenance, Record, disturbed
 from bench.stats import groups, speeds
 from bench.text import short
 
@@ -56,6 +56,12 @@ def problems(records: Sequence[Record]) -> list[str]:
             f"speeds measured while the processor had other work (share of a core: {names}): "
             "`vaebench throughput` measures again"
         )
+    lines += [
+        f"{row_of(record.cell)} on {dataset_slug(record.cell)} has no {', '.join(apart)}, for blocks did not agree: "
+        "`vaebench throughput` measures again"
+        for record in records
+        if (apart := disturbed(record))
+    ]
     sums: dict[str, set[str]] = {}
     for record in records:
         if sha256 := record.provenance.data_sha256:

@@ -288,6 +288,11 @@ def plain(record: Record) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value or key not in _OF_SOME}
 
 
+def disturbed(record: Record) -> list[str]:
+    """The timed metrics that have no figure, for their blocks never agreed."""
+    return [name for name, value in record.metrics.items() if isinstance(value, Timed) and value.median is None]
+
+
 def machine(record: Record) -> str:
     """What a run was made on, as far as the record says."""
     return record.provenance.device_name or "unknown machine"

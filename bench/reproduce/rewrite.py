@@ -41,12 +41,13 @@ def rewrite(out: Path) -> Report | None:
     """
     path = out / NOTE
     try:
-        if not path.is_file():
-            return None
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
     except OSError as error:  # a name that no disk has, or a folder that may not be entered
         raise UsageError(f"{out} cannot be read: {error.strerror}") from error
     try:
-        note = decode(_NOTE.decode, read_text(path))
+        note = decode(_NOTE.decode, read_text(path, follow=False))
         profile = None if "suite" in note else str(note["profile"])
         name = find(note, "suite" if profile is None else "table", out)
     except (OSError, ValueError, KeyError) as error:

@@ -15,7 +15,7 @@ from bench.stats import tuning
 from bench.stats.metrics import metric
 from bench.suites.search import FIRST_SEED
 from bench.sweeps.plan import Work, duration
-from bench.text import printable
+from bench.text import DASH, printable
 
 # Plain lines tell of work that goes on after so many quiet seconds.
 QUIET_S = 30
@@ -136,7 +136,8 @@ def _result(record: Record) -> str:
         return f"validation {entry.label} {number(value, entry.digits)} {entry.unit}".rstrip()
     if record.kind == "throughput":
         speed = metrics["train_samples_per_s"]
-        return f"trains {speed.median if isinstance(speed, Timed) else speed:,.0f} samples/s"
+        speed = speed.median if isinstance(speed, Timed) else speed
+        return f"trains {DASH if speed is None else f'{speed:,.0f}'} samples/s"
     if metrics["elbo_nats"] is None:
         return f"reconstruction only, squared error {metrics['mse_per_pixel']:.4f} per pixel"
     return f"ELBO {metrics['elbo_nats']:.2f} nats"

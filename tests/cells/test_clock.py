@@ -10,6 +10,7 @@ import torch
 
 from bench import data, device
 from bench.cells import clock
+from bench.records.record import Timed
 from bench.settings import Clock
 from bench.train.steps import Stepper
 from variants import build
@@ -42,9 +43,10 @@ def test_structure(variant: str) -> None:
 
 
 @pytest.mark.parametrize("blocks", [2, 3, 5, 10])
-def test_quartiles_lie_within_the_blocks(blocks: int) -> None:
-    values = np.random.default_rng(blocks).lognormal(size=blocks).tolist()
-    found = clock._summary(values)
+def test_quartiles_lie_within_the_blocks(monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
+    values = np.random.default_rng(blocks).lognormal(sigma=0.1, size=blocks).tolist()
+    monkeypatch.setattr(clock, "time_blocks", lambda *_: values)
+    found = clock._figure(print, float, SHORT, "cpu")
     assert (found.q1, found.median, found.q3) == pytest.approx(np.quantile(values, [0.25, 0.5, 0.75]))
 
 
@@ -87,11 +89,33 @@ def test_the_yardstick_computes_as_training_does(
 ) -> None:
     asked: list[torch.dtype] = []
     monkeypatch.setattr(clock, "time_blocks", lambda _call, how, _device: [1.0] * how.blocks)
-    monkeypatch.setattr(clock, "matrix_peak", lambda *given: (asked.append(given[2]), clock._summary([1.0, 1.0]))[1])
+    monkeypatch.setattr(clock, "matrix_peak", lambda *given: (asked.append(given[2]), Timed(1.0, 1.0, 1.0))[1])
     loaded = data.load("digits", train_size=200)
     model = build("vanilla", loaded.spec, latent=2, hidden=[8])
     clock.throughput(model, loaded, SHORT, seed=0, device="cpu", precision=precision)
     assert asked == [dtype]
+
+
+@pytest.mark.parametrize("disturbed", [0, 1, clock.TRIES - 1, clock.TRIES])
+def test_blocks_are_taken_again_until_they_agree(monkeypatch: pytest.MonkeyPatch, disturbed: int) -> None:
+    tries: list[object] = []
+    apart, agreeing = [1 / 326, 1 / 323, 1 / 20_645, 1 / 10_770, 1 / 12_238], [0.9, 1.0, 1.1, 1.0, 5.0]
+
+    def blocks(call: object, _clock: Clock, _device: str) -> list[float]:
+        tries.append(call)
+        return apart if len(tries) <= disturbed or disturbed == clock.TRIES else agreeing
+
+    monkeypatch.setattr(clock, "time_blocks", blocks)
+    found = clock.matrix_peak(SHORT, "cpu")
+    assert len(tries) == min(disturbed + 1, clock.TRIES)
+    if disturbed < clock.TRIES:
+        assert found.median == pytest.approx(2 * 1024**3 / 1e9)
+    else:
+        assert (found.median, found.q1, found.q3) == (None, None, None)
+        assert found.blocks == pytest.approx([2 * 1024**3 / seconds / 1e9 for seconds in apart])
+        figures = timed("vanilla")
+        assert [figures[name].median for name in FIGURES] == [None] * 4
+        assert figures["train_mfu"] is None
 
 
 @pytest.mark.parametrize(("posterior", "heads"), [("diagonal", 2 + 2), ("full", 2 + 2 + 1)])
@@ -173,7 +197,7 @@ def test_a_speed_is_that_of_training_with_the_labels_that_a_model_uses(monkeypat
 
 def test_a_speed_is_that_of_training_in_the_precision_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    one = clock._summary([1.0, 1.0])
+    one = Timed(1.0, 1.0, 1.0)
     monkeypatch.setattr(clock, "time_blocks", lambda _call, how, _device: [1.0] * how.blocks)
     monkeypatch.setattr(clock, "stepper_for", lambda *_, precision, **__: asked.append(precision))
     monkeypatch.setattr(clock, "training_flops", lambda *_: 1)

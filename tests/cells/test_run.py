@@ -17,8 +17,11 @@ from bench.cells import prepare, weights
 from bench.cells import run as run_module
 from bench.cells.run import run_cell
 from bench.errors import UsageError
+from bench.pages import doubts, tables
 from bench.records import record, schema
 from bench.settings import Clock
+from bench.sweeps import progress
+from bench.text import DASH
 from tests.helpers import cell, simulated, telling, throughput_cell
 from variants import registry
 
@@ -278,7 +281,7 @@ def test_a_seed_is_where_weights_begin_and_shared_parts_begin_alike() -> None:
         assert not torch.equal(first[name], other[name])
 
 
-@pytest.mark.parametrize("key", ["code_sha256", "versions", "cpu_kernels"])
+@pytest.mark.parametrize("key", ["code_sha256", "versions", "cpu_kernels", "matmul_precision"])
 def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path, key: str) -> None:
     """A stopped measurement goes on with the same code, libraries and kernels alone."""
     made = cell(overrides=SMALL)
@@ -295,6 +298,35 @@ def test_what_was_measured_otherwise_is_measured_again(tmp_path: Path, key: str)
     assert run_module._notes(kept, result, telling(note=told.append)) != notes
     assert not notes.exists()
     assert len(told) == 1
+
+
+def test_a_cell_whose_last_batch_is_of_one_is_refused_before_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = prepare.build
+
+    def normed(*given: Any) -> Any:
+        model, loaded = build(*given)
+        model.encoder.body.append(torch.nn.BatchNorm1d(8))  # type: ignore[operator,union-attr]
+        return model, loaded
+
+    monkeypatch.setattr(prepare, "build", normed)
+    monkeypatch.setattr(prepare, "trained", lambda *_: pytest.fail("it was trained"))
+    budget = {"train_size": 129, "batch_size": 128}
+    result, _ = run_cell("quality", cell("vanilla", overrides=SMALL, budget=budget), PROVENANCE)
+    assert result.status == "error"
+    assert "of 129 examples in batches of 128 the last has one" in str(result.reason)
+
+
+def test_a_speed_whose_blocks_never_agree_is_a_dash_and_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.cells.clock.time_blocks", lambda *_: [1.0, 9.0, 1.0, 99.0])
+    notes: list[str] = []
+    result, _ = run_cell("throughput", throughput_cell(overrides=SMALL), PROVENANCE, telling(note=notes.append))
+    names = "train_samples_per_s, eval_samples_per_s, sample_samples_per_s, latency_b1_ms, matrix_peak_gflops"
+    assert notes[0] == f"no figure for {names}, whose blocks did not agree: repeat when the machine is idle"
+    assert any(f" has no {names}, for blocks did not agree" in line for line in doubts.problems([result]))
+    assert {tables.block_text(result.metrics[name], 0) for name in names.split(", ")} == {DASH}
+    assert progress._result(result) == f"trains {DASH} samples/s"
 
 
 @pytest.mark.parametrize("size", [1, 127, 128, 129, 256, 257])

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from bench import device as devices
 from bench.cells import prepare
 from bench.cells.run import run_cell
-from bench.engines import Job
+from bench.engines import Job, plugins
 from bench.engines.local import Local
 from bench.errors import MachineError, UsageError
 from bench.pages import report
@@ -49,6 +50,23 @@ def test_a_process_that_cannot_be_started_is_one_line(tmp_path: Path, monkeypatc
     job = Job("quality", [simulated("vanilla")], tmp_path, {"commit": "abc"})
     with pytest.raises(MachineError, match=r"no process can be started \(AF_UNIX path too long\): look at TMPDIR"):
         next(Local().events(job))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's open files are counted in /proc")
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_too_few_files_for_another_process_are_one_line(tmp_path: Path, left: int) -> None:
+    job = Job("quality", [simulated("vanilla")], tmp_path, {"commit": "abc"})
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
+    free = [number for number in range(len(taken) + 8) if number not in taken]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[left], before[1]))
+    try:
+        with pytest.raises(MachineError, match=r"no process can be started \(.*Too many open files\): look at TMPDIR"):
+            next(Local().events(job))
+        with pytest.raises(MachineError, match="no process can be started"):
+            plugins.ask(len, [("a",)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # As Python is on Windows: without the modules that only POSIX has.
@@ -97,7 +115,10 @@ def test_kernels_stand_in_the_record_and_kept_weights_must_agree(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
     other, _ = run_cell("quality", made, {"commit": "abc"}, telling(note=notes.append), tmp_path)
     assert other.provenance.cpu_kernels == "OTHER"
-    assert notes == ["training starts anew, for the file of its kept weights was written with other kernels"]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    third, _ = run_cell("quality", made, {"commit": "abc"}, telling(note=notes.append), tmp_path)
+    assert third.provenance.cpu_kernels == "OTHER, ONEDNN_MAX_CPU_ISA=AVX2"
+    assert notes == ["training starts anew, for the file of its kept weights was written with other kernels"] * 2
 
 
 def test_cells_keep_the_memory_that_they_free_and_say_so() -> None:

@@ -332,8 +332,11 @@ def test_a_run_that_failed_early_takes_the_support_of_its_own_data_and_settings(
         fake.quality("vanilla", 0, status="error", dataset="b"),
         fake.quality("vanilla", 0, status="error", overrides={"likelihood": "gaussian"}),
         fake.quality("beta", 0, status="error"),
+        fake.quality("vanilla", 0, status="error", binarise="none"),
+        fake.quality("vanilla", 0, status="error", dataset="c"),
     ]
-    found = groups([fake.quality("vanilla", 0), *failed])
+    failed[-1].cell["data_options"] = {"n": 5}
+    found = groups([fake.quality("vanilla", 0), fake.quality("vanilla", 2, dataset="c"), *failed])
     supports = {
         (group.dataset, row.label, len(row.records)): group.settings["support"] for group in found for row in group.rows
     }
@@ -342,6 +345,9 @@ def test_a_run_that_failed_early_takes_the_support_of_its_own_data_and_settings(
         ("b-dynamic", "vanilla", 1): "unknown",
         ("mnist-dynamic", "vanilla (likelihood=gaussian)", 1): "unknown",
         ("mnist-dynamic", "beta", 1): "unknown",
+        ("mnist-none", "vanilla", 1): "unknown",
+        ("c-dynamic", "vanilla", 1): "binary",
+        ("c-dynamic-n=5", "vanilla", 1): "unknown",
     }
 
 
