@@ -73,7 +73,7 @@ def line(wanted: Mapping[str, Sequence[Cell]], out: Path, *, side: int | None, w
     words = [f"{first[1]} run{'s' if first[1] > 1 else ''} {first[0]}", *(f"{n} {what}" for what, n in rest)]
     devices = sorted({str(cell["device"]) for cells in wanted.values() for cell in cells})
     words.append(f"on {' and '.join(devices)}")
-    if side and side > 1:
+    if side and side > 1 and any(cells for kind, cells in wanted.items() if kind != "throughput"):
         words.append(f"{side} side by side")
     words.append(f"into {out}")
     if works:

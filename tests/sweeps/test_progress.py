@@ -85,6 +85,9 @@ def test_a_plan_says_how_long_by_what_such_runs_have_taken(tmp_path: Path) -> No
     where = f"on cpu, 2 side by side, into {tmp_path}, about 78 s by earlier runs"
     assert line == f"Plan: 2 runs to train and score, 1 to time, {where}"
     assert plan.expected(missing, [], 2) == {}
+    # What is timed has the machine to itself.
+    timing = plan.line({"throughput": missing["throughput"]}, tmp_path, side=2, works={})
+    assert timing == f"Plan: 1 run to time, on cpu, into {tmp_path}"
     assert plan.line(missing, tmp_path, side=None, works={}).endswith(f"on cpu, into {tmp_path}")
 
 
