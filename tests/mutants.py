@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-# What the tests read. Results are no part of it: they are large, and no number is tested against them.
+# What the tests read. Results are linked to: they are large, and no mistake is made in them.
 COPIED = ("bench", "variants", "tests", "examples", "docs", "pyproject.toml", "README.md", "Makefile")
 LEFT_OUT = ("__pycache__", ".*", "*.egg-info", "noticed_by.json")
 # Which mistakes were noticed, and in which state of the code.
@@ -135,6 +135,7 @@ def copy(root: Path, to: Path) -> Path:
             shutil.copytree(source, to / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
         elif source.exists():
             shutil.copy2(source, to / name)
+    (to / "results").symlink_to((root / "results").resolve())
     return to
 
 
@@ -240,7 +241,7 @@ def judge(mistake: Mistake, first: str | None, *, snapshot: Path, timeout_s: flo
     tests, until one notices."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         # Files that are not changed are not copied either: that took a second of six.
-        tree = shutil.copytree(snapshot, Path(folder) / "tree", copy_function=os.link)
+        tree = shutil.copytree(snapshot, Path(folder) / "tree", symlinks=True, copy_function=os.link)
         file = tree / mistake.file
         mutated = file.read_text(encoding="utf-8").replace(mistake.old, mistake.new)
         file.unlink()
@@ -259,7 +260,7 @@ def check_unmutated(mistakes: Sequence[Mistake], snapshot: Path, timeout_s: floa
     """Run the named tests, unless they were just `tested`, on an unchanged copy, and one that proves that the copy's
     packages are imported."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        tree = shutil.copytree(snapshot, Path(folder) / "tree")
+        tree = shutil.copytree(snapshot, Path(folder) / "tree", symlinks=True)
         packages = sorted({mistake.file.split("/")[0] for mistake in mistakes})
         (tree / "tests" / "test_canary.py").write_text(CANARY.format(packages=packages), encoding="utf-8")
         named = [] if tested else sorted({test for mistake in mistakes for test in mistake.tests})

@@ -44,11 +44,15 @@ from bench.records.notes import NOTE
 from bench.reproduce import cost, published, rewrite
 from bench.reproduce import page as reproduced
 from bench.reproduce import plot as reproduced_plot
+from bench.resume import sealed
+from bench.resume.checkpoint import Checkpoint
 from bench.resume.notebook import Notebook
-from bench.settings import parse_settings
+from bench.settings import Budget, parse_settings
 from bench.stats import groups, speeds
 from bench.suites import oracle, suite
 from bench.sweeps import configure
+from bench.train.state import Training
+from bench.train.steps import stepper_for
 from tests import fake_records as fake
 from tests.cells.test_weights import SOURCE, SPEC, TRAINING, model_of
 from tests.data.test_files import idx, idx_contents, put, python2_pickle
@@ -511,6 +515,38 @@ def test_weights(content: bytes) -> None:
             before = {name: tensor.clone() for name, tensor in model_of().state_dict().items()}
     state = model.state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
+
+
+CHECKPOINT: dict[str, Any] = {
+    "source": SOURCE,
+    "provenance": {"commit": "abc", "resumed": 1},
+    "train_s": 12.5,
+    "state": {"curve": [{"epoch": 1, "train_loss": 80.0, "valid_elbo_nats": -75.0}]},
+}
+
+
+@fuzz(100)
+@given(mutated(CHECKPOINT, json_values))
+def test_facts_of_a_checkpoint(facts: dict[str, Any]) -> None:
+    """Sealed by somebody who knows how: the training goes on from them, or starts anew and stays as it was."""
+    stepper = stepper_for(model_of(), Budget(epochs=3, batch_size=8))
+    now, notes = Training(stepper, steps=4, seed=0, device="cpu"), list[str]()
+    before = {name: tensor.clone() for name, tensor in now.state()[0].items()}
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        try:
+            sealed.write(Path(folder, "c"), before, facts)
+        except ValueError:
+            return  # no JSON, which nobody can have sealed
+        checkpoint = Checkpoint(Path(folder, "c"), SOURCE, {}, notes.append)
+        went_on = checkpoint.resume(now)
+    assert len(notes) == 1
+    if went_on:
+        assert now.curve == facts["state"]["curve"]
+        assert 0 <= checkpoint.train_s < 1e300
+        assert checkpoint.provenance["resumed"] >= 1
+    else:
+        assert now.curve == []
+    assert all(torch.equal(tensor, before[name]) for name, tensor in now.state()[0].items())
 
 
 def notes() -> bytes:
