@@ -6,6 +6,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -77,6 +78,12 @@ class Keywords(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         check_plain("set", self.set)
 
 
+@cache
+def _described(kind: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a class, which msgspec finds anew at every call; a suite asks for each of its cells."""
+    return msgspec.structs.fields(kind)
+
+
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a suite.
 
@@ -91,7 +98,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
         """The keys of the section as a cell has them."""
         return {
             field.name: value
-            for field in msgspec.structs.fields(self)
+            for field in _described(type(self))
             if (value := getattr(self, field.name)) != field.default or field.name not in self.added
         }
 

@@ -45,18 +45,20 @@ def digest(value: Any) -> str:
 
 
 def dataset_slug(cell: Cell) -> str:
-    """`"mnist-dynamic"`; data options follow as `-key=value`. Safe as part of a file name."""
-    # A data set may be a file of the user's: its path is no part of a name.
-    stem = _stem(cell["dataset"])
-    parts = [stem, str(cell["binarise"])] if cell.get("binarise") else [stem]
+    """`"mnist-dynamic"`; data options follow as `-key=value`. Safe as a part of file names; no other data have it."""
+    parts = [str(cell["binarise"])] if cell.get("binarise") else []
     parts += [f"{key}={value}" for key, value in sorted(cell["data_options"].items())]
-    return slug("-".join(parts))
+    return _slug_of(cell["dataset"], tuple(parts))
 
 
 # Of the many records of a folder a page asks again and again for the names of few data sets.
 @lru_cache
-def _stem(path: str) -> str:
-    return Path(path).stem
+def _slug_of(name: str, parts: tuple[str, ...]) -> str:
+    # A data set may be a file of the user's: its path is no part of a name.
+    text = "-".join([Path(name).stem, *parts])
+    made = slug(text)
+    # What a stem and a slug leave out is in the digest.
+    return made if made == "-".join([name, *parts]) else f"{cut(made, LONGEST - 9)}-{digest([name, *parts])}"
 
 
 @lru_cache

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -338,7 +339,14 @@ def test_a_new_record_says_when_it_began_and_nothing_that_it_does_not_know() -> 
 
 def test_the_name_of_data_says_all_of_them_and_fits_any_disk() -> None:
     about = {"dataset": "/x/y.npz", "binarise": "none", "data_options": {"b": 2, "a": 1}}
-    assert names.dataset_slug(about) == "y-none-a=1-b=2"
+    assert names.dataset_slug(about | {"dataset": "y"}) == "y-none-a=1-b=2"
+    # What a path or a slug leaves out keeps names apart.
+    apart = {
+        names.dataset_slug(about | {"dataset": name}) for name in ("y", "/x/y.npz", "/z/y.npz", "y.csv", "a b", "a_b")
+    }
+    assert len(apart) == 6
+    assert all(re.fullmatch(r"(y|a_b)-none-a=1-b=2(-[0-9a-f]{8})?", name) for name in apart)
+    assert max(len(names.dataset_slug(about | {"dataset": "é" * 200 + end}).encode()) for end in "ab") <= 80
     long = [names.slug("é" * 200 + end) for end in "ab"]
     assert long[0] != long[1]
     assert max(len(name.encode()) for name in long) <= 80
