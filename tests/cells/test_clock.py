@@ -118,6 +118,12 @@ def test_blocks_are_taken_again_until_they_agree(monkeypatch: pytest.MonkeyPatch
         assert figures["train_mfu"] is None
 
 
+def test_of_blocks_that_never_quite_agree_the_best_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = iter([[1.0, 2.0, 1.0, 2.0, 9.0], [1.0, 1.5, 1.0, 1.5, 9.0], *[[1.0, 2.5, 1.0, 2.5, 9.0]] * clock.TRIES])
+    monkeypatch.setattr(clock, "time_blocks", lambda *_: next(tries))
+    assert clock._figure(print, float, SHORT, "cpu").blocks == [1.0, 1.5, 1.0, 1.5, 9.0]
+
+
 @pytest.mark.parametrize(("posterior", "heads"), [("diagonal", 2 + 2), ("full", 2 + 2 + 1)])
 def test_the_work_of_a_step_is_that_of_its_matrix_products(posterior: str, heads: int) -> None:
     model = build("vanilla", data.spec("digits"), latent=2, hidden=[8], posterior=posterior)
