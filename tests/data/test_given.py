@@ -831,6 +831,16 @@ def test_a_picture_is_cut_in_the_middle_and_made_smaller(tmp_path: Path, lying: 
     assert second.min() > 0.7
 
 
+@pytest.mark.parametrize(("height", "width"), [(2, 4), (4, 2)])
+def test_a_picture_is_cut_to_the_proportions_that_are_asked_for(tmp_path: Path, height: int, width: int) -> None:
+    """Of a square the longest middle band; what lies beyond it is white."""
+    pixels = np.full((8, 8), 255, dtype=np.uint8)
+    pixels[(8 - 2 * height) // 2 : (8 + 2 * height) // 2, (8 - 2 * width) // 2 : (8 + 2 * width) // 2] = 0
+    for i in range(10):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    assert rows(data.own(tmp_path, size=f"{height}x{width}", kind="unit"), "test").max() < 0.3
+
+
 @pytest.mark.parametrize("held", range(1, 9))
 @pytest.mark.parametrize("size", [None, 8])
 def test_a_picture_is_turned_as_the_camera_was_held(tmp_path: Path, held: int, size: int | None) -> None:

@@ -1,6 +1,7 @@
 """What `evaluate` makes of the measurements of single examples: which examples, which sign, which error."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -300,3 +301,16 @@ def test_numbers_are_those_of_the_sources_and_of_what_is_said_of_the_metrics() -
     assert (latent.POINTS, latent.AXES, latent.EXTREMES, latent.BINS) == (2000, 6, 8, 20)
     assert (intervals.MIN_SEEDS, intervals.LEVEL, learning.LONGER, learning.SHARE) == (3, 0.95, 10, 0.3)
     assert (committed.SHARE, committed.ERRORS, effects.DIGITS) == (0.5, 3, 9)
+
+
+@pytest.mark.parametrize(("points", "total"), [(None, 3), (5, 1), (500, 2), (10_000, 3)])
+def test_a_measurement_has_as_many_batches_as_there_are_points(
+    monkeypatch: pytest.MonkeyPatch, points: int | None, total: int
+) -> None:
+    monkeypatch.setitem(judge.NOTED, "nll", 250)
+    held = Held(torch.zeros(700, 6))
+    asked: list[int] = []
+    notebook: Any = SimpleNamespace(each=lambda _name, batches, _function, total: asked.append(total) or list(batches))
+    model = build("vanilla", held.spec, latent=2, hidden=[4])
+    batches: Any = judge._each(notebook, "NLL", "nll", model, held, points, None)  # type: ignore[arg-type]
+    assert asked == [total] == [len(batches)]

@@ -472,3 +472,20 @@ def test_numbers_stay_as_they_are_where_there_is_no_double_precision(
             wide(*given)
     else:
         assert wide(*given) == given
+
+
+@pytest.mark.parametrize("upward", [True, False])
+def test_the_kl_of_a_layer_stands_in_its_place(upward: bool) -> None:
+    """Two chains that differ in the root alone: z1 of an upward one, z2 of a downward one."""
+    sizes = (D1, D2) if upward else (D2, D1)
+    roots = [normal(torch.full((1, sizes[0]), mean), torch.ones(1, sizes[0])) for mean in (0.0, 1.0)]
+    q, p = (
+        Chain(
+            root, lambda z: normal(z.new_zeros(*z.shape[:-1], sizes[1]), torch.ones(sizes[1])), (D1, D2), upward=upward
+        )
+        for root in roots
+    )
+    parts = q.kl_parts(p, q.sample(torch.Size([4])))
+    assert parts is not None
+    wanted = [0.5 * sizes[0], 0.0] if upward else [0.0, 0.5 * sizes[0]]
+    assert parts[0].tolist() == pytest.approx(wanted, abs=1e-6)

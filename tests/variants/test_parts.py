@@ -404,3 +404,17 @@ def test_init_reaches_convolutions() -> None:
     assert not conv_layer.bias.any()
     assert back.bias is not None
     assert not back.bias.any()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_networks_of_one_s_own_stay_in_their_mode(training: bool) -> None:
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(6, 4)).train(training)
+    decoder = nn.Linear(2, 6).train(training)
+    assemble(DataSpec((6,), "real", 40), encoder=encoder, decoder=decoder, latent=2)
+    assert (encoder.training, decoder.training) == (training, training)
+
+
+def test_the_size_of_the_data_may_be_said() -> None:
+    for options, size in (({}, 40), ({"data_size": 7}, 7)):
+        model = assemble(DataSpec((6,), "real", 40), latent=2, objective="total_correlation", **options)
+        assert model.objective.data_size == size

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 from torch.distributions import Independent, Laplace, MixtureSameFamily, Normal
 from torch.distributions.categorical import Categorical
@@ -13,6 +13,7 @@ from variants import DataSpec, build
 from variants.core import Mixture, closed_form_kl
 from variants.core.terms import Terms
 from variants.parts import assemble, coupling, priors
+from variants.parts.priors import Hierarchical, PseudoInputs
 from variants.registry import seeded
 
 REAL = DataSpec((6,), "real", 40)
@@ -213,3 +214,20 @@ def test_priors_combine_with_any_network_posterior_and_objective() -> None:
     for prior in ("flow", "gaussian_mixture", "laplace"):
         model = assemble(image, network="conv", posterior="full", prior=prior, objective="iwae", latent=3)
         assert model.loss(torch.rand(4, 1, 6, 7)).isfinite().all()
+
+
+def test_pseudo_inputs_lie_in_the_range_of_the_data() -> None:
+    for kind, low, high in (("unit", 0.0, 1.0), ("binary", 0.0, 1.0), ("counts", 0.0, 2.0), ("real", -2.0, 2.0)):
+        inputs = PseudoInputs(DataSpec((1, 2, 2), kind, 10), 3)
+        with torch.no_grad():
+            inputs.weight.copy_(torch.linspace(-2, 2, 12).reshape(3, 1, 2, 2))
+        found = inputs().detach()
+        assert (float(found.min()), float(found.max())) == (low, high)
+
+
+def test_the_network_from_z2_to_z1_is_the_mirror_of_that_from_z1_to_z2() -> None:
+    prior = Hierarchical(5, top=2, top_hidden=(7, 4))
+    widths = [
+        (layer.in_features, layer.out_features) for layer in prior.first.modules() if isinstance(layer, nn.Linear)
+    ]
+    assert widths[:2] == [(2, 4), (4, 7)]

@@ -13,6 +13,7 @@ from bench.data.gaussian import LinearGaussian
 from bench.oracle.truth import rate_distortion
 from variants import DataSpec, build
 from variants.core import VAE, Terms, closed_form_kl
+from variants.parts.networks import Corrupt
 from variants.parts.objectives import Elbo, FreeBits, Geco, JointCapacity
 from variants.parts.priors import AutoregressiveNormal
 from variants.testing.case import LATE
@@ -250,3 +251,13 @@ def test_the_variant_corrupts() -> None:
     assert build("denoising", SPEC).encoder.body[0].amount == 0.1
     with pytest.raises(ValueError, match=r"corruption must be a number of at least 0 and below 1, got 1.5"):
         build("denoising", SPEC, corruption=1.5)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("unit", -4.0), ("real", -4.0), ("counts", 0.0)])
+def test_noise_of_corruption_is_gaussian_around_the_data(kind: Any, least: float) -> None:
+    shown = Corrupt(kind, 0.5).train()(torch.ones(200_000))
+    assert float(shown.min()) >= least
+    if least < 0:
+        assert float(shown.mean()) == pytest.approx(1, abs=0.005)
+        assert float(shown.std()) == pytest.approx(0.5, abs=0.005)
+    assert float((shown > 2.0).float().mean()) == pytest.approx(0.0228, abs=0.002)  # two standard deviations

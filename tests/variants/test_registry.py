@@ -235,3 +235,13 @@ def test_a_marked_recipe_of_a_file_goes_by_its_file_alone(tmp_path: Path) -> Non
     file.write_text("from variants import register\n@register()\ndef of_a_file(data):\n    'Marked.'\n")
     assert get(f"{file}:of_a_file").describe()["summary"] == "Marked."
     assert "of_a_file" not in names()
+
+
+def test_a_file_that_ends_the_program_is_loaded_anew(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("import sys\nsys.exit(3)\n")
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            registry._load_file(f"{path}:recipe")
+    path.write_text("recipe = len\n")
+    assert registry._load_file(f"{path}:recipe") is len

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 from scipy import stats
-from torch import Tensor
+from torch import Tensor, nn
 
 from variants import DataSpec, build
+from variants.parts.initialisation import initialise
 from variants.parts.likelihoods import Gaussian
 from variants.parts.student_t import StudentT, log_constant
 
@@ -100,3 +101,9 @@ def test_student_t_learns_its_scale_and_its_tails() -> None:
     # Standard errors of one fit to n draws, by simulation: 0.005 of sigma and 0.13 of df.
     assert likelihood.sigma.item() == pytest.approx(0.5, abs=0.02)
     assert likelihood.df.item() == pytest.approx(4.0, abs=0.5)
+
+
+def test_a_transposed_convolution_starts_by_its_inputs() -> None:
+    layer = nn.ConvTranspose2d(8, 64, 3)
+    initialise(layer, "he")
+    assert float(layer.weight.detach().std()) == pytest.approx(math.sqrt(2 / (8 * 9)), rel=0.05)
