@@ -126,6 +126,13 @@ def test_a_finished_training_on_other_data_of_the_same_name_is_refused(tmp_path:
         vb.fit("vanilla", more, out=tmp_path, **HOW)
 
 
+def test_a_finished_training_on_other_values_of_the_user_s_is_refused(tmp_path: Path) -> None:
+    first, second = (vb.data(np.random.default_rng(seed).random((80, 6)), name="mine") for seed in (0, 1))
+    vb.fit("vanilla", first, out=tmp_path, **HOW)
+    with pytest.raises(UsageError, match="other settings or data"):
+        vb.fit("vanilla", second, out=tmp_path, **HOW)
+
+
 def test_a_finished_training_on_the_same_data_binarised_otherwise_is_refused(tmp_path: Path) -> None:
     bits, grey = (vb.data("digits", binarise=how) for how in ("threshold", "none"))
     assert bits.checksum == grey.checksum

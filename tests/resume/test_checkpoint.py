@@ -678,3 +678,9 @@ def test_a_training_goes_on_from_its_state_after_any_step_of_a_pass(digits: Data
         found = again.state()[0]
         assert all(torch.equal(found[name], tensor) for name, tensor in state[0].items())
     assert len(now.losses) == 4
+
+
+def test_what_is_sealed_is_known_by_its_names_too() -> None:
+    one, other = torch.ones(2), torch.zeros(2)
+    digests = {sealed.digest(tensors, "{}") for tensors in ({"a": one, "b": other}, {"a": one, "c": other}, {"a": one})}
+    assert len(digests) == 3

@@ -442,3 +442,11 @@ def test_who_is_left_out_is_named_with_each_data_set_and_reason() -> None:
         f"conv, conv_full_covariance: left out on moons, for {reason} (2,)",
     ]
     assert fitting.lines(made, {}) == []
+
+
+def test_a_trial_may_diverge_and_may_not_fail() -> None:
+    ends = [("quality", "diverged"), (record.TRIAL, "diverged"), (record.TRIAL, "error"), (record.TRIAL, "ok")]
+    made = [fake.quality("vanilla", seed, status=status, reason="why") for seed, (_, status) in enumerate(ends)]  # type: ignore[arg-type]
+    for each, (kind, _) in zip(made, ends, strict=True):
+        each.kind = kind  # type: ignore[assignment]
+    assert execute._failures(made) == [f"{made[0].id}: diverged, why", f"{made[2].id}: error, why"]
