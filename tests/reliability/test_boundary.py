@@ -101,6 +101,12 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(out: Path, kind:
     assert any(line.startswith(f"cannot read {run_of.id}.npz") for line in written.warnings)
     with pytest.raises(UsageError, match=r"^out/reproduced\.json cannot be read: run `vaebench reproduce` again"):
         rewrite.rewritten(out)
+    if kind == "link":  # a note would do, if it were followed
+        Path("note").write_text('{"table": "ppca", "profile": "short"}')
+        (out / "reproduced.json").unlink()
+        (out / "reproduced.json").symlink_to("../note")
+        with pytest.raises(UsageError, match=r"^out/reproduced\.json cannot be read"):
+            rewrite.rewritten(out)
     assert Path("precious").read_text() == "precious"
 
 
