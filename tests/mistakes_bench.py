@@ -5,6 +5,31 @@ from tests.mutants import made
 
 # fmt: off
 OF_BENCH = [
+    *made("bench/judge/__init__.py", ("tests/judge/test_put_together.py",), [
+        (13, "progress_beyond_the_split", "more points than there are examples make a total that is never reached",
+         'total = math.ceil(min(points or whole, whole) / batch)',
+         'total = math.ceil((points or whole) / batch)'),
+    ]),
+    *made("bench/resume/sealed.py", ("tests/resume/test_checkpoint.py",), [
+        (13, "names_of_tensors_not_summed", "tensors under each other's names pass for whole",
+         '        total.update(name.encode())\n',
+         ''),
+    ]),
+    *made("bench/data/given/pictures.py", ("tests/data/test_given.py",), [
+        (13, "cut_by_the_inverse_proportions", "the middle that is cut out is as high as it should be wide",
+         'min(picture.width, picture.height * width / height)',
+         'min(picture.width, picture.height * height / width)'),
+    ]),
+    *made("bench/sweeps/execute.py", ("tests/sweeps/test_execute.py",), [
+        (13, "failed_trials_not_told", "a trial that ended with an error is passed over like one that diverged",
+         '(r.kind, r.status) != (TRIAL, "diverged")',
+         'r.kind != TRIAL'),
+    ]),
+    *made("bench/api/training.py", ("tests/api/test_saved.py",), [
+        (13, "finished_on_other_values", "a folder with a model of other data is taken for this training's",
+         '"data": loaded.checksum, **training}',
+         '**training}'),
+    ]),
     *made("bench/stats/answer.py", ("tests/stats/test_answer.py",), [
         (21, "codes_by_their_neighbours_first", "the probe tells of codes where there are both",
          '("probe_accuracy", "knn_accuracy")', '("knn_accuracy", "probe_accuracy")'),

@@ -32,6 +32,97 @@ IN_DISCRETE = ("tests/variants/test_discrete.py",)
 IN_PARTS = ("tests/variants/test_parts.py",)
 
 OF_PARTS = [
+    *made(
+        "variants/parts/priors.py",
+        ("tests/variants/test_priors.py",),
+        [
+            (
+                13,
+                "pseudo_inputs_held_within_minus_one",
+                "pseudo-inputs may be negative where the data are in [0, 1]",
+                "functional.hardtanh(self.weight, 0.0, 1.0)",
+                "functional.hardtanh(self.weight)",
+            ),
+        ],
+    ),
+    *made(
+        "variants/parts/priors.py",
+        ("tests/variants/test_priors.py",),
+        [
+            (
+                13,
+                "hierarchical_widths_not_mirrored",
+                "the prior's widths go the same way as the posterior's",
+                'self.layers[1], self.layers[0], tuple(reversed(sizes("top_hidden", top_hidden))), activation',
+                'self.layers[1], self.layers[0], sizes("top_hidden", top_hidden), activation',
+            ),
+        ],
+    ),
+    *made(
+        "variants/parts/initialisation.py",
+        ("tests/variants/test_scales.py",),
+        [
+            (
+                13,
+                "transposed_fan_in_taken_from_outputs",
+                "a transposed convolution is scaled by its outputs",
+                "draw(layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight)",
+                "draw(layer.weight)",
+            ),
+        ],
+    ),
+    *made(
+        "variants/parts/own.py",
+        ("tests/variants/test_parts.py",),
+        [
+            (
+                13,
+                "dry_run_leaves_training_mode",
+                "a module that came in evaluation mode is left in training mode",
+                "module.train(training)",
+                "module.train()",
+            ),
+        ],
+    ),
+    *made(
+        "variants/parts/__init__.py",
+        ("tests/variants/test_parts.py",),
+        [
+            (
+                13,
+                "data_size_of_the_user_overwritten",
+                "the data's own size takes the place of the one that was given",
+                "options.setdefault(name, value)",
+                "options[name] = value",
+            ),
+        ],
+    ),
+    *made(
+        "variants/registry.py",
+        ("tests/variants/test_registry.py",),
+        [
+            (
+                13,
+                "half_loaded_file_kept",
+                "a file that ends the program while it is loaded stays, half done",
+                "        except BaseException:\n            del sys.modules[name]",
+                "        except Exception:\n            del sys.modules[name]",
+            ),
+        ],
+    ),
+    *made(
+        "variants/core/chain.py",
+        ("tests/variants/test_layers.py",),
+        [
+            (
+                13,
+                "layers_of_a_downward_kl_swapped",
+                "of chains that go down z2's KL stands in the place of z1's",
+                "torch.stack([first, second] if self.upward else [second, first], dim=-1)",
+                "torch.stack([first, second], dim=-1)",
+            ),
+        ],
+    ),
     Mistake(
         "optimal_sigma_of_the_last_batch_alone",
         3,
