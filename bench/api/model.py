@@ -39,8 +39,8 @@ class Model(nn.Module):
     """A VAE as its user sees it. Made by `build`, `assemble`, `fit` and `load`.
 
     Whatever takes examples takes `[N, *shape]` as a NumPy array, a tensor or a DataFrame, in the units of the data that
-    the model was built for, many of them in parts. What comes back is a NumPy array, unless tensors were
-    given: then it is a tensor on their device. Random draws come from a stream of their own, so that the same call
+    the model was built for, and works through many of them in parts. What comes back is a NumPy array, unless tensors
+    were given: then it is a tensor on their device. Random draws come from a stream of their own, so that the same call
     gives the same numbers; `seed` gives others. A model of p(x|c) is given c as well: the class of each example, `[N]`
     of 0 to C - 1, or one for all.
 

@@ -69,7 +69,7 @@ def training_flops(model: VAE, x: Tensor | Batch) -> int:
 
 
 def matrix_peak(clock: Clock, device: str, dtype: torch.dtype = torch.float32) -> Timed:
-    """GFLOP/s of a large square matrix product, the yardstick of what the device can do: see `_summary`."""
+    """GFLOP/s of a large square matrix product, the yardstick of what the device can do."""
     n = 1024 if device == "cpu" else ROWS
     a, b = (torch.rand(n, n, device=device).to(dtype) for _ in range(2))
     return _figure(lambda: a @ b, lambda seconds: 2 * n**3 / seconds / 1e9, clock, device)
